@@ -1,0 +1,7 @@
+"""Environments: Gymnasium's interface, our own compiled worlds, and many copies at once."""
+
+from compagnon.envs.batch import BatchEnv, Step
+from compagnon.envs.field import Field
+from compagnon.envs.making import make, make_vec
+
+__all__ = ["BatchEnv", "Field", "Step", "make", "make_vec"]

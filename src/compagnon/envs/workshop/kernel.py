@@ -168,8 +168,8 @@ def _launch(state, transit, seed, params, action, terms, counters):  # type: ign
 
 @njit(cache=True, inline="always")
 def _work(state, counters):  # type: ignore[no-untyped-def]
-    """Advance M1, then M2, by one minute; True if a machine came free."""
-    freed = False
+    """Advance M1, then M2, by one minute; True if a machine came free or M2 can now begin."""
+    event = False
     if state[M1_TASK] != R.IDLE and state[M1_DOWN] == 0:
         counters[C_M1_BUSY] += 1
         if state[M1_SETUP] > 0:
@@ -182,16 +182,18 @@ def _work(state, counters):  # type: ignore[no-untyped-def]
                     _add(state, counters, P1, 1, C_OVER_P1)
             elif state[M1_LEFT] % R.STEP1_MINUTES == 0:
                 _add(state, counters, P2_INTER, 1, C_OVER_P2_INTER)
+                # An idle M2 that gets something to do is as good as a machine come free.
+                event |= state[M2_LEFT] == 0
             if state[M1_LEFT] == 0:
                 state[M1_TASK] = R.IDLE
-                freed = True
+                event = True
     if state[M2_LEFT] > 0 and state[M2_DOWN] == 0:
         counters[C_M2_BUSY] += 1
         state[M2_LEFT] -= 1
         if state[M2_LEFT] % R.STEP2_MINUTES == 0:
             _add(state, counters, P2, 1, C_OVER_P2)
-        freed |= state[M2_LEFT] == 0
-    return freed
+        event |= state[M2_LEFT] == 0
+    return event
 
 
 @njit(cache=True, inline="always")

@@ -24,13 +24,14 @@ class WorkshopOptions(BaseModel):
         description="`published`, `tight` (x 2), `overload` (x 3), or the path of an order book",
     )
     observation: str | tuple[str, ...] = Field(
-        "full", description="`full` (23), `compact` (13), `state` (29), or a list of field names"
+        "full", description="`full` (23), `compact` (13), `state` (23), or a list of field names"
     )
     scaling: Literal["physical", "published"] = Field(
         "physical", description="`published` divides each field by its published divisor"
     )
     decision_points: bool = Field(
-        False, description="WAIT lasts until a machine comes free, a delivery, demand or a sale"
+        False,
+        description="WAIT lasts until a machine comes free or gets work, a delivery, demand or a sale",
     )
     setup_minutes: int = Field(
         0, ge=0, le=1_440, description="minutes M1 is set up when it changes product"

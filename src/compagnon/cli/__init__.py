@@ -1,0 +1,31 @@
+"""The command line: one verb a command, each a thin layer over the library."""
+
+import sys
+from collections.abc import Sequence
+
+from compagnon.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words after ``compagnon``; None for those of the process.
+
+    Returns:
+        0 when it worked, 2 when something given cannot be used (said in one message on stderr),
+        130 when it was interrupted.
+
+    Raises:
+        SystemExit: 0 for ``--help``, 2 for words that are no command or option.
+    """
+    from compagnon.cli.app import parse_and_run
+
+    try:
+        return parse_and_run(argv)
+    except InputError as error:
+        print(f"compagnon: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("compagnon: interrupted", file=sys.stderr)
+        return 130

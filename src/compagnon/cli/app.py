@@ -1,0 +1,50 @@
+"""Gathers the verbs under one program; each group of them stands in a file of its own."""
+
+import inspect
+import sys
+from collections.abc import Sequence
+
+import tyro
+from tyro.extras import SubcommandApp
+
+from compagnon.cli import comparing, listing, output, watching, workshop
+from compagnon.cli.options import Verb
+
+# In the order in which `compagnon --help` lists them.
+VERBS: dict[str, Verb] = {
+    **comparing.VERBS,
+    **watching.VERBS,
+    **listing.VERBS,
+    **workshop.VERBS,
+}
+GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
+    "order-book": ("Check an order book, or generate one to try.", workshop.ORDER_BOOK_VERBS),
+}
+_DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.
+
+$ compagnon policies                                  what can be played
+$ compagnon evaluate expert:workshop-v2 random        which one is better
+$ compagnon watch expert:workshop-v2                  and how it looks
+$ compagnon VERB --help                               one verb, with examples"""
+# Booleans are plain flags, and options are not prefixed by the group that they stand in.
+_STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+
+
+def parse_and_run(argv: Sequence[str] | None) -> int:
+    """Run the verb that the words name; its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    output.typed.set(("compagnon", *words))
+    app = SubcommandApp()
+    _add(app, VERBS, examples=bool(words) and words[0] in VERBS)
+    for name, (sentence, verbs) in GROUPS.items():
+        group = SubcommandApp()
+        _add(group, verbs, examples=words[:1] == [name] and bool(set(words) & set(verbs)))
+        app.command(group, name=name, help=sentence)
+    return int(app.cli(prog="compagnon", description=_DESCRIPTION, args=words, config=_STYLE))
+
+
+def _add(app: SubcommandApp, verbs: dict[str, Verb], examples: bool) -> None:
+    """Add verbs; a list of them shows their first sentences, a verb's own help its examples too."""
+    for name, verb in verbs.items():
+        text = inspect.getdoc(verb) or ""
+        app.command(name=name, help=text if examples else text.partition("\n")[0])(verb)

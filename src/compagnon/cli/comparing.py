@@ -1,0 +1,191 @@
+"""`evaluate`, `audit`, `divergence`: which policy is better, and why."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from compagnon.cli import output
+from compagnon.cli.options import (
+    OnePolicy,
+    Play,
+    PolicyNames,
+    Verb,
+    Where,
+    check_seed,
+    optional,
+)
+
+if TYPE_CHECKING:
+    from compagnon.evaluation.audit import Audit
+    from compagnon.evaluation.divergence import Divergence
+    from compagnon.evaluation.evaluate import Evaluation
+
+
+def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
+    """Play policies on the same episodes, and compare each with the first.
+
+    $ compagnon evaluate expert:workshop-v2 runs/demo --env-args demand=tight
+    $ compagnon evaluate random constant:0 --env CartPole-v1 --episodes 20 --json figures.json
+    """
+    _check_targets(play.json, play.report)
+    found = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
+    show_evaluation(found)
+    _write(found, play.json)
+    if play.report is not None:
+        write_report(play.report, "Evaluation", found, _audit_if_possible(found))
+    return 0
+
+
+def audit(policies: PolicyNames, /, where: Where, play: Play) -> int:
+    """Split the reward into its terms, and tell money earned from a reward that was gamed.
+
+    $ compagnon audit expert:workshop-v2 expert:workshop-over-producer
+    $ compagnon audit expert:workshop-v2 runs/demo --report audit.html
+    """
+    from compagnon.evaluation.audit import audit as run
+    from compagnon.evaluation.audit import audit_evaluation, print_audit
+
+    _check_targets(play.json, play.report)
+    check_seed(play.seed)
+    arguments = (play.episodes, play.seed, play.sampled)
+    if play.report is None:
+        with output.busy("playing") as say:
+            found = run(policies, where.env, where.arguments, *arguments, say)
+    else:
+        evaluation = _evaluate(policies, where, *arguments)
+        found = audit_evaluation(evaluation)
+    print_audit(output.console(), found)
+    _write(found, play.json)
+    if play.report is not None:
+        write_report(play.report, "Audit", evaluation, found)
+    return 0
+
+
+def divergence(
+    policy: OnePolicy,
+    /,
+    expert: Annotated[
+        str, arg(metavar="NAME", help="an expert, or any policy, to compare it with")
+    ],
+    where: Where,
+    episodes: Annotated[int, arg(metavar="N", help="episodes that both play")] = 20,
+    seed: Annotated[int, arg(metavar="S", help="the first of their seeds")] = 1_000_000,
+    samples: Annotated[int, arg(metavar="N", help="decisions to try both ways; 0 for none")] = 200,
+    horizon: Annotated[
+        int | None, optional("MIN", "follow each of them so long; without it, to the end")
+    ] = None,
+    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+    report: Annotated[Path | None, optional("FILE.html", "write a page to read")] = None,
+) -> int:
+    """Find the decisions in which a policy differs from an expert, and what they are worth.
+
+    $ compagnon divergence runs/demo --expert workshop-v2
+    """
+    from compagnon.evaluation.divergence import divergence as run
+    from compagnon.evaluation.divergence import print_divergence
+    from compagnon.policy.loading import expert_names
+
+    _check_targets(json, report)
+    check_seed(seed)
+    if expert.partition(":")[0] in expert_names():
+        expert = f"expert:{expert}"
+    with output.busy("comparing decisions"):
+        found = run(policy, expert, where.env, where.arguments, episodes, seed, samples, horizon)
+    print_divergence(output.console(), found)
+    _write(found, json)
+    if report is not None:
+        scores = _evaluate((expert, policy), where, episodes, seed, sampled=False)
+        write_report(report, "Divergence", scores, _audit_if_possible(scores), found)
+    return 0
+
+
+def _evaluate(
+    policies: tuple[str, ...], where: Where, episodes: int, seed: int, sampled: bool
+) -> "Evaluation":
+    from compagnon.evaluation.evaluate import evaluate as run
+
+    check_seed(seed)
+    with output.busy("playing") as say:
+        return run(policies, where.env, where.arguments, episodes, seed, sampled, say)
+
+
+def _audit_if_possible(found: "Evaluation") -> "Audit | None":
+    from compagnon.errors import InputError
+    from compagnon.evaluation.audit import audit_evaluation
+
+    try:
+        return audit_evaluation(found)
+    except InputError:  # not every environment splits its reward into terms
+        return None
+
+
+def _check_targets(*paths: Path | None) -> None:
+    for path in paths:
+        output.check_target(path)
+
+
+def _write(found: Any, path: Path | None) -> None:
+    if path is not None:
+        output.write_json(path, found.as_json())
+        output.console().print(f"wrote {path}")
+
+
+def write_report(
+    path: Path,
+    title: str,
+    evaluation: "Evaluation",
+    audit: "Audit | None" = None,
+    divergence: "Divergence | None" = None,
+) -> None:
+    """Write a page, with the command that made it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from compagnon.evaluation.report import render_report
+
+    command = output.typed.get()
+    output.write_text(path, render_report(title, evaluation, audit, divergence, command=command))
+    output.console().print(f"wrote {path}")
+
+
+def show_evaluation(found: "Evaluation") -> None:
+    """Print an evaluation: what was played, the scores, the differences paired by episode."""
+    out = output.console()
+    options = "".join(f" {key}={value}" for key, value in found.env_args.items())
+    last = found.seed + found.episodes - 1
+    many = "episode" if found.episodes == 1 else "episodes"
+    how = "sampled" if found.sampled else "greedy"
+    out.print(
+        f"{found.env}{options}: {found.episodes} {many}, seeds {found.seed} to {last}, {how}\n"
+    )
+    profits = "profit" in found.scores[0].kpis
+    columns = ["policy", "mean return", "sd", "95 % interval", *(["profit"] if profits else [])]
+    rows = []
+    for score in found.scores:
+        row = [score.name, output.number(score.mean), output.number(score.sd)]
+        row.append(output.interval(score.ci95))
+        if profits:
+            row.append(output.number(score.kpis["profit"]))
+        rows.append(row)
+    out.print(output.table(columns, rows))
+    if found.paired:
+        out.print(f"\nAgainst {found.paired[0].against}, on the same episodes\n")
+        out.print(
+            output.table(
+                ("policy", "difference", "95 % interval", "wins"),
+                [
+                    (
+                        pair.policy,
+                        output.number(pair.mean),
+                        output.interval(pair.ci95),
+                        f"{pair.win_share:.0%}",
+                    )
+                    for pair in found.paired
+                ],
+            )
+        )
+
+
+VERBS: dict[str, Verb] = {"evaluate": evaluate, "audit": audit, "divergence": divergence}

@@ -1,0 +1,168 @@
+"""`recipes`, `envs`, `policies`: what there is, so that nobody has to read the source for it."""
+
+import difflib
+import re
+import tomllib
+from importlib import resources
+from typing import Annotated, Any
+
+from tyro.conf import Positional
+
+from compagnon.cli import output
+from compagnon.cli.options import EnvArgs, Verb, optional, read_pairs
+from compagnon.envs.registration import WORKSHOP
+from compagnon.errors import InputError
+
+_OURS = "compagnon/"
+
+
+def recipes(
+    name: Annotated[str | None, Positional, optional("[NAME]", "print this one")] = None,
+    /,
+) -> int:
+    """List the recipes that ship, or print one as TOML, to start your own from.
+
+    $ compagnon recipes
+    $ compagnon recipes workshop-tight > mine.toml
+    """
+    found = _shipped_recipes()
+    out = output.console()
+    if name is not None:
+        if name not in found:
+            near = difflib.get_close_matches(name, found, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found) or 'none'}"
+            raise InputError(f"no recipe is called {name!r}; {hint}")
+        print(found[name], end="")
+        return 0
+    if not found:
+        out.print("no recipe ships with this version")
+        return 0
+    rows = [(name, str(tomllib.loads(text).get("description", ""))) for name, text in found.items()]
+    out.print(output.table(("recipe", "what it does"), rows, numbers=False))
+    return 0
+
+
+def _shipped_recipes() -> dict[str, str]:
+    folder = resources.files("compagnon") / "recipes"
+    if not folder.is_dir():
+        return {}
+    files = sorted((file.name, file) for file in folder.iterdir())
+    return {
+        name.removesuffix(".toml"): file.read_text(encoding="utf-8")
+        for name, file in files
+        if name.endswith(".toml")
+    }
+
+
+def envs(
+    env: Annotated[str | None, Positional, optional("[ID]", "any Gymnasium id")] = None,
+    /,
+    env_args: EnvArgs = (),
+) -> int:
+    """List our environments, or show the options and observation fields of one.
+
+    $ compagnon envs compagnon/Workshop-v0
+    $ compagnon envs CartPole-v1
+    """
+    out = output.console()
+    if env is None:
+        out.print(output.table(("environment", "what it is"), _our_envs(), numbers=False))
+        out.print("\nAny other Gymnasium id with vector observations works too.")
+        return 0
+    from compagnon.envs import BatchEnv
+
+    batch = BatchEnv(env, read_pairs(env_args, "--env-args"), 1)
+    out.print(f"{env}\n\nactions: {batch.action_space}")
+    options = getattr(batch.vec, "options", None)
+    if options is not None:
+        out.print("\nOptions (--env-args NAME=VALUE ...)\n")
+        out.print(output.table(("option", "default", "meaning"), _options(options), numbers=False))
+    out.print("\nObservation fields\n")
+    if env == WORKSHOP:
+        columns: tuple[str, ...] = ("field", "unit", "range", "in", "meaning")
+        rows = _workshop_fields()
+    else:
+        columns = ("field", "range", "meaning")
+        rows = [(f.name, _range(f.low, f.high), f.meaning) for f in batch.fields]
+    out.print(output.table(columns, rows, numbers=False))
+    return 0
+
+
+def _our_envs() -> list[tuple[str, str]]:
+    import gymnasium
+
+    rows = []
+    for env_id in sorted(gymnasium.registry):
+        if env_id.startswith(_OURS):
+            entry = gymnasium.spec(env_id).entry_point
+            assert isinstance(entry, str)
+            # The module says what it is; importing it would compile the kernel's signatures.
+            rows.append((env_id, _first_sentence_of_module(entry.partition(":")[0])))
+    return rows
+
+
+def _first_sentence_of_module(module: str) -> str:
+    import ast
+    import importlib.util
+
+    found = importlib.util.find_spec(module)
+    source = found.loader.get_source(module) if found and found.loader else None  # type: ignore[attr-defined]
+    sentence = (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
+    return re.sub(r"^`[^`]*`:\s*", "", sentence).rstrip(".")
+
+
+def _options(options: Any) -> list[tuple[str, str, str]]:
+    fields = type(options).model_fields.items()
+    return [
+        (name, _default(field.default), (field.description or "").replace("`", ""))
+        for name, field in fields
+    ]
+
+
+def _default(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _workshop_fields() -> list[tuple[str, ...]]:
+    from compagnon.envs.workshop.fields import FIELDS, OBSERVATION_SETS
+
+    def sets(name: str) -> str:
+        return ", ".join(key for key, names in OBSERVATION_SETS.items() if name in names) or "-"
+
+    return [(f.name, f.unit, _range(f.low, f.high), sets(f.name), f.meaning) for f in FIELDS]
+
+
+def _range(low: float, high: float) -> str:
+    return " to ".join(f"{v:,.0f}" if v == round(v, 0) else f"{v:,.4g}" for v in (low, high))
+
+
+def policies() -> int:
+    """List what can stand for POLICY in every other command.
+
+    $ compagnon policies
+    """
+    rows = [
+        ("random", "uniform over the actions that are possible"),
+        ("constant:ACTION", "always this action; the last possible one where it is masked"),
+        *_experts(),
+        ("PATH", "a policy on disk (policy.json beside its weights), or a run: its best policy"),
+    ]
+    output.console().print(output.table(("policy", "what it does"), rows, numbers=False))
+    return 0
+
+
+def _experts() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    from compagnon.policy.loading import EXPERTS_GROUP
+
+    rows = []
+    for point in sorted(entry_points(group=EXPERTS_GROUP), key=lambda point: point.name):
+        sentence = (point.load().__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        # Our docstrings begin with how to call the expert, arguments included.
+        match = re.match(r"``(expert:[^`]+)``:\s*(.*)", sentence)
+        rows.append((match[1], match[2]) if match else (f"expert:{point.name}", sentence))
+    return rows
+
+
+VERBS: dict[str, Verb] = {"recipes": recipes, "envs": envs, "policies": policies}

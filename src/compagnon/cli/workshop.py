@@ -1,0 +1,107 @@
+"""`search-rule` and `order-book`: what belongs to the workshop alone."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.options import EnvArgs, Verb, check_seed, optional, read_pairs
+from compagnon.errors import InputError
+
+_File = Annotated[Path, Positional, arg(metavar="FILE", help="a CSV: time,product,quantity")]
+
+
+def search_rule(
+    env_args: EnvArgs = (),
+    trials: Annotated[int, arg(metavar="N", help="candidates to try")] = 1500,
+    seed: Annotated[int, arg(metavar="S", help="of the candidates")] = 0,
+    out: Annotated[
+        Path | None, optional("FILE", "write the levels, for expert:workshop-base-stock:FILE")
+    ] = None,
+) -> int:
+    """Search the nine levels of the workshop's base-stock rule for a setting.
+
+    $ compagnon search-rule --env-args demand=tight --out levels.json
+    $ compagnon evaluate expert:workshop-base-stock:levels.json --env-args demand=tight
+    """
+    from compagnon.experts.workshop.search import search_base_stock
+
+    output.check_target(out)
+    check_seed(seed)
+    arguments = read_pairs(env_args, "--env-args")
+    with output.busy(f"trying {trials} sets of levels"):
+        found = search_base_stock(arguments, trials, seed)
+    levels = found.levels._asdict()
+    screen = output.console()
+    screen.print(output.table(("level", "units"), [(k, str(v)) for k, v in levels.items()]))
+    screen.print(
+        f"\nprofit {output.number(found.profit)} a week, on weeks that the search did not see; "
+        f"{found.trials} tried"
+    )
+    if out is not None:
+        output.write_json(out, levels)
+        screen.print(f"wrote {out}; play it as expert:workshop-base-stock:{out}")
+    return 0
+
+
+def check(file: _File, /) -> int:
+    """Read a whole order book and list every row that cannot be used.
+
+    $ compagnon order-book check orders.csv
+    """
+    from compagnon.envs.workshop.order_book import check_order_book
+
+    report = check_order_book(file)
+    screen = output.console()
+    if report.bad_rows:
+        rows = [(str(bad.row), bad.field, bad.given, bad.expected) for bad in report.bad_rows]
+        screen.print(output.table(("row", "field", "given", "expected"), rows, numbers=False))
+        count = len(report.bad_rows)
+        raise InputError(
+            f"order book {file}: {count} {'entry' if count == 1 else 'entries'} cannot be used "
+            f"(listed above); {report.orders} orders can"
+        )
+    units = ", ".join(f"{total:,} {product}" for product, total in report.units.items())
+    first = f", from Monday {report.first_day}" if report.first_day else ""
+    screen.print(
+        f"{file}: good. {report.orders:,} orders over {report.weeks} weeks{first}: {units}."
+    )
+    screen.print(f"Play it with --env-args demand={file}")
+    return 0
+
+
+def generate(
+    file: _File,
+    /,
+    weeks: Annotated[int, arg(metavar="N", help="how many weeks")] = 4,
+    seed: Annotated[int, arg(metavar="S", help="of the orders")] = 0,
+    demand: Annotated[
+        str, arg(metavar="NAME|X", help="published, tight, overload, or a factor such as 1.8")
+    ] = "published",
+    start: Annotated[
+        date | None, optional("DATE", "a Monday; without it, times are minutes")
+    ] = None,
+    growth: Annotated[float, arg(metavar="X", help="of the demand, from week to week")] = 0.0,
+) -> int:
+    """Write an order book drawn from the workshop's own demand.
+
+    $ compagnon order-book generate orders.csv --weeks 8 --demand tight --seed 1
+    """
+    from compagnon.envs.workshop.order_book_samples import generate_order_book, write_order_book
+
+    output.check_target(file)
+    try:
+        factor: str | float = float(demand)
+    except ValueError:
+        factor = demand
+    lines = generate_order_book(weeks, seed, factor, start, growth)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_order_book(file, lines)
+    output.console().print(f"wrote {file}: {len(lines):,} orders over {weeks} weeks")
+    return 0
+
+
+VERBS: dict[str, Verb] = {"search-rule": search_rule}
+ORDER_BOOK_VERBS: dict[str, Verb] = {"check": check, "generate": generate}

@@ -1,0 +1,69 @@
+"""Make one environment or many copies of it, from any Gymnasium id, with errors for a person."""
+
+import difflib
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from compagnon.envs.registration import register_all
+from compagnon.errors import InputError
+
+
+def check_env_id(env_id: str) -> None:
+    """Raise InputError, with near names, unless `env_id` is registered."""
+    register_all()
+    try:
+        gymnasium.spec(env_id)
+    except gymnasium.error.Error:
+        names = list(gymnasium.registry)
+        by_short_name = {name.rpartition("/")[2].lower(): name for name in names}
+        near = difflib.get_close_matches(env_id, names, n=3, cutoff=0.5)
+        wanted = env_id.rpartition("/")[2].lower()
+        near += [by_short_name[n] for n in difflib.get_close_matches(wanted, by_short_name, n=2)]
+        hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+        raise InputError(f"no environment is called {env_id!r}{hint}") from None
+
+
+def make(env_id: str, **arguments: Any) -> gymnasium.Env[Any, Any]:
+    """One environment.
+
+    Raises:
+        InputError: an id that does not exist, or an argument that it does not take.
+    """
+    check_env_id(env_id)
+    try:
+        return gymnasium.make(env_id, **arguments)
+    except TypeError as error:
+        raise InputError(f"{env_id}: {error}") from None
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise InputError(f"{env_id} cannot be made: {error}") from None
+
+
+def make_vec(env_id: str, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+    """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
+
+    Ours are compiled and step together; any other Gymnasium id is stepped copy by copy.
+
+    Raises:
+        InputError: an id that does not exist, or an argument that it does not take.
+    """
+    check_env_id(env_id)
+    if num_envs < 1:
+        raise InputError(f"num_envs={num_envs}: at least 1")
+    try:
+        if gymnasium.spec(env_id).vector_entry_point is not None and env_id.startswith(
+            "compagnon/"
+        ):
+            return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
+        return gymnasium.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+            **arguments,
+        )
+    except TypeError as error:
+        raise InputError(f"{env_id}: {error}") from None
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise InputError(f"{env_id} cannot be made: {error}") from None

@@ -1,0 +1,1 @@
+"""Evaluation: paired comparison, audit, divergence, diagnosis, report."""

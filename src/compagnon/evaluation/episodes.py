@@ -1,0 +1,117 @@
+"""Plays policies on the same episodes, many at once, and keeps what each episode gave."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs import BatchEnv, Step
+from compagnon.policy import Policy
+
+MAX_COPIES = 1024
+
+
+@dataclass(frozen=True)
+class EpisodeResults:
+    """One row an episode, in the order of the seeds.
+
+    Attributes:
+        returns: (E,) undiscounted sums of rewards.
+        lengths: (E,) steps.
+        kpis: name -> (E,).
+    """
+
+    seeds: tuple[int, ...]
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    kpis: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+class Decision(NamedTuple):
+    """One decision of N copies and what it led to; arrays are valid until the next one.
+
+    Attributes:
+        obs: (N, F) what the policy saw.
+        action_mask: (N, A) what it could do, or None.
+        action: (N,) or (N, D) what it did.
+        step: what came of it.
+        playing: (N,) the copies whose first episode was still under way; ignore the others.
+    """
+
+    obs: NDArray[np.float32]
+    action_mask: NDArray[np.bool_] | None
+    action: NDArray[Any]
+    step: Step
+    playing: NDArray[np.bool_]
+
+
+def decisions(
+    env: BatchEnv, policy: Policy, rng: np.random.Generator | None = None
+) -> Iterator[Decision]:
+    """Play until every copy has ended one episode, from where `env` stands.
+
+    Args:
+        env: freshly reset, or restored; it keeps stepping copies that have ended.
+        policy: bound to the environment's schema.
+        rng: draws the actions; None plays greedily.
+    """
+    playing = np.ones(env.num_envs, np.bool_)
+    while playing.any():
+        # Our environments write into the arrays they handed out, so these are copied.
+        obs = env.obs.copy()
+        mask = None if env.action_mask is None else env.action_mask.copy()
+        action = policy.act(obs, mask, rng)
+        step = env.step(action)
+        yield Decision(obs, mask, action, step, playing)
+        playing = playing & ~(step.terminated | step.truncated)
+
+
+def play_episodes(
+    env_id: str,
+    env_args: dict[str, Any],
+    policy: Policy,
+    seeds: list[int],
+    sample_seed: int | None = None,
+) -> EpisodeResults:
+    """Play one episode of each seed.
+
+    Args:
+        policy: bound to this environment's schema.
+        seeds: the episode of seed s is the same for every policy.
+        sample_seed: draw actions with this seed; None plays greedily.
+    """
+    parts = [
+        _play(env_id, env_args, policy, seeds[i : i + MAX_COPIES], sample_seed)
+        for i in range(0, len(seeds), MAX_COPIES)
+    ]
+    return EpisodeResults(
+        tuple(seeds),
+        np.concatenate([part.returns for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        {name: np.concatenate([part.kpis[name] for part in parts]) for name in parts[0].kpis},
+    )
+
+
+def _play(
+    env_id: str,
+    env_args: dict[str, Any],
+    policy: Policy,
+    seeds: list[int],
+    sample_seed: int | None,
+) -> EpisodeResults:
+    env = BatchEnv(env_id, env_args, len(seeds))
+    env.reset(seeds)
+    rng = None if sample_seed is None else np.random.default_rng([sample_seed, *seeds[:1]])
+    returns = np.zeros(len(seeds))
+    lengths = np.zeros(len(seeds), np.int64)
+    kpis = np.full((len(seeds), len(env.kpi_names)), np.nan)
+    for _, _, _, step, playing in decisions(env, policy, rng):
+        returns[playing] += step.reward[playing]
+        lengths[playing] += 1
+        if step.kpis is not None:
+            ended = playing & (step.terminated | step.truncated)
+            kpis[ended] = step.kpis[ended]
+    by_name = dict(zip(env.kpi_names, kpis.T, strict=True))
+    return EpisodeResults(tuple(seeds), returns, lengths, by_name)

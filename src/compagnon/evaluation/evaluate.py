@@ -1,0 +1,136 @@
+"""Compares policies on the same episodes: means, intervals, and differences paired by seed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.evaluation.episodes import EpisodeResults, play_episodes
+from compagnon.evaluation.statistics import bootstrap_interval, finite_or_none, interval_json
+from compagnon.policy import Policy, Schema, load_policy
+
+
+@dataclass(frozen=True)
+class PolicyScore:
+    """What one policy gave over the common episodes."""
+
+    name: str
+    mean: float
+    sd: float
+    ci95: tuple[float, float]
+    kpis: dict[str, float]
+    results: EpisodeResults
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much more `policy` earned than `against` on the same episodes."""
+
+    policy: str
+    against: str
+    mean: float
+    ci95: tuple[float, float]
+    win_share: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of several policies on common seeds; every later one is compared with the first."""
+
+    env: str
+    env_args: dict[str, Any]
+    episodes: int
+    seed: int
+    scores: list[PolicyScore]
+    paired: list[PairedDifference]
+    sampled: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented JSON of ``compagnon evaluate --json``."""
+        return {
+            "env": self.env,
+            "env_args": self.env_args,
+            "episodes": self.episodes,
+            "seed": self.seed,
+            "sampled": self.sampled,
+            "policies": [
+                {
+                    "name": score.name,
+                    "mean": score.mean,
+                    "sd": score.sd,
+                    "ci95": interval_json(score.ci95),
+                    "kpis": {name: finite_or_none(kpi) for name, kpi in score.kpis.items()},
+                }
+                for score in self.scores
+            ],
+            "paired": [
+                {
+                    "policy": pair.policy,
+                    "against": pair.against,
+                    "mean": pair.mean,
+                    "ci95": interval_json(pair.ci95),
+                    "win_share": pair.win_share,
+                }
+                for pair in self.paired
+            ],
+        }
+
+
+def score_policy(name: str, results: EpisodeResults) -> PolicyScore:
+    """Mean, standard deviation (n - 1) and bootstrap interval of the returns; means of the KPIs."""
+    returns = results.returns
+    sd = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    kpis = {name: float(values.mean()) for name, values in results.kpis.items()}
+    return PolicyScore(name, float(returns.mean()), sd, bootstrap_interval(returns), kpis, results)
+
+
+def compare(policy: PolicyScore, against: PolicyScore) -> PairedDifference:
+    """The paired difference of returns; a tie counts as half a win."""
+    if policy.results.seeds != against.results.seeds:
+        raise InputError("only results on the same seeds can be compared")
+    difference = policy.results.returns - against.results.returns
+    wins = float((difference > 0).mean() + 0.5 * (difference == 0).mean())
+    return PairedDifference(
+        policy.name, against.name, float(difference.mean()), bootstrap_interval(difference), wins
+    )
+
+
+def evaluate(
+    policies: Sequence[str | Policy],
+    env_id: str,
+    env_args: dict[str, Any],
+    episodes: int = 100,
+    seed: int = 1_000_000,
+    sampled: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Play each policy on the episodes of seeds ``seed .. seed + episodes - 1``.
+
+    Args:
+        policies: names (see `load_policy`) or policies bound to the environment.
+        sampled: draw actions from the policy instead of taking the most probable one.
+        progress: told the name of each policy before it plays.
+
+    Raises:
+        InputError: an unknown policy or environment, or a policy that does not fit.
+    """
+    if episodes < 1:
+        raise InputError(f"episodes={episodes}: at least 1")
+    if seed < 0:
+        raise InputError(f"seed={seed}: 0 or more")
+    if not policies:
+        raise InputError("name at least one policy to evaluate")
+    schema = Schema.of(BatchEnv(env_id, env_args, 1))
+    bound = [load_policy(p, schema) if isinstance(p, str) else p for p in policies]
+    seeds = list(range(seed, seed + episodes))
+    scores = []
+    for policy in bound:
+        if progress is not None:
+            progress(policy.name)
+        results = play_episodes(
+            env_id, env_args, policy, seeds, sample_seed=seed if sampled else None
+        )
+        scores.append(score_policy(policy.name, results))
+    paired = [compare(score, scores[0]) for score in scores[1:]]
+    return Evaluation(env_id, env_args, episodes, seed, scores, paired, sampled)

@@ -1,0 +1,287 @@
+"""Plays one episode before somebody's eyes: step by step, or as an .mp4 or .gif."""
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import DependencyNotInstalled
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+from PIL.GifImagePlugin import getdata, getheader
+
+from compagnon.envs import BatchEnv, make
+from compagnon.envs.registration import WORKSHOP
+from compagnon.envs.workshop.rules import EPISODE_MINUTES
+from compagnon.errors import InputError
+from compagnon.policy import Policy, Schema
+
+SUFFIXES: Final = (".mp4", ".gif")
+_SECONDS: Final = 60  # a whole episode lasts about so long by default
+_DEFAULT_FPS: Final = 15
+_MIN_FPS, _MAX_FPS = 1, 60
+_GIF_WIDTH: Final = 640
+
+Frame = NDArray[np.uint8]
+
+
+class Moment(NamedTuple):
+    """Where an episode stands.
+
+    Attributes:
+        minutes: time units since it began (steps, unless the environment says how long one took).
+        steps: decisions so far.
+        episode_return: sum of the rewards so far.
+        ended: it is over.
+    """
+
+    minutes: int
+    steps: int
+    episode_return: float
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A video that was written: the file, how many frames it has, where the episode stood."""
+
+    path: Path
+    frames: int
+    fps: int
+    last: Moment
+
+
+def make_shown(
+    env_id: str, env_args: dict[str, Any], mode: str
+) -> tuple[gymnasium.Env[Any, Any], Schema]:
+    """One environment that renders in `mode`, and the schema that a policy is bound to.
+
+    Raises:
+        InputError: it does not render so, or cannot be made.
+    """
+    schema = Schema.of(BatchEnv(env_id, env_args, 1))
+    if "render_mode" in env_args:
+        raise InputError("render_mode is not yours to choose here: the picture needs its own")
+    modes = make(env_id, **env_args).metadata.get("render_modes", [])
+    if mode not in modes:
+        known = ", ".join(modes) or "no way at all"
+        wish = "as text (ansi)" if mode == "ansi" else "as pictures (rgb_array)"
+        raise InputError(f"{env_id} cannot be shown {wish}; it renders in {known}")
+    return make(env_id, render_mode=mode, **env_args), schema
+
+
+def play(
+    env: gymnasium.Env[Any, Any],
+    policy: Policy,
+    seed: int,
+    rng: np.random.Generator | None = None,
+    minutes: int | None = None,
+    steps: int | None = None,
+) -> Iterator[Moment]:
+    """Play one episode, giving the moment at its start and after each step.
+
+    Args:
+        policy: bound to this environment's schema.
+        rng: draws from the policy's distribution; None plays greedily.
+        minutes, steps: stop once so much has been played; None for the whole episode.
+    """
+    obs, info = env.reset(seed=seed)
+    moment = Moment(0, 0, 0.0, False)
+    discrete = isinstance(env.action_space, spaces.Discrete)
+    everything = np.ones((1, env.action_space.n), np.bool_) if discrete else None  # type: ignore[attr-defined]
+    while True:
+        yield moment
+        enough = minutes is not None and moment.minutes >= minutes
+        enough |= steps is not None and moment.steps >= steps
+        if moment.ended or enough:
+            return
+        mask = info.get("action_mask")
+        possible = everything if mask is None else np.asarray(mask, np.bool_)[None]
+        action = policy.act(np.asarray(obs, np.float32)[None], possible, rng)[0]
+        obs, reward, terminated, truncated, info = env.step(action)
+        moment = Moment(
+            moment.minutes + int(info.get("elapsed", 1)),
+            moment.steps + 1,
+            moment.episode_return + float(reward),
+            bool(terminated or truncated),
+        )
+
+
+def record(
+    env: gymnasium.Env[Any, Any],
+    policy: Policy,
+    path: Path,
+    seed: int,
+    rng: np.random.Generator | None = None,
+    minutes: int | None = None,
+    steps: int | None = None,
+    every: int | None = None,
+    fps: int | None = None,
+) -> Recording:
+    """Play one episode and write it as a video; the file appears whole or not at all.
+
+    Frames go to the file one by one, so that a long episode needs no more memory than a short one.
+
+    Args:
+        env: renders in `rgb_array`.
+        path: ends in .mp4 (needs the extra ``video``) or .gif.
+        every: minutes between two frames; None gives a whole episode about a minute of video.
+        fps: frames a second; None for the environment's own.
+
+    Raises:
+        InputError: another suffix, a missing package, or a number that makes no sense.
+    """
+    check_video(path)
+    shown = int(env.metadata.get("render_fps", _DEFAULT_FPS)) if fps is None else fps
+    if not _MIN_FPS <= shown <= _MAX_FPS:
+        raise InputError(f"fps={shown}: give {_MIN_FPS} to {_MAX_FPS} frames a second")
+    if every is None:
+        every = _default_every(env, shown, minutes, steps)
+    if every < 1:
+        raise InputError(f"every={every}: at least 1 minute between frames")
+    next_frame, frames = 0, 0
+    moment = Moment(0, 0, 0.0, False)
+    shown_at = -1
+    with _writer(path, shown) as writer:
+        for moment in play(env, policy, seed, rng, minutes, steps):
+            if moment.minutes >= next_frame:
+                writer.add(_picture(env))
+                frames, shown_at = frames + 1, moment.steps
+                next_frame = moment.minutes - moment.minutes % every + every
+        if shown_at != moment.steps:
+            writer.add(_picture(env))
+            frames += 1
+    return Recording(path, frames, shown, moment)
+
+
+def check_video(path: Path) -> None:
+    """Raise InputError unless a video can be written to `path`."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: a video ends in {' or '.join(SUFFIXES)}")
+    if path.suffix.lower() == ".mp4":
+        _ffmpeg()
+
+
+def _default_every(
+    env: gymnasium.Env[Any, Any], fps: int, minutes: int | None, steps: int | None
+) -> int:
+    spec = env.spec
+    length = EPISODE_MINUTES if spec is not None and spec.id == WORKSHOP else None
+    if length is None:
+        length = spec.max_episode_steps if spec is not None else None
+    known = [value for value in (length, minutes, steps) if value is not None]
+    return max(1, round(min(known) / (_SECONDS * fps))) if known else 1
+
+
+def _picture(env: gymnasium.Env[Any, Any]) -> Frame:
+    try:
+        frame = env.render()
+    except DependencyNotInstalled as error:
+        raise InputError(f"the environment cannot be drawn: {error}") from None
+    picture = np.asarray(frame, np.uint8)
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise InputError(f"the environment draws arrays of shape {picture.shape}, not pictures")
+    return picture
+
+
+class _Writer(Protocol):
+    def add(self, frame: Frame) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Mp4Writer:
+    """Frames through ffmpeg, H.264 in a form that every browser plays."""
+
+    def __init__(self, path: Path, fps: int) -> None:
+        self._path = path
+        self._fps = fps
+        self._stream: Generator[None, Any, None] | None = None
+
+    def add(self, frame: Frame) -> None:
+        # The codec needs even sides.
+        height, width = frame.shape[:2]
+        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        if self._stream is None:
+            self._stream = _ffmpeg().write_frames(
+                str(self._path),
+                (frame.shape[1], frame.shape[0]),
+                fps=self._fps,
+                quality=7,
+                macro_block_size=2,
+                output_params=["-movflags", "+faststart"],
+            )
+            self._stream.send(None)
+        self._stream.send(np.ascontiguousarray(frame))
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+class _GifWriter:
+    """Frames one by one: Pillow's own way of saving would hold all of them in memory."""
+
+    def __init__(self, path: Path, fps: int) -> None:
+        self._file = path.open("wb")
+        self._duration = max(20, 1000 // fps)  # viewers slow down anything faster
+        self._before: Image.Image | None = None
+
+    def add(self, frame: Frame) -> None:
+        picture = Image.fromarray(frame)
+        if picture.width > _GIF_WIDTH:
+            height = round(picture.height * _GIF_WIDTH / picture.width)
+            picture = picture.resize((_GIF_WIDTH, height), Image.Resampling.BOX)
+        box = (0, 0, *picture.size)
+        if self._before is not None:
+            box = ImageChops.difference(picture, self._before).getbbox() or (0, 0, 1, 1)
+        # Only what changed is written, with colours of its own.
+        region = picture.crop(box).quantize(256, dither=Image.Dither.NONE)
+        blocks: list[bytes] = []
+        if self._before is None:
+            blocks, _ = getheader(region, info={"loop": 0, "duration": self._duration})
+        options = {"duration": self._duration, "include_color_table": True}
+        for block in chain(blocks, getdata(region, box[:2], **options)):
+            self._file.write(block)
+        self._before = picture
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.write(b";")
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _writer(path: Path, fps: int) -> Iterator[_Writer]:
+    """A writer to a temporary name, renamed into place when the block succeeds."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error})") from None
+    with folder as name:
+        suffix = path.suffix.lower()
+        draft = Path(name) / f"video{suffix}"
+        writer: _Writer = _GifWriter(draft, fps) if suffix == ".gif" else _Mp4Writer(draft, fps)
+        try:
+            yield writer
+        finally:
+            writer.close()
+        draft.replace(path)
+
+
+def _ffmpeg() -> Any:
+    try:
+        return importlib.import_module("imageio_ffmpeg")
+    except ImportError:
+        raise InputError(
+            ".mp4 needs the package imageio-ffmpeg: pip install 'compagnon[video]', "
+            "or name the file .gif"
+        ) from None

@@ -1,0 +1,1 @@
+"""Experts: rules and solvers that already do the job, as policies."""

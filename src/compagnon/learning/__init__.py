@@ -1,0 +1,1 @@
+"""Learning: algorithms that improve a policy, and the trainer that runs them."""

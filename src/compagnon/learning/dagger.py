@@ -1,0 +1,238 @@
+"""DAgger: learn to do what an expert would do in the states that the student meets.
+
+Ross, Gordon and Bagnell 2011, "A reduction of imitation learning and structured prediction to
+no-regret online learning", algorithm 3.1.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.learning import masked
+from compagnon.learning.demonstrations import Demonstrations
+from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.settings import Settings
+from compagnon.policy import Policy
+
+
+class DaggerSettings(Settings):
+    """Settings of DAgger."""
+
+    kind: Literal["dagger"] = "dagger"
+    expert: str = Field("expert:workshop-v2", description="the policy to imitate")
+    num_envs: int = Field(32, ge=1, description="copies of the environment that collect")
+    collect_steps: int = Field(10_080, ge=1, description="steps of each copy in one collection")
+    iterations: int = Field(3, ge=1, description="collections, the first by the expert alone")
+    expert_share: float = Field(
+        0.0, ge=0, le=1, description="beta of collection i is this to the power i"
+    )
+    student: Literal["greedy", "sampled"] = Field("greedy", description="how the student acts")
+    capacity: int = Field(500_000, ge=1, description="decisions kept; a fair sample beyond that")
+    keep_share: float = Field(
+        1.0, gt=0, le=1, description="share of WAIT-like common decisions kept when collecting"
+    )
+    batch_size: int = Field(1024, ge=1, description="decisions of one gradient step")
+    gradient_steps: int = Field(
+        2000, ge=0, description="gradient steps an iteration; 0 counts in epochs instead"
+    )
+    epochs: int = Field(0, ge=0, description="passes over the data an iteration, if no steps")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size")
+    final_learning_rate: float = Field(
+        0.0, ge=0, description="step size reached at the end of each iteration; 0 stays put"
+    )
+    balance: float = Field(
+        0.5, ge=0, le=1, description="weight of a label: its frequency to the power -balance"
+    )
+    mask_loss: bool = Field(True, description="take the loss over possible actions alone")
+    hold_out: bool = Field(
+        True, description="keep one decision in 20 out of training, to measure agreement on"
+    )
+
+
+class Dagger:
+    """Clones an expert.
+
+    Args:
+        settings: see `DaggerSettings`.
+        network: trained in place.
+        env: the copies to collect in; this object resets them.
+        expert: bound to `env`.
+        seed: of episodes, mixing, draws and minibatches.
+    """
+
+    def __init__(
+        self,
+        settings: DaggerSettings,
+        network: PolicyNetwork,
+        env: BatchEnv,
+        expert: Policy,
+        seed: int,
+    ) -> None:
+        if network.schema.action.kind != "discrete":
+            raise InputError(f"dagger: {env.env_id} has {env.action_space}; Discrete is needed")
+        if settings.gradient_steps == 0 and settings.epochs == 0:
+            raise InputError("dagger: give gradient_steps or epochs, one of them above 0")
+        self.settings, self.network, self.env, self.expert = settings, network, env, expert
+        self.iteration = 0
+        self.env_steps = 0
+        self.rng = np.random.default_rng(seed)
+        self.optimiser = torch.optim.Adam(
+            network.actor.parameters(), lr=settings.learning_rate, fused=True
+        )
+        self.data = Demonstrations(
+            settings.capacity, len(network.schema.observation.fields), network.schema.action.n
+        )
+        self.collection_return = float("nan")
+
+    @property
+    def finished(self) -> bool:
+        """All iterations are done."""
+        return self.iteration >= self.settings.iterations
+
+    def iterate(self) -> dict[str, float]:
+        """Collect with the mixed policy, then train on everything collected so far."""
+        share = self.settings.expert_share**self.iteration if self.iteration else 1.0
+        self._collect(share)
+        if self.network.scaler is not None and not self.network.scaler.frozen:
+            # The scaler sees the expert's weeks alone; from then on inputs keep their meaning.
+            self.network.scaler.update(self.data.obs[: len(self.data)])
+            self.network.scaler.frozen = True
+        metrics = self._train()
+        self.iteration += 1
+        return {
+            **metrics,
+            "expert_share": share,
+            "decisions": float(len(self.data)),
+            "collection_return": self.collection_return,
+        }
+
+    def _collect(self, expert_share: float) -> None:
+        settings, env = self.settings, self.env
+        env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
+        running = np.zeros(env.num_envs)
+        finished: list[float] = []
+        for _ in range(settings.collect_steps):
+            labels = self.expert.act(env.obs, env.action_mask)
+            assert env.action_mask is not None
+            self.data.add(
+                self.network.project(env.obs), env.action_mask, labels, self.rng,
+                settings.keep_share,
+            )  # fmt: skip
+            actions = labels
+            if expert_share < 1.0:
+                actions = self._student(env.obs, env.action_mask)
+                by_expert = self.rng.random(env.num_envs) < expert_share
+                actions[by_expert] = labels[by_expert]
+            step = env.step(actions)
+            running += step.reward
+            ends = step.terminated | step.truncated
+            finished.extend(running[ends].tolist())
+            running[ends] = 0.0
+        self.env_steps += settings.collect_steps * env.num_envs
+        self.collection_return = float(np.mean(finished or running))
+
+    def _student(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        logits = self.network.logits(self.network.read(obs))
+        actions = np.empty(len(obs), np.int64)
+        if self.settings.student == "greedy":
+            masked.greedy_actions(logits, mask, actions)
+        else:
+            log_probs = np.empty(len(obs), np.float32)
+            masked.sample_actions(logits, mask, self.rng.random(len(obs)), actions, log_probs)
+        return actions
+
+    def _train(self) -> dict[str, float]:
+        settings, data = self.settings, self.data
+        x = torch.from_numpy(self._scaled(data.obs[: len(data)])).to(self.network.device)
+        mask, labels = data.action_mask[: len(data)], data.labels[: len(data)]
+        if not settings.mask_loss:
+            mask = np.ones((1, mask.shape[1]), np.bool_)
+        weights = data.label_weights(settings.balance)
+        training, held_out = data.split(20 if settings.hold_out else 0)
+        batches = self._minibatches(training)
+        losses = np.empty(len(batches))
+        for number, rows in enumerate(batches):
+            self._set_rate(number / len(batches))
+            logits = self.network.actor(x[torch.from_numpy(rows)])
+            seen_logits = logits.detach().cpu().numpy()
+            gradient = np.empty_like(seen_logits)
+            row_loss = np.empty(len(rows), np.float32)
+            row_weights = weights[labels[rows]]
+            masked.cross_entropy_gradient(
+                seen_logits,
+                mask,
+                rows if settings.mask_loss else np.zeros_like(rows),
+                labels[rows],
+                (row_weights / row_weights.sum()).astype(np.float32),
+                gradient,
+                row_loss,
+            )
+            self.optimiser.zero_grad()
+            logits.backward(torch.from_numpy(gradient).to(self.network.device))
+            self.optimiser.step()
+            losses[number] = row_loss.mean()
+        per_epoch = max(1, len(batches) // settings.epochs) if settings.epochs else 20
+        return {
+            "first_cross_entropy": float(losses[:per_epoch].mean()),
+            "cross_entropy": float(losses[-per_epoch:].mean()),
+            **self._agreement(held_out),
+        }
+
+    def _agreement(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        """How often the student does what the expert would, on decisions it was not trained on."""
+        if len(rows) == 0:
+            return {}
+        data = self.data
+        logits = self.network.logits(self._scaled(data.obs[rows]))
+        actions = np.empty(len(rows), np.int64)
+        masked.greedy_actions(logits, data.action_mask[rows], actions)
+        right = actions == data.labels[rows]
+        rare = data.labels[rows] != data.commonest_label()
+        metrics = {"accuracy": float(right.mean())}
+        if rare.any():
+            metrics["rare_accuracy"] = float(right[rare].mean())
+        return metrics
+
+    def _set_rate(self, done: float) -> None:
+        settings = self.settings
+        if settings.final_learning_rate > 0:
+            rate = settings.learning_rate
+            rate += done * (settings.final_learning_rate - rate)
+            self.optimiser.param_groups[0]["lr"] = rate
+
+    def _scaled(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return obs if self.network.scaler is None else self.network.scaler(obs)
+
+    def _minibatches(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        settings = self.settings
+        size = min(settings.batch_size, len(rows))
+        if settings.gradient_steps > 0:
+            return [self.rng.choice(rows, size) for _ in range(settings.gradient_steps)]
+        batches: list[NDArray[np.int64]] = []
+        for _ in range(settings.epochs):
+            order = self.rng.permutation(rows)
+            batches += [order[i : i + size] for i in range(0, len(rows), size)]
+        return batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next iteration depends on, but the network."""
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "rng": self.rng.bit_generator.state,
+            "optimiser": self.optimiser.state_dict(),
+            "data": self.data.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.env_steps = int(state["env_steps"])
+        self.rng.bit_generator.state = state["rng"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.data.load_state_dict(state["data"])

@@ -1,0 +1,108 @@
+"""The expert's decisions collected so far, bounded in memory by a fair sample of them all."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Demonstrations:
+    """Observations, masks and labels; once full, a uniform sample of everything ever added.
+
+    The sample is kept by reservoir sampling (Vitter 1985, algorithm R).
+
+    Attributes:
+        obs: (capacity, F) float32, unscaled. action_mask: (capacity, A). labels: (capacity,).
+    """
+
+    def __init__(self, capacity: int, num_fields: int, num_actions: int) -> None:
+        self.capacity = capacity
+        self.num_actions = num_actions
+        self.added = 0
+        self._size = 0
+        self.obs: NDArray[np.float32] = np.zeros((0, num_fields), np.float32)
+        self.action_mask: NDArray[np.bool_] = np.zeros((0, num_actions), np.bool_)
+        self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_],
+        labels: NDArray[np.int64],
+        rng: np.random.Generator,
+        keep_share: float = 1.0,
+    ) -> None:
+        """Add a batch of decisions, (B, ...); keep a share of those that carry the commonest label.
+
+        Thinning the commonest label leaves room for the rare ones, which are what counts.
+        """
+        if keep_share < 1.0 and self._size:
+            kept = (labels != self.commonest_label()) | (rng.random(len(labels)) < keep_share)
+            obs, action_mask, labels = obs[kept], action_mask[kept], labels[kept]
+        room = min(len(labels), self.capacity - self._size)
+        self._grow(self._size + room)
+        places = np.arange(self._size, self._size + room)
+        self._size += room
+        late = len(labels) - room
+        if late:
+            seen = self.added + room + 1 + np.arange(late)
+            drawn = (rng.random(late) * seen).astype(np.int64)
+            places = np.concatenate([places, drawn])
+        self.added += len(labels)
+        inside = places < self.capacity
+        places = places[inside]
+        self.obs[places] = obs[inside]
+        self.action_mask[places] = action_mask[inside]
+        self.labels[places] = labels[inside]
+
+    def _grow(self, needed: int) -> None:
+        if needed <= len(self.labels):
+            return
+        size = min(self.capacity, max(needed, 2 * len(self.labels)))
+        more = size - len(self.labels)
+        self.obs = np.concatenate([self.obs, np.zeros((more, self.obs.shape[1]), np.float32)])
+        self.action_mask = np.concatenate(
+            [self.action_mask, np.zeros((more, self.num_actions), np.bool_)]
+        )
+        self.labels = np.concatenate([self.labels, np.zeros(more, np.int64)])
+
+    def commonest_label(self) -> int:
+        """The label that most decisions carry."""
+        return int(np.bincount(self.labels[: self._size]).argmax())
+
+    def split(self, one_in: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row numbers to train on, and to judge by: every `one_in`-th row, or none for 0."""
+        rows = np.arange(self._size)
+        if one_in == 0:
+            return rows, rows[:0]
+        judged = rows % one_in == one_in - 1
+        return rows[~judged], rows[judged]
+
+    def label_weights(self, balance: float) -> NDArray[np.float64]:
+        """(A,): each label's frequency to the power -balance; 0 leaves labels as they come."""
+        counts = np.bincount(self.labels[: self._size], minlength=self.num_actions)
+        weights = np.zeros(self.num_actions)
+        present = counts > 0
+        weights[present] = (counts[present] / self._size) ** -balance
+        return weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything collected."""
+        return {
+            "added": self.added,
+            "obs": self.obs[: self._size],
+            "action_mask": np.packbits(self.action_mask[: self._size], axis=1),
+            "labels": self.labels[: self._size],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.added = int(state["added"])
+        self.obs = np.array(state["obs"], np.float32)
+        bits = np.unpackbits(np.array(state["action_mask"]), axis=1, count=self.num_actions)
+        self.action_mask = bits.astype(np.bool_)
+        self.labels = np.array(state["labels"], np.int64)
+        self._size = len(self.labels)

@@ -1,0 +1,71 @@
+"""DAgger and PPO on one policy: first the clone and then practice, or both in turn."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compagnon.learning.dagger import Dagger, DaggerSettings
+from compagnon.learning.ppo import PPO, PPOSettings
+from compagnon.learning.settings import Settings
+
+
+class HybridSettings(Settings):
+    """Settings of the hybrid."""
+
+    kind: Literal["hybrid"] = "hybrid"
+    mode: Literal["sequence", "alternate"] = Field(
+        "sequence", description="all imitation first, or one iteration of each in turn"
+    )
+    ppo_per_dagger: int = Field(
+        5, ge=1, description="in turn: iterations of practice after each of imitation"
+    )
+    dagger: DaggerSettings = DaggerSettings()
+    ppo: PPOSettings = PPOSettings()
+
+
+class Hybrid:
+    """Hands the same network from DAgger to PPO.
+
+    Args:
+        settings: see `HybridSettings`.
+        dagger, ppo: built on the same `PolicyNetwork`.
+    """
+
+    def __init__(self, settings: HybridSettings, dagger: Dagger, ppo: PPO) -> None:
+        self.settings, self.dagger, self.ppo = settings, dagger, ppo
+        self.iteration = 0
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps of both phases."""
+        return self.dagger.env_steps + self.ppo.env_steps
+
+    @property
+    def phase(self) -> str:
+        """Which algorithm the next iteration belongs to."""
+        if self.dagger.finished:
+            return "ppo"
+        if self.settings.mode == "sequence":
+            return "dagger"
+        in_turn = self.iteration % (1 + self.settings.ppo_per_dagger)
+        return "dagger" if in_turn == 0 else "ppo"
+
+    def iterate(self) -> dict[str, float]:
+        """One iteration of the phase's algorithm; its metrics."""
+        metrics = self.dagger.iterate() if self.phase == "dagger" else self.ppo.iterate()
+        self.iteration += 1
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both algorithms' states."""
+        return {
+            "iteration": self.iteration,
+            "dagger": self.dagger.state_dict(),
+            "ppo": self.ppo.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.dagger.load_state_dict(state["dagger"])
+        self.ppo.load_state_dict(state["ppo"])

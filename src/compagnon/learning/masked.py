@@ -1,0 +1,203 @@
+"""The masked softmax, fused: sampling, cross-entropy and PPO's gradient straight from the logits.
+
+With 201 actions the softmax, not the matrix products, is where the time goes. Each kernel reads a
+row of logits once, visits only the actions that the mask allows, and writes the gradient with
+respect to the logits, so nothing of size (batch, actions) is kept for autograd. Rows are
+independent and their sums are taken in a fixed order: results do not depend on the threads.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+_PARALLEL_FROM = 128  # below so many rows, waking threads costs more than it saves
+
+# Columns of the per-row statistics that `ppo_gradient` writes.
+LOSS, ENTROPY, APPROX_KL, CLIPPED, REFERENCE_KL, RATIO = range(6)
+NUM_STATS = 6
+
+
+def _by_size(kernel: Callable[..., None]) -> Callable[..., None]:
+    """Compile a kernel twice: for one thread, and for all of them where the batch is worth it."""
+    serial = njit(cache=True)(kernel)
+    parallel = njit(cache=True, parallel=True)(kernel)
+
+    @functools.wraps(kernel)
+    def run(logits: NDArray[np.float32], *rest: object) -> None:
+        (parallel if len(logits) >= _PARALLEL_FROM else serial)(logits, *rest)
+
+    return run
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _row_softmax(logits, mask, p):  # type: ignore[no-untyped-def]
+    """Write softmax probabilities of the allowed actions to `p`; return log of the normaliser."""
+    high = np.float32(-np.inf)
+    for j in range(logits.shape[0]):
+        if mask[j] and logits[j] > high:
+            high = logits[j]
+    total = np.float32(0.0)
+    for j in range(logits.shape[0]):
+        if mask[j]:
+            p[j] = np.exp(logits[j] - high)
+            total += p[j]
+        else:
+            p[j] = np.float32(0.0)
+    scale = np.float32(1.0) / total
+    for j in range(logits.shape[0]):
+        p[j] *= scale
+    return high + np.log(total)
+
+
+@_by_size
+def sample_actions(
+    logits: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    uniforms: NDArray[np.float64],
+    actions: NDArray[np.int64],
+    log_probs: NDArray[np.float32],
+) -> None:
+    """Draw one action a row and its log-probability.
+
+    Args:
+        logits: (B, A). mask: (B, A). uniforms: (B,) in [0, 1), one a draw.
+        actions, log_probs: (B,), written.
+    """
+    for i in prange(logits.shape[0]):
+        p = np.empty(logits.shape[1], np.float32)
+        log_total = _row_softmax(logits[i], mask[i], p)
+        remaining = uniforms[i]
+        chosen = -1
+        for j in range(p.shape[0]):
+            if p[j] > 0.0:
+                chosen = j  # rounding may leave a sliver at the end: the last possible action
+                remaining -= p[j]
+                if remaining < 0.0:
+                    break
+        actions[i] = chosen
+        log_probs[i] = logits[i, chosen] - log_total
+
+
+@_by_size
+def greedy_actions(
+    logits: NDArray[np.float32], mask: NDArray[np.bool_], actions: NDArray[np.int64]
+) -> None:
+    """The most probable allowed action of each row, (B,), written."""
+    for i in prange(logits.shape[0]):
+        best = -1
+        for j in range(logits.shape[1]):
+            if mask[i, j] and (best < 0 or logits[i, j] > logits[i, best]):
+                best = j
+        actions[i] = best
+
+
+@_by_size
+def cross_entropy_gradient(
+    logits: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    gradient: NDArray[np.float32],
+    losses: NDArray[np.float32],
+) -> None:
+    """Weighted cross-entropy of masked logits, and its gradient.
+
+    Args:
+        logits: (B, A). mask: (M, A), of the whole dataset. rows: (B,), which rows of `mask`.
+        labels: (B,). weights: (B,), that already sum to what the loss should weigh.
+        gradient: (B, A), d(sum of weights x loss)/d logits, written.
+        losses: (B,), unweighted, written.
+    """
+    for i in prange(logits.shape[0]):
+        p = gradient[i]
+        row_mask = mask[rows[i]]
+        log_total = _row_softmax(logits[i], row_mask, p)
+        label = labels[i]
+        losses[i] = log_total - logits[i, label]
+        for j in range(p.shape[0]):
+            p[j] *= weights[i]
+        p[label] -= weights[i]
+
+
+@_by_size
+def ppo_gradient(
+    logits: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    actions: NDArray[np.int64],
+    old_log_probs: NDArray[np.float32],
+    advantages: NDArray[np.float32],
+    clip_coef: float,
+    entropy_coef: float,
+    reference_logits: NDArray[np.float32],
+    reference_coef: float,
+    gradient: NDArray[np.float32],
+    stats: NDArray[np.float32],
+) -> None:
+    """PPO's clipped surrogate (arXiv 1707.06347, equation 7) with entropy and a KL to a reference.
+
+    The loss of a row is ``-min(r A, clip(r, 1-c, 1+c) A) - entropy_coef H(pi)
+    + reference_coef KL(reference || pi)``; the gradient written is that of the mean over rows.
+
+    Args:
+        logits: (B, A). mask, actions, old_log_probs, advantages: of the whole rollout, (M, ...).
+        rows: (B,), which rows of the rollout this minibatch is.
+        reference_logits: (M, A), or (1, 1) when `reference_coef` is 0.
+        gradient: (B, A), written.
+        stats: (B, NUM_STATS): loss, entropy, approximate KL to the old policy
+            (``r - 1 - log r``), whether clipped, KL from the reference, ratio; written.
+    """
+    count = np.float32(1.0 / logits.shape[0])
+    for i in prange(logits.shape[0]):
+        row = rows[i]
+        p = gradient[i]
+        row_mask = mask[row]
+        log_total = _row_softmax(logits[i], row_mask, p)
+        action = actions[row]
+        log_ratio = logits[i, action] - log_total - old_log_probs[row]
+        ratio = np.exp(log_ratio)
+        advantage = advantages[row]
+        clipped = (advantage > 0.0 and ratio > 1.0 + clip_coef) or (
+            advantage < 0.0 and ratio < 1.0 - clip_coef
+        )
+        bounded = min(max(ratio, 1.0 - clip_coef), 1.0 + clip_coef)
+        mean_logit = np.float32(0.0)
+        for j in range(p.shape[0]):
+            if p[j] > 0.0:
+                mean_logit += p[j] * logits[i, j]
+        entropy = log_total - mean_logit
+        stats[i, LOSS] = -min(ratio * advantage, bounded * advantage)
+        stats[i, ENTROPY] = entropy
+        stats[i, APPROX_KL] = ratio - 1.0 - log_ratio
+        stats[i, CLIPPED] = 1.0 if clipped else 0.0
+        stats[i, RATIO] = ratio
+        stats[i, REFERENCE_KL] = 0.0
+        pull = np.float32(0.0 if clipped else -advantage * ratio)
+        keep = np.float32(pull + 0.0)
+        if reference_coef > 0.0:
+            q = np.empty(p.shape[0], np.float32)
+            log_total_q = _row_softmax(reference_logits[row], row_mask, q)
+            kl = np.float32(0.0)
+            for j in range(p.shape[0]):
+                g = np.float32(0.0)
+                if q[j] > 0.0:
+                    log_q = reference_logits[row, j] - log_total_q
+                    kl += q[j] * (log_q - (logits[i, j] - log_total))
+                if row_mask[j]:
+                    g = -keep * p[j] + entropy_coef * p[j] * (
+                        logits[i, j] - log_total + entropy
+                    )
+                    g += reference_coef * (p[j] - q[j])
+                p[j] = g * count
+            stats[i, REFERENCE_KL] = kl
+        else:
+            for j in range(p.shape[0]):
+                if p[j] > 0.0:
+                    p[j] = count * p[j] * (
+                        entropy_coef * (logits[i, j] - log_total + entropy) - keep
+                    )
+        p[action] += keep * count

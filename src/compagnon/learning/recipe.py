@@ -1,0 +1,177 @@
+"""Recipes: a validated description of environment, algorithm, budget and seed, read from TOML."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from compagnon.envs import making
+from compagnon.errors import InputError
+from compagnon.learning.dagger import DaggerSettings
+from compagnon.learning.hybrid import HybridSettings
+from compagnon.learning.ppo import PPOSettings
+from compagnon.learning.settings import Settings
+
+
+class EnvSpec(Settings):
+    """Which environment, and its arguments."""
+
+    id: str = Field(description="a Gymnasium id")
+    args: dict[str, Any] = Field(default_factory=dict, description="its arguments")
+
+
+class NetworkSpec(Settings):
+    """The networks, actor and critic alike."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (64, 64), description="sizes of the hidden layers"
+    )
+    activation: Literal["tanh", "relu"] = Field("tanh", description="tanh or relu")
+    scale_inputs: bool = Field(True, description="standardise observations")
+    fields: tuple[str, ...] | None = Field(
+        None, description="observation fields to read; all if not given"
+    )
+
+
+class BudgetSpec(Settings):
+    """When to stop: the first bound reached."""
+
+    iterations: int | None = Field(None, ge=1, description="units of the algorithm's work")
+    env_steps: int | None = Field(None, ge=1, description="environment steps")
+    minutes: float | None = Field(None, gt=0, description="minutes of wall clock")
+
+
+class EvaluationSpec(Settings):
+    """How the run judges itself; the best policy by these episodes is kept."""
+
+    every: int = Field(20, ge=1, description="iterations between evaluations")
+    episodes: int = Field(32, ge=1, description="episodes of each evaluation")
+    seed: int = Field(900_000, ge=0, description="first seed; never used in training")
+    against: str | None = Field(None, description="a policy to compare with on the same episodes")
+
+
+class Recipe(Settings):
+    """Everything that decides a run."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="what the run is called")
+    description: str = Field("", description="one sentence for a person")
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything random in training")
+    device: str = Field("cpu", description="cpu, or cuda where there is one")
+    threads: int = Field(2, ge=1, le=64, description="threads of the networks and environments")
+    env: EnvSpec
+    network: NetworkSpec = NetworkSpec()
+    algorithm: Annotated[
+        PPOSettings | DaggerSettings | HybridSettings, Field(discriminator="kind")
+    ]
+    budget: BudgetSpec = BudgetSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Recipe":
+        budget = self.budget
+        bounds = (budget.iterations, budget.env_steps, budget.minutes)
+        if self.algorithm.kind == "ppo" and not any(bounds):
+            raise ValueError("budget: give iterations, env_steps or minutes")
+        return self
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that ship, sorted."""
+    folder = files("compagnon.recipes")
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def recipe_text(name: str) -> tuple[str, str]:
+    """(where it stands, its TOML) of a shipped recipe or a file.
+
+    Raises:
+        InputError: neither exists.
+    """
+    if name in shipped_recipes():
+        return name, files("compagnon.recipes").joinpath(f"{name}.toml").read_text()
+    path = Path(name)
+    if path.is_file():
+        try:
+            return name, path.read_text()
+        except UnicodeDecodeError:
+            raise InputError(f"{name} is not a text file; a recipe is TOML") from None
+    import difflib
+
+    near = difflib.get_close_matches(name, shipped_recipes(), n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`compagnon recipes` lists them"
+    raise InputError(f"no recipe is called {name!r} and no such file exists; {hint}")
+
+
+def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe, apply changes such as ``{"algorithm.gamma": 0.99}``, and validate it.
+
+    Args:
+        name: a shipped recipe, or the path of a TOML file.
+        changes: dotted key -> value. ``algo`` may stand for ``algorithm``.
+
+    Raises:
+        InputError: names the file, the key, what was given and what would be right.
+    """
+    where, text = recipe_text(name)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where}: not TOML: {error}") from None
+    for key, value in (changes or {}).items():
+        _change(tree, key, value)
+    return parse_recipe(tree, where)
+
+
+def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
+    """Validate a recipe's tree; InputError names `where` and the key."""
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_explain(error)}") from None
+    making.check_env_id(recipe.env.id)
+    return recipe
+
+
+def _change(tree: dict[str, Any], key: str, value: Any) -> None:
+    parts = key.split(".")
+    if parts[0] == "algo":
+        parts[0] = "algorithm"
+    for part in parts[:-1]:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"--set {key}: {part} is a value, not a table")
+    tree[parts[-1]] = value
+
+
+_KINDS = ("ppo", "dagger", "hybrid")
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    # The union's tag stands in the location; a person never wrote it.
+    where = ".".join(str(part) for part in first["loc"] if part not in _KINDS) or "recipe"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where}{_near(where)}"
+    if first["type"] == "missing":
+        return f"the key {where} is missing"
+    given = first.get("input")
+    shown = f", got {given!r}" if not isinstance(given, dict) else ""
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _near(key: str) -> str:
+    import difflib
+
+    known: set[str] = set()
+    for model in (Recipe, EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec):
+        known |= set(model.model_fields)
+    for settings in (PPOSettings, DaggerSettings, HybridSettings):
+        known |= set(settings.model_fields)
+    near = difflib.get_close_matches(key.rpartition(".")[2], sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

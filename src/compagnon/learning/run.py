@@ -1,0 +1,90 @@
+"""A run on disk: the recipe, the metrics, the checkpoints, the best policy, the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from compagnon.errors import InputError
+from compagnon.files import replace_directory, write_file
+from compagnon.learning.recipe import Recipe, load_recipe
+
+RECIPE_FILE = "recipe.toml"
+METRICS_FILE = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
+BEST = "best"
+LAST = "last"
+CLONE = "clone"
+REPORT_FILE = "report.html"
+
+
+class Run:
+    """The directory of one run.
+
+    ``recipe.toml``, ``metrics.jsonl`` (one line an iteration), ``checkpoints/``, ``tensorboard/``,
+    ``best/`` and ``last/`` (policies), ``clone/`` (the policy after imitation, where there was
+    any), ``report.html``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> "Run":
+        """Begin a run in a directory that does not exist yet, or is empty.
+
+        Raises:
+            InputError: something is there.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(
+                f"{path} is there already: use --resume to go on with it, or another --out"
+            )
+        tree = recipe.model_dump(mode="json", exclude_none=True)
+        with replace_directory(path) as fresh:
+            (fresh / RECIPE_FILE).write_text(tomli_w.dumps(tree))
+            (fresh / METRICS_FILE).touch()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """A run that was begun before.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not (path / RECIPE_FILE).is_file():
+            raise InputError(f"{path} is not a run: it has no {RECIPE_FILE}")
+        return cls(path)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run does."""
+        return load_recipe(str(self.path / RECIPE_FILE))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / CHECKPOINTS
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add one line to the metrics."""
+        with (self.path / METRICS_FILE).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every whole line of the metrics; one that a kill cut short is left out."""
+        lines = []
+        for line in (self.path / METRICS_FILE).read_text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def cut_metrics(self, iteration: int) -> None:
+        """Forget what came after `iteration`: it will be done again."""
+        kept = [line for line in self.metrics() if line["iteration"] <= iteration]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_file(self.path / METRICS_FILE, text)

@@ -1,0 +1,69 @@
+"""The running mean and deviation of observations, which belong to the policy that reads them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TINY = 1e-6
+
+
+class RunningScaler:
+    """Standardises observations; merges batches by Chan, Golub and LeVeque's update (1983).
+
+    A column that never varies is divided by 1: it becomes 0, not noise.
+
+    Attributes:
+        frozen: when True, `update` changes nothing (a policy that is fine-tuned must keep reading
+            its inputs as it learnt to).
+    """
+
+    def __init__(self, size: int, clip: float = 10.0) -> None:
+        self.clip = clip
+        self.frozen = False
+        self.count = 0
+        self.mean: NDArray[np.float64] = np.zeros(size)
+        self._m2: NDArray[np.float64] = np.zeros(size)
+        self._refresh()
+
+    def update(self, obs: NDArray[np.float32]) -> None:
+        """Take a batch, (B, F), into account."""
+        if self.frozen or len(obs) == 0:
+            return
+        batch_mean = obs.mean(axis=0, dtype=np.float64)
+        batch_m2 = ((obs - batch_mean) ** 2).sum(axis=0, dtype=np.float64)
+        total = self.count + len(obs)
+        delta = batch_mean - self.mean
+        self._m2 += batch_m2 + delta**2 * self.count * len(obs) / total
+        self.mean = self.mean + delta * len(obs) / total
+        self.count = total
+        self._refresh()
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """Standard deviation of each column, 1 where it never varied; (F,)."""
+        if self.count < 2:
+            return np.ones_like(self.mean)
+        std = np.sqrt(self._m2 / self.count)
+        return np.where(std > _TINY, std, 1.0)
+
+    def _refresh(self) -> None:
+        self.mean32 = self.mean.astype(np.float32)
+        self.std32 = self.std.astype(np.float32)
+
+    def __call__(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, F) -> standardised and clipped (B, F), float32."""
+        scaled = (obs - self.mean32) / self.std32
+        return np.clip(scaled, -self.clip, self.clip, out=scaled)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the scaler knows."""
+        return {"count": self.count, "mean": self.mean, "m2": self._m2, "frozen": self.frozen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.count = int(state["count"])
+        self.mean = np.array(state["mean"], np.float64)
+        self._m2 = np.array(state["m2"], np.float64)
+        self.frozen = bool(state["frozen"])
+        self._refresh()

@@ -1,0 +1,299 @@
+"""Runs a recipe: iterates its algorithm, judges it, keeps the best, saves, resumes, stops in time."""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numba
+import torch
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.evaluation.episodes import EpisodeResults, play_episodes
+from compagnon.evaluation.statistics import bootstrap_interval
+from compagnon.learning import run as files
+from compagnon.learning.algorithm import build_algorithm, total_iterations
+from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
+from compagnon.learning.hybrid import Hybrid
+from compagnon.learning.networks import library_versions, timestamp
+from compagnon.learning.recipe import Recipe
+from compagnon.learning.run import Run
+from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
+from compagnon.policy.manifest import Provenance
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says what happened, where, and what may help."""
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved with it."""
+
+    seconds: float = 0.0
+    best_return: float = -math.inf
+    best_iteration: int = -1
+    clone_return: float | None = None
+    lowest_after_clone: float | None = None
+    evaluated: int = -1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `Trainer.train` ended."""
+
+    finished: bool
+    progress: Progress
+    iterations: int
+    env_steps: int
+
+
+@dataclass
+class Update:
+    """What the trainer tells whoever shows progress, after each iteration."""
+
+    iteration: int
+    total: int | None
+    env_steps: int
+    seconds: float
+    phase: str
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Listener = Callable[[Update], None]
+
+
+class Trainer:
+    """One run of one recipe.
+
+    Args:
+        run: where everything is kept.
+        recipe: the run's own unless another budget is wanted.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe | None = None) -> None:
+        self.run = run
+        self.recipe = recipe or run.recipe
+        threads = min(self.recipe.threads, numba.config.NUMBA_NUM_THREADS)
+        torch.set_num_threads(threads)
+        numba.set_num_threads(threads)
+        self.algorithm, self.network = build_algorithm(self.recipe)
+        self.progress = Progress()
+        self.total = total_iterations(self.recipe)
+        self._against: EpisodeResults | None = None
+        self._stop = False
+
+    @classmethod
+    def resume(cls, path: Path, recipe: Recipe | None = None) -> "Trainer":
+        """Go on with a run from its newest checkpoint, or from its beginning if it has none.
+
+        Raises:
+            InputError: no run is there, or no checkpoint of it can be read.
+        """
+        trainer = cls(Run.open(path), recipe)
+        state = load_newest_checkpoint(trainer.run.checkpoints)
+        if state is not None:
+            trainer.algorithm.load_state_dict(state["algorithm"])
+            trainer.network.load_state_dict(state["network"])
+            trainer.progress = Progress(**state["progress"])
+        trainer.run.cut_metrics(trainer.algorithm.iteration)
+        return trainer
+
+    def train(self, listener: Listener | None = None) -> Outcome:
+        """Iterate until the budget is spent, or a signal asks to stop.
+
+        Raises:
+            TrainingError: a metric is not a finite number.
+        """
+        board = self._tensorboard()
+        began = time.monotonic() - self.progress.seconds
+        with self._stop_on_signal():
+            while not self._stop and not self._budget_spent():
+                phase = self._phase()
+                metrics = self.algorithm.iterate()
+                self._check_finite(metrics)
+                last_of_clone = phase == "dagger" and self._phase() != "dagger"
+                self.progress.seconds = time.monotonic() - began
+                if self._evaluation_due() or last_of_clone:
+                    metrics |= self._evaluate(is_clone=last_of_clone)
+                    self.progress.seconds = time.monotonic() - began
+                self._record(metrics, phase, board)
+                if self._evaluation_due() or last_of_clone:
+                    self._save()
+                if listener is not None:
+                    listener(self._update(metrics, phase))
+            finished = self._budget_spent()
+            if finished and self.progress.evaluated != self.algorithm.iteration:
+                metrics = self._evaluate()
+                self._record(metrics, self._phase(), board)
+                if listener is not None:
+                    listener(self._update(metrics, self._phase()))
+            self._save()
+        board.close()
+        return Outcome(finished, self.progress, self.algorithm.iteration, self.algorithm.env_steps)
+
+    # -- when ---------------------------------------------------------------------------------
+
+    def _budget_spent(self) -> bool:
+        budget, done = self.recipe.budget, self.algorithm
+        if self.total is not None and done.iteration >= self.total:
+            return True
+        if budget.env_steps is not None and done.env_steps >= budget.env_steps:
+            return True
+        return budget.minutes is not None and self.progress.seconds >= 60 * budget.minutes
+
+    def _evaluation_due(self) -> bool:
+        return self.algorithm.iteration % self.recipe.evaluation.every == 0
+
+    def _phase(self) -> str:
+        if isinstance(self.algorithm, Hybrid):
+            return self.algorithm.phase
+        return self.recipe.algorithm.kind
+
+    @contextmanager
+    def _stop_on_signal(self) -> Iterator[None]:
+        """A first Ctrl-C (or SIGTERM) ends after this iteration and saves; a second one at once."""
+
+        def ask(_signal: int, _frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        previous = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                previous[number] = signal.signal(number, ask)
+        except ValueError:  # not the main thread: whoever runs this one stops it
+            previous = {}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    # -- judging ------------------------------------------------------------------------------
+
+    def _evaluate(self, is_clone: bool = False) -> dict[str, float]:
+        """Play the evaluation's episodes, greedy and sampled; keep the policy if it is the best."""
+        spec, recipe, progress = self.recipe.evaluation, self.recipe, self.progress
+        policy = self.policy()
+        seeds = list(range(spec.seed, spec.seed + spec.episodes))
+        env = (recipe.env.id, recipe.env.args)
+        greedy = play_episodes(*env, policy, seeds)
+        sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
+        mean = float(greedy.returns.mean())
+        metrics = {"eval/return": mean, "eval/return_sampled": float(sampled.returns.mean())}
+        metrics |= {f"eval/{name}": float(v.mean()) for name, v in greedy.kpis.items()}
+        if spec.against is not None:
+            if self._against is None:
+                schema = Schema.of(BatchEnv(*env, 1))
+                self._against = play_episodes(*env, load_policy(spec.against, schema), seeds)
+            difference = greedy.returns - self._against.returns
+            low, high = bootstrap_interval(difference)
+            metrics["eval/paired"] = float(difference.mean())
+            metrics |= {"eval/paired_low": low, "eval/paired_high": high}
+        progress.evaluated = self.algorithm.iteration
+        if mean > progress.best_return:
+            progress.best_return, progress.best_iteration = mean, self.algorithm.iteration
+            save_policy(self._with_figures(policy, metrics), self.run.path / files.BEST)
+        if is_clone:
+            progress.clone_return = mean
+            save_policy(self._with_figures(policy, metrics), self.run.path / files.CLONE)
+        elif progress.clone_return is not None:
+            lowest = progress.lowest_after_clone
+            progress.lowest_after_clone = mean if lowest is None else min(lowest, mean)
+        return metrics
+
+    def policy(self) -> NetworkPolicy:
+        """The policy as it is now, with its provenance."""
+        recipe = self.recipe
+        provenance = Provenance(
+            recipe=recipe.name,
+            algorithm=recipe.algorithm.kind,
+            seed=recipe.seed,
+            env_args=recipe.env.args,
+            env_steps=self.algorithm.env_steps,
+            created=timestamp(),
+            versions=library_versions(),
+        )
+        return self.network.as_policy(recipe.name, provenance)
+
+    @staticmethod
+    def _with_figures(policy: NetworkPolicy, metrics: dict[str, float]) -> NetworkPolicy:
+        figures = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        manifest = policy.manifest.model_copy(update={"figures": figures})
+        return NetworkPolicy(manifest, policy.weights, policy.projection)
+
+    def _check_finite(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"training went wrong at iteration {self.algorithm.iteration} "
+                    f"({self._phase()}): {name} is {value}. The last checkpoint is kept in "
+                    f"{self.run.checkpoints}; a smaller learning_rate is the first thing to try"
+                )
+
+    # -- keeping ------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        save_policy(self.policy(), self.run.path / files.LAST)
+        tree = {
+            "algorithm": self.algorithm.state_dict(),
+            "network": self.network.state_dict(),
+            "progress": dict(vars(self.progress)),
+        }
+        save_checkpoint(self.run.checkpoints, self.algorithm.iteration, tree)
+
+    def _record(self, metrics: dict[str, float], phase: str, board: Any) -> None:
+        iteration = self.algorithm.iteration
+        line = {
+            "iteration": iteration,
+            "phase": phase,
+            "env_steps": self.algorithm.env_steps,
+            "seconds": round(self.progress.seconds, 3),
+            **metrics,
+        }
+        self.run.append_metrics(line)
+        for name, value in metrics.items():
+            board.add_scalar(name if "/" in name else f"{phase}/{name}", value, iteration)
+
+    def _tensorboard(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = self.run.path / "tensorboard"
+        return SummaryWriter(str(folder), purge_step=self.algorithm.iteration + 1)  # type: ignore[no-untyped-call]
+
+    def _update(self, metrics: dict[str, float], phase: str) -> Update:
+        return Update(
+            self.algorithm.iteration,
+            self.total,
+            self.algorithm.env_steps,
+            self.progress.seconds,
+            phase,
+            metrics,
+        )
+
+
+def start(recipe: Recipe, path: Path) -> Trainer:
+    """A new run of `recipe` in the directory `path`.
+
+    Raises:
+        InputError: something is there already, or a setting does not fit.
+    """
+    build_algorithm(recipe)  # nothing is written for a recipe that cannot run
+    return Trainer(Run.create(path, recipe), recipe)
+
+
+def check_device(device: str) -> None:
+    """Raise InputError unless torch can use `device` here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device = {device!r} cannot be used here: {reason}") from None

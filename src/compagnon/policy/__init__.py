@@ -1,0 +1,19 @@
+"""Policies: the protocol, the schema, the artefact on disk, and loading by name."""
+
+from compagnon.policy.artefact import load_artefact, save_policy
+from compagnon.policy.loading import load_policy
+from compagnon.policy.network import NetworkPolicy
+from compagnon.policy.protocol import Policy, StochasticPolicy
+from compagnon.policy.schema import ActionSchema, ObservationSchema, Schema
+
+__all__ = [
+    "ActionSchema",
+    "NetworkPolicy",
+    "ObservationSchema",
+    "Policy",
+    "Schema",
+    "StochasticPolicy",
+    "load_artefact",
+    "load_policy",
+    "save_policy",
+]

@@ -1,0 +1,94 @@
+"""A policy on disk: `policy.json` and `weights.safetensors`, hash-checked, never a pickle."""
+
+import hashlib
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from compagnon.errors import InputError
+from compagnon.files import replace_directory
+from compagnon.policy.manifest import Manifest
+from compagnon.policy.network import NetworkPolicy
+
+MANIFEST_FILE = "policy.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def save_policy(policy: NetworkPolicy, path: Path) -> None:
+    """Write an artefact to the directory `path`, whole or not at all."""
+    weights = {name: np.ascontiguousarray(array) for name, array in sorted(policy.weights.items())}
+    data = save_tensors(weights)
+    manifest = policy.manifest.model_copy(
+        update={"weights_sha256": hashlib.sha256(data).hexdigest()}
+    )
+    text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=1)
+    with replace_directory(path) as fresh:
+        (fresh / WEIGHTS_FILE).write_bytes(data)
+        (fresh / MANIFEST_FILE).write_text(text + "\n")
+
+
+def load_artefact(path: Path) -> NetworkPolicy:
+    """Read and verify an artefact.
+
+    Raises:
+        InputError: a file is missing, is not what it should be, or does not have its hash.
+    """
+    manifest_file, weights_file = path / MANIFEST_FILE, path / WEIGHTS_FILE
+    for file in (manifest_file, weights_file):
+        if not file.is_file():
+            raise InputError(f"{path} is not a policy: it has no {file.name}")
+    try:
+        manifest = Manifest.model_validate_json(manifest_file.read_text())
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{manifest_file}: {_first_line(error)}") from None
+    data = weights_file.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != manifest.weights_sha256:
+        raise InputError(
+            f"{weights_file} is not the file that {MANIFEST_FILE} describes: its SHA-256 is "
+            f"{found[:12]}..., not {manifest.weights_sha256[:12]}...; it was changed or damaged"
+        )
+    if manifest.schema_.sha256() != manifest.schema_sha256:
+        raise InputError(f"{manifest_file}: the schema does not have its hash; it was changed")
+    try:
+        weights = load_tensors(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{weights_file}: {_first_line(error)}") from None
+    _check_shapes(manifest, weights, weights_file)
+    return NetworkPolicy(manifest, weights, label=str(path))
+
+
+def _check_shapes(manifest: Manifest, weights: dict[str, NDArray[np.generic]], file: Path) -> None:
+    inputs = len(manifest.schema_.observation.fields)
+    sizes = [inputs, *manifest.network.hidden, manifest.schema_.action.n]
+    expected: dict[str, tuple[int, ...]] = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        expected[f"actor.{layer}.weight"] = (fan_out, fan_in)
+        expected[f"actor.{layer}.bias"] = (fan_out,)
+    if manifest.scaler is not None:
+        expected["scaler.mean"] = expected["scaler.std"] = (inputs,)
+    for name, shape in expected.items():
+        if name not in weights or weights[name].shape != shape:
+            found = weights[name].shape if name in weights else "nothing"
+            raise InputError(f"{file}: {name} should have shape {shape}, found {found}")
+        if weights[name].dtype != np.float32:
+            raise InputError(f"{file}: {name} should be float32, found {weights[name].dtype}")
+        if not np.isfinite(weights[name]).all():
+            raise InputError(f"{file}: {name} holds numbers that are not finite")
+    if manifest.scaler is not None and not np.all(weights["scaler.std"] > np.float32(0)):
+        raise InputError(f"{file}: scaler.std should be above 0 everywhere")
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        return f"{where}: {first['msg']}"
+    return str(error).splitlines()[0]

@@ -1,0 +1,96 @@
+"""The policies that know nothing: uniform over what is possible, and always the same action."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.errors import InputError
+from compagnon.policy.protocol import check_choice
+from compagnon.policy.schema import Schema
+
+
+def sample_rows(probabilities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw one column a row, by inversion of the cumulative sum; never one of probability 0."""
+    cumulative = probabilities.cumsum(axis=1)
+    threshold = rng.random(len(probabilities)) * cumulative[:, -1]
+    return np.asarray((cumulative <= threshold[:, None]).sum(axis=1), np.int64)
+
+
+def keep_possible(actions: NDArray[np.int64], action_mask: NDArray[np.bool_]) -> None:
+    """Replace, in place, each action that its row of the mask forbids by the last possible one."""
+    blocked = ~action_mask[np.arange(len(actions)), actions]
+    last = action_mask.shape[1] - 1 - action_mask[:, ::-1].argmax(axis=1)
+    actions[blocked] = last[blocked]
+
+
+@dataclass(frozen=True)
+class RandomPolicy:
+    """Uniform over the possible actions; "greedy" play draws from a fixed seed of its own."""
+
+    schema: Schema
+    name: str = "random"
+
+    def __post_init__(self) -> None:
+        if self.schema.action.kind != "discrete":
+            raise InputError("policy 'random' serves discrete actions only")
+
+    def probabilities(
+        self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """(N, A): equal over what the mask allows."""
+        if action_mask is None:
+            action_mask = np.ones((len(obs), self.schema.action.n), np.bool_)
+        check_choice(obs, action_mask, self.name)
+        return np.asarray(action_mask / action_mask.sum(axis=1, keepdims=True), np.float64)
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[np.int64]:
+        """Draw from the possible actions, whether asked for a greedy choice or not.
+
+        Without `rng` the draw is a function of the observations alone, so that it is repeatable.
+        """
+        if rng is None:
+            digest = hashlib.blake2b(np.ascontiguousarray(obs).tobytes(), digest_size=16).digest()
+            rng = np.random.default_rng(int.from_bytes(digest, "little"))
+        return sample_rows(self.probabilities(obs, action_mask), rng)
+
+
+@dataclass(frozen=True)
+class ConstantPolicy:
+    """Always the same action; where that one is masked, the last possible one."""
+
+    schema: Schema
+    action: int
+
+    def __post_init__(self) -> None:
+        if self.schema.action.kind != "discrete":
+            raise InputError(f"policy 'constant:{self.action}' serves discrete actions only")
+        if not 0 <= self.action < self.schema.action.n:
+            raise InputError(
+                f"policy 'constant:{self.action}': the environment has actions "
+                f"0 to {self.schema.action.n - 1}"
+            )
+
+    @property
+    def name(self) -> str:
+        """``constant:ACTION``."""
+        return f"constant:{self.action}"
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """The constant, (N,)."""
+        check_choice(obs, action_mask, self.name)
+        actions = np.full(len(obs), self.action, np.int64)
+        if action_mask is not None:
+            keep_possible(actions, action_mask)
+        return actions

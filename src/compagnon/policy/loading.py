@@ -1,0 +1,67 @@
+"""From a name on the command line to a policy: `random`, `expert:...`, or a path."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from compagnon.errors import InputError
+from compagnon.policy.artefact import MANIFEST_FILE, load_artefact
+from compagnon.policy.basic import ConstantPolicy, RandomPolicy
+from compagnon.policy.protocol import Policy
+from compagnon.policy.schema import Schema
+
+EXPERTS_GROUP = "compagnon.experts"
+BEST = "best"
+
+ExpertFactory = Callable[[Schema, str | None], Policy]
+
+
+def expert_names() -> list[str]:
+    """The experts that are installed; other packages add theirs as entry points of this group."""
+    return sorted(point.name for point in entry_points(group=EXPERTS_GROUP))
+
+
+def artefact_directory(path: Path) -> Path:
+    """The artefact that a path means: itself, or the best policy of the run it is.
+
+    Raises:
+        InputError: neither is there.
+    """
+    for candidate in (path, path / BEST):
+        if (candidate / MANIFEST_FILE).is_file():
+            return candidate
+    if not path.exists():
+        raise InputError(f"no policy is called {path}: it is no known name and no such path exists")
+    raise InputError(f"{path} holds neither {MANIFEST_FILE} (a policy) nor {BEST}/ (a run)")
+
+
+def load_policy(name: str, schema: Schema) -> Policy:
+    """The policy called `name`, reading observations of `schema`.
+
+    Args:
+        name: ``random``, ``constant:ACTION``, ``expert:NAME`` or ``expert:NAME:ARGUMENT``, or the
+            path of an artefact or of a run (whose best policy is meant).
+
+    Raises:
+        InputError: no such policy, or one that cannot act in an environment of this schema.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "random":
+        return RandomPolicy(schema)
+    if kind == "constant":
+        if not rest.isdecimal():
+            raise InputError(f"policy {name!r}: give an action number, for example constant:0")
+        return ConstantPolicy(schema, int(rest))
+    if kind == "expert":
+        return _load_expert(rest, schema)
+    return load_artefact(artefact_directory(Path(name))).bind(schema)
+
+
+def _load_expert(name: str, schema: Schema) -> Policy:
+    name, _, argument = name.partition(":")
+    points: Any = entry_points(group=EXPERTS_GROUP, name=name)
+    for point in points:
+        factory: ExpertFactory = point.load()
+        return factory(schema, argument or None)
+    raise InputError(f"no expert is called {name!r}; there are {', '.join(expert_names())}")

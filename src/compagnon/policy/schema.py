@@ -1,0 +1,133 @@
+"""What a policy reads and what it may choose: the contract between policies and environments."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from compagnon.envs import BatchEnv, Field
+from compagnon.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How to read wanted columns out of an environment's observations."""
+
+    columns: NDArray[np.int64]
+    factors: NDArray[np.float32]
+    identity: bool
+
+    def __call__(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, F) as the environment gives it -> (N, wanted), float32."""
+        if self.identity:
+            return obs
+        return obs[:, self.columns] * self.factors
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationSchema:
+    """Named fields in a given scaling (`physical`, or `published`: divided by their divisors)."""
+
+    fields: tuple[Field, ...]
+    scaling: str = "physical"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The field names, in column order."""
+        return tuple(field.name for field in self.fields)
+
+    def select(self, names: Sequence[str], scaling: str | None = None) -> "ObservationSchema":
+        """The named fields of this schema, in the order given.
+
+        Raises:
+            InputError: a field that this schema does not have.
+        """
+        by_name = {field.name: field for field in self.fields}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            raise InputError(
+                f"the environment does not show the field {missing[0]!r}; "
+                f"it shows {', '.join(by_name)}"
+            )
+        return ObservationSchema(
+            tuple(by_name[name] for name in names), self.scaling if scaling is None else scaling
+        )
+
+    def projection_from(self, given: "ObservationSchema", who: str) -> Projection:
+        """How to read this schema's columns from observations of schema `given`.
+
+        Raises:
+            InputError: `given` lacks a field; the message says that `who` needs it.
+        """
+        position = {name: index for index, name in enumerate(given.names)}
+        missing = [name for name in self.names if name not in position]
+        if missing:
+            raise InputError(
+                f"{who} needs the observation field{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(missing)}, which this environment does not show "
+                f"(it shows {', '.join(given.names)})"
+            )
+        columns = np.array([position[name] for name in self.names], np.int64)
+        factors = np.ones(len(columns))
+        if given.scaling == "published":
+            factors *= [given.fields[column].divisor for column in columns]
+        if self.scaling == "published":
+            factors /= [field.divisor for field in self.fields]
+        same = self.names == given.names and bool(np.all(factors == 1.0))
+        return Projection(columns, factors.astype(np.float32), same)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSchema:
+    """What may be chosen: one of `n` actions, or a vector within bounds."""
+
+    kind: str
+    n: int
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The observation and action schema of an environment or a policy."""
+
+    env_id: str
+    observation: ObservationSchema
+    action: ActionSchema
+
+    @classmethod
+    def of(cls, env: BatchEnv) -> "Schema":
+        """The schema of an environment.
+
+        Raises:
+            InputError: an action space that no policy here can serve.
+        """
+        space = env.action_space
+        if isinstance(space, spaces.Discrete):
+            action = ActionSchema("discrete", int(space.n))
+        elif isinstance(space, spaces.Box) and len(space.shape) == 1:
+            low = tuple(float(value) for value in space.low)
+            high = tuple(float(value) for value in space.high)
+            action = ActionSchema("box", space.shape[0], low, high)
+        else:
+            raise InputError(f"{env.env_id}: actions {space} are not served (Discrete, Box are)")
+        return cls(env.env_id, ObservationSchema(env.fields, env.scaling), action)
+
+    def sha256(self) -> str:
+        """A hash of everything in the schema, for comparison by machines."""
+        # A range may be given as 50 and read back as 50.0: the same number must give the same hash.
+        text = json.dumps(_with_floats(asdict(self)), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_floats(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_floats(item) for item in value]
+    return float(value) if isinstance(value, int) else value

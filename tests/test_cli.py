@@ -1,0 +1,298 @@
+"""The command line answers in tables, files and one sentence where something is wrong."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from compagnon.cli import main
+from compagnon.cli.app import GROUPS, VERBS
+from compagnon.cli.options import read_pairs
+from compagnon.errors import InputError
+
+V2, OVER = "expert:workshop-v2", "expert:workshop-over-producer"
+FEW = ["--episodes", "3"]
+EVERY_VERB = [[name] for name in VERBS] + [
+    [group, name] for group, (_, verbs) in GROUPS.items() for name in verbs
+]
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own."""
+    command = [sys.executable, "-c", "import sys; from compagnon.cli import main; sys.exit(main())"]
+    return subprocess.run(
+        [*command, *map(str, words)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def refused(capsys, *words: object) -> str:
+    """The one sentence that these words are refused with."""
+    assert main([str(word) for word in words]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("compagnon: ")
+    assert captured.err.endswith("\n")
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_evaluate_prints_and_writes_the_same_figures(capsys, tmp_path):
+    file = tmp_path / "out" / "figures.json"
+    words = ["evaluate", V2, OVER, *FEW, "--env-args", "demand=tight", "setup_minutes=5"]
+    assert main([*words, "--seed", "7", "--json", str(file)]) == 0
+    found = json.loads(file.read_text())
+    assert set(found) >= {"env", "env_args", "episodes", "seed", "policies", "paired"}
+    assert found["env"] == "compagnon/Workshop-v0"
+    assert found["env_args"] == {"demand": "tight", "setup_minutes": 5}
+    assert (found["episodes"], found["seed"]) == (3, 7)
+    assert [policy["name"] for policy in found["policies"]] == [V2, OVER]
+    for policy in found["policies"]:
+        assert set(policy) >= {"name", "mean", "sd", "ci95", "kpis"}
+        low, high = policy["ci95"]
+        assert low <= policy["mean"] <= high
+        assert "profit" in policy["kpis"]
+    (pair,) = found["paired"]
+    assert (pair["policy"], pair["against"]) == (OVER, V2)
+    assert pair["mean"] == pytest.approx(
+        found["policies"][1]["mean"] - found["policies"][0]["mean"]
+    )
+    assert 0 <= pair["win_share"] <= 1
+    text = capsys.readouterr().out
+    assert f"{found['policies'][0]['mean']:,.0f}" in text
+    assert f"{found['policies'][1]['kpis']['profit']:,.0f}" in text
+    assert "3 episodes, seeds 7 to 9, greedy" in text
+    assert [file.name for file in file.parent.iterdir()] == ["figures.json"]
+
+
+def test_evaluate_is_repeatable_and_sampling_differs(tmp_path):
+    def figures(name, *words):
+        file = tmp_path / name
+        base = ["evaluate", "random", "--env", "CartPole-v1", *FEW, "--json", str(file)]
+        assert main([*base, *words]) == 0
+        return json.loads(file.read_text())["policies"]
+
+    assert figures("a") == figures("b")
+    assert figures("c", "--sampled") == figures("d", "--sampled")
+    assert figures("a") != figures("c", "--sampled")
+
+
+def test_one_episode_has_no_interval_and_json_stays_json(capsys, tmp_path):
+    file = tmp_path / "one.json"
+    words = ["evaluate", "random", "--env", "CartPole-v1", "--episodes", "1", "--json", str(file)]
+    assert main(words) == 0
+    assert json.loads(file.read_text())["policies"][0]["ci95"] == [None, None]
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_audit_divergence_and_their_pages(capsys, tmp_path):
+    page, figures = tmp_path / "page.html", tmp_path / "figures.json"
+    out = ["--report", str(page), "--json", str(figures)]
+    assert main(["audit", V2, OVER, *FEW, *out]) == 0
+    assert "launch bonuses" in capsys.readouterr().out
+    assert "compagnon audit" in page.read_text()
+    assert len(json.loads(figures.read_text())["policies"]) == 2
+    words = ["divergence", OVER, "--expert", "workshop-v2", "--episodes", "1", "--samples", "4"]
+    assert main([*words, *out]) == 0
+    assert f"{OVER} differs from {V2}" in " ".join(capsys.readouterr().out.split())
+    assert json.loads(figures.read_text())["expert"] == V2
+    assert "compagnon divergence" in page.read_text()
+
+
+def test_watch_in_a_pipe_says_how_it_ended(capsys):
+    assert main(["watch", V2, "--minutes", "90"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Monday 01:30")
+    assert lines[-1].startswith(f"{V2}, seed 1000000: the episode is at minute 90 after 90")
+
+
+def test_watch_writes_a_video(capsys, tmp_path):
+    file = tmp_path / "hour.gif"
+    assert main(["watch", V2, "--minutes", "30", "--every", "10", "--video", str(file)]) == 0
+    assert file.read_bytes().startswith(b"GIF89a")
+    assert f"wrote {file}: 4 frames" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_lists(capsys):
+    assert main(["policies"]) == 0
+    text = capsys.readouterr().out
+    for name in ("random", "constant:ACTION", V2, OVER, "expert:workshop-base-stock", "PATH"):
+        assert name in text
+    assert main(["envs"]) == 0
+    assert "compagnon/Workshop-v0" in capsys.readouterr().out
+    assert main(["envs", "compagnon/Workshop-v0"]) == 0
+    text = capsys.readouterr().out
+    for name in ("decision_points", "rush_minutes", "backlog_p1_value", "recent_demand"):
+        assert name in text
+    assert main(["envs", "CartPole-v1"]) == 0
+    assert "obs_3" in capsys.readouterr().out
+
+
+def test_recipes_print_as_toml(capsys):
+    from compagnon.cli.listing import _shipped_recipes
+
+    shipped = _shipped_recipes()
+    assert main(["recipes"]) == 0
+    text = capsys.readouterr().out
+    for name in shipped:
+        assert name in text
+        assert main(["recipes", name]) == 0
+        assert tomllib.loads(capsys.readouterr().out)
+    assert "no recipe is called 'nothing'" in refused(capsys, "recipes", "nothing")
+
+
+def test_search_rule_writes_levels_that_play(capsys, tmp_path):
+    file = tmp_path / "levels.json"
+    assert main(["search-rule", "--trials", "4", "--out", str(file)]) == 0
+    assert "order_point" in capsys.readouterr().out
+    name = f"expert:workshop-base-stock:{file}"
+    assert main(["evaluate", name, "--episodes", "1", "--env-args", "decision_points=true"]) == 0
+
+
+def test_order_book_is_generated_checked_and_played(capsys, tmp_path):
+    file = tmp_path / "books" / "orders.csv"
+    words = ["order-book", "generate", str(file), "--weeks", "2", "--seed", "3"]
+    assert main([*words, "--demand", "tight", "--start", "2026-03-02"]) == 0
+    assert main(["order-book", "check", str(file)]) == 0
+    assert "good" in capsys.readouterr().out
+    assert main(["evaluate", V2, "--episodes", "1", "--env-args", f"demand={file}"]) == 0
+
+
+def test_a_bad_order_book_names_row_and_field(capsys, tmp_path):
+    file = tmp_path / "orders.csv"
+    file.write_text("time,product,quantity\n5,P1,2\n6,P3,1\n7,P2,-4\n")
+    assert main(["order-book", "check", str(file)]) == 2
+    captured = capsys.readouterr()
+    assert "2 entries cannot be used" in captured.err
+    for word in ("3", "product", "P3", "4", "quantity", "-4"):
+        assert word in captured.out
+    message = refused(capsys, "evaluate", V2, "--env-args", f"demand={file}")
+    assert "row 3: product 'P3'" in message
+
+
+REFUSED = {
+    "no policy": (["evaluate"], "name at least one policy"),
+    "unknown policy": (["evaluate", "nobody"], "no policy is called nobody"),
+    "unknown expert": (["evaluate", "expert:nobody"], "workshop-v2"),
+    "unknown env": (["evaluate", "random", "--env", "Cartpole-v1"], "did you mean CartPole-v1"),
+    "unknown option": (["evaluate", "random", "--env-args", "colour=red"], "colour"),
+    "bad option": (["evaluate", "random", "--env-args", "setup_minutes=-1"], "setup_minutes=-1"),
+    "no pair": (["evaluate", "random", "--env-args", "tight"], "'tight' is not KEY=VALUE"),
+    "twice": (
+        ["evaluate", "random", "--env-args", "demand=1", "demand=2"],
+        "demand is given twice",
+    ),
+    "no array": (["envs", "CartPole-v1", "--env-args", "observation=[raw]"], "is not TOML"),
+    "no episodes": (["evaluate", "random", "--episodes", "0"], "episodes=0"),
+    "negative seed": (["evaluate", "random", "--seed", "-1"], "seed"),
+    "large seed": (["watch", "random", "--seed", str(2**70)], "--seed"),
+    "wrong env": (["evaluate", V2, "--env", "CartPole-v1"], "plays compagnon/Workshop-v0 only"),
+    "no terms": (["audit", "random", "--env", "CartPole-v1"], "does not split its reward"),
+    "no text": (["watch", "random", "--env", "CartPole-v1"], "cannot be shown as text"),
+    "no video": (["watch", "random", "--video", "a.avi"], "a.avi: a video ends in"),
+    "no speed": (["watch", "random", "--speed", "0"], "--speed 0"),
+    "no minutes": (["watch", "random", "--minutes", "0"], "--minutes 0"),
+    "no trials": (["search-rule", "--trials", "0"], "trials=0"),
+    "no book": (["order-book", "check", "nowhere.csv"], "nowhere.csv"),
+    "no weeks": (["order-book", "generate", "a.csv", "--weeks", "0"], "weeks=0"),
+    "no demand": (["order-book", "generate", "a.csv", "--demand", "loose"], "'loose'"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_used_is_said_in_one_sentence(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused(capsys, *words)
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("compagnon.evaluation.evaluate.play_episodes", None)  # must not be reached
+    assert "is a folder" in refused(capsys, "evaluate", "random", "--json", tmp_path)
+    inside_a_file = tmp_path / "file" / "x.html"
+    assert "is not a folder" in refused(capsys, "audit", "random", "--report", inside_a_file)
+
+
+def test_nothing_is_half_written_when_the_work_fails(tmp_path, monkeypatch):
+    file = tmp_path / "figures.json"
+    file.write_text("old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("compagnon.evaluation.evaluate.play_episodes", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):  # not ours to explain: it is a bug
+        main(["evaluate", "random", "--json", str(file)])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(file.name, "old")]
+
+
+def test_an_interruption_is_130(capsys, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compagnon.evaluation.evaluate.play_episodes", interrupt)
+    assert main(["evaluate", "random"]) == 130
+    assert capsys.readouterr().err == "compagnon: interrupted\n"
+
+
+@pytest.mark.parametrize("verb", EVERY_VERB, ids=" ".join)
+def test_help_shows_what_it_does_and_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*verb, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"$ compagnon {' '.join(verb)}" in text
+
+
+def test_help_lists_every_verb(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name in (*VERBS, *GROUPS):
+        assert name in text
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["evaluate", "random", "--colour", "red"]])
+def test_words_that_are_no_command(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+
+
+def test_values_are_read_as_toml_or_as_text():
+    pairs = ("a=1", "b=1.5", "c=true", 'd="1"', "e=tight", 'f=["raw", "p1"]', "g=", "h=x=y",
+             "i=a b.csv", "j=2026-01-01", "k= 3 ", "l=-7", "m=1e3", "n=a\nb = 2")  # fmt: skip
+    assert read_pairs(pairs, "--set") == {
+        "a": 1, "b": 1.5, "c": True, "d": "1", "e": "tight", "f": ["raw", "p1"], "g": "",
+        "h": "x=y", "i": "a b.csv", "j": "2026-01-01", "k": 3, "l": -7, "m": 1000.0,
+        "n": "a\nb = 2",
+    }  # fmt: skip
+    for wrong in ("=1", "a", "", "a=[1", 'a="'):
+        with pytest.raises(InputError, match="--set"):
+            read_pairs((wrong,), "--set")
+
+
+def test_as_a_process():
+    good = run("evaluate", V2, "random", *FEW, "--env-args", "decision_points=true")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "Against expert:workshop-v2" in good.stdout
+    assert "\x1b" not in good.stdout
+    assert "…" not in good.stdout
+    bad = run("evaluate", "nobody")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.startswith("compagnon: no policy is called nobody")
+    assert run("fly").returncode == 2
+
+
+def test_help_does_not_wait_for_what_it_does_not_need():
+    code = (
+        "import sys\nfrom compagnon.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('torch', 'numba', 'scipy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
