@@ -1,5 +1,6 @@
 """The command line: one verb a command, each a thin layer over the library."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: 0 for ``--help``, 2 for words that are no command or option.
     """
+    # Threads that wait should sleep: where the cores are shared, spinning ones cost tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
     from compagnon.cli.app import parse_and_run
 
     try:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import tyro
 from tyro.extras import SubcommandApp
 
-from compagnon.cli import comparing, listing, output, watching, workshop
+from compagnon.cli import comparing, learning, listing, output, watching, workshop
 from compagnon.cli.options import Verb
 
 # In the order in which `compagnon --help` lists them.
 VERBS: dict[str, Verb] = {
+    **learning.VERBS,
     **comparing.VERBS,
     **watching.VERBS,
     **listing.VERBS,
@@ -25,6 +26,8 @@ _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that do
 $ compagnon policies                                  what can be played
 $ compagnon evaluate expert:workshop-v2 random        which one is better
 $ compagnon watch expert:workshop-v2                  and how it looks
+$ compagnon learn workshop-tight                      a clone of it, then practice
+$ compagnon report runs/workshop-tight                what came of it
 $ compagnon VERB --help                               one verb, with examples"""
 # Booleans are plain flags, and options are not prefixed by the group that they stand in.
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

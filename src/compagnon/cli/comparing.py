@@ -107,7 +107,12 @@ def _evaluate(
 
     check_seed(seed)
     with output.busy("playing") as say:
-        return run(policies, where.env, where.arguments, episodes, seed, sampled, say)
+        found = run(policies, where.env, where.arguments, episodes, seed, sampled, say)
+    if found.episodes < episodes:
+        output.console().print(
+            f"there are {found.episodes} different episodes, not {episodes}: each is played once"
+        )
+    return found
 
 
 def _audit_if_possible(found: "Evaluation") -> "Audit | None":

@@ -64,6 +64,8 @@ class BatchEnv:
         self.fields: tuple[Field, ...] = getattr(
             self.vec, "observation_fields", _fields_of_box(space)
         )
+        # None where every seed gives another episode; an order book has so many weeks and no more
+        self.distinct_episodes: int | None = getattr(self.vec, "distinct_episodes", None)
         self.scaling: str = getattr(self.vec, "scaling", "physical")
         self.kpi_names: tuple[str, ...] = getattr(self.vec, "kpi_names", ())
         self.reward_term_names: tuple[str, ...] = getattr(self.vec, "reward_term_names", ())
@@ -127,8 +129,7 @@ class BatchEnv:
         """Continue from what `state_dict` gave."""
         if "state" in state:
             self.vec.load_state_dict(state["state"])
-            self.obs = self.vec._core.out.obs
-            self.action_mask = self.vec._core.out.mask
+            self._show(*self.vec.observe())
         else:
             self._restarts = int(state["restarts"])
             self._restart()

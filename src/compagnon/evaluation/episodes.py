@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
 from compagnon.policy import Policy
@@ -82,10 +83,12 @@ def play_episodes(
         seeds: the episode of seed s is the same for every policy.
         sample_seed: draw actions with this seed; None plays greedily.
     """
-    parts = [
-        _play(env_id, env_args, policy, seeds[i : i + MAX_COPIES], sample_seed)
-        for i in range(0, len(seeds), MAX_COPIES)
-    ]
+    # A policy's matrices are small: a second BLAS thread costs more than it brings.
+    with threadpool_limits(1, user_api="blas"):
+        parts = [
+            _play(env_id, env_args, policy, seeds[i : i + MAX_COPIES], sample_seed)
+            for i in range(0, len(seeds), MAX_COPIES)
+        ]
     return EpisodeResults(
         tuple(seeds),
         np.concatenate([part.returns for part in parts]),

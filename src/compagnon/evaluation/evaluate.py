@@ -107,6 +107,9 @@ def evaluate(
 ) -> Evaluation:
     """Play each policy on the episodes of seeds ``seed .. seed + episodes - 1``.
 
+    Where there are fewer different episodes than asked for (the weeks of an order book), each is
+    played once: playing one twice would make the intervals too narrow.
+
     Args:
         policies: names (see `load_policy`) or policies bound to the environment.
         sampled: draw actions from the policy instead of taking the most probable one.
@@ -121,7 +124,10 @@ def evaluate(
         raise InputError(f"seed={seed}: 0 or more")
     if not policies:
         raise InputError("name at least one policy to evaluate")
-    schema = Schema.of(BatchEnv(env_id, env_args, 1))
+    env = BatchEnv(env_id, env_args, 1)
+    schema = Schema.of(env)
+    if env.distinct_episodes is not None:
+        episodes = min(episodes, env.distinct_episodes)
     bound = [load_policy(p, schema) if isinstance(p, str) else p for p in policies]
     seeds = list(range(seed, seed + episodes))
     scores = []

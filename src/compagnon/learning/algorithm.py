@@ -48,10 +48,12 @@ def total_iterations(recipe: Recipe) -> int | None:
     algorithm, budget = recipe.algorithm, recipe.budget
     if isinstance(algorithm, DaggerSettings):
         return min(algorithm.iterations, budget.iterations or algorithm.iterations)
-    ppo = algorithm.ppo if isinstance(algorithm, HybridSettings) else algorithm
     bounds = [] if budget.iterations is None else [budget.iterations]
-    if budget.env_steps is not None:
-        bounds.append(max(1, -(-budget.env_steps // (ppo.num_envs * ppo.rollout_steps))))
+    if budget.env_steps is not None and isinstance(algorithm, HybridSettings):
+        bounds.append(algorithm.iterations_for(budget.env_steps))
+    elif budget.env_steps is not None and isinstance(algorithm, PPOSettings):
+        an_iteration = algorithm.num_envs * algorithm.rollout_steps
+        bounds.append(-(-budget.env_steps // an_iteration))
     return min(bounds) if bounds else None
 
 

@@ -1,5 +1,6 @@
 """Saves any tree of state to disk as JSON and safetensors, whole or not at all; never a pickle."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -17,40 +17,49 @@ from compagnon.files import replace_directory
 
 _STATE = "state.json"
 _TENSORS = "tensors.safetensors"
+_DIGEST = "sha256"
 _KEPT = 2
 
 
 def save_state(path: Path, tree: Any) -> None:
     """Write a tree of dicts, lists, tuples, arrays, tensors and plain values to a directory."""
     tensors: dict[str, torch.Tensor] = {}
-    encoded = _encode(tree, tensors)
+    text = json.dumps(_encode(tree, tensors)).encode()
+    data = save_tensors(tensors)
     with replace_directory(path) as fresh:
-        (fresh / _STATE).write_text(json.dumps(encoded))
-        (fresh / _TENSORS).write_bytes(save_tensors(tensors))
+        (fresh / _STATE).write_bytes(text)
+        (fresh / _TENSORS).write_bytes(data)
+        (fresh / _DIGEST).write_text(_digest(text, data))
 
 
 def load_state(path: Path) -> Any:
     """Read what `save_state` wrote.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: a file is missing, or is not the one that was written.
     """
     try:
-        encoded = json.loads((path / _STATE).read_text())
-        tensors = load_tensors((path / _TENSORS).read_bytes())
-    except (OSError, ValueError, SafetensorError) as error:
+        text, data = (path / _STATE).read_bytes(), (path / _TENSORS).read_bytes()
+        digest = (path / _DIGEST).read_text()
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"checkpoint {path} cannot be read: {error}") from None
-    return _decode(encoded, tensors)
+    if _digest(text, data) != digest:
+        raise InputError(f"checkpoint {path} cannot be read: it was changed or damaged")
+    return _decode(json.loads(text), load_tensors(data))
+
+
+def _digest(text: bytes, data: bytes) -> str:
+    return hashlib.sha256(hashlib.sha256(text).digest() + data).hexdigest()
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    if isinstance(value, np.ndarray | torch.Tensor):
-        key = str(len(tensors))
-        is_array = isinstance(value, np.ndarray)
-        tensor = torch.from_numpy(np.ascontiguousarray(value)) if is_array else value
-        tensors[key] = tensor.detach().cpu().clone().contiguous()
-        # ascontiguousarray gives a 0-d array one dimension
-        return {"!array" if is_array else "!tensor": key, "shape": list(value.shape)}
+    key = str(len(tensors))
+    if isinstance(value, np.ndarray):
+        tensors[key] = torch.from_numpy(value.copy(order="C"))
+        return {"!array": key}
+    if isinstance(value, torch.Tensor):
+        tensors[key] = value.detach().cpu().clone().contiguous()
+        return {"!tensor": key}
     if isinstance(value, dict):
         return {"!dict": [[_encode(k, tensors), _encode(v, tensors)] for k, v in value.items()]}
     if isinstance(value, tuple):
@@ -70,9 +79,9 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
     if "!array" in value:
-        return tensors[value["!array"]].numpy().reshape(value["shape"])
+        return tensors[value["!array"]].numpy()
     if "!tensor" in value:
-        return tensors[value["!tensor"]].reshape(value["shape"])
+        return tensors[value["!tensor"]]
     if "!tuple" in value:
         return tuple(_decode(item, tensors) for item in value["!tuple"])
     return {_decode(k, tensors): _decode(v, tensors) for k, v in value["!dict"]}

@@ -45,6 +45,9 @@ class DaggerSettings(Settings):
     final_learning_rate: float = Field(
         0.0, ge=0, description="step size reached at the end of each iteration; 0 stays put"
     )
+    fresh_optimiser: bool = Field(
+        False, description="begin each iteration with Adam's moments at zero"
+    )
     balance: float = Field(
         0.5, ge=0, le=1, description="weight of a label: its frequency to the power -balance"
     )
@@ -63,6 +66,9 @@ class Dagger:
         env: the copies to collect in; this object resets them.
         expert: bound to `env`.
         seed: of episodes, mixing, draws and minibatches.
+
+    Attributes:
+        step_losses: (S,) mean cross-entropy of each gradient step of the last iteration.
     """
 
     def __init__(
@@ -81,13 +87,12 @@ class Dagger:
         self.iteration = 0
         self.env_steps = 0
         self.rng = np.random.default_rng(seed)
-        self.optimiser = torch.optim.Adam(
-            network.actor.parameters(), lr=settings.learning_rate, fused=True
-        )
+        self.optimiser = self._new_optimiser()
         self.data = Demonstrations(
             settings.capacity, len(network.schema.observation.fields), network.schema.action.n
         )
         self.collection_return = float("nan")
+        self.step_losses = np.zeros(0)
 
     @property
     def finished(self) -> bool:
@@ -102,6 +107,8 @@ class Dagger:
             # The scaler sees the expert's weeks alone; from then on inputs keep their meaning.
             self.network.scaler.update(self.data.obs[: len(self.data)])
             self.network.scaler.frozen = True
+        if self.settings.fresh_optimiser:
+            self.optimiser = self._new_optimiser()
         metrics = self._train()
         self.iteration += 1
         return {
@@ -114,11 +121,19 @@ class Dagger:
     def _collect(self, expert_share: float) -> None:
         settings, env = self.settings, self.env
         env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
+        every = np.arange(env.num_envs)
         running = np.zeros(env.num_envs)
         finished: list[float] = []
         for _ in range(settings.collect_steps):
             labels = self.expert.act(env.obs, env.action_mask)
             assert env.action_mask is not None
+            impossible = ~env.action_mask[every, labels]
+            if impossible.any():
+                row = int(impossible.argmax())
+                raise InputError(
+                    f"dagger: {settings.expert} chose action {labels[row]}, which the action mask "
+                    "does not allow there; an expert must choose what is possible"
+                )
             self.data.add(
                 self.network.project(env.obs), env.action_mask, labels, self.rng,
                 settings.keep_share,
@@ -176,6 +191,7 @@ class Dagger:
             logits.backward(torch.from_numpy(gradient).to(self.network.device))
             self.optimiser.step()
             losses[number] = row_loss.mean()
+        self.step_losses = losses
         per_epoch = max(1, len(batches) // settings.epochs) if settings.epochs else 20
         return {
             "first_cross_entropy": float(losses[:per_epoch].mean()),
@@ -197,6 +213,10 @@ class Dagger:
         if rare.any():
             metrics["rare_accuracy"] = float(right[rare].mean())
         return metrics
+
+    def _new_optimiser(self) -> torch.optim.Adam:
+        rate = self.settings.learning_rate
+        return torch.optim.Adam(self.network.actor.parameters(), lr=rate, fused=True)
 
     def _set_rate(self, done: float) -> None:
         settings = self.settings

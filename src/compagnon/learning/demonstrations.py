@@ -19,6 +19,7 @@ class Demonstrations:
         self.capacity = capacity
         self.num_actions = num_actions
         self.added = 0
+        self._seen: NDArray[np.int64] = np.zeros(num_actions, np.int64)
         self._size = 0
         self.obs: NDArray[np.float32] = np.zeros((0, num_fields), np.float32)
         self.action_mask: NDArray[np.bool_] = np.zeros((0, num_actions), np.bool_)
@@ -39,6 +40,7 @@ class Demonstrations:
 
         Thinning the commonest label leaves room for the rare ones, which are what counts.
         """
+        self._seen += np.bincount(labels, minlength=self.num_actions)
         if keep_share < 1.0 and self._size:
             kept = (labels != self.commonest_label()) | (rng.random(len(labels)) < keep_share)
             obs, action_mask, labels = obs[kept], action_mask[kept], labels[kept]
@@ -70,8 +72,8 @@ class Demonstrations:
         self.labels = np.concatenate([self.labels, np.zeros(more, np.int64)])
 
     def commonest_label(self) -> int:
-        """The label that most decisions carry."""
-        return int(np.bincount(self.labels[: self._size]).argmax())
+        """The label that most decisions carried, those that were not kept included."""
+        return int(self._seen.argmax())
 
     def split(self, one_in: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row numbers to train on, and to judge by: every `one_in`-th row, or none for 0."""
@@ -93,6 +95,7 @@ class Demonstrations:
         """Everything collected."""
         return {
             "added": self.added,
+            "seen": self._seen,
             "obs": self.obs[: self._size],
             "action_mask": np.packbits(self.action_mask[: self._size], axis=1),
             "labels": self.labels[: self._size],
@@ -101,6 +104,7 @@ class Demonstrations:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.added = int(state["added"])
+        self._seen = np.array(state["seen"], np.int64)
         self.obs = np.array(state["obs"], np.float32)
         bits = np.unpackbits(np.array(state["action_mask"]), axis=1, count=self.num_actions)
         self.action_mask = bits.astype(np.bool_)

@@ -22,6 +22,27 @@ class HybridSettings(Settings):
     dagger: DaggerSettings = DaggerSettings()
     ppo: PPOSettings = PPOSettings()
 
+    def phase(self, iteration: int, imitated: int) -> Literal["dagger", "ppo"]:
+        """Which algorithm an iteration belongs to, with so many of imitation done before it."""
+        if imitated >= self.dagger.iterations:
+            return "ppo"
+        in_turn = iteration % (1 + self.ppo_per_dagger) == 0
+        return "dagger" if self.mode == "sequence" or in_turn else "ppo"
+
+    def iterations_for(self, env_steps: int) -> int:
+        """Iterations until so many environment steps are taken."""
+        a_dagger = self.dagger.num_envs * self.dagger.collect_steps
+        a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
+        iteration = imitated = taken = 0
+        while taken < env_steps:
+            if self.phase(iteration, imitated) == "dagger":
+                taken += a_dagger
+                imitated += 1
+            else:
+                taken += a_ppo
+            iteration += 1
+        return iteration
+
 
 class Hybrid:
     """Hands the same network from DAgger to PPO.
@@ -43,12 +64,7 @@ class Hybrid:
     @property
     def phase(self) -> str:
         """Which algorithm the next iteration belongs to."""
-        if self.dagger.finished:
-            return "ppo"
-        if self.settings.mode == "sequence":
-            return "dagger"
-        in_turn = self.iteration % (1 + self.settings.ppo_per_dagger)
-        return "dagger" if in_turn == 0 else "ppo"
+        return self.settings.phase(self.iteration, self.dagger.iteration)
 
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""

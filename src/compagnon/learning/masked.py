@@ -7,11 +7,14 @@ independent and their sums are taken in a fixed order: results do not depend on 
 """
 
 import functools
+import types
 from collections.abc import Callable
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
+
+from compagnon.errors import InputError
 
 _PARALLEL_FROM = 128  # below so many rows, waking threads costs more than it saves
 
@@ -22,8 +25,11 @@ NUM_STATS = 6
 
 def _by_size(kernel: Callable[..., None]) -> Callable[..., None]:
     """Compile a kernel twice: for one thread, and for all of them where the batch is worth it."""
-    serial = njit(cache=True)(kernel)
-    parallel = njit(cache=True, parallel=True)(kernel)
+    # Numba's cache knows a function by its name: one name would load one of the two for both.
+    twin = types.FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__)
+    twin.__qualname__ = f"{kernel.__name__}_parallel"
+    serial = njit(cache=True, error_model="numpy")(kernel)
+    parallel = njit(cache=True, error_model="numpy", parallel=True)(twin)
 
     @functools.wraps(kernel)
     def run(logits: NDArray[np.float32], *rest: object) -> None:
@@ -32,8 +38,18 @@ def _by_size(kernel: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@njit(cache=True, fastmath=True, inline="always")
-def _row_softmax(logits, mask, p):  # type: ignore[no-untyped-def]
+def _require_choices(mask: NDArray[np.bool_], actions: NDArray[np.int64]) -> None:
+    """Refuse what a kernel could not choose from: it wrote action -1 there."""
+    if len(actions) == 0 or actions.min() >= 0:
+        return
+    row = int(actions.argmin())
+    if not mask[row].any():
+        raise InputError(f"the action mask of row {row} allows no action")
+    raise FloatingPointError(f"the policy's logits of row {row} are not finite numbers")
+
+
+@njit(cache=True, inline="always")
+def _row_softmax(logits, mask, p):
     """Write softmax probabilities of the allowed actions to `p`; return log of the normaliser."""
     high = np.float32(-np.inf)
     for j in range(logits.shape[0]):
@@ -52,7 +68,6 @@ def _row_softmax(logits, mask, p):  # type: ignore[no-untyped-def]
     return high + np.log(total)
 
 
-@_by_size
 def sample_actions(
     logits: NDArray[np.float32],
     mask: NDArray[np.bool_],
@@ -65,7 +80,30 @@ def sample_actions(
     Args:
         logits: (B, A). mask: (B, A). uniforms: (B,) in [0, 1), one a draw.
         actions, log_probs: (B,), written.
+
+    Raises:
+        InputError: a row's mask allows nothing.
+        FloatingPointError: a row's logits are not finite.
     """
+    _sample(logits, mask, uniforms, actions, log_probs)
+    _require_choices(mask, actions)
+
+
+def greedy_actions(
+    logits: NDArray[np.float32], mask: NDArray[np.bool_], actions: NDArray[np.int64]
+) -> None:
+    """The most probable allowed action of each row, (B,), written; the first of equals.
+
+    Raises:
+        InputError: a row's mask allows nothing.
+        FloatingPointError: a row's logits are not finite.
+    """
+    _greedy(logits, mask, actions)
+    _require_choices(mask, actions)
+
+
+@_by_size
+def _sample(logits, mask, uniforms, actions, log_probs):
     for i in prange(logits.shape[0]):
         p = np.empty(logits.shape[1], np.float32)
         log_total = _row_softmax(logits[i], mask[i], p)
@@ -78,19 +116,20 @@ def sample_actions(
                 if remaining < 0.0:
                     break
         actions[i] = chosen
-        log_probs[i] = logits[i, chosen] - log_total
+        log_probs[i] = logits[i, max(chosen, 0)] - log_total
 
 
 @_by_size
-def greedy_actions(
-    logits: NDArray[np.float32], mask: NDArray[np.bool_], actions: NDArray[np.int64]
-) -> None:
-    """The most probable allowed action of each row, (B,), written."""
+def _greedy(logits, mask, actions):
     for i in prange(logits.shape[0]):
         best = -1
         for j in range(logits.shape[1]):
-            if mask[i, j] and (best < 0 or logits[i, j] > logits[i, best]):
-                best = j
+            if mask[i, j]:
+                if not np.isfinite(logits[i, j]):
+                    best = -1
+                    break
+                if best < 0 or logits[i, j] > logits[i, best]:
+                    best = j
         actions[i] = best
 
 
@@ -188,16 +227,14 @@ def ppo_gradient(
                     log_q = reference_logits[row, j] - log_total_q
                     kl += q[j] * (log_q - (logits[i, j] - log_total))
                 if row_mask[j]:
-                    g = -keep * p[j] + entropy_coef * p[j] * (
-                        logits[i, j] - log_total + entropy
-                    )
+                    g = -keep * p[j] + entropy_coef * p[j] * (logits[i, j] - log_total + entropy)
                     g += reference_coef * (p[j] - q[j])
                 p[j] = g * count
             stats[i, REFERENCE_KL] = kl
         else:
             for j in range(p.shape[0]):
                 if p[j] > 0.0:
-                    p[j] = count * p[j] * (
-                        entropy_coef * (logits[i, j] - log_total + entropy) - keep
+                    p[j] = (
+                        count * p[j] * (entropy_coef * (logits[i, j] - log_total + entropy) - keep)
                     )
         p[action] += keep * count

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,13 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(fan_in, fan_out) for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes)
         )
         self.activation = _ACTIVATIONS[activation]()
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, nn.Linear)
             last = index == len(self.layers) - 1
-            nn.init.orthogonal_(
-                layer.weight, output_gain if last else 2**0.5, generator=generator
-            )
+            nn.init.orthogonal_(layer.weight, output_gain if last else 2**0.5, generator=generator)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -98,6 +97,7 @@ class PolicyNetwork:
         """A copy of the policy as it is now, in numpy, reading this environment's observations."""
         weights: dict[str, NDArray[Any]] = {}
         for index, layer in enumerate(self.actor.layers):
+            assert isinstance(layer, nn.Linear)
             weights[f"actor.{index}.weight"] = layer.weight.detach().cpu().numpy().copy()
             weights[f"actor.{index}.bias"] = layer.bias.detach().cpu().numpy().copy()
         scaler = None

@@ -142,6 +142,8 @@ class PPO:
                 )
             self._count_returns(step.reward, rollout.ends[t])
         self.env_steps += len(rollout)
+        # Read as the rollout was: the scaler moves on only now.
+        self._last_values = self._values(network.read(env.obs))
         if network.scaler is not None:
             network.scaler.update(np.concatenate(raw))
 
@@ -164,7 +166,7 @@ class PPO:
         advantages = generalised_advantages(
             rollout.rewards,
             values,
-            self._values(self.network.read(self.env.obs)),
+            self._last_values,
             rollout.ends,
             rollout.discounts,
             rollout.bootstrap,
@@ -277,6 +279,9 @@ class PPO:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
+        env = self.env.state_dict() if self._started else None
+        if env is not None and "restarts" in env:  # it has begun new episodes
+            self._running_return[:] = 0.0
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
@@ -284,7 +289,7 @@ class PPO:
             "value_scale": self.value_scale.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "reference": self.reference,
-            "env": self.env.state_dict() if self._started else None,
+            "env": env,
             "episode_returns": list(self._episode_returns),
             "running_return": self._running_return.copy(),
         }
@@ -296,7 +301,10 @@ class PPO:
         self.rng.bit_generator.state = state["rng"]
         self.value_scale.load_state_dict(state["value_scale"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.reference = state["reference"]
+        reference, device = state["reference"], self.network.device
+        if reference is not None:
+            reference = {name: value.to(device) for name, value in reference.items()}
+        self.reference = reference
         self._started = state["env"] is not None
         if self._started:
             self.env.load_state_dict(state["env"])

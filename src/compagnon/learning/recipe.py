@@ -50,6 +50,7 @@ class EvaluationSpec(Settings):
     episodes: int = Field(32, ge=1, description="episodes of each evaluation")
     seed: int = Field(900_000, ge=0, description="first seed; never used in training")
     against: str | None = Field(None, description="a policy to compare with on the same episodes")
+    beside: tuple[str, ...] = Field((), description="more policies for the report to compare")
 
 
 class Recipe(Settings):
@@ -67,12 +68,27 @@ class Recipe(Settings):
     ]
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="name -> dotted keys changed: one run each"
+    )
+
+    def expert(self) -> str | None:
+        """The policy that is imitated, if any is."""
+        algorithm = self.algorithm
+        if isinstance(algorithm, HybridSettings):
+            return algorithm.dagger.expert
+        return algorithm.expert if isinstance(algorithm, DaggerSettings) else None
+
+    def references(self) -> list[str]:
+        """The policies that a report compares the run with, the one to beat first."""
+        named = (self.evaluation.against, self.expert(), *self.evaluation.beside)
+        return list(dict.fromkeys(name for name in named if name is not None))
 
     @model_validator(mode="after")
     def _bounded(self) -> "Recipe":
         budget = self.budget
         bounds = (budget.iterations, budget.env_steps, budget.minutes)
-        if self.algorithm.kind == "ppo" and not any(bounds):
+        if self.algorithm.kind != "dagger" and not any(bounds):
             raise ValueError("budget: give iterations, env_steps or minutes")
         return self
 
@@ -128,13 +144,33 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     return parse_recipe(tree, where)
 
 
+def expand_variants(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe's variants as recipes; empty where it has none.
+
+    Raises:
+        InputError: a change that makes no valid recipe; it names the variant.
+    """
+    expanded = {}
+    for name, changes in recipe.variants.items():
+        tree = recipe.model_dump(mode="json", exclude_none=True)
+        tree["variants"] = {}
+        tree["name"] = f"{recipe.name}-{name}"
+        for key, value in changes.items():
+            _change(tree, key, value)
+        expanded[name] = parse_recipe(tree, f"{recipe.name}, variant {name}")
+    return expanded
+
+
 def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
     """Validate a recipe's tree; InputError names `where` and the key."""
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{where}: {_explain(error)}") from None
-    making.check_env_id(recipe.env.id)
+    try:
+        making.check_env_id(recipe.env.id)
+    except InputError as error:
+        raise InputError(f"{where}: env.id: {error}") from None
     return recipe
 
 
@@ -149,17 +185,23 @@ def _change(tree: dict[str, Any], key: str, value: Any) -> None:
     tree[parts[-1]] = value
 
 
-_KINDS = ("ppo", "dagger", "hybrid")
-
-
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    # The union's tag stands in the location; a person never wrote it.
-    where = ".".join(str(part) for part in first["loc"] if part not in _KINDS) or "recipe"
+    parts = [str(part) for part in first["loc"]]
+    if parts[:1] == ["algorithm"]:
+        del parts[1:2]  # the kind, which tells pydantic where to look; a person never wrote it
+    where = ".".join(parts)
     if first["type"] == "extra_forbidden":
         return f"unknown key {where}{_near(where)}"
     if first["type"] == "missing":
         return f"the key {where} is missing"
+    if first["type"] == "union_tag_not_found":
+        return "the key algorithm.kind is missing: 'ppo', 'dagger' or 'hybrid'"
+    if first["type"] == "union_tag_invalid":
+        given = first["ctx"]["tag"]
+        return f"algorithm.kind: should be 'ppo', 'dagger' or 'hybrid', got {given!r}"
+    if not where:
+        return first["msg"].removeprefix("Value error, ")
     given = first.get("input")
     shown = f", got {given!r}" if not isinstance(given, dict) else ""
     return f"{where}: {first['msg'].removeprefix('Value error, ')}{shown}"
@@ -173,5 +215,6 @@ def _near(key: str) -> str:
         known |= set(model.model_fields)
     for settings in (PPOSettings, DaggerSettings, HybridSettings):
         known |= set(settings.model_fields)
-    near = difflib.get_close_matches(key.rpartition(".")[2], sorted(known), n=1)
+    name = key.rpartition(".")[2]
+    near = difflib.get_close_matches(name, sorted(known - {name}), n=1)
     return f"; did you mean {near[0]}?" if near else ""

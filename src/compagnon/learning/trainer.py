@@ -1,10 +1,10 @@
-"""Runs a recipe: iterates its algorithm, judges it, keeps the best, saves, resumes, stops in time."""
+"""Runs a recipe: iterates its algorithm, judges it, keeps the best, saves and resumes."""
 
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -80,7 +80,8 @@ class Trainer:
     def __init__(self, run: Run, recipe: Recipe | None = None) -> None:
         self.run = run
         self.recipe = recipe or run.recipe
-        threads = min(self.recipe.threads, numba.config.NUMBA_NUM_THREADS)
+        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        threads = min(self.recipe.threads, most)
         torch.set_num_threads(threads)
         numba.set_num_threads(threads)
         self.algorithm, self.network = build_algorithm(self.recipe)
@@ -88,6 +89,7 @@ class Trainer:
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
         self._stop = False
+        self._saved = -1
 
     @classmethod
     def resume(cls, path: Path, recipe: Recipe | None = None) -> "Trainer":
@@ -102,6 +104,7 @@ class Trainer:
             trainer.algorithm.load_state_dict(state["algorithm"])
             trainer.network.load_state_dict(state["network"])
             trainer.progress = Progress(**state["progress"])
+            trainer._saved = trainer.algorithm.iteration
         trainer.run.cut_metrics(trainer.algorithm.iteration)
         return trainer
 
@@ -109,15 +112,14 @@ class Trainer:
         """Iterate until the budget is spent, or a signal asks to stop.
 
         Raises:
-            TrainingError: a metric is not a finite number.
+            TrainingError: a metric or a weight is not a finite number.
         """
-        board = self._tensorboard()
+        self._stop = False
         began = time.monotonic() - self.progress.seconds
-        with self._stop_on_signal():
+        with closing(self._tensorboard()) as board, self._stop_on_signal():
             while not self._stop and not self._budget_spent():
                 phase = self._phase()
-                metrics = self.algorithm.iterate()
-                self._check_finite(metrics)
+                metrics = self._iterate()
                 last_of_clone = phase == "dagger" and self._phase() != "dagger"
                 self.progress.seconds = time.monotonic() - began
                 if self._evaluation_due() or last_of_clone:
@@ -134,8 +136,8 @@ class Trainer:
                 self._record(metrics, self._phase(), board)
                 if listener is not None:
                     listener(self._update(metrics, self._phase()))
-            self._save()
-        board.close()
+            if self._saved != self.algorithm.iteration:
+                self._save()
         return Outcome(finished, self.progress, self.algorithm.iteration, self.algorithm.env_steps)
 
     # -- when ---------------------------------------------------------------------------------
@@ -230,14 +232,29 @@ class Trainer:
         manifest = policy.manifest.model_copy(update={"figures": figures})
         return NetworkPolicy(manifest, policy.weights, policy.projection)
 
-    def _check_finite(self, metrics: dict[str, float]) -> None:
+    def _iterate(self) -> dict[str, float]:
+        """One iteration, refused where it left something that is no finite number."""
+        number, phase = self.algorithm.iteration + 1, self._phase()
+        try:
+            metrics = self.algorithm.iterate()
+        except FloatingPointError as error:
+            raise self._went_wrong(number, phase, str(error)) from None
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"training went wrong at iteration {self.algorithm.iteration} "
-                    f"({self._phase()}): {name} is {value}. The last checkpoint is kept in "
-                    f"{self.run.checkpoints}; a smaller learning_rate is the first thing to try"
-                )
+                raise self._went_wrong(number, phase, f"{name} is {value}")
+        for module in (self.network.actor, self.network.critic):
+            if not all(bool(weight.isfinite().all()) for weight in module.parameters()):
+                raise self._went_wrong(number, phase, "a weight is not a finite number")
+        return metrics
+
+    def _went_wrong(self, iteration: int, phase: str, what: str) -> TrainingError:
+        kept = "No checkpoint had been made"
+        if self._saved >= 0:
+            kept = f"The checkpoint of iteration {self._saved} is kept in {self.run.checkpoints}"
+        return TrainingError(
+            f"training went wrong at iteration {iteration} ({phase}): {what}. {kept}; "
+            "a smaller learning_rate is the first thing to try"
+        )
 
     # -- keeping ------------------------------------------------------------------------------
 
@@ -249,6 +266,7 @@ class Trainer:
             "progress": dict(vars(self.progress)),
         }
         save_checkpoint(self.run.checkpoints, self.algorithm.iteration, tree)
+        self._saved = self.algorithm.iteration
 
     def _record(self, metrics: dict[str, float], phase: str, board: Any) -> None:
         iteration = self.algorithm.iteration
@@ -267,7 +285,7 @@ class Trainer:
         from torch.utils.tensorboard import SummaryWriter
 
         folder = self.run.path / "tensorboard"
-        return SummaryWriter(str(folder), purge_step=self.algorithm.iteration + 1)  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(folder), purge_step=self.algorithm.iteration + 1)
 
     def _update(self, metrics: dict[str, float], phase: str) -> Update:
         return Update(

@@ -1,6 +1,5 @@
 """The policies that know nothing: uniform over what is possible, and always the same action."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,15 @@ from compagnon.policy.schema import Schema
 
 def sample_rows(probabilities: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw one column a row, by inversion of the cumulative sum; never one of probability 0."""
+    return columns_at(probabilities, rng.random(len(probabilities)))
+
+
+def columns_at(
+    probabilities: NDArray[np.float64], uniforms: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """The column a row at which the cumulative probability passes `uniforms`, (N,) in [0, 1)."""
     cumulative = probabilities.cumsum(axis=1)
-    threshold = rng.random(len(probabilities)) * cumulative[:, -1]
+    threshold = uniforms * cumulative[:, -1]
     return np.asarray((cumulative <= threshold[:, None]).sum(axis=1), np.int64)
 
 
@@ -27,7 +33,7 @@ def keep_possible(actions: NDArray[np.int64], action_mask: NDArray[np.bool_]) ->
 
 @dataclass(frozen=True)
 class RandomPolicy:
-    """Uniform over the possible actions; "greedy" play draws from a fixed seed of its own."""
+    """Uniform over the possible actions; "greedy" play draws by a hash of the observation."""
 
     schema: Schema
     name: str = "random"
@@ -53,12 +59,23 @@ class RandomPolicy:
     ) -> NDArray[np.int64]:
         """Draw from the possible actions, whether asked for a greedy choice or not.
 
-        Without `rng` the draw is a function of the observations alone, so that it is repeatable.
+        Without `rng` a row's draw is a function of its observation alone, so that it is repeatable
+        and does not depend on the rows beside it.
         """
-        if rng is None:
-            digest = hashlib.blake2b(np.ascontiguousarray(obs).tobytes(), digest_size=16).digest()
-            rng = np.random.default_rng(int.from_bytes(digest, "little"))
-        return sample_rows(self.probabilities(obs, action_mask), rng)
+        probabilities = self.probabilities(obs, action_mask)
+        if rng is not None:
+            return sample_rows(probabilities, rng)
+        return columns_at(probabilities, _hash_rows(obs))
+
+
+def _hash_rows(obs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A number in [0, 1) for each row (FNV-1a over its 32-bit words, then a mixing step)."""
+    words = np.ascontiguousarray(obs, np.float32).view(np.uint32).astype(np.uint64)
+    mixed = np.full(len(obs), 0xCBF29CE484222325, np.uint64)
+    for column in words.T:
+        mixed = (mixed ^ column) * np.uint64(0x100000001B3)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
 @dataclass(frozen=True)

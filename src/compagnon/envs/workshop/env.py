@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compagnon.envs.field import Field
 from compagnon.envs.workshop import kernel as K
 from compagnon.envs.workshop import rules as R
-from compagnon.envs.workshop.core import WorkshopCore
+from compagnon.envs.workshop.core import WorkshopCore, check_seed
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.envs.workshop.snapshot import History, Snapshot, to_text
@@ -190,9 +190,11 @@ class WorkshopEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Begin a week: that of `seed`, or without one the next week of the last seed.
 
         Args:
-            seed: 0 to 2^64 - 1.
+            seed: 0 to 2^63 - 1.
             options: none are known.
         """
+        if seed is not None:
+            check_seed(seed)
         super().reset(seed=seed)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**63))

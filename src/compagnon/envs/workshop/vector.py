@@ -3,13 +3,14 @@
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
 from compagnon.envs.workshop import rules as R
-from compagnon.envs.workshop.core import WorkshopCore
+from compagnon.envs.workshop.core import WorkshopCore, check_seed
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.errors import InputError
@@ -55,7 +56,7 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         self.single_action_space = self._core.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._seeded = False
+        self._seeded = np.zeros(num_envs, np.bool_)
 
     @property
     def observation_fields(self) -> tuple[Field, ...]:
@@ -81,21 +82,36 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         rows = np.ones(self.num_envs, np.bool_)
         if options is not None and "reset_mask" in options:
             rows = np.asarray(options["reset_mask"], np.bool_)
-        if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(2**62))
         if isinstance(seed, int | np.integer):
-            self._np_random = None
+            check_seed(int(seed))
             super().reset(seed=int(seed))
             seed = [int(seed) + i for i in range(self.num_envs)]
-        if seed is not None:
-            if len(seed) != self.num_envs:
-                raise InputError(f"seed: {len(seed)} seeds for {self.num_envs} environments")
-            given = np.array([value is not None for value in seed])
-            values = np.array([value or 0 for value in seed], np.uint64)
-            self._core.seed(values, rows & given)
-            self._seeded = True
+        self._seed(rows, seed if seed is not None else [None] * self.num_envs)
         self._core.reset(rows)
+        return self.observe()
+
+    def _seed(self, rows: NDArray[np.bool_], seeds: list[int | None]) -> None:
+        """Seed the selected copies that are given a seed, and those that never had one."""
+        if len(seeds) != self.num_envs:
+            raise InputError(f"seed: {len(seeds)} seeds for {self.num_envs} environments")
+        values = self.np_random.integers(2**62, size=self.num_envs).astype(np.uint64)
+        fresh = rows & ~self._seeded
+        for row, seed in enumerate(seeds):
+            if seed is not None and rows[row]:
+                check_seed(seed)
+                values[row] = seed
+                fresh[row] = True
+        self._core.seed(values, fresh)
+        self._seeded |= rows
+
+    def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """What every copy shows now: observations and ``action_mask``."""
         return self._hand(self._core.out.obs), {"action_mask": self._hand(self._core.out.mask)}
+
+    @property
+    def distinct_episodes(self) -> int | None:
+        """How many different demands there are to play: the weeks of the order book, if any."""
+        return self._core.params.book_weeks or None
 
     def step(
         self, actions: NDArray[np.int64]
@@ -107,6 +123,8 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         dict[str, Any],
     ]:
         """Step every copy by one action each, int64 of shape (N,)."""
+        if not self._seeded.all():
+            raise ResetNeeded("call reset() before the first step()")
         actions = np.ascontiguousarray(actions, np.int64)
         if actions.shape != (self.num_envs,):
             raise InputError(f"actions of shape {actions.shape}; expected ({self.num_envs},)")
@@ -143,4 +161,4 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
     def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what `state_dict` gave."""
         self._core.load_state_dict(state)
-        self._seeded = True
+        self._seeded[:] = True

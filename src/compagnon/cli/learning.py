@@ -1,0 +1,237 @@
+"""`learn` and `report`: run a recipe, see how it goes, and read what came of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.comparing import show_evaluation
+from compagnon.cli.options import Verb, check_seed, flag, optional, read_pairs
+from compagnon.errors import InputError
+
+if TYPE_CHECKING:
+    from compagnon.learning.recipe import Recipe
+    from compagnon.learning.trainer import Outcome, Trainer, Update
+
+_RUNS = Path("runs")
+
+
+def learn(
+    recipe: Annotated[
+        str, Positional, arg(metavar="RECIPE", help="a shipped recipe, a TOML file, or a run")
+    ],
+    /,
+    out: Annotated[Path | None, optional("DIR", "the run's folder; runs/NAME without it")] = None,
+    set: Annotated[
+        tuple[str, ...],
+        optional("KEY=V...", "change the recipe: algo.learning_rate=1e-4 budget.iterations=50"),
+    ] = (),
+    seed: Annotated[int | None, optional("S", "another seed than the recipe's")] = None,
+    budget: Annotated[
+        str | None, optional("5m|2e6", "minutes, or environment steps; the recipe's without it")
+    ] = None,
+    resume: Annotated[bool, flag("go on with the run from its last checkpoint")] = False,
+) -> int:
+    """Run a recipe: clone an expert, practise, or both; keep the best policy.
+
+    $ compagnon learn workshop-tight
+    $ compagnon learn workshop-tight --out runs/mine --seed 1 --set algo.ppo.entropy_coef=0.01
+    $ compagnon learn mine.toml --budget 10m
+    $ compagnon learn runs/mine --resume
+    """
+    from compagnon.learning.recipe import expand_variants, load_recipe
+    from compagnon.learning.run import RECIPE_FILE
+    from compagnon.learning.run_report import report_variants
+
+    changes: dict[str, Any] = read_pairs(set, "--set")
+    if seed is not None:
+        check_seed(seed)
+        changes["seed"] = seed
+    if (Path(recipe) / RECIPE_FILE).is_file():
+        if not resume:
+            raise InputError(f"{recipe} is a run: add --resume to go on with it")
+        out, recipe = Path(recipe), str(Path(recipe) / RECIPE_FILE)
+    changes |= _budget(budget)
+    chosen = load_recipe(recipe, changes)
+    folder = out or _RUNS / chosen.name
+    variants = expand_variants(chosen)
+    if not variants:
+        return _run(chosen, folder, resume, bool(changes))
+    trained = {}
+    for name, variant in variants.items():
+        code = _run(variant, folder / name, resume, bool(changes))
+        if code:
+            return code
+        trained[name] = _open(folder / name)
+    with output.busy("playing") as say:
+        found = report_variants(trained, folder / "report.html", progress=say)
+    show_evaluation(found)
+    output.console().print(f"\nwrote {folder / 'report.html'}")
+    return 0
+
+
+def report(
+    run: Annotated[Path, Positional, arg(metavar="RUN", help="the folder of a run")],
+    /,
+    episodes: Annotated[int, arg(metavar="N", help="everybody plays the same N episodes")] = 100,
+    seed: Annotated[int, arg(metavar="S", help="they have the seeds S to S + N - 1")] = 1_000_000,
+    order_book: Annotated[
+        Path | None, optional("FILE.csv", "play on this order book as well")
+    ] = None,
+    beside: Annotated[
+        tuple[str, ...], optional("POLICY...", "more policies to play on the same episodes")
+    ] = (),
+    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+) -> int:
+    """Compare a run's expert, clone and best policy on unseen episodes; write RUN/report.html.
+
+    $ compagnon report runs/workshop-tight
+    $ compagnon report runs/workshop-tight --order-book orders.csv
+    """
+    from compagnon.evaluation.audit import print_audit
+    from compagnon.learning.run_report import report_run
+
+    check_seed(seed)
+    output.check_target(json)
+    if order_book is not None and not order_book.is_file():
+        raise InputError(f"--order-book {order_book}: there is no such file")
+    command = output.typed.get()
+    with output.busy("playing") as say:
+        found = report_run(_open(run), episodes, seed, order_book, beside, command, say)
+    out = output.console()
+    show_evaluation(found.evaluation)
+    if found.audit is not None:
+        out.print()
+        print_audit(out, found.audit)
+    if found.on_order_book is not None:
+        out.print()
+        show_evaluation(found.on_order_book)
+    if json is not None:
+        output.write_json(json, found.evaluation.as_json())
+    out.print(f"\nThe report to open: {found.path}")
+    return 0
+
+
+def _open(path: Path) -> Any:
+    from compagnon.learning.run import Run
+
+    return Run.open(path)
+
+
+def _budget(text: str | None) -> dict[str, Any]:
+    """``5m`` is minutes, ``2e6`` is steps; either takes the place of the recipe's bounds."""
+    if text is None:
+        return {}
+    try:
+        if text.endswith("m"):
+            value, key = float(text[:-1]), "minutes"
+        else:
+            value, key = float(text), "env_steps"
+    except ValueError:
+        value, key = 0.0, ""
+    if not key or not 0 < value < float("inf"):
+        raise InputError(f"--budget {text}: give minutes such as 5m, or steps such as 2e6")
+    return {"budget": {key: value if key == "minutes" else int(value)}}
+
+
+def _run(recipe: "Recipe", folder: Path, resume: bool, changed: bool) -> int:
+    """Train one recipe in one folder; 0 when its budget is spent, 130 when it was interrupted."""
+    from compagnon.learning.trainer import Trainer, TrainingError, start
+
+    if resume and (folder / "recipe.toml").is_file():
+        trainer = Trainer.resume(folder, recipe if changed else None)
+    else:
+        trainer = start(recipe, folder)
+    out = output.console()
+    out.print(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
+    try:
+        outcome = _train(trainer)
+    except TrainingError as error:
+        raise InputError(str(error)) from None
+    _say_how_it_ended(outcome, folder)
+    return 0 if outcome.finished else 130
+
+
+def _train(trainer: "Trainer") -> "Outcome":
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        return trainer.train(_line_by_line)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=errors) as bar:
+        task = bar.add_task("learning", total=trainer.total, figures="")
+        minutes = trainer.recipe.budget.minutes
+
+        def show(update: "Update") -> None:
+            total, done = update.total, float(update.iteration)
+            if minutes is not None and (
+                total is None or update.seconds / (60 * minutes) > done / total
+            ):
+                total, done = int(60 * minutes), update.seconds
+            name = "imitation" if update.phase == "dagger" else "practice"
+            bar.update(task, completed=done, total=total, description=name, figures=_figures(update))
+            if "eval/return" in update.metrics:
+                bar.console.print(_evaluation_line(update), highlight=False)
+
+        return trainer.train(show)
+
+
+def _line_by_line(update: "Update") -> None:
+    if "eval/return" in update.metrics:
+        output.console().print(_evaluation_line(update))
+
+
+def _figures(update: "Update") -> str:
+    rate = update.env_steps / max(update.seconds, 1e-9)
+    shown = [f"{update.env_steps:,} steps", f"{rate:,.0f}/s"]
+    for name in ("cross_entropy", "entropy"):
+        if name in update.metrics:
+            shown.append(f"{name.replace('_', ' ')} {update.metrics[name]:.3f}")
+    return ", ".join(shown)
+
+
+def _evaluation_line(update: "Update") -> str:
+    metrics = update.metrics
+    name = "imitation" if update.phase == "dagger" else "practice"
+    words = [
+        f"{update.seconds:6.0f} s  {name:9s} {update.iteration:5d}",
+        f"greedy {output.number(metrics['eval/return']):>8s}",
+        f"sampled {output.number(metrics['eval/return_sampled']):>8s}",
+    ]
+    if "eval/paired" in metrics:
+        bounds = (metrics["eval/paired_low"], metrics["eval/paired_high"])
+        words.append(
+            f"against {output.number(metrics['eval/paired'])} ({output.interval(bounds)})"
+        )
+    return "  ".join(words)
+
+
+def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
+    out, progress = output.console(), outcome.progress
+    if not outcome.finished:
+        out.print(
+            f"\ninterrupted after {outcome.iterations} iterations; everything is kept. "
+            f"Go on with\n  compagnon learn {folder} --resume"
+        )
+        return
+    out.print(
+        f"\n{outcome.env_steps:,} environment steps in {progress.seconds:.0f} s; the best policy "
+        f"(iteration {progress.best_iteration}, {output.number(progress.best_return)} "
+        "in the run's own evaluation) is kept"
+    )
+    if progress.clone_return and progress.lowest_after_clone is not None:
+        share = progress.lowest_after_clone / progress.clone_return
+        out.print(f"lowest evaluation during practice: {share:.1%} of the clone's")
+    out.print(f"next: compagnon report {folder}")
+
+
+VERBS: dict[str, Verb] = {"learn": learn, "report": report}

@@ -1,0 +1,229 @@
+"""The report of a run: its expert, its clone and its best policy on weeks that none of them saw."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.evaluation.audit import Audit, audit_evaluation
+from compagnon.evaluation.divergence import Divergence, divergence
+from compagnon.evaluation.evaluate import Evaluation, evaluate
+from compagnon.evaluation.report import Section, write_report
+from compagnon.evaluation.svg import Series
+from compagnon.files import write_file
+from compagnon.learning import run as files
+from compagnon.learning.recipe import Recipe
+from compagnon.learning.run import Run
+from compagnon.policy import Policy, Schema, load_policy
+
+UNSEEN_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What the report holds, for whoever prints it."""
+
+    path: Path
+    evaluation: Evaluation
+    audit: Audit | None
+    divergence: Divergence | None
+    on_order_book: Evaluation | None
+
+
+def report_run(
+    run: Run,
+    episodes: int = 100,
+    seed: int = UNSEEN_SEED,
+    order_book: Path | None = None,
+    beside: Sequence[str] = (),
+    command: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> RunReport:
+    """Evaluate a run on unseen episodes and write its ``report.html``.
+
+    Args:
+        episodes, seed: the episodes that everybody plays; they must not be the run's own.
+        order_book: a CSV; the workshop is also played on its demand.
+        beside: more policies to play on the same episodes, besides the recipe's own list.
+        command: what was typed, for the report.
+
+    Raises:
+        InputError: the run has no policy yet, or a policy does not fit.
+    """
+    recipe = run.recipe
+    if not (run.path / files.BEST).is_dir():
+        raise InputError(f"{run.path} has no best policy yet: `compagnon learn` writes it")
+    env = (recipe.env.id, recipe.env.args)
+    names = [*recipe.references(), *beside]
+    evaluation = evaluate(_policies(run, names, env), *env, episodes, seed, progress=progress)
+    audit = _audit(evaluation)
+    found = None
+    if recipe.expert() is not None and audit is not None:
+        if progress is not None:
+            progress("where it differs from the expert")
+        found = divergence(
+            _policies(run, [], env)[-1], str(recipe.expert()), *env, episodes=20, seed=seed
+        )
+    sections, on_book = [], None
+    if order_book is not None:
+        book_env = (recipe.env.id, _on_order_book(recipe, order_book))
+        on_book = evaluate(
+            _policies(run, names, book_env), *book_env, episodes, seed, progress=progress
+        )
+        sections.append(
+            Section(
+                f"On the order book {order_book.name}",
+                on_book,
+                _audit(on_book),
+                note=f"The demand of {order_book}, week by week; each week is played once.",
+            )
+        )
+    path = run.path / files.REPORT_FILE
+    write_report(
+        path,
+        f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name,
+        evaluation,
+        audit,
+        found,
+        learning_curves(run),
+        sections,
+        command,
+        _settings(recipe),
+        note=_how_it_went(run),
+    )
+    return RunReport(path, evaluation, audit, found, on_book)
+
+
+def report_variants(
+    runs: dict[str, Run],
+    path: Path,
+    episodes: int = 100,
+    seed: int = UNSEEN_SEED,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Compare the best policies of a recipe's variants on the same unseen episodes."""
+    recipe = next(iter(runs.values())).recipe
+    env = (recipe.env.id, recipe.env.args)
+    schema = _widest_schema([run.recipe for run in runs.values()])
+    policies: list[Policy] = [load_policy(name, schema[1]) for name in recipe.references()]
+    policies += [
+        _Renamed(load_policy(str(run.path), schema[1]), name) for name, run in runs.items()
+    ]
+    evaluation = evaluate(policies, env[0], schema[0], episodes, seed, progress=progress)
+    curves = {
+        "Return of the evaluation, by environment steps": [
+            Series(name, *_curve(run, "eval/return")) for name, run in runs.items()
+        ]
+    }
+    settings = {name: str(run.path) for name, run in runs.items()}
+    write_report(path, recipe.name, evaluation, _audit(evaluation), curves=curves, settings=settings)
+    return evaluation
+
+
+def learning_curves(run: Run) -> dict[str, list[Series]]:
+    """The run's own evaluations and its losses, by environment steps."""
+    charts = {
+        "Return of the run's own evaluations": [
+            Series("played greedily", *_curve(run, "eval/return")),
+            Series("sampled", *_curve(run, "eval/return_sampled")),
+        ],
+        "Imitation: cross-entropy": [Series("cross-entropy", *_curve(run, "cross_entropy"))],
+        "Practice: entropy of the policy": [Series("entropy", *_curve(run, "entropy"))],
+    }
+    return {
+        title: kept
+        for title, series in charts.items()
+        if (kept := [one for one in series if len(one.x) > 1])
+    }
+
+
+def write_evaluation_json(report: RunReport, path: Path) -> None:
+    """The evaluation as the documented JSON."""
+    import json
+
+    write_file(path, json.dumps(report.evaluation.as_json(), indent=1) + "\n")
+
+
+class _Renamed:
+    """A policy under a name that tells it apart in a table."""
+
+    def __init__(self, policy: Policy, name: str) -> None:
+        self._policy, self.name = policy, name
+
+    def act(self, *args: Any, **kwargs: Any) -> Any:
+        """The policy's choice."""
+        return self._policy.act(*args, **kwargs)
+
+
+def _policies(run: Run, names: Sequence[str], env: tuple[str, dict[str, Any]]) -> list[Policy]:
+    schema = Schema.of(BatchEnv(*env, 1))
+    policies = [load_policy(name, schema) for name in names]
+    if (run.path / files.CLONE).is_dir():
+        policies.append(_Renamed(load_policy(str(run.path / files.CLONE), schema), "the clone"))
+    best = load_policy(str(run.path / files.BEST), schema)
+    return [*policies, _Renamed(best, f"the best of {run.path.name}")]
+
+
+def _widest_schema(recipes: Sequence[Recipe]) -> tuple[dict[str, Any], Schema]:
+    """Arguments of an environment that shows what every variant reads, and its schema."""
+    names: dict[str, None] = {}
+    for recipe in recipes:
+        env = BatchEnv(recipe.env.id, recipe.env.args, 1)
+        names |= dict.fromkeys(field.name for field in env.fields)
+    args = dict(recipes[0].env.args)
+    if "observation" in args:
+        args |= {"observation": list(names)}
+    return args, Schema.of(BatchEnv(recipes[0].env.id, args, 1))
+
+
+def _on_order_book(recipe: Recipe, order_book: Path) -> dict[str, Any]:
+    if "demand" not in recipe.env.args and not recipe.env.id.startswith("compagnon/Workshop"):
+        raise InputError(f"{recipe.env.id} has no order book: only the workshop reads one")
+    return {**recipe.env.args, "demand": str(order_book)}
+
+
+def _audit(evaluation: Evaluation) -> Audit | None:
+    try:
+        return audit_evaluation(evaluation)
+    except InputError:  # not every environment splits its reward into terms
+        return None
+
+
+def _curve(run: Run, name: str) -> tuple[list[float], list[float]]:
+    lines = [line for line in run.metrics() if name in line]
+    return [float(line["env_steps"]) for line in lines], [float(line[name]) for line in lines]
+
+
+def _settings(recipe: Recipe) -> dict[str, object]:
+    tree = recipe.model_dump(mode="json", exclude_none=True)
+    flat: dict[str, object] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, dict) and value:
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, item)
+        else:
+            flat[prefix] = value
+
+    walk("", tree)
+    return flat
+
+
+def _how_it_went(run: Run) -> str:
+    """The run in two sentences: how long, and whether practice ever fell below the clone."""
+    lines = run.metrics()
+    if not lines:
+        return ""
+    last = lines[-1]
+    words = f"{last['env_steps']:,} decisions in {last['seconds'] / 60:.1f} minutes of training."
+    phases = [line for line in lines if "eval/return" in line]
+    clone = [line["eval/return"] for line in phases if line["phase"] == "dagger"]
+    after = [line["eval/return"] for line in phases if line["phase"] == "ppo"]
+    if clone and after and clone[-1] > 0:
+        words += (
+            f" The lowest evaluation during practice was {min(after) / clone[-1]:.1%} "
+            "of the clone's."
+        )
+    return words
