@@ -99,7 +99,7 @@ def take_turns(contenders: dict[str, Work], rounds: int, seconds: float) -> dict
 def console() -> Console:
     """A file has no width of its own, and rich would assume 80."""
     screen = Console(highlight=False, markup=False)
-    return screen if screen.is_terminal else Console(highlight=False, markup=False, width=110)
+    return screen if screen.is_terminal else Console(highlight=False, markup=False, width=120)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:

@@ -264,7 +264,7 @@ def print_results(
     screen.print(
         f"{settings.num_envs:,} copies x {settings.rollout_steps} steps, minibatches of "
         f"{settings.minibatch_size:,}, {settings.epochs} epochs, {layers} tanh, "
-        f"{settings.threads} threads; {settings.recipe}: {env_args}\n"
+        f"threads: {settings.threads}; {settings.recipe}: {env_args}\n"
         f"{settings.rounds} rounds of {settings.seconds:g} s or more, after one iteration each "
         "that is not counted\n",
         soft_wrap=True,
@@ -283,14 +283,19 @@ def print_results(
     ]
     columns = [
         "",
-        "steps/s (median)",
+        "steps/s",
         "slowest to fastest",
         "us/step",
         "CPU us/step",
         "ours is x",
         "seconds",
     ]
-    screen.print(table("Environment steps a second, learning included", columns, rows), "")
+    screen.print(
+        table(
+            "Environment steps a second, learning included (median of the rounds)", columns, rows
+        ),
+        "",
+    )
     parts = [[part, f"{1e6 * share / speed:.1f}", f"{share:.0%}"] for part, share in split.items()]
     screen.print(table("Where our time goes", ["", "us/step", "share"], parts), "")
     screen.print(targets_table(targets))

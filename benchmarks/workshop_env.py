@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from rich.table import Table
 
 from compagnon.envs.registration import WORKSHOP, register_all
 from compagnon.envs.workshop.env import WorkshopEnv
@@ -222,8 +223,8 @@ def _rates_table(rates: dict[str, Rates], python: Rates) -> Table:
         [name, f"{rate.median:,.0f}", rate.spread, f"{rate.times(python):,.0f}"]
         for name, rate in rates.items()
     ]
-    columns = ["", "steps/s (median)", "slowest to fastest", "x plain Python"]
-    return table("Environment steps a second", columns, rows)
+    columns = ["", "steps/s", "slowest to fastest", "x plain Python"]
+    return table("Environment steps a second (median of the rounds)", columns, rows)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
     """Play policies on the same episodes, and compare each with the first.
 
-    $ compagnon evaluate expert:workshop-v2 runs/demo --env-args demand=tight
+    $ compagnon evaluate expert:workshop-v2 random --env-args demand=tight
+    $ compagnon evaluate expert:workshop-v2 runs/demo      in the shop that the run learnt in
     $ compagnon evaluate random constant:0 --env CartPole-v1 --episodes 20 --json figures.json
     """
     _check_targets(play.json, play.report)
@@ -43,18 +44,12 @@ def audit(policies: PolicyNames, /, where: Where, play: Play) -> int:
     $ compagnon audit expert:workshop-v2 expert:workshop-over-producer
     $ compagnon audit expert:workshop-v2 runs/demo --report audit.html
     """
-    from compagnon.evaluation.audit import audit as run
     from compagnon.evaluation.audit import audit_evaluation, print_audit
 
     _check_targets(play.json, play.report)
     check_seed(play.seed)
-    arguments = (play.episodes, play.seed, play.sampled)
-    if play.report is None:
-        with output.busy("playing") as say:
-            found = run(policies, where.env, where.arguments, *arguments, say)
-    else:
-        evaluation = _evaluate(policies, where, *arguments)
-        found = audit_evaluation(evaluation)
+    evaluation = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
+    found = audit_evaluation(evaluation)
     print_audit(output.console(), found)
     _write(found, play.json)
     if play.report is not None:
@@ -91,7 +86,8 @@ def divergence(
     if expert.partition(":")[0] in expert_names():
         expert = f"expert:{expert}"
     with output.busy("comparing decisions"):
-        found = run(policy, expert, where.env, where.arguments, episodes, seed, samples, horizon)
+        env = where.resolve(policy, expert)
+        found = run(policy, expert, *env, episodes, seed, samples, horizon)
     print_divergence(output.console(), found)
     _write(found, json)
     if report is not None:
@@ -107,7 +103,7 @@ def _evaluate(
 
     check_seed(seed)
     with output.busy("playing") as say:
-        found = run(policies, where.env, where.arguments, episodes, seed, sampled, say)
+        found = run(policies, *where.resolve(*policies), episodes, seed, sampled, say)
     if found.episodes < episodes:
         output.console().print(
             f"there are {found.episodes} different episodes, not {episodes}: each is played once"

@@ -178,7 +178,9 @@ def _train(trainer: "Trainer") -> "Outcome":
             ):
                 total, done = int(60 * minutes), update.seconds
             name = "imitation" if update.phase == "dagger" else "practice"
-            bar.update(task, completed=done, total=total, description=name, figures=_figures(update))
+            bar.update(
+                task, completed=done, total=total, description=name, figures=_figures(update)
+            )
             if "eval/return" in update.metrics:
                 bar.console.print(_evaluation_line(update), highlight=False)
 
@@ -209,9 +211,7 @@ def _evaluation_line(update: "Update") -> str:
     ]
     if "eval/paired" in metrics:
         bounds = (metrics["eval/paired_low"], metrics["eval/paired_high"])
-        words.append(
-            f"against {output.number(metrics['eval/paired'])} ({output.interval(bounds)})"
-        )
+        words.append(f"against {output.number(metrics['eval/paired'])} ({output.interval(bounds)})")
     return "  ".join(words)
 
 

@@ -46,13 +46,27 @@ EnvArgs = Annotated[
 class Where:
     """What is played."""
 
-    env: Annotated[str, arg(metavar="ID", help="any Gymnasium id")] = WORKSHOP
+    env: Annotated[
+        str | None, optional("ID", "any Gymnasium id; without it, the one a run learnt in")
+    ] = None
     env_args: EnvArgs = ()
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The options of the environment, read."""
-        return read_pairs(self.env_args, "--env-args")
+    def resolve(self, *policies: str) -> tuple[str, dict[str, Any]]:
+        """The environment and its options.
+
+        Without --env it is the one that the first trained policy of `policies` learnt in, options
+        and all; --env-args then change single options. Where all are rules, it is the workshop.
+        """
+        given = read_pairs(self.env_args, "--env-args")
+        if self.env is not None:
+            return self.env, given
+        from compagnon.policy.loading import recorded_env
+
+        for policy in policies:
+            recorded = recorded_env(policy)
+            if recorded is not None:
+                return recorded[0], {**recorded[1], **given}
+        return WORKSHOP, given
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
     """Watch a policy play one episode, in the terminal or as a video.
 
     $ compagnon watch expert:workshop-v2 --speed 120
-    $ compagnon watch runs/demo --env-args demand=tight --video week.mp4
+    $ compagnon watch runs/demo --video week.mp4
     """
     import numpy as np
 
@@ -56,7 +56,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
         output.check_target(look.video)
         check_video(look.video)
     mode = "ansi" if look.video is None else "rgb_array"
-    env, schema = make_shown(where.env, where.arguments, mode)
+    env, schema = make_shown(*where.resolve(policy), mode)
     bound = load_policy(policy, schema)
     rng = np.random.default_rng(look.seed) if look.sampled else None
     with contextlib.closing(env):

@@ -63,9 +63,7 @@ class Recipe(Settings):
     threads: int = Field(2, ge=1, le=64, description="threads of the networks and environments")
     env: EnvSpec
     network: NetworkSpec = NetworkSpec()
-    algorithm: Annotated[
-        PPOSettings | DaggerSettings | HybridSettings, Field(discriminator="kind")
-    ]
+    algorithm: Annotated[PPOSettings | DaggerSettings | HybridSettings, Field(discriminator="kind")]
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     variants: dict[str, dict[str, Any]] = Field(

@@ -12,7 +12,6 @@ from compagnon.evaluation.divergence import Divergence, divergence
 from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, write_report
 from compagnon.evaluation.svg import Series
-from compagnon.files import write_file
 from compagnon.learning import run as files
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
@@ -118,32 +117,27 @@ def report_variants(
         ]
     }
     settings = {name: str(run.path) for name, run in runs.items()}
-    write_report(path, recipe.name, evaluation, _audit(evaluation), curves=curves, settings=settings)
+    write_report(
+        path, recipe.name, evaluation, _audit(evaluation), curves=curves, settings=settings
+    )
     return evaluation
 
 
 def learning_curves(run: Run) -> dict[str, list[Series]]:
     """The run's own evaluations and its losses, by environment steps."""
     charts = {
-        "Return of the run's own evaluations": [
-            Series("played greedily", *_curve(run, "eval/return")),
-            Series("sampled", *_curve(run, "eval/return_sampled")),
-        ],
-        "Imitation: cross-entropy": [Series("cross-entropy", *_curve(run, "cross_entropy"))],
-        "Practice: entropy of the policy": [Series("entropy", *_curve(run, "entropy"))],
+        "Return of the run's own evaluations": {
+            "played greedily": "eval/return",
+            "sampled": "eval/return_sampled",
+        },
+        "Imitation: cross-entropy": {"cross-entropy": "cross_entropy"},
+        "Practice: entropy of the policy": {"entropy": "entropy"},
     }
-    return {
-        title: kept
-        for title, series in charts.items()
-        if (kept := [one for one in series if len(one.x) > 1])
-    }
-
-
-def write_evaluation_json(report: RunReport, path: Path) -> None:
-    """The evaluation as the documented JSON."""
-    import json
-
-    write_file(path, json.dumps(report.evaluation.as_json(), indent=1) + "\n")
+    drawn: dict[str, list[Series]] = {}
+    for title, names in charts.items():
+        curves = {label: _curve(run, name) for label, name in names.items()}
+        drawn[title] = [Series(label, x, y) for label, (x, y) in curves.items() if len(x) > 1]
+    return {title: series for title, series in drawn.items() if series}
 
 
 class _Renamed:

@@ -36,6 +36,19 @@ def artefact_directory(path: Path) -> Path:
     raise InputError(f"{path} holds neither {MANIFEST_FILE} (a policy) nor {BEST}/ (a run)")
 
 
+def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
+    """The environment that a trained policy learnt in, and its arguments; None for other policies.
+
+    Raises:
+        InputError: a path that holds no policy, or a damaged one.
+    """
+    kind = name.partition(":")[0]
+    if name == "random" or kind in ("constant", "expert"):
+        return None
+    manifest = load_artefact(artefact_directory(Path(name))).manifest
+    return manifest.schema_.env_id, dict(manifest.provenance.env_args)
+
+
 def load_policy(name: str, schema: Schema) -> Policy:
     """The policy called `name`, reading observations of `schema`.
 

@@ -80,13 +80,17 @@ def select_fields(observation: str | Sequence[str]) -> tuple[Field, ...]:
         observation = OBSERVATION_SETS[observation]
     unknown = [name for name in observation if name not in _INDEX]
     if unknown:
-        raise InputError(f"observation: no field {unknown[0]!r}; the fields are {', '.join(_INDEX)}")
+        raise InputError(
+            f"observation: no field {unknown[0]!r}; the fields are {', '.join(_INDEX)}"
+        )
     if len(set(observation)) != len(observation) or not observation:
         raise InputError("observation: give at least one field, and each field once")
     return tuple(FIELDS[_INDEX[name]] for name in observation)
 
 
-def kernel_columns(fields: Sequence[Field], scaling: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def kernel_columns(
+    fields: Sequence[Field], scaling: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The kernel's (column, factor) pairs for `fields` under a scaling."""
     columns = np.array([_INDEX[field.name] for field in fields], np.int64)
     divisors = np.array([field.divisor for field in fields])

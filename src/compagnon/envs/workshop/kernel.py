@@ -91,7 +91,7 @@ def allocate(num_envs: int, num_fields: int) -> tuple[Shops, Outputs]:
 
 
 @njit(cache=True)
-def begin_episode(i, shops, params):  # type: ignore[no-untyped-def]
+def begin_episode(i, shops, params):
     """Put shop `i` at minute 0 of its next episode."""
     state = shops.state[i]
     episode = state[EPISODE]
@@ -110,14 +110,14 @@ def begin_episode(i, shops, params):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _add(state, counters, stock, units, overflow):  # type: ignore[no-untyped-def]
+def _add(state, counters, stock, units, overflow):
     kept = min(units, R.STOCK_CAP - state[stock])
     state[stock] += kept
     counters[overflow] += units - kept
 
 
 @njit(cache=True, inline="always")
-def _launch(state, transit, seed, params, action, terms, counters):  # type: ignore[no-untyped-def]
+def _launch(state, transit, seed, params, action, terms, counters):
     """Carry out one action; an impossible launch changes nothing but the reward."""
     k = action % R.BATCHES + 1
     if action >= R.WAIT:
@@ -167,7 +167,7 @@ def _launch(state, transit, seed, params, action, terms, counters):  # type: ign
 
 
 @njit(cache=True, inline="always")
-def _work(state, counters):  # type: ignore[no-untyped-def]
+def _work(state, counters):
     """Advance M1, then M2, by one minute; True if a machine came free or M2 can now begin."""
     event = False
     if state[M1_TASK] != R.IDLE and state[M1_DOWN] == 0:
@@ -197,7 +197,7 @@ def _work(state, counters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _deliver(state, transit, counters):  # type: ignore[no-untyped-def]
+def _deliver(state, transit, counters):
     """Receive what is due this minute; True if something came."""
     if state[IN_TRANSIT] == 0 or state[NEXT_DUE] != state[TIME]:
         return False
@@ -217,7 +217,7 @@ def _deliver(state, transit, counters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _tick(state, money, seed, params, book, terms, counters):  # type: ignore[no-untyped-def]
+def _tick(state, money, seed, params, book, terms, counters):
     """Every 15 minutes: demand, sales, backlog penalty. True if anything was asked or sold."""
     tick = state[TIME] // R.TICK_MINUTES - 1
     if params.rush_begins > 0.0:
@@ -260,7 +260,7 @@ def _tick(state, money, seed, params, book, terms, counters):  # type: ignore[no
 
 
 @njit(cache=True, inline="always")
-def _breakdowns(state, seed, params, counters):  # type: ignore[no-untyped-def]
+def _breakdowns(state, seed, params, counters):
     """Failures and repairs, which come by the clock whatever the machines do; True on a change."""
     changed = False
     for machine in range(2):
@@ -279,7 +279,7 @@ def _breakdowns(state, seed, params, counters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def minute(state, money, counters, transit, seed, params, book, action, terms):  # type: ignore[no-untyped-def]
+def minute(state, money, counters, transit, seed, params, book, action, terms):
     """One minute of one shop, in the order of the rules; True if it ends at a decision point."""
     _launch(state, transit, seed, params, action, terms, counters)
     event = _work(state, counters)
@@ -301,7 +301,7 @@ def minute(state, money, counters, transit, seed, params, book, action, terms): 
 
 
 @njit(cache=True)
-def write_fields(state, money, values):  # type: ignore[no-untyped-def]
+def write_fields(state, money, values):
     """Every field in physical units, in the order of `fields.FIELDS`."""
     time = state[TIME]
     minute_of_day = time % R.MINUTES_PER_DAY
@@ -343,7 +343,7 @@ def write_fields(state, money, values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def write_mask(state, mask):  # type: ignore[no-untyped-def]
+def write_mask(state, mask):
     """The actions that are possible now, bool of shape (201,)."""
     m1_free = state[M1_TASK] == R.IDLE and state[M1_DOWN] == 0
     m2_free = state[M2_LEFT] == 0 and state[M2_DOWN] == 0
@@ -359,7 +359,7 @@ def write_mask(state, mask):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def observe(i, shops, out, fields, scale):  # type: ignore[no-untyped-def]
+def observe(i, shops, out, fields, scale):
     """Write shop `i`'s observation and mask."""
     values = np.empty(NUM_FIELDS)
     write_fields(shops.state[i], shops.money[i], values)
@@ -369,7 +369,7 @@ def observe(i, shops, out, fields, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def step_one(i, shops, params, book, action, fields, scale, out, autoreset):  # type: ignore[no-untyped-def]
+def step_one(i, shops, params, book, action, fields, scale, out, autoreset):
     """One step of shop `i`: a minute, or with decision points as many as WAIT lasts."""
     state = shops.state[i]
     money = shops.money[i]
@@ -378,9 +378,7 @@ def step_one(i, shops, params, book, action, fields, scale, out, autoreset):  # 
     seed = shops.seeds[i, 1]
     terms[:] = 0.0
     start = state[TIME]
-    event = minute(
-        state, money, counters, shops.transit[i], seed, params, book, action, terms
-    )
+    event = minute(state, money, counters, shops.transit[i], seed, params, book, action, terms)
     if params.decision_points and action == R.WAIT:
         while not event and state[TIME] < R.EPISODE_MINUTES:
             event = minute(
@@ -410,21 +408,21 @@ def step_one(i, shops, params, book, action, fields, scale, out, autoreset):  # 
 
 
 @njit(cache=True)
-def step_serial(shops, params, book, actions, fields, scale, out, autoreset):  # type: ignore[no-untyped-def]
+def step_serial(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop on the calling thread."""
     for i in range(actions.shape[0]):
         step_one(i, shops, params, book, actions[i], fields, scale, out, autoreset)
 
 
 @njit(cache=True, parallel=True)
-def step_parallel(shops, params, book, actions, fields, scale, out, autoreset):  # type: ignore[no-untyped-def]
+def step_parallel(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop, shared among numba's threads."""
     for i in prange(actions.shape[0]):
         step_one(i, shops, params, book, actions[i], fields, scale, out, autoreset)
 
 
 @njit(cache=True)
-def reset_rows(shops, params, fields, scale, out, rows):  # type: ignore[no-untyped-def]
+def reset_rows(shops, params, fields, scale, out, rows):
     """Begin a new episode in each shop that `rows` (bool, (N,)) selects."""
     for i in range(rows.shape[0]):
         if rows[i]:

@@ -62,9 +62,7 @@ class WorkshopOptions(BaseModel):
             if first["type"] == "extra_forbidden":
                 known = ", ".join(cls.model_fields)
                 raise InputError(f"the workshop has no option {name!r}; it has {known}") from None
-            raise InputError(
-                f"workshop option {name}={first['input']!r}: {first['msg']}"
-            ) from None
+            raise InputError(f"workshop option {name}={first['input']!r}: {first['msg']}") from None
         if options.demand not in DEMAND_FACTORS and not Path(options.demand).is_file():
             raise InputError(
                 f"demand={options.demand!r} is neither a preset ({', '.join(DEMAND_FACTORS)}) "

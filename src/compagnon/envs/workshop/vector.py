@@ -16,7 +16,7 @@ from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.errors import InputError
 
 
-class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]):
+class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """N workshops; an ended week is followed by the next one within the same step.
 
     Besides ``action_mask`` (N, 201), ``elapsed`` (N,) and ``reward_terms`` (N, 7), `info` holds,
@@ -30,7 +30,7 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         **options: see `WorkshopEnv`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # as Gymnasium itself uses it
         "render_modes": [],
         "autoreset_mode": AutoresetMode.SAME_STEP,
     }
@@ -117,9 +117,9 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         self, actions: NDArray[np.int64]
     ) -> tuple[
         NDArray[np.float32],
-        NDArray[np.float64],
-        NDArray[np.bool_],
-        NDArray[np.bool_],
+        NDArray[Any],
+        NDArray[Any],
+        NDArray[Any],
         dict[str, Any],
     ]:
         """Step every copy by one action each, int64 of shape (N,)."""

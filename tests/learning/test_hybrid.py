@@ -1,0 +1,69 @@
+"""The hybrid hands one network from imitation to practice, once or in turn."""
+
+import pytest
+
+from compagnon.learning.algorithm import build_algorithm
+from compagnon.learning.hybrid import Hybrid, HybridSettings
+from tests.learning.small import recipe_of
+
+
+def built(mode: str, **changes) -> Hybrid:
+    hybrid, network = build_algorithm(recipe_of(mode, **changes))
+    assert isinstance(hybrid, Hybrid)
+    assert hybrid.dagger.network is hybrid.ppo.network is network
+    return hybrid
+
+
+def played(hybrid: Hybrid, iterations: int) -> list[str]:
+    phases = []
+    for _ in range(iterations):
+        phases.append(hybrid.phase)
+        metrics = hybrid.iterate()
+        assert ("policy_loss" if phases[-1] == "ppo" else "cross_entropy") in metrics
+    return phases
+
+
+def test_in_sequence_all_imitation_comes_first():
+    assert played(built("sequence"), 5) == ["dagger", "dagger", "ppo", "ppo", "ppo"]
+
+
+def test_in_turn_practice_follows_each_imitation():
+    hybrid = built("alternate", algorithm__ppo_per_dagger=2)
+    wanted = ["dagger", "ppo", "ppo", "dagger", "ppo", "ppo", "ppo", "ppo"]
+    assert played(hybrid, 8) == wanted
+
+
+def test_steps_of_both_phases_are_counted():
+    hybrid = built("sequence")
+    played(hybrid, 3)
+    assert hybrid.iteration == 3
+    assert hybrid.env_steps == 2 * 4 * 50 + 4 * 16
+
+
+def test_practice_starts_from_the_clone_and_holds_on_to_it():
+    hybrid = built("alternate")
+    hybrid.iterate()
+    clone = {name: value.clone() for name, value in hybrid.ppo.network.actor.state_dict().items()}
+    hybrid.iterate()
+    assert hybrid.ppo.reference is not None
+    for name, value in hybrid.ppo.reference.items():
+        assert value.equal(clone[name])
+
+
+def test_the_clone_s_scaling_is_kept_in_practice():
+    hybrid = built("sequence")
+    played(hybrid, 2)
+    mean = hybrid.ppo.network.scaler.mean.copy()
+    played(hybrid, 2)
+    assert (hybrid.ppo.network.scaler.mean == mean).all()
+
+
+@pytest.mark.parametrize("mode", ["sequence", "alternate"])
+def test_the_phase_of_each_iteration_can_be_told_beforehand(mode):
+    settings = HybridSettings(**{"mode": mode, "ppo_per_dagger": 2, "dagger": {"iterations": 2}})
+    imitated, phases = 0, []
+    for iteration in range(6):
+        phases.append(settings.phase(iteration, imitated))
+        imitated += phases[-1] == "dagger"
+    wanted = {"sequence": "ddpppp", "alternate": "dppdpp"}[mode]
+    assert "".join(phase[0] for phase in phases) == wanted
