@@ -1,5 +1,7 @@
 """Small environments, networks and recipes that learn, run and break within seconds."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -8,6 +10,7 @@ from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
+from compagnon.learning.checkpoint import load_state, save_state
 from compagnon.learning.networks import PolicyNetwork
 from compagnon.learning.recipe import Recipe, parse_recipe
 from compagnon.policy import Schema
@@ -91,6 +94,13 @@ def network_for(
 ) -> PolicyNetwork:
     schema = Schema.of(BatchEnv(env_id, env_args or {}, 1))
     return PolicyNetwork(schema, hidden, "tanh", seed, **options)
+
+
+def through_disk(tree: Any) -> Any:
+    """The tree as a run that resumes would find it."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_state(Path(folder) / "state", tree)
+        return load_state(Path(folder) / "state")
 
 
 PPO = {"kind": "ppo", "num_envs": 4, "rollout_steps": 16, "minibatch_size": 32, "epochs": 2}

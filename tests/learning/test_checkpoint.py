@@ -22,7 +22,9 @@ from compagnon.learning.checkpoint import (
 DTYPES = [np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64]
 DTYPES += [np.uint64, np.float16, np.float32, np.float64]
 ARRAYS = st.sampled_from(DTYPES).flatmap(
-    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+    lambda dtype: hnp.arrays(
+        dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+    )
 )
 TENSORS = ARRAYS.filter(lambda array: array.dtype != np.float16).map(torch.from_numpy)
 PLAIN = (

@@ -11,7 +11,7 @@ from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.policy import Schema, load_policy
-from tests.learning.small import ACTIONS, BANDIT, SHORT, Fixed, network_for
+from tests.learning.small import ACTIONS, BANDIT, SHORT, Fixed, network_for, through_disk
 
 CLONING: dict[str, Any] = {
     "num_envs": 8,
@@ -218,8 +218,9 @@ def test_a_restored_dagger_goes_on_as_the_saved_one(student):
     }  # fmt: skip
     dagger, fresh = cloning(SHORT, **changes), cloning(SHORT, **changes)
     dagger.iterate()
-    fresh.load_state_dict(dagger.state_dict())
-    fresh.network.load_state_dict(dagger.network.state_dict())
+    state, network = through_disk([dagger.state_dict(), dagger.network.state_dict()])
+    fresh.load_state_dict(state)
+    fresh.network.load_state_dict(network)
     for _ in range(2):
         assert fresh.iterate() == dagger.iterate()
     for one, other in zip(

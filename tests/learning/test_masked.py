@@ -216,7 +216,9 @@ def test_draws_come_as_often_as_their_probabilities_say():
     mask = np.array([True, False, True, True, True, False])
     logits = np.array([0.0, 5.0, 1.0, -1.0, 0.5, 9.0], np.float32)
     actions, _ = sample(
-        np.tile(logits, (draws, 1)), np.tile(mask, (draws, 1)), np.random.default_rng(0).random(draws)
+        np.tile(logits, (draws, 1)),
+        np.tile(mask, (draws, 1)),
+        np.random.default_rng(0).random(draws),
     )
     p = np.exp(logits[mask].astype(np.float64))
     counts = np.bincount(actions, minlength=6)

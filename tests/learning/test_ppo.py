@@ -10,7 +10,7 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.learning.ppo import PPO, PPOSettings
-from tests.learning.small import BANDIT, CLOCK, CONTEXTS, SHORT, network_for
+from tests.learning.small import BANDIT, CLOCK, CONTEXTS, SHORT, network_for, through_disk
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
 
@@ -199,9 +199,7 @@ def test_holding_on_to_the_start_keeps_the_policy_close_to_it():
 
 
 def test_the_hold_on_the_start_halves():
-    ppo = ppo_on(
-        BANDIT, reference_coef=1.0, reference_half_life=2.0, critic_warmup=1, **SMALL
-    )
+    ppo = ppo_on(BANDIT, reference_coef=1.0, reference_half_life=2.0, critic_warmup=1, **SMALL)
     seen = []
     for _ in range(6):
         ppo.iterate()
@@ -281,9 +279,9 @@ def test_a_vector_of_actions_is_refused():
 
 def restored(ppo: PPO, env_id: str, env_args: dict[str, Any], **settings: Any) -> PPO:
     fresh = ppo_on(env_id, env_args, seed=77, **settings)
-    state = ppo.state_dict()
+    state, network = through_disk([ppo.state_dict(), ppo.network.state_dict()])
     fresh.load_state_dict(state)
-    fresh.network.load_state_dict(ppo.network.state_dict())
+    fresh.network.load_state_dict(network)
     return fresh
 
 

@@ -76,7 +76,10 @@ def test_a_file_is_read(written):
         (GOOD.replace('kind = "ppo"', ""), r"key algorithm\.kind is missing: 'ppo', 'dagger' or"),
         (GOOD.replace('"ppo"', '"ppoo"'), r"algorithm\.kind: should be 'ppo', .*, got 'ppoo'"),
         (GOOD.replace('"mine"', '"My run"'), "name: .*match pattern.*got 'My run'"),
-        (GOOD.replace("Workshop-v0", "Workshp-v0"), r"env\.id: .*did you mean compagnon/Workshop-v0"),
+        (
+            GOOD.replace("Workshop-v0", "Workshp-v0"),
+            r"env\.id: .*did you mean compagnon/Workshop-v0",
+        ),
         (GOOD.replace("iterations = 3", ""), "budget: give iterations, env_steps or minutes"),
         (HYBRID.replace("iterations = 3", ""), "budget: give iterations, env_steps or minutes"),
         (GOOD + "[network]\nhidden = [0]\n", r"network\.hidden\.0: .*greater than or equal to 1"),
@@ -99,7 +102,7 @@ def test_a_key_in_the_wrong_table_is_not_said_to_be_itself(written):
 
 
 def test_a_recipe_that_is_not_there_is_refused_with_a_near_name():
-    with pytest.raises(InputError, match="no recipe is called 'workshop-clon'.*workshop-clone"):
+    with pytest.raises(InputError, match=r"called .workshop-clon.; .*workshop-clone"):
         load_recipe("workshop-clon")
 
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import tyro
 from tyro.extras import SubcommandApp
 
-from compagnon.cli import comparing, learning, listing, output, watching, workshop
+from compagnon.cli import comparing, diagnosing, learning, listing, output, watching, workshop
 from compagnon.cli.options import Verb
 
 # In the order in which `compagnon --help` lists them.
 VERBS: dict[str, Verb] = {
     **learning.VERBS,
     **comparing.VERBS,
+    **diagnosing.VERBS,
     **watching.VERBS,
     **listing.VERBS,
     **workshop.VERBS,

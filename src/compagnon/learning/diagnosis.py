@@ -33,6 +33,7 @@ from compagnon.learning.diagnosis_data import (
     look_at_inputs,
     look_at_labels,
     look_at_masks,
+    what_expert_reads,
 )
 from compagnon.learning.diagnosis_figures import (
     CHANGES,
@@ -160,6 +161,8 @@ class _Work:
         seeds = list(range(HELD_OUT_SEED, HELD_OUT_SEED + self.size.held_out))
         self.held_out = demonstrate(*self.env, expert, seeds)
         self.rare = self.held_out.labels != np.bincount(self.held_out.labels).argmax()
+        read = what_expert_reads(expert, self.held_out, self.recipe.seed)
+        self.read = dict(zip(self.schema.observation.names, read, strict=True))
         students, iterations, first, training, inputs = self._rerun()
         fits = self._fit_all(first)
         evaluation = self._play(expert, students, fits)
@@ -232,9 +235,9 @@ class _Work:
             )
             if len(students) == 1:
                 first = self._fit_of(self.recipe, (), dagger, network, metrics, students[0])
-                inputs = look_at_inputs(
-                    network.read(self.held_out.obs), network.schema.observation.names
-                )
+                names = network.schema.observation.names
+                read = np.array([self.read[name] for name in names])
+                inputs = look_at_inputs(network.read(self.held_out.obs), names, read)
         moved = max(
             float((value - start[name]).abs().max())
             for name, value in network.actor.state_dict().items()

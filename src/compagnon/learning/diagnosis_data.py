@@ -51,6 +51,8 @@ class InputFigures:
     """One input as the network sees it.
 
     Attributes:
+        read: share of the expert's decisions that change when this input alone is taken from
+            another moment: 0 where the expert does not look at it.
         dead: its standard deviation is below `DEAD_SD`.
         own_past: it says what the agent itself did or earned before.
     """
@@ -60,6 +62,7 @@ class InputFigures:
     sd: float
     low: float
     high: float
+    read: float
     dead: bool
     own_past: bool
 
@@ -72,13 +75,30 @@ class Inputs:
     duplicates: tuple[tuple[str, str], ...]
 
 
-def look_at_inputs(x: NDArray[np.float32], names: tuple[str, ...]) -> Inputs:
-    """Figures of inputs (N, F), scaled as the network gets them, called `names`."""
+def what_expert_reads(expert: Policy, made: Decisions, seed: int) -> NDArray[np.float64]:
+    """(F,): share of decisions that change when one field is shuffled among the decisions."""
+    rng = np.random.default_rng(seed)
+    changed = np.empty(made.obs.shape[1])
+    for column in range(made.obs.shape[1]):
+        obs = made.obs.copy()
+        obs[:, column] = rng.permutation(obs[:, column])
+        changed[column] = (expert.act(obs, made.action_mask) != made.labels).mean()
+    return changed
+
+
+def look_at_inputs(
+    x: NDArray[np.float32], names: tuple[str, ...], read: NDArray[np.float64]
+) -> Inputs:
+    """Figures of inputs (N, F), scaled as the network gets them, called `names`.
+
+    Args:
+        read: (F,), see `what_expert_reads`.
+    """
     x = x.astype(np.float64)
     sd = x.std(axis=0)
     # float32 leaves a shadow of the mean in a column that never varies
     varies = sd > 1e-6 * np.maximum(np.abs(x).max(axis=0), 1e-30)
-    columns = zip(names, x.mean(axis=0), sd, x.min(axis=0), x.max(axis=0), strict=True)
+    columns = zip(names, x.mean(axis=0), sd, x.min(axis=0), x.max(axis=0), read, strict=True)
     fields = tuple(
         InputFigures(
             name,
@@ -86,10 +106,11 @@ def look_at_inputs(x: NDArray[np.float32], names: tuple[str, ...]) -> Inputs:
             float(deviation),
             float(low),
             float(high),
+            float(share),
             bool(deviation < DEAD_SD),
             name.startswith(OWN_PAST),
         )
-        for name, mean, deviation, low, high in columns
+        for name, mean, deviation, low, high, share in columns
     )
     live = np.flatnonzero(varies)
     standard = (x[:, live] - x[:, live].mean(axis=0)) / sd[live]

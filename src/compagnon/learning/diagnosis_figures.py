@@ -8,6 +8,7 @@ from compagnon.evaluation.evaluate import Evaluation
 from compagnon.learning.diagnosis_data import Ceiling, Guessing, Inputs, Labels
 
 TRAINING, SCALING, MASK, DAGGER = "training", "scaling", "mask", "dagger"
+SHORTFALL = 0.03
 CHANGES = {
     TRAINING: "longer training",
     SCALING: "standardised inputs",
@@ -151,8 +152,12 @@ class Diagnosis:
     published: Published | None
 
     def mends(self, rung: Rung) -> bool:
-        """It earns what the expert does, less a twentieth at most."""
-        return rung.mean_return >= self.expert_return - 0.05 * abs(self.expert_return)
+        """It earns as much as the expert does, less `SHORTFALL` of that at most."""
+        return self.is_as_good(rung.mean_return)
+
+    def is_as_good(self, mean_return: float) -> bool:
+        """As `mends`, of a mean return."""
+        return mean_return >= self.expert_return - SHORTFALL * abs(self.expert_return)
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON of ``compagnon diagnose --json``."""

@@ -215,8 +215,8 @@ def ppo_gradient(
         stats[i, CLIPPED] = 1.0 if clipped else 0.0
         stats[i, RATIO] = ratio
         stats[i, REFERENCE_KL] = 0.0
+        # d(surrogate)/d(log-probability of the action); a clipped row pulls nowhere
         pull = np.float32(0.0 if clipped else -advantage * ratio)
-        keep = np.float32(pull + 0.0)
         if reference_coef > 0.0:
             q = np.empty(p.shape[0], np.float32)
             log_total_q = _row_softmax(reference_logits[row], row_mask, q)
@@ -227,7 +227,7 @@ def ppo_gradient(
                     log_q = reference_logits[row, j] - log_total_q
                     kl += q[j] * (log_q - (logits[i, j] - log_total))
                 if row_mask[j]:
-                    g = -keep * p[j] + entropy_coef * p[j] * (logits[i, j] - log_total + entropy)
+                    g = -pull * p[j] + entropy_coef * p[j] * (logits[i, j] - log_total + entropy)
                     g += reference_coef * (p[j] - q[j])
                 p[j] = g * count
             stats[i, REFERENCE_KL] = kl
@@ -235,6 +235,6 @@ def ppo_gradient(
             for j in range(p.shape[0]):
                 if p[j] > 0.0:
                     p[j] = (
-                        count * p[j] * (entropy_coef * (logits[i, j] - log_total + entropy) - keep)
+                        count * p[j] * (entropy_coef * (logits[i, j] - log_total + entropy) - pull)
                     )
-        p[action] += keep * count
+        p[action] += pull * count

@@ -16,7 +16,35 @@ from compagnon.policy.manifest import Manifest, MlpSpec, Provenance, ScalerSpec
 from compagnon.policy.network import NetworkPolicy
 from compagnon.policy.schema import Projection, Schema
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+class _NumpyTanh(torch.autograd.Function):
+    """tanh by numpy, which on a CPU is about ten times faster than torch's at these sizes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        """(B, width) -> the same."""
+        y = torch.from_numpy(np.tanh(x.detach().numpy()))
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """The gradient with respect to x: (1 - y^2) times that of y."""
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(gradients[0], y)
+
+
+class Tanh(nn.Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, width) -> the same."""
+        if x.device.type == "cpu":
+            return _NumpyTanh.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+        return torch.tanh(x)
+
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU}
 
 
 class Mlp(nn.Module):

@@ -359,31 +359,24 @@ def write_mask(state, mask):
 
 
 @njit(cache=True)
-def observe(i, shops, out, fields, scale):
-    """Write shop `i`'s observation and mask."""
+def observe(state, money, obs, mask, fields, scale):
+    """Write one shop's observation and mask."""
     values = np.empty(NUM_FIELDS)
-    write_fields(shops.state[i], shops.money[i], values)
+    write_fields(state, money, values)
     for j in range(fields.shape[0]):
-        out.obs[i, j] = values[fields[j]] * scale[j]
-    write_mask(shops.state[i], out.mask[i])
+        obs[j] = values[fields[j]] * scale[j]
+    write_mask(state, mask)
 
 
 @njit(cache=True)
-def step_one(i, shops, params, book, action, fields, scale, out, autoreset):
-    """One step of shop `i`: a minute, or with decision points as many as WAIT lasts."""
-    state = shops.state[i]
-    money = shops.money[i]
-    counters = shops.counters[i]
-    terms = out.terms[i]
-    seed = shops.seeds[i, 1]
+def play(state, money, counters, transit, seed, params, book, action, terms):
+    """One step of one shop, a minute or with decision points as many as WAIT lasts; its reward."""
     terms[:] = 0.0
     start = state[TIME]
-    event = minute(state, money, counters, shops.transit[i], seed, params, book, action, terms)
+    event = minute(state, money, counters, transit, seed, params, book, action, terms)
     if params.decision_points and action == R.WAIT:
         while not event and state[TIME] < R.EPISODE_MINUTES:
-            event = minute(
-                state, money, counters, shops.transit[i], seed, params, book, action, terms
-            )
+            event = minute(state, money, counters, transit, seed, params, book, action, terms)
     reward = 0.0
     for t in range(NUM_TERMS):
         money[TERM_TOTALS + t] += terms[t]
@@ -392,33 +385,63 @@ def step_one(i, shops, params, book, action, fields, scale, out, autoreset):
     money[REWARD_TOTAL] += reward
     money[LAST_REWARD] = reward
     state[ELAPSED] = state[TIME] - start
-    out.reward[i] = reward
-    out.elapsed[i] = state[ELAPSED]
+    return reward
+
+
+@njit(cache=True)
+def step_row(
+    i, state, money, counters, transit, seed, params, book, action, terms, fields, scale,
+    obs, mask, reward, elapsed, terminated,
+):  # fmt: skip
+    """Step shop `i`, given as views of its rows, and write its outputs; True if its week is over.
+
+    Views rather than `Shops` and `Outputs`: handing those through calls costs as much again as
+    the step itself.
+    """
+    reward[i] = play(state, money, counters, transit, seed, params, book, action, terms)
+    elapsed[i] = state[ELAPSED]
     done = state[TIME] >= R.EPISODE_MINUTES
-    out.terminated[i] = done
-    observe(i, shops, out, fields, scale)
-    if done:
-        out.final_obs[i, :] = out.obs[i]
-        out.final_money[i, :] = money
-        out.final_counters[i, :] = counters
-        out.final_state[i, :] = state
-        if autoreset:
-            begin_episode(i, shops, params)
-            observe(i, shops, out, fields, scale)
+    terminated[i] = done
+    observe(state, money, obs, mask, fields, scale)
+    return done
+
+
+@njit(cache=True)
+def end_episode(i, shops, params, fields, scale, out, autoreset):
+    """Keep what the finished week of shop `i` showed last, and begin the next one if asked to."""
+    out.final_obs[i, :] = out.obs[i]
+    out.final_money[i, :] = shops.money[i]
+    out.final_counters[i, :] = shops.counters[i]
+    out.final_state[i, :] = shops.state[i]
+    if autoreset:
+        begin_episode(i, shops, params)
+        observe(shops.state[i], shops.money[i], out.obs[i], out.mask[i], fields, scale)
 
 
 @njit(cache=True)
 def step_serial(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop on the calling thread."""
     for i in range(actions.shape[0]):
-        step_one(i, shops, params, book, actions[i], fields, scale, out, autoreset)
+        # One call and nothing else: statements spread over a parallel body may be reordered.
+        if step_row(
+            i, shops.state[i], shops.money[i], shops.counters[i], shops.transit[i],
+            shops.seeds[i, 1], params, book, actions[i], out.terms[i], fields, scale,
+            out.obs[i], out.mask[i], out.reward, out.elapsed, out.terminated,
+        ):  # fmt: skip
+            end_episode(i, shops, params, fields, scale, out, autoreset)
 
 
 @njit(cache=True, parallel=True)
 def step_parallel(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop, shared among numba's threads."""
     for i in prange(actions.shape[0]):
-        step_one(i, shops, params, book, actions[i], fields, scale, out, autoreset)
+        # One call and nothing else: statements spread over a parallel body may be reordered.
+        if step_row(
+            i, shops.state[i], shops.money[i], shops.counters[i], shops.transit[i],
+            shops.seeds[i, 1], params, book, actions[i], out.terms[i], fields, scale,
+            out.obs[i], out.mask[i], out.reward, out.elapsed, out.terminated,
+        ):  # fmt: skip
+            end_episode(i, shops, params, fields, scale, out, autoreset)
 
 
 @njit(cache=True)
@@ -427,4 +450,4 @@ def reset_rows(shops, params, fields, scale, out, rows):
     for i in range(rows.shape[0]):
         if rows[i]:
             begin_episode(i, shops, params)
-            observe(i, shops, out, fields, scale)
+            observe(shops.state[i], shops.money[i], out.obs[i], out.mask[i], fields, scale)

@@ -1,0 +1,63 @@
+"""`diagnose`: why an imitation fails, and which change mends it."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.options import Verb, check_seed, flag, optional
+from compagnon.errors import InputError
+
+
+def diagnose(
+    recipe: Annotated[
+        str, Positional, arg(metavar="[RECIPE]", help="a shipped recipe or a TOML file")
+    ] = "workshop-seed",
+    /,
+    seed: Annotated[int | None, optional("S", "train with this seed, not the recipe's")] = None,
+    episodes: Annotated[
+        int | None, optional("N", "unseen episodes that every policy plays; 32, or 8 if quick")
+    ] = None,
+    quick: Annotated[bool, flag("train and play less: half a minute")] = False,
+    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+    report: Annotated[Path | None, optional("FILE.html", "write a page to read")] = None,
+) -> int:
+    """Find out why an imitation fails, and which change mends it.
+
+    $ compagnon diagnose
+    $ compagnon diagnose mine.toml --quick --report diagnosis.html
+    """
+    for path in (json, report):
+        output.check_target(path)
+    changes = {}
+    if seed is not None:
+        check_seed(seed)
+        changes["seed"] = seed
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("diagnose trains, which needs torch: pip install 'compagnon[train]'")
+    from compagnon.learning.diagnosis import diagnose as run
+    from compagnon.learning.diagnosis_figures import QUICK, Size
+    from compagnon.learning.diagnosis_pages import print_diagnosis, render_diagnosis
+    from compagnon.learning.recipe import load_recipe
+
+    chosen = load_recipe(recipe, changes)
+    size = QUICK if quick else Size()
+    if episodes is not None:
+        size = replace(size, episodes=episodes)
+    with output.busy(f"diagnosing {chosen.name}") as say:
+        found = run(chosen, size, say)
+    out = output.console()
+    print_diagnosis(out, found)
+    if json is not None:
+        output.write_json(json, found.as_json())
+        out.print(f"wrote {json}")
+    if report is not None:
+        output.write_text(report, render_diagnosis(found, output.typed.get()))
+        out.print(f"wrote {report}")
+    return 0
+
+
+VERBS: dict[str, Verb] = {"diagnose": diagnose}
