@@ -41,6 +41,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "dagger": DaggerSettings,
     "hybrid": HybridSettings,
 }
+MINUTES_A_DECISION = 10_080 / 1_717  # of expert v2 on tight demand
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
@@ -122,6 +123,23 @@ def recipes() -> str:
     return markdown(("recipe", "algorithm", "what it does"), rows)
 
 
+def reach() -> str:
+    """How far back credit goes, 1 / (1 - gamma lambda) steps, under usual settings and ours."""
+    cases = [("a step a minute, common defaults", 0.999, 0.95, 1.0)]
+    cases.append(("decision points, the same", 0.999, 0.95, MINUTES_A_DECISION))
+    for name in ("workshop-published", "workshop-tight", "workshop-volatile"):
+        algorithm = load_recipe(name).algorithm
+        assert isinstance(algorithm, HybridSettings)
+        ppo = algorithm.ppo
+        cases.append((f"`{name}`", ppo.gamma, ppo.gae_lambda, MINUTES_A_DECISION))
+    rows = []
+    for name, gamma, gae_lambda, minutes in cases:
+        span = minutes / (1 - gae_lambda * gamma**minutes)
+        words = f"{span:.0f} minutes" if span < 60 else f"{span / 60:.1f} hours"
+        rows.append((name, str(gamma), str(gae_lambda), words))
+    return markdown(("recipe", "gamma (a minute)", "lambda (a decision)", "reach"), rows)
+
+
 def table(name: str) -> str:
     """The table called `name`."""
     if name in MODELS:
@@ -131,6 +149,7 @@ def table(name: str) -> str:
         "workshop-kpis": lambda: ", ".join(f"`{kpi}`" for kpi in KPI_NAMES) + ".",
         "base-stock-levels": base_stock_levels,
         "recipes": recipes,
+        "reach": reach,
     }
     return made[name]()
 

@@ -298,7 +298,7 @@ def test_the_command_writes_its_files(capsys, tmp_path):
     words = ["diagnose", "workshop-compact", "--quick", "--episodes", "4"]
     assert main([*words, "--json", str(figures), "--report", str(page)]) == 0
     text = capsys.readouterr().out
-    assert "repeats" not in text
+    assert "none repeats another" in text
     assert "nothing to mend" in text
     assert json.loads(figures.read_text())["inputs"]["duplicates"] == []
     assert "compagnon diagnose workshop-compact" in page.read_text()

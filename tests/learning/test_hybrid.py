@@ -33,6 +33,11 @@ def test_in_turn_practice_follows_each_imitation():
     assert played(hybrid, 8) == wanted
 
 
+def test_schedules_of_practice_run_over_what_imitation_leaves_of_the_budget():
+    assert built("sequence", budget__iterations=7).ppo.total_iterations == 5
+    assert built("sequence", budget={"minutes": 1}).ppo.total_iterations is None
+
+
 def test_steps_of_both_phases_are_counted():
     hybrid = built("sequence")
     played(hybrid, 3)

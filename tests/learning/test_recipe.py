@@ -102,7 +102,7 @@ def test_a_key_in_the_wrong_table_is_not_said_to_be_itself(written):
 
 
 def test_a_recipe_that_is_not_there_is_refused_with_a_near_name():
-    with pytest.raises(InputError, match=r"called .workshop-clon.; .*workshop-clone"):
+    with pytest.raises(InputError, match=r"'workshop-clon' .*did you mean workshop-clone"):
         load_recipe("workshop-clon")
 
 

@@ -20,7 +20,7 @@ from compagnon.learning.checkpoint import load_newest_checkpoint
 from compagnon.learning.run import Run
 from compagnon.learning.trainer import Trainer, TrainingError, Update, start
 from compagnon.policy import load_artefact
-from tests.learning.small import BANDIT, KINDS, PPO, SHORT, recipe_of
+from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, recipe_of
 
 ALL_KINDS = pytest.mark.parametrize("kind", list(KINDS))
 
@@ -94,7 +94,11 @@ def whole(tmp_path_factory):
 
 
 @ALL_KINDS
-@pytest.mark.parametrize("iteration", [2, 4])  # before and after the first checkpoint
+@pytest.mark.parametrize(
+    "iteration",
+    [pytest.param(2, marks=pytest.mark.slow), 4],
+    ids=["before the first checkpoint", "after it"],
+)
 def test_a_killed_run_resumes_as_the_same_run(kind, iteration, whole, tmp_path):
     path = tmp_path / "run"
     killed_after(recipe_of(kind), path, iteration)
@@ -307,6 +311,16 @@ def test_the_best_policy_is_the_one_judged_best(tmp_path):
     assert play_episodes("CartPole-v1", {}, policy, seeds).returns.mean() == returns[best]
 
 
+def test_of_equals_the_first_is_the_best(tmp_path):
+    recipe = recipe_of(
+        "cartpole",
+        env={"id": CLOCK, "args": {"max_episode_steps": 5}},
+        evaluation={"every": 2, "episodes": 1},
+    )
+    outcome = start(recipe, tmp_path / "run").train()
+    assert (outcome.progress.best_return, outcome.progress.best_iteration) == (5.0, 2)
+
+
 def test_evaluations_are_paired_with_the_policy_to_beat(tmp_path):
     recipe = recipe_of(
         "sequence",
@@ -391,8 +405,8 @@ def test_one_seed_one_run_and_another_seed_another(kind, whole, tmp_path):
 
 def test_judging_more_often_does_not_change_what_is_learnt(tmp_path):
     runs = []
-    for every in (1, 6):
-        recipe = recipe_of("ppo", env__args=SHORT, evaluation__every=every)
+    for every in (2, 4):
+        recipe = recipe_of("ppo", budget__iterations=4, evaluation__every=every)
         start(recipe, tmp_path / str(every)).train()
         runs.append([line["policy_loss"] for line in metrics_of(tmp_path / str(every))])
     assert runs[0] == runs[1]

@@ -32,7 +32,8 @@ def on_inputs(d: Diagnosis) -> Finding:
         words.append(f"among the inputs, {few(pairs)}")
     if past:
         words.append(
-            f"also among them is the student's own past ({few(past)}), which invites it to repeat itself"
+            f"also among them is the student's own past ({few(past)}), which invites it to "
+            "repeat itself"
         )
     if not words:
         words.append(
@@ -50,10 +51,10 @@ def on_inputs(d: Diagnosis) -> Finding:
         rows.append(
             (
                 field.name,
-                f"{field.mean:.4f}",
-                f"{field.sd:.4f}",
-                f"{field.low:.3f}",
-                f"{field.high:.3f}",
+                f"{field.mean:z.4f}",
+                f"{field.sd:z.4f}",
+                f"{field.low:z.3f}",
+                f"{field.high:z.3f}",
                 f"{field.read:.1%}" if field.read else "-",
                 ", ".join(notes),
             )

@@ -74,7 +74,7 @@ def _training(d: Diagnosis) -> Finding:
     words = (
         f"{total:,} gradient steps in all ({joined([f'{n:,}' for n in training.steps])}) at "
         f"{training.learning_rate:g}: Adam moves a weight by about the learning rate in each, "
-        f"{training.reach:.3g} altogether; the weight that went farthest moved by "
+        f"{training.reach:.3g} in all; the weight that went farthest moved by "
         f"{training.moved:.3f}. "
     )
     if d.fresh_optimiser:
