@@ -111,10 +111,7 @@ def _rerun(d: Diagnosis) -> Finding:
         words += (
             " with or without the mask"
             if same
-            else (
-                f" ({money(last.unmasked_return)} when it ignores the mask, at 1 a launch that is "
-                "impossible)"
-            )
+            else (f" ({money(last.unmasked_return)} when it ignores the mask)")
         )
     if d.nothing is not None:
         is_nothing = abs(last.student_return - d.nothing[1]) < 0.02 * abs(d.nothing[1])

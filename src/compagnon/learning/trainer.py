@@ -41,7 +41,6 @@ class Progress:
     best_iteration: int = -1
     clone_return: float | None = None
     lowest_after_clone: float | None = None
-    evaluated: int = -1
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,9 @@ class Trainer:
         Raises:
             InputError: no run is there, or no checkpoint of it can be read.
         """
-        trainer = cls(Run.open(path), recipe)
+        run = Run.open(path)
+        check_device((recipe or run.recipe).device)
+        trainer = cls(run, recipe)
         state = load_newest_checkpoint(trainer.run.checkpoints)
         if state is not None:
             trainer.algorithm.load_state_dict(state["algorithm"])
@@ -122,20 +123,16 @@ class Trainer:
                 metrics = self._iterate()
                 last_of_clone = phase == "dagger" and self._phase() != "dagger"
                 self.progress.seconds = time.monotonic() - began
-                if self._evaluation_due() or last_of_clone:
+                judged = self._evaluation_due() or last_of_clone or self._budget_spent()
+                if judged:
                     metrics |= self._evaluate(is_clone=last_of_clone)
                     self.progress.seconds = time.monotonic() - began
                 self._record(metrics, phase, board)
-                if self._evaluation_due() or last_of_clone:
+                if judged:
                     self._save()
                 if listener is not None:
                     listener(self._update(metrics, phase))
             finished = self._budget_spent()
-            if finished and self.progress.evaluated != self.algorithm.iteration:
-                metrics = self._evaluate()
-                self._record(metrics, self._phase(), board)
-                if listener is not None:
-                    listener(self._update(metrics, self._phase()))
             if self._saved != self.algorithm.iteration:
                 self._save()
         return Outcome(finished, self.progress, self.algorithm.iteration, self.algorithm.env_steps)
@@ -200,7 +197,6 @@ class Trainer:
             low, high = bootstrap_interval(difference)
             metrics["eval/paired"] = float(difference.mean())
             metrics |= {"eval/paired_low": low, "eval/paired_high": high}
-        progress.evaluated = self.algorithm.iteration
         if mean > progress.best_return:
             progress.best_return, progress.best_iteration = mean, self.algorithm.iteration
             save_policy(self._with_figures(policy, metrics), self.run.path / files.BEST)
@@ -304,6 +300,7 @@ def start(recipe: Recipe, path: Path) -> Trainer:
     Raises:
         InputError: something is there already, or a setting does not fit.
     """
+    check_device(recipe.device)
     build_algorithm(recipe)  # nothing is written for a recipe that cannot run
     return Trainer(Run.create(path, recipe), recipe)
 

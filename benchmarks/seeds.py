@@ -1,0 +1,108 @@
+"""Trains a recipe with several seeds and judges each best policy on the same unseen episodes."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch and numba load their threads
+
+from rich.console import Console
+from rich.table import Table
+
+from compagnon.envs import BatchEnv
+from compagnon.evaluation.evaluate import evaluate
+from compagnon.learning.recipe import load_recipe
+from compagnon.learning.run import CLONE, Run
+from compagnon.learning.trainer import Trainer, start
+from compagnon.policy import Schema, load_policy
+
+EPISODES, UNSEEN = 100, 1_000_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    rows = [one_seed(options, seed) for seed in options.seeds]
+    show(options.recipe, rows)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"recipe": options.recipe, "seeds": rows}, indent=1))
+    return 0
+
+
+def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
+    changes: dict[str, object] = {"seed": seed}
+    if options.threads is not None:
+        changes["threads"] = options.threads
+    recipe = load_recipe(options.recipe, changes)
+    folder = options.out / f"{recipe.name}-{seed}"
+    if folder.exists():
+        trainer = Trainer.resume(folder)
+    else:
+        trainer = start(recipe, folder)
+    began = time.monotonic()
+    outcome = trainer.train()
+    print(f"{recipe.name} seed {seed}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return {"seed": seed, "minutes": outcome.progress.seconds / 60, **judge(Run(folder))}
+
+
+def judge(run: Run) -> dict[str, object]:
+    """Figures of a run's best policy on episodes that its training never saw."""
+    recipe = run.recipe
+    env = (recipe.env.id, recipe.env.args)
+    schema = Schema.of(BatchEnv(*env, 1))
+    names = recipe.references()
+    policies = [load_policy(name, schema) for name in names]
+    best = load_policy(str(run.path), schema)
+    found = evaluate([*policies, best], *env, EPISODES, UNSEEN)
+    sampled = evaluate([best], *env, EPISODES, UNSEEN, sampled=True)
+    figures: dict[str, object] = {
+        "best": found.scores[-1].mean,
+        "best_sampled": sampled.scores[0].mean,
+        "profit": found.scores[-1].kpis.get("profit"),
+        "against": {name: score.mean for name, score in zip(names, found.scores, strict=False)},
+        "paired": found.paired[-1].mean,
+        "paired_ci95": found.paired[-1].ci95,
+        "win_share": found.paired[-1].win_share,
+    }
+    if (run.path / CLONE).is_dir():
+        clone = load_policy(str(run.path / CLONE), schema)
+        figures["clone"] = evaluate([clone], *env, EPISODES, UNSEEN).scores[0].mean
+        figures["clone_sampled"] = (
+            evaluate([clone], *env, EPISODES, UNSEEN, sampled=True).scores[0].mean
+        )
+    lines = run.metrics()
+    judged = [line for line in lines if "eval/return" in line]
+    clones = [line["eval/return"] for line in judged if line["phase"] == "dagger"]
+    later = [line["eval/return"] for line in judged if line["phase"] == "ppo"]
+    if clones and later:
+        figures["lowest_share_of_clone"] = min(later) / clones[-1]
+    rare = [line["rare_accuracy"] for line in lines if "rare_accuracy" in line]
+    if rare:
+        figures["rare_accuracy"] = rare[-1]
+    return figures
+
+
+def show(recipe: str, rows: list[dict[str, object]]) -> None:
+    table = Table(title=f"{recipe}: {EPISODES} unseen episodes, seed by seed")
+    columns = [key for key in rows[0] if key not in ("against", "paired_ci95")]
+    for column in [*columns, "95 % interval"]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        low, high = row["paired_ci95"]  # type: ignore[misc]
+        cells = [f"{row[c]:,.3f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
+        table.add_row(*cells, f"{low:,.1f} to {high:,.1f}")
+    console = Console(width=200)
+    console.print(table)
+    console.print(f"references: {rows[0]['against']}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
