@@ -43,10 +43,7 @@ def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
         changes["threads"] = options.threads
     recipe = load_recipe(options.recipe, changes)
     folder = options.out / f"{recipe.name}-{seed}"
-    if folder.exists():
-        trainer = Trainer.resume(folder)
-    else:
-        trainer = start(recipe, folder)
+    trainer = Trainer.resume(folder) if folder.exists() else start(recipe, folder)
     began = time.monotonic()
     outcome = trainer.train()
     print(f"{recipe.name} seed {seed}: {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -70,7 +70,7 @@ def test_learn_leaves_a_run_that_is_a_policy(recipe, tmp_path, capsys):
     found = json.loads(figures.read_text())
     # without --env it is played where it learnt
     assert found["env_args"]["reward"] == "profit"
-    assert [policy["name"] for policy in found["policies"]][0] == "expert:workshop-v2"
+    assert found["policies"][0]["name"] == "expert:workshop-v2"
     assert {"policy", "against", "mean", "ci95", "win_share"} == set(found["paired"][0])
 
 

@@ -1,4 +1,4 @@
-"""Writing to disk so that a reader never sees half a file or half a directory."""
+"""Reading within bounds, and writing to disk so that a reader never sees half a file or half a directory."""
 
 import contextlib
 import os
@@ -6,6 +6,25 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from compagnon.errors import InputError
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A whole file from a person's disk, unless it is larger than anything it could be.
+
+    Raises:
+        InputError: it cannot be read, or holds more than `limit` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason})") from None
+    if len(data) > limit:
+        raise InputError(f"{path} is larger than {limit:,} bytes, too large for what it should be")
+    return data
 
 
 def write_file(path: Path, data: bytes | str) -> None:

@@ -9,6 +9,7 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
+from compagnon.evaluation.evaluate import evaluate
 from compagnon.experts.workshop import experts
 from compagnon.experts.workshop.rules import NEEDED
 from compagnon.experts.workshop.search import search_base_stock
@@ -215,3 +216,13 @@ def test_the_search_refuses_what_makes_no_sense():
 def test_the_search_is_repeatable():
     first, second = (search_base_stock({}, trials=6, seed=1, weeks=1) for _ in range(2))
     assert first == second
+
+
+def test_v2_earns_the_same_at_decision_points_as_minute_by_minute():
+    shop = {"demand": "tight", "setup_minutes": 20, "minutes_between_failures": 1440}
+    by_minute, by_decision = (
+        evaluate([V2], WORKSHOP, {**shop, "decision_points": points}, episodes=6).scores[0].results
+        for points in (False, True)
+    )
+    assert by_decision.returns == pytest.approx(by_minute.returns, abs=1e-6)
+    assert by_decision.lengths.max() < by_minute.lengths.min() / 3

@@ -13,6 +13,7 @@ from compagnon.cli.options import Verb, check_seed, flag, optional, read_pairs
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
+    from compagnon.evaluation.evaluate import Evaluation
     from compagnon.learning.recipe import Recipe
     from compagnon.learning.trainer import Outcome, Trainer, Update
 
@@ -106,6 +107,8 @@ def report(
     if found.audit is not None:
         out.print()
         print_audit(out, found.audit)
+    if len(found.evaluation.scores) > 1:
+        out.print("\n" + _beside_the_strongest(found.evaluation))
     if found.on_order_book is not None:
         out.print()
         show_evaluation(found.on_order_book)
@@ -113,6 +116,20 @@ def report(
         output.write_json(json, found.evaluation.as_json())
     out.print(f"\nThe report to open: {found.path}")
     return 0
+
+
+def _beside_the_strongest(found: "Evaluation") -> str:
+    """How the best policy of the run, which comes last, stands beside the strongest other one."""
+    from compagnon.evaluation.evaluate import compare
+
+    best, others = found.scores[-1], found.scores[:-1]
+    strongest = max(others, key=lambda score: score.mean)
+    pair = compare(best, strongest)
+    words = f"{best.name} against the strongest of the others, {strongest.name}: "
+    words += f"{output.number(pair.mean)} an episode ({output.interval(pair.ci95)})"
+    if strongest.mean > 0:
+        words += f", {best.mean / strongest.mean:.1%} of its return"
+    return words
 
 
 def _open(path: Path) -> Any:

@@ -56,7 +56,11 @@ class BatchEnv:
         self.env_args = dict(env_args)
         self.num_envs = num_envs
         ours = env_id.startswith("compagnon/")
-        self.vec: Any = make_vec(env_id, num_envs, **env_args, **({"copy": False} if ours else {}))
+        ours_alone = {"copy": False} if ours else {}
+        taken = [name for name in ("num_envs", *ours_alone) if name in env_args]
+        if taken:
+            raise InputError(f"{env_id}: {taken[0]} is not yours to choose here")
+        self.vec: Any = make_vec(env_id, num_envs, **env_args, **ours_alone)
         space = self.vec.single_observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InputError(f"{env_id} observes {space}; vectors of numbers (Box) are needed")
@@ -77,10 +81,15 @@ class BatchEnv:
             if isinstance(self.action_space, spaces.Discrete)
             else None
         )
+        self._first_seed = 0
         self._restarts = 0
 
     def reset(self, seeds: list[int]) -> None:
         """Begin the episode number 0 of each seed; `obs` and `action_mask` then hold its start."""
+        self._first_seed = int(seeds[0])
+        self._begin(seeds)
+
+    def _begin(self, seeds: list[int]) -> None:
         obs, info = self.vec.reset(seed=[int(seed) for seed in seeds])
         self._show(obs, info)
 
@@ -123,7 +132,7 @@ class BatchEnv:
             return {"state": self.vec.state_dict()}
         self._restarts += 1
         self._restart()
-        return {"restarts": self._restarts}
+        return {"restarts": self._restarts, "first_seed": self._first_seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
@@ -132,11 +141,13 @@ class BatchEnv:
             self._show(*self.vec.observe())
         else:
             self._restarts = int(state["restarts"])
+            self._first_seed = int(state["first_seed"])
             self._restart()
 
     def _restart(self) -> None:
-        first = 1_000_003 * self._restarts
-        self.reset([first + i for i in range(self.num_envs)])
+        # Drawn as training draws its own: small whole numbers are what policies are compared on.
+        rng = np.random.default_rng([self._first_seed, self._restarts])
+        self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
 
 
 def _fields_of_box(space: spaces.Box) -> tuple[Field, ...]:

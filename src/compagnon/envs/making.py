@@ -1,6 +1,8 @@
 """Make one environment or many copies of it, from any Gymnasium id, with errors for a person."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
@@ -25,22 +27,32 @@ def check_env_id(env_id: str) -> None:
         raise InputError(f"no environment is called {env_id!r}{hint}") from None
 
 
-def make(env_id: str, **arguments: Any) -> gymnasium.Env[Any, Any]:
+def make(env_id: str, /, **arguments: Any) -> gymnasium.Env[Any, Any]:
     """One environment.
 
     Raises:
         InputError: an id that does not exist, or an argument that it does not take.
     """
     check_env_id(env_id)
-    try:
+    with _explained(env_id):
         return gymnasium.make(env_id, **arguments)
-    except TypeError as error:
-        raise InputError(f"{env_id}: {error}") from None
-    except gymnasium.error.DependencyNotInstalled as error:
+
+
+@contextmanager
+def _explained(env_id: str) -> Iterator[None]:
+    """Turn what an environment's maker raises over its arguments into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise InputError(f"{env_id} cannot be made: {error}") from None
+    except (TypeError, ValueError, KeyError, AssertionError, gymnasium.error.Error) as error:
+        reason = str(error).strip() or type(error).__name__
+        raise InputError(f"{env_id}: {reason}") from None
 
 
-def make_vec(env_id: str, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+def make_vec(env_id: str, num_envs: int, /, **arguments: Any) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
 
     Ours are compiled and step together; any other Gymnasium id is stepped copy by copy.
@@ -51,7 +63,7 @@ def make_vec(env_id: str, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any
     check_env_id(env_id)
     if num_envs < 1:
         raise InputError(f"num_envs={num_envs}: at least 1")
-    try:
+    with _explained(env_id):
         if gymnasium.spec(env_id).vector_entry_point is not None and env_id.startswith(
             "compagnon/"
         ):
@@ -63,7 +75,3 @@ def make_vec(env_id: str, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any
             vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
             **arguments,
         )
-    except TypeError as error:
-        raise InputError(f"{env_id}: {error}") from None
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise InputError(f"{env_id} cannot be made: {error}") from None

@@ -35,6 +35,8 @@ class HybridSettings(Settings):
         a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
         iteration = imitated = taken = 0
         while taken < env_steps:
+            if imitated >= self.dagger.iterations:  # nothing but practice from here on
+                return iteration - (taken - env_steps) // a_ppo
             if self.phase(iteration, imitated) == "dagger":
                 taken += a_dagger
                 imitated += 1

@@ -13,12 +13,14 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from compagnon.errors import InputError
-from compagnon.files import replace_directory
+from compagnon.files import read_file, replace_directory
 from compagnon.policy.manifest import Manifest
 from compagnon.policy.network import NetworkPolicy
 
 MANIFEST_FILE = "policy.json"
 WEIGHTS_FILE = "weights.safetensors"
+_MAX_MANIFEST = 10_000_000
+_MAX_WEIGHTS = 1_000_000_000
 
 
 def save_policy(policy: NetworkPolicy, path: Path) -> None:
@@ -45,10 +47,10 @@ def load_artefact(path: Path) -> NetworkPolicy:
         if not file.is_file():
             raise InputError(f"{path} is not a policy: it has no {file.name}")
     try:
-        manifest = Manifest.model_validate_json(manifest_file.read_text())
-    except (ValidationError, UnicodeDecodeError) as error:
+        manifest = Manifest.model_validate_json(read_file(manifest_file, _MAX_MANIFEST))
+    except ValidationError as error:
         raise InputError(f"{manifest_file}: {_first_line(error)}") from None
-    data = weights_file.read_bytes()
+    data = read_file(weights_file, _MAX_WEIGHTS)
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.weights_sha256:
         raise InputError(

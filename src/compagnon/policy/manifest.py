@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from compagnon.errors import InputError
 from compagnon.policy.schema import Schema
 
-FORMAT = 1
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,7 +24,7 @@ class ScalerSpec(_Part):
     """Inputs are standardised by `scaler.mean` and `scaler.std`, then clipped."""
 
     kind: Literal["standardise"] = "standardise"
-    clip: float = 10.0
+    clip: float = Field(10.0, gt=0, allow_inf_nan=False)
 
 
 class HeadSpec(_Part):

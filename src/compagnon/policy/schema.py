@@ -109,6 +109,8 @@ class Schema:
         """
         space = env.action_space
         if isinstance(space, spaces.Discrete):
+            if space.start != 0:
+                raise InputError(f"{env.env_id}: actions {space} are not served; they begin at 0")
             action = ActionSchema("discrete", int(space.n))
         elif isinstance(space, spaces.Box) and len(space.shape) == 1:
             low = tuple(float(value) for value in space.low)

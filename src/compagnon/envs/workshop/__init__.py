@@ -1,0 +1,1 @@
+"""The production workshop: rules, compiled kernel, environments, order books, pictures."""

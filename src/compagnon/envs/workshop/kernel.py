@@ -231,7 +231,7 @@ def _tick(state, money, seed, params, book, terms, counters):
         asked_p2 = book[state[WEEK], tick, 1]
     else:
         minute = state[TIME] % R.MINUTES_PER_DAY
-        by_day = R.DAY_START <= minute and minute < R.DAY_END
+        by_day = minute >= R.DAY_START and minute < R.DAY_END
         rate = params.day_rate if by_day else params.night_rate
         rate *= params.rush_factor if state[RUSH] == 1 else params.calm_factor
         asked = streams.poisson(R.TICK_MINUTES * rate, streams.uniform(seed, DEMAND, tick))
@@ -324,7 +324,7 @@ def write_fields(state, money, values):
     values[16] = minute_of_day
     values[17] = R.P1_PRICE * state[BACKLOG_P1]
     values[18] = R.P2_PRICE * state[BACKLOG_P2]
-    risky = R.THEFT_MINUTE - 60 <= minute_of_day and minute_of_day < R.THEFT_MINUTE
+    risky = minute_of_day >= R.THEFT_MINUTE - 60 and minute_of_day < R.THEFT_MINUTE
     values[19] = 1.0 if risky else 0.0
     values[20] = money[REWARD_TOTAL]
     values[21] = money[LAST_REWARD]

@@ -14,7 +14,7 @@ DEMAND_FACTORS: Final = {"published": 1.0, "tight": 2.0, "overload": 3.0}
 class WorkshopOptions(BaseModel):
     """What can be chosen about a workshop. The defaults are the published one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     reward: Literal["published", "profit"] = Field(
         "published", description="`profit` is sales less raw material and backlog penalty alone"
@@ -31,7 +31,9 @@ class WorkshopOptions(BaseModel):
     )
     decision_points: bool = Field(
         False,
-        description="WAIT lasts until a machine comes free or gets work, a delivery, demand or a sale",
+        description=(
+            "WAIT lasts until a machine comes free or gets work, a delivery, demand or a sale"
+        ),
     )
     setup_minutes: int = Field(
         0, ge=0, le=1_440, description="minutes M1 is set up when it changes product"
@@ -39,7 +41,9 @@ class WorkshopOptions(BaseModel):
     minutes_between_failures: float = Field(
         0.0, ge=0.0, description="mean minutes between a machine's breakdowns; 0 for never"
     )
-    repair_minutes: float = Field(60.0, ge=1.0, description="mean minutes of a repair (geometric)")
+    repair_minutes: float = Field(
+        60.0, ge=1.0, le=10_080.0, description="mean minutes of a repair (geometric)"
+    )
     calm_factor: float = Field(1.0, ge=0.0, le=20.0, description="demand factor in calm times")
     rush_factor: float = Field(1.0, ge=0.0, le=20.0, description="demand factor in a rush")
     calm_minutes: float = Field(

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from compagnon.envs.workshop import rules as R
 from compagnon.errors import InputError
+from compagnon.files import read_file
 
 COLUMNS: Final = ("time", "product", "quantity")
 PRODUCTS: Final = ("P1", "P2")
 MAX_WEEKS: Final = 520
 MAX_QUANTITY: Final = 10_000
 MAX_WEEKLY_UNITS: Final = 100_000  # the observation's range of a backlog
+_MAX_BYTES: Final = 200_000_000
 _END_MINUTE: Final = MAX_WEEKS * R.EPISODE_MINUTES
 _MESSAGE_ROWS: Final = 10
 
@@ -154,10 +156,9 @@ def check_order_book(path: str | Path) -> OrderBookReport:
 def _text(path: str | Path) -> str:
     """The file as text; spreadsheets save UTF-8 with a mark, UTF-16, or Windows' Latin."""
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"order book {path}: it cannot be read ({reason})") from None
+        data = read_file(Path(path), _MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"order book {error}") from None
     if data.startswith(b"PK\x03\x04"):
         raise InputError(f"order book {path}: this is a spreadsheet; save it as CSV")
     encodings = ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")

@@ -62,9 +62,14 @@ def generate_order_book(
         monday = start - timedelta(days=start.weekday())
         raise InputError(f"start={start} is no Monday; the one before it is {monday}")
     factor = DEMAND_FACTORS[demand] if isinstance(demand, str) else demand
-    largest = factor * max(1.0, (1.0 + growth) ** (weeks - 1)) if growth > -1.0 else -1.0
+    try:
+        largest = factor * max(1.0, (1.0 + growth) ** (weeks - 1)) if growth > -1.0 else -1.0
+    except OverflowError:
+        largest = float("inf")
     if not 0.0 <= largest <= 60.0 or factor < 0.0:
         raise InputError(f"demand={demand!r} and growth={growth}: rates must stay within 0 to x 60")
+    if start is not None and start.toordinal() + 7 * weeks > date.max.toordinal():
+        raise InputError(f"start={start}: {weeks} weeks from there run past the calendar's end")
     midnight = None if start is None else datetime.combine(start, time())
     rng = np.random.default_rng(seed)
     lines: list[OrderLine] = []

@@ -14,6 +14,7 @@ from compagnon.envs.workshop import rules as R
 from compagnon.errors import InputError
 from compagnon.experts.workshop import rules
 from compagnon.experts.workshop.rules import BaseStockLevels
+from compagnon.files import read_file
 from compagnon.policy.basic import keep_possible
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
@@ -21,6 +22,7 @@ from compagnon.policy.schema import Schema
 # A small search found these for each shipped setting: `compagnon search-rule --help`.
 LEVELS_FILE: Final = "base_stock_levels.json"
 DEFAULT_SETTING: Final = "published"
+_MAX_BYTES: Final = 100_000
 
 _Rule = Callable[[NDArray[np.int64], BaseStockLevels, NDArray[np.int64]], None]
 _NO_LEVELS = BaseStockLevels(*[0] * 9)
@@ -114,12 +116,14 @@ def load_levels(name: str) -> BaseStockLevels:
             f"base-stock levels {name!r}: neither a setting ({', '.join(shipped)}) "
             "nor a file written by `compagnon search-rule`"
         )
+    data = read_file(path, _MAX_BYTES)
     try:
-        return parse_levels(json.loads(path.read_text(encoding="utf-8")), name)
+        value = json.loads(data)
     except json.JSONDecodeError as error:
         raise InputError(f"{name}, line {error.lineno}: not JSON ({error.msg})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{name} cannot be read as JSON ({error})") from None
+    return parse_levels(value, name)
 
 
 def parse_levels(value: Any, where: str) -> BaseStockLevels:
