@@ -1,4 +1,4 @@
-"""Reading within bounds, and writing to disk so that a reader never sees half a file or half a directory."""
+"""Reading within bounds; writing so that nobody ever sees half a file or half a directory."""
 
 import contextlib
 import os

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"compagnon: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a disk that is full, a folder that may not be written
+        print(f"compagnon: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("compagnon: interrupted", file=sys.stderr)
         return 130

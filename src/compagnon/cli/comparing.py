@@ -44,10 +44,10 @@ def audit(policies: PolicyNames, /, where: Where, play: Play) -> int:
     $ compagnon audit expert:workshop-v2 expert:workshop-over-producer
     $ compagnon audit expert:workshop-v2 runs/demo --report audit.html
     """
-    from compagnon.evaluation.audit import audit_evaluation, print_audit
+    from compagnon.evaluation.audit import audit_evaluation, check_auditable, print_audit
 
     _check_targets(play.json, play.report)
-    check_seed(play.seed)
+    check_auditable(*where.resolve(*policies))  # before an hour of play, not after
     evaluation = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
     found = audit_evaluation(evaluation)
     print_audit(output.console(), found)

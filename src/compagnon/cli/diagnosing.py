@@ -1,6 +1,5 @@
 """`diagnose`: why an imitation fails, and which change mends it."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, check_seed, flag, optional
-from compagnon.errors import InputError
+from compagnon.cli.options import Verb, check_seed, flag, optional, require_torch
 
 
 def diagnose(
@@ -36,8 +34,7 @@ def diagnose(
     if seed is not None:
         check_seed(seed)
         changes["seed"] = seed
-    if importlib.util.find_spec("torch") is None:
-        raise InputError("diagnose trains, which needs torch: pip install 'compagnon[train]'")
+    require_torch("diagnose")
     from compagnon.learning.diagnosis import diagnose as run
     from compagnon.learning.diagnosis_figures import QUICK, Size
     from compagnon.learning.diagnosis_pages import print_diagnosis, render_diagnosis

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from compagnon.cli import output
 from compagnon.cli.comparing import show_evaluation
-from compagnon.cli.options import Verb, check_seed, flag, optional, read_pairs
+from compagnon.cli.options import Verb, check_seed, flag, optional, read_pairs, require_torch
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def learn(
     $ compagnon learn mine.toml --budget 10m
     $ compagnon learn runs/mine --resume
     """
+    require_torch("learn")
     from compagnon.learning.recipe import expand_variants, load_recipe
     from compagnon.learning.run import RECIPE_FILE
     from compagnon.learning.run_report import report_variants
@@ -92,6 +93,7 @@ def report(
     $ compagnon report runs/workshop-tight
     $ compagnon report runs/workshop-tight --order-book orders.csv
     """
+    require_torch("report")
     from compagnon.evaluation.audit import print_audit
     from compagnon.learning.run_report import report_run
 
@@ -159,6 +161,9 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changed: bool) -> int:
     from compagnon.learning.trainer import Trainer, TrainingError, start
 
     if resume and (folder / "recipe.toml").is_file():
+        begun = _open(folder).recipe.name
+        if begun != recipe.name:
+            raise InputError(f"{folder} is a run of {begun}, not of {recipe.name}")
         trainer = Trainer.resume(folder, recipe if changed else None)
     else:
         trainer = start(recipe, folder)

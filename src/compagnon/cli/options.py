@@ -1,5 +1,6 @@
 """Options that several verbs share, and how `key=value` pairs are read."""
 
+import importlib.util
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -86,6 +87,12 @@ def check_seed(seed: int) -> None:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2^63 - 1")
 
 
+def require_torch(verb: str) -> None:
+    """Refuse a verb that stands on torch where torch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise InputError(f"{verb} needs torch: pip install 'compagnon[train]'")
+
+
 def read_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
     """``("demand=tight", "setup_minutes=5")`` as a dictionary.
 
@@ -110,7 +117,7 @@ def read_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
 def _read_value(key: str, text: str, option: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         if text[:1] in ("[", '"', "'"):
             raise InputError(
                 f"{option}: the value of {key}, {text}, is not TOML; an array of names is "

@@ -97,7 +97,6 @@ def generate(
     except ValueError:
         factor = demand
     lines = generate_order_book(weeks, seed, factor, start, growth)
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_order_book(file, lines)
     output.console().print(f"wrote {file}: {len(lines):,} orders over {weeks} weeks")
     return 0

@@ -52,7 +52,7 @@ def _explained(env_id: str) -> Iterator[None]:
         raise InputError(f"{env_id}: {reason}") from None
 
 
-def make_vec(env_id: str, num_envs: int, /, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+def make_vec(env_id: str, /, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
 
     Ours are compiled and step together; any other Gymnasium id is stepped copy by copy.

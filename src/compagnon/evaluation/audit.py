@@ -128,7 +128,7 @@ def audit(
     Raises:
         InputError: as `evaluate`; or the environment does not split its reward into terms.
     """
-    _reward_terms(env_id, env_args)  # refuse before an hour of play, not after
+    check_auditable(env_id, env_args)  # refuse before an hour of play, not after
     return audit_evaluation(evaluate(policies, env_id, env_args, episodes, seed, sampled, progress))
 
 
@@ -138,7 +138,7 @@ def audit_evaluation(evaluation: Evaluation) -> Audit:
     Raises:
         InputError: the environment does not split its reward into terms.
     """
-    names = _reward_terms(evaluation.env, evaluation.env_args)
+    names = check_auditable(evaluation.env, evaluation.env_args)
     domain = domain_of(evaluation.env)
     results = [score.results for score in evaluation.scores]
     counted = _counted_terms(names, domain, results)
@@ -165,7 +165,12 @@ def audit_evaluation(evaluation: Evaluation) -> Audit:
     )
 
 
-def _reward_terms(env_id: str, env_args: dict[str, Any]) -> tuple[str, ...]:
+def check_auditable(env_id: str, env_args: dict[str, Any]) -> tuple[str, ...]:
+    """The names of an environment's reward terms.
+
+    Raises:
+        InputError: it does not split its reward into terms that its KPIs report.
+    """
     env = BatchEnv(env_id, env_args, 1)
     names, kpis = env.reward_term_names, env.kpi_names
     if not names:

@@ -14,7 +14,7 @@ from rich.text import Text
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.domain import Domain, domain_of
-from compagnon.evaluation.episodes import MAX_COPIES, decisions
+from compagnon.evaluation.episodes import MAX_COPIES, decisions, seeds_from
 from compagnon.evaluation.verdict import with_interval
 from compagnon.evaluation.worth import Deviation, Worth, sample_deviations, worth_of
 from compagnon.policy import Policy, Schema, load_policy
@@ -167,7 +167,8 @@ def divergence(
 
     Args:
         policy, expert: names (see `load_policy`) or policies bound to the environment.
-        episodes: at most 1,024, of seeds ``seed .. seed + episodes - 1``.
+        episodes: at most 1,024, of seeds ``seed .. seed + episodes - 1``; each week of an order
+            book once.
         samples: states at which a deviation is tried, spread over the kinds; 0 for none.
         horizon: time units to follow a deviation for; None to the episode's end.
 
@@ -176,7 +177,7 @@ def divergence(
             out of range.
     """
     _check(episodes, seed, samples, horizon)
-    env = BatchEnv(env_id, env_args, episodes)
+    env = BatchEnv(env_id, env_args, 1)
     if not isinstance(env.action_space, spaces.Discrete):
         raise InputError(f"{env_id} has vectors for actions; decisions can be compared where they "
                          "are discrete")  # fmt: skip
@@ -184,7 +185,9 @@ def divergence(
     chosen = load_policy(policy, schema) if isinstance(policy, str) else policy
     master = load_policy(expert, schema) if isinstance(expert, str) else expert
     domain = domain_of(env_id)
-    seeds = list(range(seed, seed + episodes))
+    seeds = seeds_from(env, seed, episodes)
+    episodes = len(seeds)
+    env = BatchEnv(env_id, env_args, episodes)
     mine = _record(env, seeds, chosen, master, domain)
     masters = _record(env, seeds, master, chosen, domain)
     kinds = _Kinds(domain, schema.action.n)

@@ -48,6 +48,16 @@ class Decision(NamedTuple):
     playing: NDArray[np.bool_]
 
 
+def seeds_from(env: BatchEnv, first: int, episodes: int) -> list[int]:
+    """Seeds of `episodes` episodes, or of as many different ones as `env` has.
+
+    An order book has so many weeks; playing one twice would make intervals too narrow.
+    """
+    if env.distinct_episodes is not None:
+        episodes = min(episodes, env.distinct_episodes)
+    return list(range(first, first + episodes))
+
+
 def decisions(
     env: BatchEnv, policy: Policy, rng: np.random.Generator | None = None
 ) -> Iterator[Decision]:

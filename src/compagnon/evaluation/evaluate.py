@@ -6,7 +6,7 @@ from typing import Any
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.episodes import EpisodeResults, play_episodes
+from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.statistics import bootstrap_interval, finite_or_none, interval_json
 from compagnon.policy import Policy, Schema, load_policy
 
@@ -126,10 +126,8 @@ def evaluate(
         raise InputError("name at least one policy to evaluate")
     env = BatchEnv(env_id, env_args, 1)
     schema = Schema.of(env)
-    if env.distinct_episodes is not None:
-        episodes = min(episodes, env.distinct_episodes)
     bound = [load_policy(p, schema) if isinstance(p, str) else p for p in policies]
-    seeds = list(range(seed, seed + episodes))
+    seeds = seeds_from(env, seed, episodes)
     scores = []
     for policy in bound:
         if progress is not None:
@@ -139,4 +137,4 @@ def evaluate(
         )
         scores.append(score_policy(policy.name, results))
     paired = [compare(score, scores[0]) for score in scores[1:]]
-    return Evaluation(env_id, env_args, episodes, seed, scores, paired, sampled)
+    return Evaluation(env_id, env_args, len(seeds), seed, scores, paired, sampled)

@@ -9,10 +9,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from compagnon.envs import making
 from compagnon.errors import InputError
+from compagnon.files import read_file
 from compagnon.learning.dagger import DaggerSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
 from compagnon.learning.settings import Settings
+
+_MAX_BYTES = 1_000_000
 
 
 class EnvSpec(Settings):
@@ -108,11 +111,12 @@ def recipe_text(name: str) -> tuple[str, str]:
         InputError: neither exists.
     """
     if name in shipped_recipes():
-        return name, files("compagnon.recipes").joinpath(f"{name}.toml").read_text()
+        shipped = files("compagnon.recipes").joinpath(f"{name}.toml")
+        return name, shipped.read_text(encoding="utf-8")
     path = Path(name)
     if path.is_file():
         try:
-            return name, path.read_text()
+            return name, read_file(path, _MAX_BYTES).decode()
         except UnicodeDecodeError:
             raise InputError(f"{name} is not a text file; a recipe is TOML") from None
     import difflib
@@ -135,10 +139,10 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     where, text = recipe_text(name)
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not TOML: {error}") from None
     for key, value in (changes or {}).items():
-        _change(tree, key, value)
+        _change(tree, key, value, "--set")
     return parse_recipe(tree, where)
 
 
@@ -154,7 +158,7 @@ def expand_variants(recipe: Recipe) -> dict[str, Recipe]:
         tree["variants"] = {}
         tree["name"] = f"{recipe.name}-{name}"
         for key, value in changes.items():
-            _change(tree, key, value)
+            _change(tree, key, value, f"{recipe.name}, variant {name}:")
         expanded[name] = parse_recipe(tree, f"{recipe.name}, variant {name}")
     return expanded
 
@@ -172,14 +176,14 @@ def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
     return recipe
 
 
-def _change(tree: dict[str, Any], key: str, value: Any) -> None:
+def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:
     parts = key.split(".")
     if parts[0] == "algo":
         parts[0] = "algorithm"
     for part in parts[:-1]:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
-            raise InputError(f"--set {key}: {part} is a value, not a table")
+            raise InputError(f"{said} {key}: {part} is a value, not a table")
     tree[parts[-1]] = value
 
 

@@ -43,7 +43,7 @@ class Run:
             )
         tree = recipe.model_dump(mode="json", exclude_none=True)
         with replace_directory(path) as fresh:
-            (fresh / RECIPE_FILE).write_text(tomli_w.dumps(tree))
+            (fresh / RECIPE_FILE).write_text(tomli_w.dumps(tree), encoding="utf-8")
             (fresh / METRICS_FILE).touch()
         return cls(path)
 
@@ -75,12 +75,18 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Every whole line of the metrics; one that a kill cut short is left out."""
+        path = self.path / METRICS_FILE
+        if not path.is_file():
+            return []
         lines = []
-        for line in (self.path / METRICS_FILE).read_text().splitlines():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(line))
+                line = json.loads(text)
             except json.JSONDecodeError:
                 break
+            if not isinstance(line, dict) or "iteration" not in line:
+                break
+            lines.append(line)
         return lines
 
     def cut_metrics(self, iteration: int) -> None:

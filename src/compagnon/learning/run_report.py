@@ -49,12 +49,18 @@ def report_run(
         command: what was typed, for the report.
 
     Raises:
-        InputError: the run has no policy yet, or a policy does not fit.
+        InputError: the run has no policy yet, a policy does not fit, or the episodes are those that
+            the run's best policy was chosen by.
     """
     recipe = run.recipe
     if not (run.path / files.BEST).is_dir():
         raise InputError(f"{run.path} has no best policy yet: `compagnon learn` writes it")
+    _check_unseen(recipe, episodes, seed)
     env = (recipe.env.id, recipe.env.args)
+    book_env = env
+    if order_book is not None:
+        book_env = (recipe.env.id, _on_order_book(recipe, order_book))
+        BatchEnv(*book_env, 1)  # a book that cannot be used is refused before anybody plays
     names = [*recipe.references(), *beside]
     evaluation = evaluate(_policies(run, names, env), *env, episodes, seed, progress=progress)
     audit = _audit(evaluation)
@@ -67,7 +73,6 @@ def report_run(
         )
     sections, on_book = [], None
     if order_book is not None:
-        book_env = (recipe.env.id, _on_order_book(recipe, order_book))
         on_book = evaluate(
             _policies(run, names, book_env), *book_env, episodes, seed, progress=progress
         )
@@ -104,6 +109,8 @@ def report_variants(
 ) -> Evaluation:
     """Compare the best policies of a recipe's variants on the same unseen episodes."""
     recipe = next(iter(runs.values())).recipe
+    for run in runs.values():
+        _check_unseen(run.recipe, episodes, seed)
     env = (recipe.env.id, recipe.env.args)
     schema = _widest_schema([run.recipe for run in runs.values()])
     policies: list[Policy] = [load_policy(name, schema[1]) for name in recipe.references()]
@@ -167,9 +174,20 @@ def _widest_schema(recipes: Sequence[Recipe]) -> tuple[dict[str, Any], Schema]:
         env = BatchEnv(recipe.env.id, recipe.env.args, 1)
         names |= dict.fromkeys(field.name for field in env.fields)
     args = dict(recipes[0].env.args)
-    if "observation" in args:
+    if any("observation" in recipe.env.args for recipe in recipes):
         args |= {"observation": list(names)}
     return args, Schema.of(BatchEnv(recipes[0].env.id, args, 1))
+
+
+def _check_unseen(recipe: Recipe, episodes: int, seed: int) -> None:
+    """Refuse the episodes by which the run chose its best policy: they flatter it."""
+    chosen = recipe.evaluation
+    if seed < chosen.seed + chosen.episodes and chosen.seed < seed + episodes:
+        raise InputError(
+            f"seeds {seed} to {seed + episodes - 1} include those that {recipe.name} chose its "
+            f"best policy by ({chosen.seed} to {chosen.seed + chosen.episodes - 1}); "
+            "give another --seed"
+        )
 
 
 def _on_order_book(recipe: Recipe, order_book: Path) -> dict[str, Any]:

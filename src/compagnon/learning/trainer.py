@@ -15,7 +15,7 @@ import torch
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.episodes import EpisodeResults, play_episodes
+from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.statistics import bootstrap_interval
 from compagnon.learning import run as files
 from compagnon.learning.algorithm import build_algorithm, total_iterations
@@ -26,6 +26,20 @@ from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
+
+# What a resumed run cannot change: its checkpoint holds arrays of these shapes and meanings.
+_FIXED = (
+    "name",
+    "env.id",
+    "env.args.observation",
+    "env.args.scaling",
+    "network",
+    "algorithm.kind",
+    "algorithm.num_envs",
+    "algorithm.capacity",
+    "algorithm.ppo.num_envs",
+    "algorithm.dagger.capacity",
+)
 
 
 class TrainingError(RuntimeError):
@@ -95,16 +109,25 @@ class Trainer:
         """Go on with a run from its newest checkpoint, or from its beginning if it has none.
 
         Raises:
-            InputError: no run is there, or no checkpoint of it can be read.
+            InputError: no run is there, no checkpoint of it can be read, or `recipe` changes what
+                a checkpoint cannot follow.
         """
         run = Run.open(path)
+        if recipe is not None:
+            _check_changes(run, recipe)
         check_device((recipe or run.recipe).device)
         trainer = cls(run, recipe)
         state = load_newest_checkpoint(trainer.run.checkpoints)
         if state is not None:
-            trainer.algorithm.load_state_dict(state["algorithm"])
-            trainer.network.load_state_dict(state["network"])
-            trainer.progress = Progress(**state["progress"])
+            try:
+                trainer.algorithm.load_state_dict(state["algorithm"])
+                trainer.network.load_state_dict(state["network"])
+                trainer.progress = Progress(**state["progress"])
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                reason = str(error).partition("\n")[0]
+                raise InputError(
+                    f"the checkpoints of {path} do not fit this recipe or version ({reason})"
+                ) from None
             trainer._saved = trainer.algorithm.iteration
         trainer.run.cut_metrics(trainer.algorithm.iteration)
         return trainer
@@ -182,8 +205,9 @@ class Trainer:
         """Play the evaluation's episodes, greedy and sampled; keep the policy if it is the best."""
         spec, recipe, progress = self.recipe.evaluation, self.recipe, self.progress
         policy = self.policy()
-        seeds = list(range(spec.seed, spec.seed + spec.episodes))
         env = (recipe.env.id, recipe.env.args)
+        one = BatchEnv(*env, 1)
+        seeds = seeds_from(one, spec.seed, spec.episodes)
         greedy = play_episodes(*env, policy, seeds)
         sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
         mean = float(greedy.returns.mean())
@@ -191,8 +215,8 @@ class Trainer:
         metrics |= {f"eval/{name}": float(v.mean()) for name, v in greedy.kpis.items()}
         if spec.against is not None:
             if self._against is None:
-                schema = Schema.of(BatchEnv(*env, 1))
-                self._against = play_episodes(*env, load_policy(spec.against, schema), seeds)
+                against = load_policy(spec.against, Schema.of(one))
+                self._against = play_episodes(*env, against, seeds)
             difference = greedy.returns - self._against.returns
             low, high = bootstrap_interval(difference)
             metrics["eval/paired"] = float(difference.mean())
@@ -305,10 +329,28 @@ def start(recipe: Recipe, path: Path) -> Trainer:
     return Trainer(Run.create(path, recipe), recipe)
 
 
+def _check_changes(run: Run, recipe: Recipe) -> None:
+    """Refuse changes of a run's recipe that make its arrays and weights mean something else."""
+    own, wanted = (one.model_dump(mode="json") for one in (run.recipe, recipe))
+    for key in _FIXED:
+        before, now = (_at(tree, key) for tree in (own, wanted))
+        if before != now:
+            raise InputError(
+                f"{run.path} was begun with {key} = {before!r}; {now!r} needs a run of its own "
+                "(another --out, without --resume)"
+            )
+
+
+def _at(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
 def check_device(device: str) -> None:
     """Raise InputError unless torch can use `device` here."""
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device = {device!r} cannot be used here: {reason}") from None
