@@ -43,6 +43,10 @@ def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
         changes["threads"] = options.threads
     recipe = load_recipe(options.recipe, changes)
     folder = options.out / f"{recipe.name}-{seed}"
+    if folder.exists() and Run.open(folder).recipe != recipe:
+        raise SystemExit(
+            f"{folder} is a run of another recipe: move it away, or give another --out"
+        )
     trainer = Trainer.resume(folder) if folder.exists() else start(recipe, folder)
     began = time.monotonic()
     outcome = trainer.train()

@@ -107,6 +107,12 @@ def test_a_run_is_not_overwritten_but_resumed(recipe, tmp_path, capsys):
     assert main(["learn", str(run), "--resume", *longer]) == 0
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    capsys.readouterr()
+    recipe.write_text(TINY.replace("episodes = 2", "episodes = 3"))
+    assert main(["learn", str(recipe), "--out", str(run), "--resume"]) == 0
+    assert "goes on with the recipe that it was begun with" in capsys.readouterr().out
+    assert main(["learn", "workshop-tight", "--out", str(run), "--resume"]) == 2
+    assert "is a run of tiny, not of workshop-tight" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

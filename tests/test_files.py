@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compagnon.files import replace_directory, write_file
+from compagnon.errors import InputError
+from compagnon.files import read_file, replace_directory, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -84,3 +85,12 @@ def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(tmp
         (fresh / "new.txt").write_text("new")
     assert names(tmp_path) == ["run"]
     assert names(target) == ["kept.txt"]
+
+
+def test_a_file_larger_than_it_could_be_is_refused(tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert read_file(tmp_path / "a", 5) == b"12345"
+    with pytest.raises(InputError, match="larger than 4 bytes"):
+        read_file(tmp_path / "a", 4)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_file(tmp_path / "b", 4)

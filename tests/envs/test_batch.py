@@ -148,3 +148,21 @@ def test_vector_actions_have_no_mask():
     assert step.action_mask is None
     assert step.obs.dtype == np.float32
     assert [field.name for field in env.fields] == ["obs_0", "obs_1", "obs_2"]
+
+
+def test_episodes_begun_at_a_checkpoint_are_not_those_that_policies_are_compared_on():
+    env = BatchEnv("CartPole-v1", {}, 4)
+    env.reset([5, 6, 7, 8])
+    begun: list[int] = []
+    reset = env.vec.reset
+    env.vec.reset = lambda seed: (begun.extend(seed), reset(seed=seed))[1]
+    for _ in range(3):
+        env.state_dict()
+    assert len(set(begun)) == 12
+    assert min(begun) > 2**40
+
+
+@pytest.mark.parametrize("name", ["copy", "num_envs"])
+def test_what_this_class_decides_is_no_argument(name):
+    with pytest.raises(InputError, match=f"{name} is not yours to choose here"):
+        BatchEnv(WORKSHOP, {name: 2}, 1)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
+from compagnon.envs.workshop.order_book_samples import sample_order_book
 from compagnon.errors import InputError
 from compagnon.evaluation.divergence import Divergence, divergence, print_divergence
 from compagnon.evaluation.worth import sample_deviations
@@ -213,3 +214,8 @@ def test_json_and_table_hold_the_figures(over_producer_divergence: Divergence) -
     assert "wait -> step 1" in text
     assert f"{over_producer_divergence.share:.1%}" in text
     assert "Mon" in text
+
+
+def test_each_week_of_an_order_book_is_compared_once() -> None:
+    book = {"demand": str(sample_order_book()), "decision_points": True}
+    assert divergence(V2, BASE_STOCK, WORKSHOP, book, episodes=20, samples=0).episodes == 4

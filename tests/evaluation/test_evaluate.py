@@ -130,3 +130,17 @@ def test_more_episodes_than_fit_a_batch_are_the_same_episodes(
     np.testing.assert_array_equal(whole.returns, parts.returns)
     np.testing.assert_array_equal(whole.kpis["profit"], parts.kpis["profit"])
     assert whole.returns[1] == whole.returns[3]
+
+
+class _Careless:
+    """Launches 50 P1 whether it can or not."""
+
+    name = "careless"
+
+    def act(self, obs, action_mask=None, rng=None):
+        return np.full(len(obs), 49)
+
+
+def test_a_policy_that_takes_a_masked_action_is_refused_by_name():
+    with pytest.raises(InputError, match="careless chose action 49, which its action mask forbids"):
+        evaluate([_Careless()], "compagnon/Workshop-v0", {}, episodes=2)

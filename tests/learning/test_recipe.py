@@ -175,6 +175,7 @@ def test_settings_cannot_be_changed_afterwards():
         ("sequence", {"env_steps": 400}, 2),
         ("sequence", {"env_steps": 401}, 3),
         ("sequence", {"env_steps": 400 + 640}, 12),
+        ("sequence", {"env_steps": 400 + 64 * 10**15 + 1}, 2 + 10**15 + 1),
         ("alternate", {"env_steps": 264}, 2),
         ("alternate", {"env_steps": 265}, 3),
         ("alternate", {"iterations": 4}, 4),

@@ -66,3 +66,18 @@ def test_metrics_after_a_checkpoint_are_forgotten(tmp_path):
         run.append_metrics({"iteration": iteration})
     run.cut_metrics(2)
     assert [line["iteration"] for line in run.metrics()] == [1, 2]
+
+
+def test_a_run_without_metrics_has_none(tmp_path):
+    run = Run.create(tmp_path / "run", recipe_of())
+    (run.path / "metrics.jsonl").write_text('{"iteration": 1}\n3\n{"iteration": 2}\n')
+    assert [line["iteration"] for line in run.metrics()] == [1]
+    (run.path / "metrics.jsonl").unlink()
+    assert run.metrics() == []
+
+
+def test_a_policy_to_beat_that_is_none_leaves_nothing(tmp_path):
+    recipe = recipe_of(evaluation={"against": "nobody"})
+    with pytest.raises(InputError, match="no policy is called nobody"):
+        start(recipe, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []

@@ -255,6 +255,20 @@ def test_a_longer_budget_goes_on_where_the_run_ended(tmp_path):
     assert_same_run(tmp_path / "short", tmp_path / "long")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"network": {"hidden": (5,)}}, "network = "),
+        ({"algorithm": {**PPO, "num_envs": 1}}, r"algorithm\.num_envs = "),
+        ({"name": "another"}, "name = "),
+    ],
+)
+def test_what_a_checkpoint_cannot_follow_is_refused(changes, said, tmp_path):
+    Run.create(tmp_path / "run", recipe_of("cartpole"))
+    with pytest.raises(InputError, match=f"was begun with {said}"):
+        Trainer.resume(tmp_path / "run", recipe_of("cartpole", **changes))
+
+
 def test_what_is_no_run_cannot_be_resumed(tmp_path):
     with pytest.raises(InputError, match="is not a run"):
         Trainer.resume(tmp_path)

@@ -61,10 +61,10 @@ def learn(
     folder = out or _RUNS / chosen.name
     variants = expand_variants(chosen)
     if not variants:
-        return _run(chosen, folder, resume, bool(changes))
+        return _run(chosen, folder, resume, changes)
     trained = {}
     for name, variant in variants.items():
-        code = _run(variant, folder / name, resume, bool(changes))
+        code = _run(variant, folder / name, resume, changes)
         if code:
             return code
         trained[name] = _open(folder / name)
@@ -156,18 +156,24 @@ def _budget(text: str | None) -> dict[str, Any]:
     return {"budget": {key: value if key == "minutes" else int(value)}}
 
 
-def _run(recipe: "Recipe", folder: Path, resume: bool, changed: bool) -> int:
+def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
     """Train one recipe in one folder; 0 when its budget is spent, 130 when it was interrupted."""
+    from compagnon.learning.recipe import load_recipe
+    from compagnon.learning.run import RECIPE_FILE
     from compagnon.learning.trainer import Trainer, TrainingError, start
 
-    if resume and (folder / "recipe.toml").is_file():
-        begun = _open(folder).recipe.name
-        if begun != recipe.name:
-            raise InputError(f"{folder} is a run of {begun}, not of {recipe.name}")
-        trainer = Trainer.resume(folder, recipe if changed else None)
+    out = output.console()
+    if resume and (folder / RECIPE_FILE).is_file():
+        own = _open(folder).recipe
+        if own.name != recipe.name:
+            raise InputError(f"{folder} is a run of {own.name}, not of {recipe.name}")
+        if own != recipe and not changes:
+            out.print(f"{folder} goes on with the recipe that it was begun with, which differs")
+        # What is changed now is changed in the run's own recipe, not in the one that ships.
+        wanted = load_recipe(str(folder / RECIPE_FILE), changes) if changes else None
+        trainer = Trainer.resume(folder, wanted)
     else:
         trainer = start(recipe, folder)
-    out = output.console()
     out.print(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
     try:
         outcome = _train(trainer)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
+from compagnon.errors import InputError
 from compagnon.policy import Policy
 
 MAX_COPIES = 1024
@@ -67,6 +68,10 @@ def decisions(
         env: freshly reset, or restored; it keeps stepping copies that have ended.
         policy: bound to the environment's schema.
         rng: draws the actions; None plays greedily.
+
+    Raises:
+        InputError: the policy chose a masked action (one that is made to, to measure what it
+            costs, says so with an attribute ``ignores_mask``).
     """
     playing = np.ones(env.num_envs, np.bool_)
     while playing.any():
@@ -74,9 +79,22 @@ def decisions(
         obs = env.obs.copy()
         mask = None if env.action_mask is None else env.action_mask.copy()
         action = policy.act(obs, mask, rng)
+        if mask is not None and not getattr(policy, "ignores_mask", False):
+            _require_possible(policy, mask, action)
         step = env.step(action)
         yield Decision(obs, mask, action, step, playing)
         playing = playing & ~(step.terminated | step.truncated)
+
+
+def _require_possible(policy: Policy, mask: NDArray[np.bool_], action: NDArray[np.int64]) -> None:
+    rows = np.arange(len(mask))
+    possible = mask[rows, np.clip(action, 0, mask.shape[1] - 1)]
+    if not possible.all():
+        row = int(np.argmin(possible))
+        raise InputError(
+            f"{policy.name} chose action {action[row]}, which its action mask forbids; "
+            "a policy must choose among the actions that the mask allows"
+        )
 
 
 def play_episodes(

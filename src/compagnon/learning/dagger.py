@@ -192,7 +192,8 @@ class Dagger:
             self.optimiser.step()
             losses[number] = row_loss.mean()
         self.step_losses = losses
-        per_epoch = max(1, len(batches) // settings.epochs) if settings.epochs else 20
+        by_epoch = settings.gradient_steps == 0
+        per_epoch = max(1, len(batches) // settings.epochs) if by_epoch else 20
         return {
             "first_cross_entropy": float(losses[:per_epoch].mean()),
             "cross_entropy": float(losses[-per_epoch:].mean()),

@@ -126,6 +126,8 @@ class _Fit:
 class _Unmasked:
     """A student that ignores the mask, as the published test did, and pays for the impossible."""
 
+    ignores_mask = True
+
     def __init__(self, policy: NetworkPolicy) -> None:
         self._policy, self.name = policy, f"{policy.name}, mask ignored"
 

@@ -30,6 +30,7 @@ from compagnon.policy.manifest import Provenance
 # What a resumed run cannot change: its checkpoint holds arrays of these shapes and meanings.
 _FIXED = (
     "name",
+    "seed",
     "env.id",
     "env.args.observation",
     "env.args.scaling",
@@ -322,10 +323,14 @@ def start(recipe: Recipe, path: Path) -> Trainer:
     """A new run of `recipe` in the directory `path`.
 
     Raises:
-        InputError: something is there already, or a setting does not fit.
+        InputError: something is there already, a setting does not fit, or a policy that the recipe
+            names cannot play.
     """
     check_device(recipe.device)
     build_algorithm(recipe)  # nothing is written for a recipe that cannot run
+    schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
+    for name in recipe.references():
+        load_policy(name, schema)
     return Trainer(Run.create(path, recipe), recipe)
 
 
