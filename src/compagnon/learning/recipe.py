@@ -219,4 +219,6 @@ def _near(key: str) -> str:
         known |= set(settings.model_fields)
     name = key.rpartition(".")[2]
     near = difflib.get_close_matches(name, sorted(known - {name}), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    if near:
+        return f"; did you mean {near[0]}?"
+    return "; `compagnon recipes workshop-tight` prints a recipe with the keys in use"
