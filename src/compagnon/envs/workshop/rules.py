@@ -1,4 +1,8 @@
-"""The workshop's numbers and names: one place for what both the kernel and people refer to."""
+"""The workshop's numbers and names: one place for what both the kernel and people refer to.
+
+Compiled code is cached by the kernel's own file: after a change here, `make clean` or touch
+`kernel.py`, or the old numbers go on playing.
+"""
 
 from typing import Final, NamedTuple
 
