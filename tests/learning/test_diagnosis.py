@@ -15,8 +15,7 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.domain import domain_of
-from compagnon.learning.diagnosis import diagnose, imitation_of
-from compagnon.learning.diagnosis_data import (
+from compagnon.learning.diagnosis.data import (
     demonstrate,
     look_at_contradictions,
     look_at_inputs,
@@ -24,10 +23,11 @@ from compagnon.learning.diagnosis_data import (
     look_at_masks,
     what_expert_reads,
 )
-from compagnon.learning.diagnosis_data_words import on_inputs
-from compagnon.learning.diagnosis_figures import PUBLISHED, Diagnosis, Size
-from compagnon.learning.diagnosis_pages import print_diagnosis, render_diagnosis
-from compagnon.learning.diagnosis_words import findings
+from compagnon.learning.diagnosis.data_words import on_inputs
+from compagnon.learning.diagnosis.diagnose import diagnose, imitation_of
+from compagnon.learning.diagnosis.figures import PUBLISHED, Diagnosis, Size
+from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
+from compagnon.learning.diagnosis.words import findings
 from compagnon.learning.recipe import load_recipe
 from compagnon.policy import Schema, load_policy
 

@@ -35,9 +35,9 @@ def diagnose(
         check_seed(seed)
         changes["seed"] = seed
     require_torch("diagnose")
-    from compagnon.learning.diagnosis import diagnose as run
-    from compagnon.learning.diagnosis_figures import QUICK, Size
-    from compagnon.learning.diagnosis_pages import print_diagnosis, render_diagnosis
+    from compagnon.learning.diagnosis.diagnose import diagnose as run
+    from compagnon.learning.diagnosis.figures import QUICK, Size
+    from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
     from compagnon.learning.recipe import load_recipe
 
     chosen = load_recipe(recipe, changes)

@@ -3,7 +3,6 @@
 import difflib
 import re
 import tomllib
-from importlib import resources
 from typing import Annotated, Any
 
 from tyro.conf import Positional
@@ -12,6 +11,7 @@ from compagnon.cli import output
 from compagnon.cli.options import EnvArgs, Verb, optional, read_pairs
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from compagnon.recipes import shipped_texts
 
 _OURS = "compagnon/"
 
@@ -25,33 +25,18 @@ def recipes(
     $ compagnon recipes
     $ compagnon recipes workshop-tight > mine.toml
     """
-    found = _shipped_recipes()
+    found = shipped_texts()
     out = output.console()
     if name is not None:
         if name not in found:
             near = difflib.get_close_matches(name, found, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found) or 'none'}"
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(found)}"
             raise InputError(f"no recipe is called {name!r}; {hint}")
         print(found[name], end="")
-        return 0
-    if not found:
-        out.print("no recipe ships with this version")
         return 0
     rows = [(name, str(tomllib.loads(text).get("description", ""))) for name, text in found.items()]
     out.print(output.table(("recipe", "what it does"), rows, numbers=False))
     return 0
-
-
-def _shipped_recipes() -> dict[str, str]:
-    folder = resources.files("compagnon") / "recipes"
-    if not folder.is_dir():
-        return {}
-    files = sorted((file.name, file) for file in folder.iterdir())
-    return {
-        name.removesuffix(".toml"): file.read_text(encoding="utf-8")
-        for name, file in files
-        if name.endswith(".toml")
-    }
 
 
 def envs(

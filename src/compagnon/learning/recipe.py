@@ -1,7 +1,6 @@
 """Recipes: a validated description of environment, algorithm, budget and seed, read from TOML."""
 
 import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from compagnon.learning.dagger import DaggerSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
 from compagnon.learning.settings import Settings
+from compagnon.recipes import shipped_texts
 
 _MAX_BYTES = 1_000_000
 
@@ -96,12 +96,7 @@ class Recipe(Settings):
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that ship, sorted."""
-    folder = files("compagnon.recipes")
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".toml")
-    )
+    return list(shipped_texts())
 
 
 def recipe_text(name: str) -> tuple[str, str]:
@@ -110,9 +105,9 @@ def recipe_text(name: str) -> tuple[str, str]:
     Raises:
         InputError: neither exists.
     """
-    if name in shipped_recipes():
-        shipped = files("compagnon.recipes").joinpath(f"{name}.toml")
-        return name, shipped.read_text(encoding="utf-8")
+    shipped = shipped_texts()
+    if name in shipped:
+        return name, shipped[name]
     path = Path(name)
     if path.is_file():
         try:
@@ -121,7 +116,7 @@ def recipe_text(name: str) -> tuple[str, str]:
             raise InputError(f"{name} is not a text file; a recipe is TOML") from None
     import difflib
 
-    near = difflib.get_close_matches(name, shipped_recipes(), n=2)
+    near = difflib.get_close_matches(name, shipped, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "`compagnon recipes` lists them"
     raise InputError(f"no recipe is called {name!r} and no such file exists; {hint}")
 

@@ -9,11 +9,12 @@ import tomli_w
 from compagnon.errors import InputError
 from compagnon.files import replace_directory, write_file
 from compagnon.learning.recipe import Recipe, load_recipe
+from compagnon.policy import loading
 
 RECIPE_FILE = "recipe.toml"
+BEST = loading.BEST  # where a path that is a run is looked into for its policy
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
-BEST = "best"
 LAST = "last"
 CLONE = "clone"
 REPORT_FILE = "report.html"

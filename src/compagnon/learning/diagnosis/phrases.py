@@ -7,7 +7,7 @@ import numpy as np
 
 from compagnon.evaluation.domain import domain_of
 from compagnon.evaluation.verdict import amount
-from compagnon.learning.diagnosis_figures import Diagnosis
+from compagnon.learning.diagnosis.figures import Diagnosis
 
 _MANY = 6  # names in a sentence; the table has them all
 

@@ -10,9 +10,9 @@ from rich.text import Text
 from compagnon.evaluation import svg
 from compagnon.evaluation.evaluate import Evaluation, compare
 from compagnon.evaluation.report import Section, render_report
-from compagnon.learning.diagnosis_figures import CHANGES, Diagnosis
-from compagnon.learning.diagnosis_phrases import Finding, Sheet
-from compagnon.learning.diagnosis_words import findings
+from compagnon.learning.diagnosis.figures import CHANGES, Diagnosis
+from compagnon.learning.diagnosis.phrases import Finding, Sheet
+from compagnon.learning.diagnosis.words import findings
 
 _HEADER_END = "</header>"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from compagnon.evaluation.divergence import Divergence
 from compagnon.evaluation.evaluate import Evaluation
-from compagnon.learning.diagnosis_data import Ceiling, Guessing, Inputs, Labels
+from compagnon.learning.diagnosis.data import Ceiling, Guessing, Inputs, Labels
 
 TRAINING, SCALING, MASK, DAGGER = "training", "scaling", "mask", "dagger"
 SHORTFALL = 0.03
@@ -117,7 +117,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that was measured; `diagnosis_words.findings` says what it means.
+    """Everything that was measured; `words.findings` says what it means.
 
     Attributes:
         core_ceiling: the ceiling without clocks and without the agent's own past; None where

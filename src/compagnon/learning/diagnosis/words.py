@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from compagnon.evaluation.divergence import Divergence
-from compagnon.learning.diagnosis_data_words import on_ceiling, on_inputs, on_labels, on_loss
-from compagnon.learning.diagnosis_figures import (
+from compagnon.learning.diagnosis.data_words import on_ceiling, on_inputs, on_labels, on_loss
+from compagnon.learning.diagnosis.figures import (
     CHANGES,
     DAGGER,
     Diagnosis,
     Iteration,
     Rung,
 )
-from compagnon.learning.diagnosis_phrases import (
+from compagnon.learning.diagnosis.phrases import (
     Finding,
     Sheet,
     action,

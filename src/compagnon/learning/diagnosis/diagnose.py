@@ -1,6 +1,6 @@
 """Diagnoses an imitation: trains it as its recipe says and with one change after another.
 
-What the figures mean is put into words by `diagnosis_words`.
+What the figures mean is put into words by `words`.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.learning import masked
 from compagnon.learning.algorithm import build_algorithm
 from compagnon.learning.dagger import Dagger, DaggerSettings
-from compagnon.learning.diagnosis_data import (
+from compagnon.learning.diagnosis.data import (
     CLOCKS,
     OWN_PAST,
     Ceiling,
@@ -35,7 +35,7 @@ from compagnon.learning.diagnosis_data import (
     look_at_masks,
     what_expert_reads,
 )
-from compagnon.learning.diagnosis_figures import (
+from compagnon.learning.diagnosis.figures import (
     CHANGES,
     DAGGER,
     MASK,

@@ -1,8 +1,8 @@
 """Findings on what there is to learn from: inputs, labels, the loss, and the ceiling."""
 
-from compagnon.learning.diagnosis_data import Ceiling
-from compagnon.learning.diagnosis_figures import Diagnosis
-from compagnon.learning.diagnosis_phrases import (
+from compagnon.learning.diagnosis.data import Ceiling
+from compagnon.learning.diagnosis.figures import Diagnosis
+from compagnon.learning.diagnosis.phrases import (
     Finding,
     Sheet,
     action,

@@ -1,0 +1,1 @@
+"""Diagnosis: why an imitation fails, and which change mends it."""
