@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import tyro
 from tyro.extras import SubcommandApp
 
-from compagnon.cli import comparing, diagnosing, learning, listing, output, watching, workshop
+from compagnon.cli import (
+    comparing,
+    diagnosing,
+    learning,
+    listing,
+    output,
+    playing,
+    watching,
+    workshop,
+)
 from compagnon.cli.options import Verb
 
 # In the order in which `compagnon --help` lists them.
@@ -16,6 +25,7 @@ VERBS: dict[str, Verb] = {
     **comparing.VERBS,
     **diagnosing.VERBS,
     **watching.VERBS,
+    **playing.VERBS,
     **listing.VERBS,
     **workshop.VERBS,
 }

@@ -235,8 +235,9 @@ def _evaluation_line(update: "Update") -> str:
     words = [
         f"{update.seconds:6.0f} s  {name:9s} {update.iteration:5d}",
         f"greedy {output.number(metrics['eval/return']):>8s}",
-        f"sampled {output.number(metrics['eval/return_sampled']):>8s}",
     ]
+    if "eval/return_sampled" in metrics:
+        words.append(f"sampled {output.number(metrics['eval/return_sampled']):>8s}")
     if "eval/paired" in metrics:
         bounds = (metrics["eval/paired_low"], metrics["eval/paired_high"])
         words.append(f"against {output.number(metrics['eval/paired'])} ({output.interval(bounds)})")

@@ -5,15 +5,22 @@ from typing import Final
 import gymnasium
 
 WORKSHOP: Final = "compagnon/Workshop-v0"
+BALL: Final = "compagnon/Ball-v0"
+
+_OURS: Final = {
+    WORKSHOP: ("workshop.env:WorkshopEnv", "workshop.vector:WorkshopVectorEnv"),
+    BALL: ("ball.env:BallEnv", "ball.vector:BallVectorEnv"),
+}
 
 
 def register_all() -> None:
     """Register every environment of this package with Gymnasium, once."""
-    if WORKSHOP not in gymnasium.registry:
-        gymnasium.register(
-            id=WORKSHOP,
-            entry_point="compagnon.envs.workshop.env:WorkshopEnv",
-            vector_entry_point="compagnon.envs.workshop.vector:WorkshopVectorEnv",
-            order_enforce=False,  # the environment answers in order by itself, and faster
-            disable_env_checker=True,  # the tests run the checker
-        )
+    for env_id, (single, vector) in _OURS.items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                id=env_id,
+                entry_point=f"compagnon.envs.{single}",
+                vector_entry_point=f"compagnon.envs.{vector}",
+                order_enforce=False,  # the environment answers in order by itself, and faster
+                disable_env_checker=True,  # the tests run the checker
+            )

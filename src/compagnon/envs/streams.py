@@ -55,3 +55,12 @@ def geometric(mean: float, u: float) -> int:
     if mean <= 1.0:
         return 1
     return 1 + int(np.log(1.0 - u) / np.log(1.0 - 1.0 / mean))
+
+
+@njit(cache=True, inline="always")
+def normal(u: float, v: float) -> float:
+    """A standard normal draw from two uniform ones on [0, 1) (Box and Muller 1958).
+
+    At most 8.6 in size, which is what 53 bits of `u` can give.
+    """
+    return np.sqrt(-2.0 * np.log(1.0 - u)) * np.cos(2.0 * np.pi * v)

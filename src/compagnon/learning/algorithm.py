@@ -5,8 +5,10 @@ from typing import Any, Protocol
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.learning.dagger import Dagger, DaggerSettings
-from compagnon.learning.hybrid import Hybrid, HybridSettings
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.ddpg import DDPG, ActorCritic, DDPGSettings
+from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
+from compagnon.learning.hybrid import Hybrid
+from compagnon.learning.networks import PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Schema, load_policy
@@ -18,6 +20,7 @@ class Algorithm(Protocol):
     Attributes:
         iteration: units of work done.
         env_steps: environment steps taken.
+        episodes: training episodes that ended.
     """
 
     iteration: int
@@ -27,8 +30,17 @@ class Algorithm(Protocol):
         """Environment steps taken so far."""
         ...
 
+    @property
+    def episodes(self) -> int:
+        """Training episodes that have ended."""
+        ...
+
     def iterate(self) -> dict[str, float]:
-        """Do one unit of work; its metrics."""
+        """Do one unit of work; its metrics.
+
+        Raises:
+            FloatingPointError: something stopped being a finite number; it says what, and where.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,21 +55,20 @@ class Algorithm(Protocol):
 def total_iterations(recipe: Recipe) -> int | None:
     """Iterations that the budget allows, as far as it says so in iterations or steps.
 
-    A bound in minutes is not counted: a schedule must not depend on how fast the machine is.
+    A bound in minutes or episodes is not counted: a schedule must not depend on how fast the machine
+    is, nor on what the policy does.
     """
     algorithm, budget = recipe.algorithm, recipe.budget
+    bounds = [budget.iterations]
     if isinstance(algorithm, DaggerSettings):
-        return min(algorithm.iterations, budget.iterations or algorithm.iterations)
-    bounds = [] if budget.iterations is None else [budget.iterations]
-    if budget.env_steps is not None and isinstance(algorithm, HybridSettings):
+        bounds.append(algorithm.iterations)
+    elif budget.env_steps is not None:
         bounds.append(algorithm.iterations_for(budget.env_steps))
-    elif budget.env_steps is not None and isinstance(algorithm, PPOSettings):
-        an_iteration = algorithm.num_envs * algorithm.rollout_steps
-        bounds.append(-(-budget.env_steps // an_iteration))
-    return min(bounds) if bounds else None
+    known = [bound for bound in bounds if bound is not None]
+    return min(known) if known else None
 
 
-def build_algorithm(recipe: Recipe) -> tuple[Algorithm, PolicyNetwork]:
+def build_algorithm(recipe: Recipe) -> tuple[Algorithm, TrainedNetwork]:
     """The recipe's algorithm, with the network that it trains.
 
     Raises:
@@ -65,20 +76,16 @@ def build_algorithm(recipe: Recipe) -> tuple[Algorithm, PolicyNetwork]:
     """
     settings = recipe.algorithm
     schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
-    if schema.action.kind != "discrete":
+    if schema.action.kind not in settings.serves:
         raise InputError(
-            f"recipe {recipe.name}: {settings.kind} serves discrete actions; "
-            f"{recipe.env.id} has a vector of {schema.action.n}"
+            f"recipe {recipe.name}: {settings.kind} serves {' and '.join(settings.serves)} actions; "
+            f"those of {recipe.env.id} are {schema.action.words}"
         )
-    network = PolicyNetwork(
-        schema,
-        recipe.network.hidden,
-        recipe.network.activation,
-        recipe.seed,
-        recipe.network.fields,
-        recipe.network.scale_inputs,
-        recipe.device,
-    )
+    if isinstance(settings, DQNSettings):
+        return _dqn(settings, recipe, schema)
+    if isinstance(settings, DDPGSettings):
+        return _ddpg(settings, recipe, schema)
+    network = _policy_network(recipe, schema)
     if isinstance(settings, PPOSettings):
         return _ppo(settings, recipe, network, total_iterations(recipe)), network
     if isinstance(settings, DaggerSettings):
@@ -89,8 +96,43 @@ def build_algorithm(recipe: Recipe) -> tuple[Algorithm, PolicyNetwork]:
     return Hybrid(settings, dagger, _ppo(settings.ppo, recipe, network, practice)), network
 
 
+def _practice_env(recipe: Recipe, num_envs: int) -> BatchEnv:
+    if recipe.env.backend == 'gymnasium':
+        return BatchEnv(recipe.env.id, recipe.env.args, num_envs)
+    return BatchEnv(recipe.env.id, recipe.env.args, num_envs, recipe.env.backend)
+
+
+def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
+    spec = recipe.network
+    return PolicyNetwork(
+        schema,
+        spec.hidden,
+        spec.activation,
+        recipe.seed,
+        spec.fields,
+        spec.scale_inputs,
+        recipe.device,
+    )
+
+
+def _dqn(settings: DQNSettings, recipe: Recipe, schema: Schema) -> tuple[DQN, QNetwork]:
+    spec = recipe.network
+    network = QNetwork(
+        schema,
+        spec.hidden,
+        spec.activation,
+        recipe.seed,
+        settings.dueling,
+        spec.fields,
+        spec.scale_inputs,
+        recipe.device,
+    )
+    env = _practice_env(recipe, settings.num_envs)
+    return DQN(settings, network, env, recipe.seed + 1, total_iterations(recipe)), network
+
+
 def _ppo(settings: PPOSettings, recipe: Recipe, network: PolicyNetwork, total: int | None) -> PPO:
-    env = BatchEnv(recipe.env.id, recipe.env.args, settings.num_envs)
+    env = _practice_env(recipe, settings.num_envs)
     return PPO(settings, network, env, recipe.seed + 1, total)
 
 
@@ -98,5 +140,5 @@ def _dagger(
     settings: DaggerSettings, recipe: Recipe, network: PolicyNetwork, schema: Schema
 ) -> Dagger:
     expert = load_policy(settings.expert, schema)
-    env = BatchEnv(recipe.env.id, recipe.env.args, settings.num_envs)
+    env = _practice_env(recipe, settings.num_envs)
     return Dagger(settings, network, env, expert, recipe.seed)

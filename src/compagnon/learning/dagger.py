@@ -16,11 +16,11 @@ from compagnon.errors import InputError
 from compagnon.learning import masked
 from compagnon.learning.demonstrations import Demonstrations
 from compagnon.learning.networks import PolicyNetwork
-from compagnon.learning.settings import Settings
+from compagnon.learning.settings import AlgorithmSettings
 from compagnon.policy import Policy
 
 
-class DaggerSettings(Settings):
+class DaggerSettings(AlgorithmSettings):
     """Settings of DAgger."""
 
     kind: Literal["dagger"] = "dagger"
@@ -56,6 +56,10 @@ class DaggerSettings(Settings):
         True, description="keep one decision in 20 out of training, to measure agreement on"
     )
 
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken."""
+        return -(-env_steps // (self.num_envs * self.collect_steps))
+
 
 class Dagger:
     """Clones an expert.
@@ -86,6 +90,7 @@ class Dagger:
         self.settings, self.network, self.env, self.expert = settings, network, env, expert
         self.iteration = 0
         self.env_steps = 0
+        self.episodes = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = self._new_optimiser()
         self.data = Demonstrations(
@@ -147,6 +152,7 @@ class Dagger:
             running += step.reward
             ends = step.terminated | step.truncated
             finished.extend(running[ends].tolist())
+            self.episodes += int(ends.sum())
             running[ends] = 0.0
         self.env_steps += settings.collect_steps * env.num_envs
         self.collection_return = float(np.mean(finished or running))
@@ -245,6 +251,7 @@ class Dagger:
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
+            "episodes": self.episodes,
             "rng": self.rng.bit_generator.state,
             "optimiser": self.optimiser.state_dict(),
             "data": self.data.state_dict(),
@@ -254,6 +261,7 @@ class Dagger:
         """Continue from what `state_dict` gave."""
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
+        self.episodes = int(state["episodes"])
         self.rng.bit_generator.state = state["rng"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.data.load_state_dict(state["data"])

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.learning.ppo import PPO, PPOSettings
-from compagnon.learning.settings import Settings
+from compagnon.learning.settings import AlgorithmSettings
 
 
-class HybridSettings(Settings):
+class HybridSettings(AlgorithmSettings):
     """Settings of the hybrid."""
 
     kind: Literal["hybrid"] = "hybrid"
@@ -29,7 +29,7 @@ class HybridSettings(Settings):
         in_turn = iteration % (1 + self.ppo_per_dagger) == 0
         return "dagger" if self.mode == "sequence" or in_turn else "ppo"
 
-    def iterations_for(self, env_steps: int) -> int:
+    def iterations_for(self, env_steps: int) -> int | None:
         """Iterations until so many environment steps are taken."""
         a_dagger = self.dagger.num_envs * self.dagger.collect_steps
         a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
@@ -62,6 +62,11 @@ class Hybrid:
     def env_steps(self) -> int:
         """Environment steps of both phases."""
         return self.dagger.env_steps + self.ppo.env_steps
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that ended in both phases."""
+        return self.dagger.episodes + self.ppo.episodes
 
     @property
     def phase(self) -> str:

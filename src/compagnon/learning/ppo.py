@@ -13,11 +13,11 @@ from compagnon.errors import InputError
 from compagnon.learning import masked
 from compagnon.learning.networks import PolicyNetwork
 from compagnon.learning.rollout import Rollout, generalised_advantages
-from compagnon.learning.settings import Settings
+from compagnon.learning.settings import AlgorithmSettings
 from compagnon.learning.value_scale import ValueScale
 
 
-class PPOSettings(Settings):
+class PPOSettings(AlgorithmSettings):
     """Settings of masked PPO."""
 
     kind: Literal["ppo"] = "ppo"
@@ -50,6 +50,10 @@ class PPOSettings(Settings):
         50.0, gt=0, description="iterations after the warm-up in which that weight halves"
     )
 
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken."""
+        return -(-env_steps // (self.num_envs * self.rollout_steps))
+
 
 class PPO:
     """Improves a policy by practice.
@@ -76,6 +80,7 @@ class PPO:
         self.total_iterations = total_iterations
         self.iteration = 0
         self.env_steps = 0
+        self.episodes = 0
         self.rng = np.random.default_rng(seed)
         self.value_scale = ValueScale()
         # fused: one pass over the weights; the default loops over tensors in Python
@@ -150,6 +155,7 @@ class PPO:
     def _count_returns(self, reward: NDArray[np.float64], ends: NDArray[np.bool_]) -> None:
         self._running_return += reward
         if ends.any():
+            self.episodes += int(ends.sum())
             self._episode_returns.extend(self._running_return[ends].tolist())
             self._running_return[ends] = 0.0
 
@@ -285,6 +291,7 @@ class PPO:
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
+            "episodes": self.episodes,
             "rng": self.rng.bit_generator.state,
             "value_scale": self.value_scale.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -298,6 +305,7 @@ class PPO:
         """Continue from what `state_dict` gave."""
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
+        self.episodes = int(state["episodes"])
         self.rng.bit_generator.state = state["rng"]
         self.value_scale.load_state_dict(state["value_scale"])
         self.optimiser.load_state_dict(state["optimiser"])

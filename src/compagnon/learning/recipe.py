@@ -10,12 +10,21 @@ from compagnon.envs import making
 from compagnon.errors import InputError
 from compagnon.files import read_file
 from compagnon.learning.dagger import DaggerSettings
+from compagnon.learning.ddpg import DDPGSettings
+from compagnon.learning.dqn import DQNSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
-from compagnon.learning.settings import Settings
+from compagnon.learning.settings import AlgorithmSettings, Settings
 from compagnon.recipes import shipped_texts
 
 _MAX_BYTES = 1_000_000
+ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
+    "dqn": DQNSettings,
+    "ppo": PPOSettings,
+    "ddpg": DDPGSettings,
+    "dagger": DaggerSettings,
+    "hybrid": HybridSettings,
+}
 
 
 class EnvSpec(Settings):
@@ -23,6 +32,9 @@ class EnvSpec(Settings):
 
     id: str = Field(description="a Gymnasium id")
     args: dict[str, Any] = Field(default_factory=dict, description="its arguments")
+    backend: Literal["gymnasium", "envpool"] = Field(
+        "gymnasium", description="who steps it in training; it is always judged by gymnasium"
+    )
 
 
 class NetworkSpec(Settings):
@@ -32,7 +44,9 @@ class NetworkSpec(Settings):
         (64, 64), description="sizes of the hidden layers"
     )
     activation: Literal["tanh", "relu"] = Field("tanh", description="tanh or relu")
-    scale_inputs: bool = Field(True, description="standardise observations")
+    scale_inputs: bool | Literal["ranges"] = Field(
+        True, description="standardise observations as they come, not at all, or by their ranges"
+    )
     fields: tuple[str, ...] | None = Field(
         None, description="observation fields to read; all if not given"
     )
@@ -43,6 +57,7 @@ class BudgetSpec(Settings):
 
     iterations: int | None = Field(None, ge=1, description="units of the algorithm's work")
     env_steps: int | None = Field(None, ge=1, description="environment steps")
+    episodes: int | None = Field(None, ge=1, description="training episodes that ended")
     minutes: float | None = Field(None, gt=0, description="minutes of wall clock")
 
 
@@ -56,6 +71,14 @@ class EvaluationSpec(Settings):
     beside: tuple[str, ...] = Field((), description="more policies for the report to compare")
 
 
+class VideoSpec(Settings):
+    """Videos of training: one episode of the policy as it then is."""
+
+    every_episodes: int = Field(0, ge=0, description="training episodes between two videos; 0: none")
+    format: Literal["mp4", "gif"] = Field("mp4", description="mp4 (extra `video`) or gif")
+    steps: int | None = Field(None, ge=1, description="at most so many steps; a whole episode")
+
+
 class Recipe(Settings):
     """Everything that decides a run."""
 
@@ -66,9 +89,13 @@ class Recipe(Settings):
     threads: int = Field(2, ge=1, le=64, description="threads of the networks and environments")
     env: EnvSpec
     network: NetworkSpec = NetworkSpec()
-    algorithm: Annotated[PPOSettings | DaggerSettings | HybridSettings, Field(discriminator="kind")]
+    algorithm: Annotated[
+        DQNSettings | PPOSettings | DDPGSettings | DaggerSettings | HybridSettings,
+        Field(discriminator="kind"),
+    ]
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    video: VideoSpec = VideoSpec()
     variants: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="name -> dotted keys changed: one run each"
     )
@@ -88,9 +115,9 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _bounded(self) -> "Recipe":
         budget = self.budget
-        bounds = (budget.iterations, budget.env_steps, budget.minutes)
+        bounds = (budget.iterations, budget.env_steps, budget.episodes, budget.minutes)
         if self.algorithm.kind != "dagger" and not any(bounds):
-            raise ValueError("budget: give iterations, env_steps or minutes")
+            raise ValueError("budget: give iterations, env_steps, episodes or minutes")
         return self
 
 
@@ -182,21 +209,25 @@ def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:
     tree[parts[-1]] = value
 
 
+_KINDS = "{} or {}".format(", ".join(map(repr, list(ALGORITHMS)[:-1])), repr(list(ALGORITHMS)[-1]))
+
+
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
-    if parts[:1] == ["algorithm"]:
+    kind = parts[1] if parts[:1] == ["algorithm"] and len(parts) > 1 else None
+    if kind is not None:
         del parts[1:2]  # the kind, which tells pydantic where to look; a person never wrote it
     where = ".".join(parts)
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where}{_near(where)}"
+        return f"unknown key {where}{_other_kinds(kind, parts[1:])}{_near(where)}"
     if first["type"] == "missing":
         return f"the key {where} is missing"
     if first["type"] == "union_tag_not_found":
-        return "the key algorithm.kind is missing: 'ppo', 'dagger' or 'hybrid'"
+        return f"the key algorithm.kind is missing: {_KINDS}"
     if first["type"] == "union_tag_invalid":
         given = first["ctx"]["tag"]
-        return f"algorithm.kind: should be 'ppo', 'dagger' or 'hybrid', got {given!r}"
+        return f"algorithm.kind: should be {_KINDS}, got {given!r}"
     if not where:
         return first["msg"].removeprefix("Value error, ")
     given = first.get("input")
@@ -204,13 +235,21 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {first['msg'].removeprefix('Value error, ')}{shown}"
 
 
+def _other_kinds(kind: str | None, rest: list[str]) -> str:
+    """Whose key it is, where an algorithm was given one of another algorithm."""
+    owners = [name for name, model in ALGORITHMS.items() if rest and rest[0] in model.model_fields]
+    if kind is None or len(rest) != 1 or not owners:
+        return ""
+    return f": it is one of {' and '.join(owners)}, and this recipe is for {kind}"
+
+
 def _near(key: str) -> str:
     import difflib
 
     known: set[str] = set()
-    for model in (Recipe, EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec):
+    for model in (Recipe, EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec, VideoSpec):
         known |= set(model.model_fields)
-    for settings in (PPOSettings, DaggerSettings, HybridSettings):
+    for settings in ALGORITHMS.values():
         known |= set(settings.model_fields)
     name = key.rpartition(".")[2]
     near = difflib.get_close_matches(name, sorted(known - {name}), n=1)

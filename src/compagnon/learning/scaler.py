@@ -1,11 +1,15 @@
 """The running mean and deviation of observations, which belong to the policy that reads them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs import Field
+
 _TINY = 1e-6
+_NO_RANGE = 1e9  # some environments write the largest float where they mean no bound
 
 
 class RunningScaler:
@@ -55,6 +59,24 @@ class RunningScaler:
         """(B, F) -> standardised and clipped (B, F), float32."""
         scaled = (obs - self.mean32) / self.std32
         return np.clip(scaled, -self.clip, self.clip, out=scaled)
+
+    @classmethod
+    def of_ranges(cls, fields: Sequence[Field], clip: float = 10.0) -> "RunningScaler":
+        """A frozen scaler that maps each field's range to [-1, 1].
+
+        It stays what it is, which suits a replay buffer: what is read again means what it meant.
+        A field without a finite range is left as it is.
+        """
+        scaler = cls(len(fields), clip)
+        scaler.frozen = True
+        scaler.count = 2  # as if both ends had been seen
+        low, high = np.array([(field.low, field.high) for field in fields]).T
+        known = np.isfinite(low) & np.isfinite(high) & (high > low)
+        known &= (high - low) < _NO_RANGE
+        scaler.mean = np.where(known, (low + high) / 2, 0.0)
+        scaler._m2 = scaler.count * np.where(known, (high - low) / 2, 1.0) ** 2
+        scaler._refresh()
+        return scaler
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the scaler knows."""

@@ -1,5 +1,7 @@
 """The base of every algorithm's settings: typed, frozen, and without unknown keys."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +9,17 @@ class Settings(BaseModel):
     """Validated settings; an unknown key is an error, not a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AlgorithmSettings(Settings):
+    """Settings of an algorithm that practises in an environment.
+
+    Attributes:
+        serves: the kinds of actions that it can choose: discrete, box.
+    """
+
+    serves: ClassVar[tuple[str, ...]] = ("discrete",)
+
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken; None where that is not known."""
+        raise NotImplementedError

@@ -26,18 +26,23 @@ from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
+from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
 # What a resumed run cannot change: its checkpoint holds arrays of these shapes and meanings.
 _FIXED = (
     "name",
     "seed",
     "env.id",
+    "env.backend",
     "env.args.observation",
     "env.args.scaling",
     "network",
     "algorithm.kind",
     "algorithm.num_envs",
     "algorithm.capacity",
+    "algorithm.n_step",
+    "algorithm.prioritised",
+    "algorithm.dueling",
     "algorithm.ppo.num_envs",
     "algorithm.dagger.capacity",
 )
@@ -165,6 +170,8 @@ class Trainer:
 
     def _budget_spent(self) -> bool:
         budget, done = self.recipe.budget, self.algorithm
+        if budget.episodes is not None and done.episodes >= budget.episodes:
+            return True
         if self.total is not None and done.iteration >= self.total:
             return True
         if budget.env_steps is not None and done.env_steps >= budget.env_steps:
@@ -210,9 +217,11 @@ class Trainer:
         one = BatchEnv(*env, 1)
         seeds = seeds_from(one, spec.seed, spec.episodes)
         greedy = play_episodes(*env, policy, seeds)
-        sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
         mean = float(greedy.returns.mean())
-        metrics = {"eval/return": mean, "eval/return_sampled": float(sampled.returns.mean())}
+        metrics = {"eval/return": mean, "eval/length": float(greedy.lengths.mean())}
+        if not isinstance(policy, ValuesPolicy | DeterministicPolicy):
+            sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
+            metrics["eval/return_sampled"] = float(sampled.returns.mean())
         metrics |= {f"eval/{name}": float(v.mean()) for name, v in greedy.kpis.items()}
         if spec.against is not None:
             if self._against is None:
@@ -251,7 +260,7 @@ class Trainer:
     def _with_figures(policy: NetworkPolicy, metrics: dict[str, float]) -> NetworkPolicy:
         figures = {name: value for name, value in metrics.items() if math.isfinite(value)}
         manifest = policy.manifest.model_copy(update={"figures": figures})
-        return NetworkPolicy(manifest, policy.weights, policy.projection)
+        return network_policy(manifest, policy.weights, policy.projection)
 
     def _iterate(self) -> dict[str, float]:
         """One iteration, refused where it left something that is no finite number."""
@@ -263,7 +272,7 @@ class Trainer:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise self._went_wrong(number, phase, f"{name} is {value}")
-        for module in (self.network.actor, self.network.critic):
+        for module in self.network.modules.values():
             if not all(bool(weight.isfinite().all()) for weight in module.parameters()):
                 raise self._went_wrong(number, phase, "a weight is not a finite number")
         return metrics

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compagnon.learning.networks import Mlp
+from compagnon.learning.mlp import Mlp
 
 _RATE = 0.05
 

@@ -14,8 +14,8 @@ from safetensors.numpy import save as save_tensors
 
 from compagnon.errors import InputError
 from compagnon.files import read_file, replace_directory
-from compagnon.policy.manifest import Manifest
-from compagnon.policy.network import NetworkPolicy
+from compagnon.policy.manifest import GaussianHead, Manifest
+from compagnon.policy.network import NetworkPolicy, network_policy
 
 MANIFEST_FILE = "policy.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -63,17 +63,32 @@ def load_artefact(path: Path) -> NetworkPolicy:
         weights = load_tensors(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{weights_file}: {_first_line(error)}") from None
+    _check_head(manifest, manifest_file)
     _check_shapes(manifest, weights, weights_file)
-    return NetworkPolicy(manifest, weights, label=str(path))
+    return network_policy(manifest, weights, label=str(path))
+
+
+def _check_head(manifest: Manifest, file: Path) -> None:
+    served = "discrete" if manifest.head.kind.startswith("masked") else "box"
+    if manifest.schema_.action.kind != served:
+        raise InputError(
+            f"{file}: head.kind {manifest.head.kind!r} serves {served} actions; the schema's are "
+            f"{manifest.schema_.action.kind}"
+        )
 
 
 def _check_shapes(manifest: Manifest, weights: dict[str, NDArray[np.generic]], file: Path) -> None:
     inputs = len(manifest.schema_.observation.fields)
-    sizes = [inputs, *manifest.network.hidden, manifest.schema_.action.n]
+    sizes = [inputs, *manifest.network.hidden, manifest.outputs]
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         expected[f"actor.{layer}.weight"] = (fan_out, fan_in)
         expected[f"actor.{layer}.bias"] = (fan_out,)
+        if manifest.network.layer_norm and layer < len(sizes) - 2:
+            expected[f"actor.{layer}.norm.weight"] = expected[f"actor.{layer}.norm.bias"] = (fan_out,)
+    head = manifest.head
+    if isinstance(head, GaussianHead) and not head.state_dependent:
+        expected["head.log_std"] = (manifest.schema_.action.n,)
     if manifest.scaler is not None:
         expected["scaler.mean"] = expected["scaler.std"] = (inputs,)
     for name, shape in expected.items():

@@ -68,10 +68,47 @@ class RandomPolicy:
         return columns_at(probabilities, _hash_rows(obs))
 
 
-def _hash_rows(obs: NDArray[np.float32]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class RandomBoxPolicy:
+    """Uniform within the bounds; "greedy" play draws by a hash of the observation."""
+
+    schema: Schema
+    name: str = "random"
+
+    def __post_init__(self) -> None:
+        action = self.schema.action
+        if not np.isfinite([*action.low, *action.high]).all():
+            raise InputError(
+                f"policy 'random' needs bounds to draw between; {self.schema.env_id} has "
+                f"{action.words}"
+            )
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[np.float32]:
+        """Draw actions (N, D); without `rng` a row's draw is a function of its observation."""
+        check_choice(obs, action_mask, self.name)
+        action = self.schema.action
+        if rng is not None:
+            uniforms = rng.random((len(obs), action.n))
+        else:
+            uniforms = np.stack([_hash_rows(obs, column) for column in range(action.n)], axis=1)
+        low, high = np.array(action.low), np.array(action.high)
+        return np.asarray(low + uniforms * (high - low), np.float32)
+
+
+def random_policy(schema: Schema) -> RandomPolicy | RandomBoxPolicy:
+    """Uniform play of either kind of actions."""
+    return RandomPolicy(schema) if schema.action.kind == "discrete" else RandomBoxPolicy(schema)
+
+
+def _hash_rows(obs: NDArray[np.float32], salt: int = 0) -> NDArray[np.float64]:
     """A number in [0, 1) for each row (FNV-1a over its 32-bit words, then a mixing step)."""
     words = np.ascontiguousarray(obs, np.float32).view(np.uint32).astype(np.uint64)
-    mixed = np.full(len(obs), 0xCBF29CE484222325, np.uint64)
+    mixed = np.full(len(obs), 0xCBF29CE484222325 ^ salt, np.uint64)
     for column in words.T:
         mixed = (mixed ^ column) * np.uint64(0x100000001B3)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -7,7 +7,7 @@ from typing import Any
 
 from compagnon.errors import InputError
 from compagnon.policy.artefact import MANIFEST_FILE, load_artefact
-from compagnon.policy.basic import ConstantPolicy, RandomPolicy
+from compagnon.policy.basic import ConstantPolicy, random_policy
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
@@ -61,7 +61,7 @@ def load_policy(name: str, schema: Schema) -> Policy:
     """
     kind, _, rest = name.partition(":")
     if name == "random":
-        return RandomPolicy(schema)
+        return random_policy(schema)
     if kind == "constant":
         if not rest.isdecimal():
             raise InputError(f"policy {name!r}: give an action number, for example constant:0")

@@ -2,34 +2,46 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy.basic import sample_rows
-from compagnon.policy.manifest import Manifest
+from compagnon.policy.manifest import DeterministicHead, GaussianHead, Manifest, ValuesHead
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
 
 FloatArray = NDArray[np.float32]
+_NORM_EPS = np.float32(1e-5)
 
 
 def _relu(x: FloatArray) -> FloatArray:
     return np.maximum(x, np.float32(0))
 
 
+def _sigmoid_units(x: FloatArray) -> FloatArray:
+    """2 sigmoid(x) - 1, written so that nothing overflows."""
+    return np.tanh(x / 2)
+
+
 _ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "relu": _relu}
+_SQUASHES: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid_units,
+}
 
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """A scaler, a multilayer perceptron and a masked softmax, exactly as they were trained.
+    """A scaler and a multilayer perceptron, exactly as they were trained; heads are subclasses.
 
     Attributes:
         manifest: what the policy reads, what it chooses, where it comes from.
-        weights: ``scaler.mean``, ``scaler.std`` (F,), and ``actor.<i>.weight`` (out, in),
-            ``actor.<i>.bias`` (out,) for each layer i.
+        weights: ``scaler.mean``, ``scaler.std`` (F,); ``actor.<i>.weight`` (out, in),
+            ``actor.<i>.bias`` (out,) for each layer i, and with layer norm ``actor.<i>.norm.weight``
+            and ``.bias`` (out,); ``head.log_std`` (D,) where the head has one.
     """
 
     manifest: Manifest
@@ -47,7 +59,7 @@ class NetworkPolicy:
         """What it was trained to read and choose."""
         return self.manifest.schema_
 
-    def bind(self, given: Schema) -> "NetworkPolicy":
+    def bind(self, given: Schema) -> Self:
         """The same policy, reading its inputs by name from observations of schema `given`.
 
         Raises:
@@ -57,8 +69,8 @@ class NetworkPolicy:
         projection = self.schema.observation.projection_from(given.observation, self.name)
         return replace(self, projection=projection)
 
-    def logits(self, obs: FloatArray) -> FloatArray:
-        """(N, F) -> unmasked (N, A).
+    def outputs(self, obs: FloatArray) -> FloatArray:
+        """What the network says of observations (N, F), before the head; (N, outputs).
 
         Raises:
             InputError: the weights make of these observations what is no number.
@@ -68,24 +80,52 @@ class NetworkPolicy:
             mean, std = self.weights["scaler.mean"], self.weights["scaler.std"]
             clip = self.manifest.scaler.clip
             x = np.clip((x - mean) / std, -clip, clip).astype(np.float32)
-        activation = _ACTIVATIONS[self.manifest.network.activation]
-        last = len(self.manifest.network.hidden)
+        network = self.manifest.network
+        activation = _ACTIVATIONS[network.activation]
+        last = len(network.hidden)
         for layer in range(last + 1):
             weight = self.weights[f"actor.{layer}.weight"]
             x = x @ weight.T + self.weights[f"actor.{layer}.bias"]
             if layer < last:
+                if network.layer_norm:
+                    x = self._normalised(x, layer)
                 x = activation(x)
         if not np.isfinite(x).all():
             row = int(np.argmin(np.isfinite(x).all(axis=1)))
             raise InputError(f"{self.name}: the outputs of row {row} are not finite numbers")
         return np.asarray(x, np.float32)
 
+    def _normalised(self, x: FloatArray, layer: int) -> FloatArray:
+        """Layer norm (arXiv 1607.06450)."""
+        centred = x - x.mean(axis=1, keepdims=True)
+        spread = np.sqrt((centred**2).mean(axis=1, keepdims=True) + _NORM_EPS)
+        weight = self.weights[f"actor.{layer}.norm.weight"]
+        return np.asarray(centred / spread * weight + self.weights[f"actor.{layer}.norm.bias"])
+
+    def act(
+        self,
+        obs: FloatArray,
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[Any]:
+        """One action a row; see `Policy.act`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CategoricalPolicy(NetworkPolicy):
+    """A softmax over the possible actions."""
+
+    def logits(self, obs: FloatArray) -> FloatArray:
+        """(N, F) -> unmasked (N, A)."""
+        return self.outputs(obs)
+
     def probabilities(
         self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
         """(N, A): softmax over what the mask allows."""
         check_choice(obs, action_mask, self.name)
-        logits = self.logits(obs).astype(np.float64)
+        logits = self.outputs(obs).astype(np.float64)
         if action_mask is not None:
             logits = np.where(action_mask, logits, -np.inf)
         exp = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -100,8 +140,98 @@ class NetworkPolicy:
         """The most probable possible action, or with `rng` a draw; int64 (N,)."""
         if rng is not None:
             return sample_rows(self.probabilities(obs, action_mask), rng)
+        return _best_possible(self, obs, action_mask)
+
+
+@dataclass(frozen=True)
+class ValuesPolicy(NetworkPolicy):
+    """The possible action of the highest value; it has no other play."""
+
+    def values(self, obs: FloatArray) -> FloatArray:
+        """(N, F) -> the value of every action, possible or not; (N, A)."""
+        return self.outputs(obs)
+
+    def probabilities(
+        self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """(N, A): 1 for the action that is taken."""
+        chosen = _best_possible(self, obs, action_mask)
+        probabilities = np.zeros((len(obs), self.schema.action.n))
+        probabilities[np.arange(len(obs)), chosen] = 1.0
+        return probabilities
+
+    def act(
+        self,
+        obs: FloatArray,
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """The best possible action, with or without `rng`; int64 (N,)."""
+        return _best_possible(self, obs, action_mask)
+
+
+def _best_possible(
+    policy: NetworkPolicy, obs: FloatArray, action_mask: NDArray[np.bool_] | None
+) -> NDArray[np.int64]:
+    check_choice(obs, action_mask, policy.name)
+    outputs = policy.outputs(obs)
+    if action_mask is not None:
+        outputs = np.where(action_mask, outputs, np.float32(-np.inf))
+    return np.asarray(outputs.argmax(axis=1), np.int64)
+
+
+@dataclass(frozen=True)
+class GaussianPolicy(NetworkPolicy):
+    """A normal distribution around the network's means, clipped to the bounds."""
+
+    def means_and_stds(self, obs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, F) -> means and deviations (N, D), in units of the half-range of the bounds."""
+        outputs, n = self.outputs(obs), self.schema.action.n
+        log_std = outputs[:, n:] if outputs.shape[1] > n else self.weights["head.log_std"]
+        return outputs[:, :n], np.broadcast_to(np.exp(log_std), (len(obs), n))
+
+    def act(
+        self,
+        obs: FloatArray,
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> FloatArray:
+        """The mean, or with `rng` a draw, within the bounds; float32 (N, D)."""
         check_choice(obs, action_mask, self.name)
-        logits = self.logits(obs)
-        if action_mask is not None:
-            logits = np.where(action_mask, logits, np.float32(-np.inf))
-        return np.asarray(logits.argmax(axis=1), np.int64)
+        units, stds = self.means_and_stds(obs)
+        if rng is not None:
+            units = units + stds * rng.standard_normal(units.shape).astype(np.float32)
+        return self.schema.action.from_units(units)
+
+
+@dataclass(frozen=True)
+class DeterministicPolicy(NetworkPolicy):
+    """The network's own action, squashed into the bounds; it has no other play."""
+
+    def act(
+        self,
+        obs: FloatArray,
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> FloatArray:
+        """The action, with or without `rng`; float32 (N, D)."""
+        check_choice(obs, action_mask, self.name)
+        head = self.manifest.head
+        assert isinstance(head, DeterministicHead)
+        return self.schema.action.from_units(_SQUASHES[head.squash](self.outputs(obs)))
+
+
+def network_policy(
+    manifest: Manifest,
+    weights: dict[str, FloatArray],
+    projection: Projection | None = None,
+    label: str | None = None,
+) -> NetworkPolicy:
+    """The policy of a manifest, of the kind that its head says."""
+    kinds: dict[type, type[NetworkPolicy]] = {
+        ValuesHead: ValuesPolicy,
+        GaussianHead: GaussianPolicy,
+        DeterministicHead: DeterministicPolicy,
+    }
+    kind = kinds.get(type(manifest.head), CategoricalPolicy)
+    return kind(manifest, weights, projection, label)

@@ -91,6 +91,31 @@ class ActionSchema:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """What it is, for a person."""
+        if self.kind == "discrete":
+            return f"discrete, {self.n} actions"
+        bounds = [f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True)]
+        return f"a vector of {self.n}: {', '.join(bounds)}"
+
+    def middle_and_half(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The middle and half the range of each component, (D,); 0 and 1 where a bound is missing.
+
+        Networks speak in these units: -1 is the lower bound and 1 the upper one.
+        """
+        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        bounded = np.isfinite(low) & np.isfinite(high)
+        middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
+        half = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
+        return middle, half
+
+    def from_units(self, units: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Units (N, D) -> actions (N, D) float32 within the bounds."""
+        middle, half = self.middle_and_half()
+        low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
+        return np.clip(middle + half * units, low, high).astype(np.float32, copy=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:

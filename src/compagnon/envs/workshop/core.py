@@ -11,15 +11,8 @@ from compagnon.envs.workshop.fields import kernel_columns, select_fields
 from compagnon.envs.workshop.kpis import episode_kpis
 from compagnon.envs.workshop.options import DEMAND_FACTORS, WorkshopOptions
 from compagnon.envs.workshop.order_book import read_order_book
-from compagnon.errors import InputError
 
 _PARALLEL_FROM = 256  # below this many shops, waking threads costs more than it saves
-
-
-def check_seed(seed: int) -> None:
-    """Raise InputError unless `seed` fits the kernel's 64 bits."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"seed={seed}: give a whole number from 0 to 2^63 - 1")
 
 
 class WorkshopCore:

@@ -9,9 +9,10 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
+from compagnon.envs.seeds import check_seed
 from compagnon.envs.workshop import kernel as K
 from compagnon.envs.workshop import rules as R
-from compagnon.envs.workshop.core import WorkshopCore, check_seed
+from compagnon.envs.workshop.core import WorkshopCore
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.envs.workshop.snapshot import History, Snapshot, to_text

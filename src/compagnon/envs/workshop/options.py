@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from compagnon.envs.options import parse_options
 from compagnon.envs.workshop import rules as R
 from compagnon.errors import InputError
 
@@ -58,15 +59,7 @@ class WorkshopOptions(BaseModel):
         Raises:
             InputError: names the argument, what was given, and what would be right.
         """
-        try:
-            options = cls.model_validate(arguments)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"][:1])
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise InputError(f"the workshop has no option {name!r}; it has {known}") from None
-            raise InputError(f"workshop option {name}={first['input']!r}: {first['msg']}") from None
+        options = parse_options(cls, "workshop", arguments)
         if options.demand not in DEMAND_FACTORS and not Path(options.demand).is_file():
             raise InputError(
                 f"demand={options.demand!r} is neither a preset ({', '.join(DEMAND_FACTORS)}) "

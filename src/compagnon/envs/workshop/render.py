@@ -1,14 +1,25 @@
 """A picture of the shop that its manager understands at a glance."""
 
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from compagnon.envs.drawing import (
+    BLUE,
+    CARD,
+    FAINT,
+    HEADER,
+    HEADER_SOFT,
+    INK,
+    RED,
+    SOFT,
+    TRACK,
+    Box,
+    Pen,
+)
 from compagnon.envs.workshop import rules as R
 from compagnon.envs.workshop import snapshot as S
 from compagnon.envs.workshop.snapshot import Snapshot, to_text
@@ -18,23 +29,13 @@ __all__ = ["HEIGHT", "WIDTH", "Block", "Snapshot", "machine_blocks", "to_image",
 WIDTH: Final = 960
 HEIGHT: Final = 540
 GANTT_MINUTES: Final = 720
-_SMOOTH: Final = 2  # drawn twice as large, then halved: Pillow's lines have hard edges
 
-_PAPER = "#f4f5f7"
-_CARD = "#ffffff"
-_INK = "#1f2933"
-_SOFT = "#66727f"
-_FAINT = "#dfe3e8"
-_TRACK = "#eceff3"
 _RAW = "#8a6d4b"
-_P1 = "#2f7fc1"
+_P1 = BLUE
 _STEP1 = "#e8962a"
 _STEP2 = "#2a9d78"
 _SETUP = "#a9b4c0"
-_DOWN = "#d64545"
-_HEADER = "#22303c"
-
-Box = tuple[float, float, float, float]
+_DOWN = RED
 
 
 @dataclass(frozen=True)
@@ -113,72 +114,37 @@ def to_image(shop: Snapshot, history: NDArray[np.float64]) -> NDArray[np.uint8]:
         history: (T, HISTORY_COLUMNS), the moments of the week until this one, see
             `snapshot.History`; may be empty.
     """
-    image = Image.new("RGB", (WIDTH * _SMOOTH, HEIGHT * _SMOOTH), _PAPER)
-    pen = _Pen(ImageDraw.Draw(image))
+    pen = Pen(WIDTH, HEIGHT)
     _draw_header(pen, shop)
     _draw_gantt(pen, shop, history)
     _draw_stocks(pen, shop)
     _draw_orders(pen, shop)
     _draw_week(pen, history)
-    return np.asarray(image.reduce(_SMOOTH))
+    return pen.picture()
 
 
-class _Pen:
-    """Drawing in the picture's own pixels, whatever the scale underneath."""
-
-    def __init__(self, draw: ImageDraw.ImageDraw) -> None:
-        self._draw = draw
-
-    def box(self, box: Box, fill: str, radius: float = 0) -> None:
-        x0, y0, x1, y1 = (v * _SMOOTH for v in box)
-        if x1 - x0 < 1 or y1 - y0 < 1:
-            return
-        radius = min(radius * _SMOOTH, (x1 - x0) / 2, (y1 - y0) / 2)
-        self._draw.rounded_rectangle((x0, y0, x1 - 1, y1 - 1), radius, fill=fill)
-
-    def line(self, points: list[tuple[float, float]], fill: str, width: float = 1) -> None:
-        scaled = [(x * _SMOOTH, y * _SMOOTH) for x, y in points]
-        self._draw.line(scaled, fill=fill, width=round(width * _SMOOTH), joint="curve")
-
-    def text(
-        self, x: float, y: float, text: str, size: int, fill: str = _INK, anchor: str = "lm"
-    ) -> None:
-        at = (x * _SMOOTH, y * _SMOOTH)
-        self._draw.text(at, text, fill=fill, font=_font(size * _SMOOTH), anchor=anchor)
-
-    def length(self, text: str, size: int) -> float:
-        return float(_font(size * _SMOOTH).getlength(text)) / _SMOOTH
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # as it always is where FreeType is built in
-    return font
-
-
-def _draw_header(pen: _Pen, shop: Snapshot) -> None:
-    pen.box((0, 0, WIDTH, 60), _HEADER)
+def _draw_header(pen: Pen, shop: Snapshot) -> None:
+    pen.box((0, 0, WIDTH, 60), HEADER)
     title = f"{shop.day} {shop.clock}"
     pen.text(24, 30, title, 28, "#ffffff")
     x = 24 + pen.length(title, 28) + 24
-    pen.text(x, 22, "last decision", 11, "#9fb0bf")
+    pen.text(x, 22, "last decision", 11, HEADER_SOFT)
     pen.text(x, 39, R.describe_action(shop.last_action), 15, "#ffffff")
     if shop.rush:
         pen.box((560, 18, 616, 42), _DOWN, 12)
         pen.text(588, 30, "RUSH", 12, "#ffffff", "mm")
     profit = f"{shop.profit:,.0f}"
     pen.text(WIDTH - 24, 30, profit, 28, "#ffffff", "rm")
-    pen.text(WIDTH - 36 - pen.length(profit, 28), 31, "profit this week", 13, "#9fb0bf", "rm")
+    pen.text(WIDTH - 36 - pen.length(profit, 28), 31, "profit this week", 13, HEADER_SOFT, "rm")
 
 
-def _draw_gantt(pen: _Pen, shop: Snapshot, history: NDArray[np.float64]) -> None:
-    pen.box((16, 72, WIDTH - 16, 250), _CARD, 8)
+def _draw_gantt(pen: Pen, shop: Snapshot, history: NDArray[np.float64]) -> None:
+    pen.box((16, 72, WIDTH - 16, 250), CARD, 8)
     pen.text(32, 92, "Machines, last 12 hours", 15)
     x = WIDTH - 32.0
     for kind in reversed(_COLOURS):
         x -= pen.length(kind, 12)
-        pen.text(x, 92, kind, 12, _SOFT)
+        pen.text(x, 92, kind, 12, SOFT)
         pen.box((x - 18, 86, x - 6, 98), _COLOURS[kind], 3)
         x -= 34
     left, right, begins = 86.0, WIDTH - 36.0, float(max(0, shop.time - GANTT_MINUTES))
@@ -190,11 +156,11 @@ def _draw_gantt(pen: _Pen, shop: Snapshot, history: NDArray[np.float64]) -> None
     hour = int(begins // 120) * 120
     for minute in range(hour, shop.time + 1, 120):
         if minute >= begins:
-            pen.line([(at(minute), 112), (at(minute), 224)], _FAINT)
+            pen.line([(at(minute), 112), (at(minute), 224)], FAINT)
             if abs(at(minute) - now) > 30:
                 clock = f"{minute % R.MINUTES_PER_DAY // 60:02}:00"
-                pen.text(at(minute), 234, clock, 11, _SOFT, "mm")
-    pen.text(now, 234, "now", 11, _INK, "mm")
+                pen.text(at(minute), 234, clock, 11, SOFT, "mm")
+    pen.text(now, 234, "now", 11, INK, "mm")
     # From before the window, so that a batch that is cut off keeps its size.
     since = begins - R.BATCHES * R.STEP2_MINUTES
     first = max(0, int(np.searchsorted(history[:, S.H_TIME], since, side="right")) - 1)
@@ -202,7 +168,7 @@ def _draw_gantt(pen: _Pen, shop: Snapshot, history: NDArray[np.float64]) -> None
     for row, blocks in enumerate(machine_blocks(history[first:])):
         top = 118 + row * 54
         pen.text(32, top + 16, f"M{row + 1}", 18)
-        pen.box((left, top, now, top + 32), _TRACK, 4)
+        pen.box((left, top, now, top + 32), TRACK, 4)
         for block in blocks:
             if block.ends <= begins:
                 continue
@@ -212,14 +178,14 @@ def _draw_gantt(pen: _Pen, shop: Snapshot, history: NDArray[np.float64]) -> None
             if label and box[2] - box[0] > pen.length(label, 12) + 4:
                 pen.text((box[0] + box[2]) / 2, top + 16, label, 12, "#ffffff", "mm")
         if now + 10 + pen.length(words[row], 12) < right:
-            pen.text(now + 10, top + 16, words[row], 12, _SOFT)
+            pen.text(now + 10, top + 16, words[row], 12, SOFT)
         else:
-            pen.text(now - 6, top + 42, words[row], 12, _SOFT, "rm")
-    pen.line([(now, 108), (now, 224)], _INK, 1.5)
+            pen.text(now - 6, top + 42, words[row], 12, SOFT, "rm")
+    pen.line([(now, 108), (now, 224)], INK, 1.5)
 
 
-def _draw_stocks(pen: _Pen, shop: Snapshot) -> None:
-    pen.box((16, 262, 332, 524), _CARD, 8)
+def _draw_stocks(pen: Pen, shop: Snapshot) -> None:
+    pen.box((16, 262, 332, 524), CARD, 8)
     pen.text(32, 282, f"Stock, of at most {R.STOCK_CAP} each", 15)
     stocks = (
         ("raw", shop.raw, _RAW),
@@ -230,19 +196,19 @@ def _draw_stocks(pen: _Pen, shop: Snapshot) -> None:
     left, right = 96.0, 276.0
     for index, (name, units, colour) in enumerate(stocks):
         y = 326 + index * 44
-        pen.text(32, y, name, 14, _SOFT)
-        pen.box((left, y - 11, right, y + 11), _TRACK, 4)
+        pen.text(32, y, name, 14, SOFT)
+        pen.box((left, y - 11, right, y + 11), TRACK, 4)
         pen.box((left, y - 11, left + (right - left) * units / R.STOCK_CAP, y + 11), colour, 4)
-        pen.text(316, y, str(units), 18, _DOWN if units >= R.STOCK_CAP else _INK, "rm")
+        pen.text(316, y, str(units), 18, _DOWN if units >= R.STOCK_CAP else INK, "rm")
     lost = f"lost this week: {shop.overflow} over the cap, {shop.theft} stolen"
-    pen.text(32, 504, lost, 12, _SOFT)
+    pen.text(32, 504, lost, 12, SOFT)
 
 
-def _draw_orders(pen: _Pen, shop: Snapshot) -> None:
-    pen.box((344, 262, 576, 524), _CARD, 8)
+def _draw_orders(pen: Pen, shop: Snapshot) -> None:
+    pen.box((344, 262, 576, 524), CARD, 8)
     pen.text(360, 282, "Orders", 15)
-    pen.text(470, 304, "waiting", 11, _SOFT, "rm")
-    pen.text(560, 304, "sold", 11, _SOFT, "rm")
+    pen.text(470, 304, "waiting", 11, SOFT, "rm")
+    pen.text(560, 304, "sold", 11, SOFT, "rm")
     rows = (
         ("P1", shop.backlog_p1, shop.sold_p1, _P1),
         ("P2", shop.backlog_p2, shop.sold_p2, _STEP2),
@@ -250,37 +216,37 @@ def _draw_orders(pen: _Pen, shop: Snapshot) -> None:
     for index, (name, backlog, sold, colour) in enumerate(rows):
         y = 332 + index * 38
         pen.box((360, y - 8, 376, y + 8), colour, 3)
-        pen.text(384, y, name, 14, _SOFT)
+        pen.text(384, y, name, 14, SOFT)
         pen.text(470, y, f"{backlog:,}", 24, anchor="rm")
-        pen.text(560, y, f"{sold:,}", 18, _SOFT, "rm")
-    pen.line([(360, 404), (560, 404)], _FAINT)
+        pen.text(560, y, f"{sold:,}", 18, SOFT, "rm")
+    pen.line([(360, 404), (560, 404)], FAINT)
     pen.text(360, 426, "Raw on its way", 15)
     pen.text(560, 460, f"{shop.raw_in_transit:,}", 24, anchor="rm")
     pen.box((360, 452, 376, 468), _RAW, 3)
-    pen.text(384, 460, "units", 14, _SOFT)
+    pen.text(384, 460, "units", 14, SOFT)
     coming = "none" if shop.next_delivery is None else f"in {shop.next_delivery} min"
-    pen.text(360, 496, "next delivery", 14, _SOFT)
+    pen.text(360, 496, "next delivery", 14, SOFT)
     pen.text(560, 496, coming, 16, anchor="rm")
 
 
-def _draw_week(pen: _Pen, history: NDArray[np.float64]) -> None:
-    pen.box((588, 262, WIDTH - 16, 524), _CARD, 8)
+def _draw_week(pen: Pen, history: NDArray[np.float64]) -> None:
+    pen.box((588, 262, WIDTH - 16, 524), CARD, 8)
     pen.text(604, 282, "This week", 15)
     left, right = 604.0, WIDTH - 32.0
     for day in range(8):
         x = left + (right - left) * day / 7
-        pen.line([(x, 300), (x, 500)], _FAINT)
+        pen.line([(x, 300), (x, 500)], FAINT)
         if day < 7:
-            pen.text(x + (right - left) / 14, 511, S.DAYS[day][:3], 11, _SOFT, "mm")
+            pen.text(x + (right - left) / 14, 511, S.DAYS[day][:3], 11, SOFT, "mm")
     profit = history[:, S.H_PROFIT]
     backlog = history[:, S.H_BACKLOG_P1] + history[:, S.H_BACKLOG_P2]
     minutes = history[:, S.H_TIME]
-    _draw_curve(pen, (left, 316, right, 404), minutes, profit, _INK, "profit")
+    _draw_curve(pen, (left, 316, right, 404), minutes, profit, INK, "profit")
     _draw_curve(pen, (left, 428, right, 496), minutes, backlog, _DOWN, "backlog")
 
 
 def _draw_curve(
-    pen: _Pen,
+    pen: Pen,
     box: Box,
     minutes: NDArray[np.float64],
     values: NDArray[np.float64],
@@ -293,9 +259,9 @@ def _draw_curve(
     if not len(values):
         return
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
-    pen.text(x1, y0 - 9, f"{low:,.0f} to {high:,.0f}", 11, _SOFT, "rm")
+    pen.text(x1, y0 - 9, f"{low:,.0f} to {high:,.0f}", 11, SOFT, "rm")
     zero = y1 + (y1 - y0) * low / (high - low)
-    pen.line([(x0, zero), (x1, zero)], _FAINT)
+    pen.line([(x0, zero), (x1, zero)], FAINT)
     # One point a pixel is all that can be seen.
     grid = np.linspace(0, R.EPISODE_MINUTES, int(x1 - x0))
     grid = grid[(grid >= minutes[0]) & (grid <= minutes[-1])]

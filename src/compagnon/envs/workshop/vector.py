@@ -9,8 +9,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
+from compagnon.envs.seeds import seeds_to_set, spread_seeds
 from compagnon.envs.workshop import rules as R
-from compagnon.envs.workshop.core import WorkshopCore, check_seed
+from compagnon.envs.workshop.core import WorkshopCore
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.errors import InputError
@@ -82,27 +83,13 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         rows = np.ones(self.num_envs, np.bool_)
         if options is not None and "reset_mask" in options:
             rows = np.asarray(options["reset_mask"], np.bool_)
+        seeds = spread_seeds(seed, self.num_envs)
         if isinstance(seed, int | np.integer):
-            check_seed(int(seed))
             super().reset(seed=int(seed))
-            seed = [int(seed) + i for i in range(self.num_envs)]
-        self._seed(rows, seed if seed is not None else [None] * self.num_envs)
+        self._core.seed(*seeds_to_set(seeds, rows, self._seeded, self.np_random))
+        self._seeded |= rows
         self._core.reset(rows)
         return self.observe()
-
-    def _seed(self, rows: NDArray[np.bool_], seeds: list[int | None]) -> None:
-        """Seed the selected copies that are given a seed, and those that never had one."""
-        if len(seeds) != self.num_envs:
-            raise InputError(f"seed: {len(seeds)} seeds for {self.num_envs} environments")
-        values = self.np_random.integers(2**62, size=self.num_envs).astype(np.uint64)
-        fresh = rows & ~self._seeded
-        for row, seed in enumerate(seeds):
-            if seed is not None and rows[row]:
-                check_seed(seed)
-                values[row] = seed
-                fresh[row] = True
-        self._core.seed(values, fresh)
-        self._seeded |= rows
 
     def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """What every copy shows now: observations and ``action_mask``."""

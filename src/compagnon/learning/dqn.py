@@ -1,0 +1,372 @@
+"""Deep Q-learning (Mnih et al. 2015) over masked discrete actions, with what has improved it since.
+
+Double (arXiv 1509.06461), dueling (arXiv 1511.06581), prioritised replay (arXiv 1511.05952) and
+n-step returns, each behind a switch.
+"""
+
+import copy
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.learning.flat_adam import FlatAdam
+from compagnon.learning.mlp import Activation, DuelingMlp, Mlp
+from compagnon.learning.networks import ScaleInputs, TrainedNetwork
+from compagnon.learning.priorities import Priorities
+from compagnon.learning.q_values import epsilon_greedy, td_gradient, td_targets
+from compagnon.learning.replay import NStep, ReplayBuffer
+from compagnon.learning.settings import AlgorithmSettings
+from compagnon.policy.manifest import ValuesHead
+from compagnon.policy.schema import Schema
+
+
+class DQNSettings(AlgorithmSettings):
+    """Settings of DQN."""
+
+    kind: Literal["dqn"] = "dqn"
+    num_envs: int = Field(1, ge=1, description="copies of the environment")
+    iteration_steps: int = Field(
+        1000, ge=1, description="environment steps, of all copies together, of one iteration"
+    )
+    capacity: int = Field(10_000, ge=1, description="transitions that are remembered")
+    learning_starts: int = Field(128, ge=1, description="transitions before the first update")
+    batch_size: int = Field(128, ge=1, description="transitions of an update")
+    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
+    updates: int = Field(1, ge=1, description="updates of a training")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start")
+    final_learning_rate: float = Field(
+        0.0, ge=0, description="step size reached at the end of the budget, linearly; 0 stays put"
+    )
+    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
+    target_every: int = Field(
+        500, ge=1, description="environment steps between two updates of the target network"
+    )
+    tau: float = Field(
+        1.0, gt=0, le=1, description="how far the target then moves; 1 copies the network"
+    )
+    epsilon_start: float = Field(1.0, ge=0, le=1, description="share of random actions at first")
+    epsilon_end: float = Field(0.05, ge=0, le=1, description="share of random actions at last")
+    epsilon_decay: Literal["linear", "geometric"] = Field(
+        "linear", description="how the share falls from the one to the other"
+    )
+    epsilon_steps: int = Field(10_000, ge=1, description="environment steps that this takes")
+    epsilon_episodes: int | None = Field(
+        None, ge=1, description="episodes that this takes, instead of steps"
+    )
+    epsilon_spread: float = Field(
+        0.0, ge=0, description="copy i of N explores with epsilon ** (1 + spread i / (N - 1))"
+    )
+    loss: Literal["huber", "squared"] = Field("huber", description="of the errors")
+    max_grad_norm: float | None = Field(10.0, gt=0, description="gradient norm at most")
+    max_grad_value: float | None = Field(None, gt=0, description="each gradient at most")
+    double: bool = Field(False, description="the network chooses, the target network values")
+    dueling: bool = Field(False, description="values and advantages have layers of their own")
+    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
+    prioritised: bool = Field(False, description="draw transitions by their errors")
+    alpha: float = Field(0.6, ge=0, description="prioritised: how much errors matter")
+    beta: float = Field(
+        0.4, ge=0, le=1, description="prioritised: correction at the start; 1 at the budget's end"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DQNSettings":
+        if self.epsilon_decay == "geometric" and min(self.epsilon_start, self.epsilon_end) == 0:
+            raise ValueError("epsilon_decay: a geometric one needs shares above 0 at both ends")
+        if self.learning_starts > self.capacity:
+            raise ValueError("learning_starts: more than capacity holds; nothing would be learnt")
+        return self
+
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken."""
+        return -(-env_steps // (self.steps_of_each * self.num_envs))
+
+    @property
+    def steps_of_each(self) -> int:
+        """Steps of each copy in an iteration."""
+        return -(-self.iteration_steps // self.num_envs)
+
+
+class QNetwork(TrainedNetwork):
+    """Gives the value of every action; the policy takes the best possible one.
+
+    Args:
+        hidden: sizes of the hidden layers. dueling: see `DuelingMlp`.
+    """
+
+    head = ValuesHead()
+
+    def __init__(
+        self,
+        given: Schema,
+        hidden: Sequence[int],
+        activation: Activation,
+        seed: int,
+        dueling: bool = False,
+        observation: Sequence[str] | None = None,
+        scale_inputs: ScaleInputs = True,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(given, observation, scale_inputs, device)
+        if dueling and not hidden:
+            raise InputError("dqn: dueling needs a hidden layer; network.hidden is empty")
+        generator = torch.Generator().manual_seed(seed)
+        sizes = [len(self.schema.observation.fields), *hidden, given.action.n]
+        self.actor: Mlp | DuelingMlp = (
+            DuelingMlp(sizes, activation, generator)
+            if dueling
+            else Mlp(sizes, activation, 1.0, generator)
+        )
+        self.actor.to(self.device)
+
+
+class DQN:
+    """Learns the values of actions from what it remembers.
+
+    Args:
+        settings: see `DQNSettings`.
+        network: trained in place.
+        env: the copies to practise in; this object resets them.
+        seed: of exploration, of what is replayed, and of episodes.
+        total_iterations: the budget, if known, that schedules run over.
+    """
+
+    def __init__(
+        self,
+        settings: DQNSettings,
+        network: QNetwork,
+        env: BatchEnv,
+        seed: int,
+        total_iterations: int | None = None,
+    ) -> None:
+        self.settings, self.network, self.env = settings, network, env
+        self.total_iterations = total_iterations
+        self.iteration = self.env_steps = self.episodes = self.updates = 0
+        self.rng = np.random.default_rng(seed)
+        self.target = copy.deepcopy(network.actor).requires_grad_(False)
+        self.optimiser = FlatAdam(
+            network.actor.parameters(),
+            settings.learning_rate,
+            settings.max_grad_norm,
+            settings.max_grad_value,
+        )
+        fields, action = len(network.schema.observation.fields), network.schema.action
+        self.replay = ReplayBuffer(settings.capacity, fields, action)
+        self.windows = NStep(settings.n_step, env.num_envs, fields, action)
+        self.priorities = (
+            Priorities(settings.capacity, settings.alpha) if settings.prioritised else None
+        )
+        self._scaled_upto = 0
+        self._episode_returns: deque[float] = deque(maxlen=100)
+        self._running_return = np.zeros(env.num_envs)
+        self._started = False
+
+    def iterate(self) -> dict[str, float]:
+        """Practise for `iteration_steps`, learning on the way; the metrics."""
+        if not self._started:
+            self.env.reset([int(s) for s in self.rng.integers(2**62, size=self.env.num_envs)])
+            self._started = True
+        self._set_learning_rate()
+        totals = np.zeros(4)  # loss, value, |error|, gradient norm
+        before = self.updates
+        for _ in range(self.settings.steps_of_each):
+            self._step()
+            if len(self.replay) < self.settings.learning_starts:
+                continue
+            if self.env_steps // self.env.num_envs % self.settings.train_every == 0:
+                if self._scaled_upto == 0:
+                    self._update_scaler()
+                for _ in range(self.settings.updates):
+                    totals += np.array(self._update())
+        self._update_scaler()
+        self.iteration += 1
+        metrics = {"epsilon": self.epsilon(), "updates": float(self.updates)}
+        if self.updates > before:
+            names = ("loss", "q_mean", "td_error", "grad_norm")
+            metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
+        if self._episode_returns:
+            metrics["episode_return"] = float(np.mean(self._episode_returns))
+        return metrics
+
+    # -- practising ---------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """One step of every copy, remembered."""
+        env, network = self.env, self.network
+        # Our environments write into the arrays they handed out, so what is kept is copied.
+        obs = network.project(env.obs).copy()
+        actions = self._explore(obs)
+        step = env.step(actions)
+        next_mask = getattr(step, "next_action_mask", step.action_mask)
+        rows = self.replay.add(
+            self.windows.push(
+                obs,
+                actions,
+                step.reward,
+                self.settings.gamma**step.elapsed,
+                network.project(step.next_obs),
+                next_mask,
+                step.terminated,
+                step.truncated,
+            )
+        )
+        if self.priorities is not None:
+            self.priorities.add(rows)
+        self._running_return += step.reward
+        ends = step.terminated | step.truncated
+        if ends.any():
+            self.episodes += int(ends.sum())
+            self._episode_returns.extend(self._running_return[ends].tolist())
+            self._running_return[ends] = 0.0
+        every, before = self.settings.target_every, self.env_steps
+        self.env_steps += env.num_envs
+        if self.env_steps // every > before // every:
+            self._move_target()
+
+    def _explore(self, obs: NDArray[np.float32]) -> NDArray[np.int64]:
+        mask = self.env.action_mask
+        assert mask is not None
+        coins, draws = self.rng.random((2, len(obs)))
+        epsilons = self._epsilons()
+        if (coins < epsilons).all():
+            values = np.zeros(mask.shape, np.float32)
+        else:
+            values = self.network.outputs(self.network.scaled(obs))
+        return epsilon_greedy(values, mask, epsilons, coins, draws)
+
+    def epsilon(self) -> float:
+        """The share of random actions now."""
+        settings = self.settings
+        if settings.epsilon_episodes is not None:
+            done = self.episodes / settings.epsilon_episodes
+        else:
+            done = self.env_steps / settings.epsilon_steps
+        done = min(1.0, done)
+        start, end = settings.epsilon_start, settings.epsilon_end
+        if settings.epsilon_decay == "linear":
+            return start + done * (end - start)
+        return float(start * (end / start) ** done)
+
+    def _epsilons(self) -> NDArray[np.float64]:
+        """A share for each copy, (N,); with a spread, the first explores most (arXiv 1803.00933)."""
+        share = np.linspace(0.0, 1.0, self.env.num_envs)
+        return np.asarray(self.epsilon() ** (1 + self.settings.epsilon_spread * share))
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def _update(self) -> tuple[float, float, float, float]:
+        """One gradient step; loss, mean value, mean |error| and gradient norm."""
+        settings, network = self.settings, self.network
+        rows, weights = self._draw()
+        batch = self.replay.take(rows)
+        next_x = network.tensor(network.scaled(batch.next_obs))
+        with torch.no_grad():
+            valuing = self.target(next_x).cpu().numpy()
+            choosing = network.actor(next_x).cpu().numpy() if settings.double else valuing
+        targets = td_targets(batch.rewards, batch.discounts, choosing, valuing, batch.next_mask)
+        values = network.actor(network.tensor(network.scaled(batch.obs)))
+        gradient, errors, (loss, q_mean, mean_error) = td_gradient(
+            values.detach().cpu().numpy(),
+            batch.actions,
+            targets,
+            weights,
+            settings.loss == "huber",
+        )
+        self.updates += 1
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {loss}"
+            )
+        values.backward(network.tensor(gradient))
+        norm = self.optimiser.step()
+        if self.priorities is not None:
+            self.priorities.update(rows, errors)
+        return loss, q_mean, mean_error, norm
+
+    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows of the replay, and how much each counts."""
+        size = self.settings.batch_size
+        if self.priorities is None:
+            return self.replay.sample(size, self.rng), np.ones(size, np.float32)
+        beta = self.settings.beta + self._done() * (1 - self.settings.beta)
+        return self.priorities.sample(size, len(self.replay), beta, self.rng)
+
+    def _move_target(self) -> None:
+        """target <- target + tau (network - target)."""
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.target.parameters()),
+                list(self.network.actor.parameters()),
+                self.settings.tau,
+            )
+
+    def _update_scaler(self) -> None:
+        """Take into account what has been seen since the last time."""
+        scaler, new = self.network.scaler, self.replay.rows_since(self._scaled_upto)
+        if scaler is not None:
+            scaler.update(self.replay.data.obs[new])
+        self._scaled_upto = self.replay.added
+
+    def _done(self) -> float:
+        """The share of the budget that is spent, as far as it is known in iterations."""
+        if not self.total_iterations:
+            return 0.0
+        return min(1.0, self.iteration / self.total_iterations)
+
+    def _set_learning_rate(self) -> None:
+        rate, final = self.settings.learning_rate, self.settings.final_learning_rate
+        if final > 0:
+            rate += self._done() * (final - rate)
+        self.optimiser.learning_rate = rate
+
+    # -- saving -------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next iteration depends on, but the network."""
+        env = self.env.state_dict() if self._started else None
+        if env is not None and "restarts" in env:  # it has begun new episodes
+            self._running_return[:] = 0.0
+            self.windows.clear()
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+            "target": dict(self.target.state_dict()),
+            "optimiser": self.optimiser.state_dict(),
+            "replay": self.replay.state_dict(),
+            "windows": self.windows.state_dict(),
+            "priorities": None if self.priorities is None else self.priorities.state_dict(),
+            "scaled_upto": self._scaled_upto,
+            "env": env,
+            "episode_returns": list(self._episode_returns),
+            "running_return": self._running_return.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.env_steps = int(state["env_steps"])
+        self.episodes = int(state["episodes"])
+        self.updates = int(state["updates"])
+        self.rng.bit_generator.state = state["rng"]
+        self.target.load_state_dict(state["target"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.replay.load_state_dict(state["replay"])
+        self.windows.load_state_dict(state["windows"])
+        if self.priorities is not None:
+            self.priorities.load_state_dict(state["priorities"])
+        self._scaled_upto = int(state["scaled_upto"])
+        self._started = state["env"] is not None
+        if self._started:
+            self.env.load_state_dict(state["env"])
+        self._episode_returns = deque(state["episode_returns"], maxlen=100)
+        self._running_return = np.array(state["running_return"])

@@ -1,0 +1,284 @@
+"""Multilayer perceptrons whose whole forward and backward pass is one node of autograd.
+
+With a few thousand weights, what a framework does around each product costs more than the product.
+One node a network, with its gradients written by hand, leaves little but the arithmetic.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+Activation = Literal["tanh", "relu"]
+Norm = Literal["none", "layer", "batch"]
+
+
+@dataclass(frozen=True)
+class PlainMlp:
+    """A network as the policy floor knows it: hidden sizes, and weights by name."""
+
+    hidden: tuple[int, ...]
+    activation: Activation
+    layer_norm: bool
+    weights: dict[str, NDArray[np.float32]]
+
+
+def _activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """The activation, in place where that is fastest; `x` is not to be used again."""
+    if activation == "relu":
+        return x.relu_()
+    if x.device.type == "cpu":  # numpy's tanh is about ten times faster at these sizes
+        return torch.from_numpy(np.tanh(x.numpy()))
+    return x.tanh_()
+
+
+def _pull_back(gradient: torch.Tensor, output: torch.Tensor, activation: str) -> torch.Tensor:
+    """The gradient before an activation, from that after it and what it gave."""
+    if activation == "relu":
+        return torch.ops.aten.threshold_backward(gradient, output, 0)  # type: ignore[no-any-return]
+    return torch.ops.aten.tanh_backward(gradient, output)  # type: ignore[no-any-return]
+
+
+class _Layers(torch.autograd.Function):
+    """Linear layers with activations between them, and after the last one if asked."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        activation: Activation,
+        activate_output: bool,
+        *parameters: torch.Tensor,
+    ) -> torch.Tensor:
+        """x (B, inputs); parameters: weight and bias of each layer in turn; (B, outputs)."""
+        values = [x]
+        last = len(parameters) // 2 - 1
+        for layer in range(last + 1):
+            weight, bias = parameters[2 * layer], parameters[2 * layer + 1]
+            x = torch.addmm(bias, x, weight.t())
+            if layer < last or activate_output:
+                x = _activate(x, activation)
+            values.append(x)
+        ctx.activation, ctx.activate_output = activation, activate_output
+        ctx.save_for_backward(*values, *parameters)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Gradients of x and of each parameter, where they are wanted."""
+        count = (len(ctx.needs_input_grad) - 3) // 2
+        values, parameters = ctx.saved_tensors[: count + 1], ctx.saved_tensors[count + 1 :]
+        wants_input, wants_weights = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
+        (gradient,) = gradients
+        if ctx.activate_output:
+            gradient = _pull_back(gradient, values[-1], ctx.activation)
+        found: list[torch.Tensor | None] = [None] * len(parameters)
+        for layer in range(count - 1, -1, -1):
+            if wants_weights:
+                found[2 * layer] = gradient.t().mm(values[layer])
+                found[2 * layer + 1] = gradient.sum(0)
+            if layer > 0:
+                gradient = _pull_back(
+                    gradient.mm(parameters[2 * layer]), values[layer], ctx.activation
+                )
+        return gradient.mm(parameters[0]) if wants_input else None, None, None, *found
+
+
+class Mlp(nn.Module):
+    """A multilayer perceptron with orthogonal initialisation.
+
+    Args:
+        sizes: input, hidden layers, output.
+        output_gain: scale of the last layer; 0.01 makes the first policy near uniform.
+        activate_output: the last layer is a hidden one of something larger.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: Activation,
+        output_gain: float,
+        generator: torch.Generator,
+        activate_output: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sizes, self.activation, self.activate_output = tuple(sizes), activation, activate_output
+        self.layers = nn.ModuleList(
+            nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes)
+        )
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.Linear)
+            last = index == len(self.layers) - 1 and not activate_output
+            nn.init.orthogonal_(layer.weight, output_gain if last else 2**0.5, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def _weights(self) -> list[torch.Tensor]:
+        """As `parameters()`, which walks the whole tree of modules each time, but at once."""
+        found = []
+        for layer in self.layers._modules.values():
+            assert layer is not None
+            found += (layer.weight, layer.bias)
+        return found
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, outputs)."""
+        return _Layers.apply(  # type: ignore[no-any-return,no-untyped-call]
+            x, self.activation, self.activate_output, *self._weights()
+        )
+
+    def with_weights_fixed(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, outputs), through which gradients reach x but not the weights."""
+        fixed = [parameter.detach() for parameter in self._weights()]
+        return _Layers.apply(  # type: ignore[no-any-return,no-untyped-call]
+            x, self.activation, self.activate_output, *fixed
+        )
+
+    def plain(self) -> PlainMlp:
+        """Itself, as a copy in numpy."""
+        return PlainMlp(self.sizes[1:-1], self.activation, False, _named(_linears(self.layers)))
+
+
+Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def _linears(layers: nn.ModuleList) -> list[Layer]:
+    """Weight (out, in) and bias (out,) of each layer, copied to numpy."""
+    found = []
+    for layer in layers:
+        assert isinstance(layer, nn.Linear)
+        weight, bias = (part.detach().cpu().numpy().copy() for part in (layer.weight, layer.bias))
+        found.append((weight, bias))
+    return found
+
+
+def _named(layers: Sequence[Layer]) -> dict[str, NDArray[np.float32]]:
+    weights = {}
+    for index, (weight, bias) in enumerate(layers):
+        weights[f"actor.{index}.weight"] = np.ascontiguousarray(weight, np.float32)
+        weights[f"actor.{index}.bias"] = np.ascontiguousarray(bias, np.float32)
+    return weights
+
+
+class NormedMlp(nn.Module):
+    """A multilayer perceptron with layer or batch norm before each hidden activation.
+
+    Layer norm: arXiv 1607.06450. Batch norm: arXiv 1502.03167; in `eval` mode it uses its running
+    statistics, which `plain` folds into the layers before it.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: Activation,
+        output_gain: float,
+        generator: torch.Generator,
+        norm: Literal["layer", "batch"],
+        activate_output: bool = False,
+    ) -> None:
+        super().__init__()
+        bare = Mlp(sizes, activation, output_gain, generator, activate_output)
+        self.sizes, self.activation, self.activate_output = bare.sizes, activation, activate_output
+        self.norm = norm
+        self.layers = bare.layers
+        hidden = sizes[1:] if activate_output else sizes[1:-1]
+        make: Callable[[int], nn.Module] = nn.LayerNorm if norm == "layer" else nn.BatchNorm1d
+        self.norms = nn.ModuleList(make(size) for size in hidden)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, outputs)."""
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if index < len(self.norms):
+                x = self.norms[index](x)
+                x = torch.relu(x) if self.activation == "relu" else torch.tanh(x)
+        return x
+
+    def with_weights_fixed(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, outputs), through which gradients reach x but not the weights."""
+        fixed = {name: value.detach() for name, value in self.named_parameters()}
+        return torch.func.functional_call(self, fixed, (x,))  # type: ignore[no-any-return]
+
+    def plain(self) -> PlainMlp:
+        """Itself, as a copy in numpy."""
+        layers = _linears(self.layers)
+        if self.norm == "batch":
+            for index, norm in enumerate(self.norms):
+                assert isinstance(norm, nn.BatchNorm1d)
+                layers[index] = _folded(layers[index], norm)
+            return PlainMlp(self.sizes[1:-1], self.activation, False, _named(layers))
+        weights = _named(layers)
+        for index, norm in enumerate(self.norms):
+            weights[f"actor.{index}.norm.weight"] = norm.weight.detach().cpu().numpy().copy()  # type: ignore[operator,union-attr]
+            weights[f"actor.{index}.norm.bias"] = norm.bias.detach().cpu().numpy().copy()  # type: ignore[operator,union-attr]
+        return PlainMlp(self.sizes[1:-1], self.activation, True, weights)
+
+
+def _folded(layer: Layer, norm: nn.BatchNorm1d) -> Layer:
+    """A linear layer that does what `layer` and then `norm`, in `eval` mode, do."""
+    weight, bias = layer
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, var = norm.running_mean.cpu().numpy(), norm.running_var.cpu().numpy()
+    gain = norm.weight.detach().cpu().numpy() / np.sqrt(var + norm.eps)
+    return weight * gain[:, None], (bias - mean) * gain + norm.bias.detach().cpu().numpy()
+
+
+def make_mlp(
+    sizes: Sequence[int],
+    activation: Activation,
+    output_gain: float,
+    generator: torch.Generator,
+    norm: Norm = "none",
+    activate_output: bool = False,
+) -> Mlp | NormedMlp:
+    """A perceptron with the norm asked for."""
+    if norm == "none":
+        return Mlp(sizes, activation, output_gain, generator, activate_output)
+    return NormedMlp(sizes, activation, output_gain, generator, norm, activate_output)
+
+
+class DuelingMlp(nn.Module):
+    """Q(s, a) = V(s) + A(s, a) - mean over a of A(s, a) (arXiv 1511.06581, equation 9).
+
+    All hidden layers but the last are shared; the value and the advantages each have a last hidden
+    layer of their own, of the size given.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], activation: Activation, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        *shared, width, actions = sizes
+        self.activation = activation
+        self.trunk = None
+        if len(shared) > 1:
+            self.trunk = Mlp(shared, activation, 1.0, generator, activate_output=True)
+        self.value = Mlp([shared[-1], width, 1], activation, 1.0, generator)
+        self.advantage = Mlp([shared[-1], width, actions], activation, 0.01, generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, actions)."""
+        if self.trunk is not None:
+            x = self.trunk(x)
+        advantage = self.advantage(x)
+        q = self.value(x) + advantage - advantage.mean(dim=1, keepdim=True)
+        return q  # type: ignore[no-any-return]
+
+    def plain(self) -> PlainMlp:
+        """The same function as one perceptron: both streams side by side, the mean folded in."""
+        shared = [] if self.trunk is None else _linears(self.trunk.layers)
+        (value_in, value_out), (adv_in, adv_out) = (
+            _linears(stream.layers) for stream in (self.value, self.advantage)
+        )
+        both = (np.concatenate([value_in[0], adv_in[0]]), np.concatenate([value_in[1], adv_in[1]]))
+        actions = len(adv_out[1])
+        centred = np.eye(actions, dtype=np.float32) - np.float32(1 / actions)
+        last = np.concatenate([np.repeat(value_out[0], actions, 0), centred @ adv_out[0]], axis=1)
+        layers = [*shared, both, (last, value_out[1] + centred @ adv_out[1])]
+        hidden = tuple(len(bias) for _, bias in layers[:-1])
+        return PlainMlp(hidden, self.activation, False, _named(layers))
