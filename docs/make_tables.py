@@ -18,6 +18,7 @@ from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.experts.workshop.experts import shipped_levels
 from compagnon.learning.dagger import DaggerSettings
+from compagnon.learning.dqn import DQNSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
 from compagnon.learning.recipe import (
@@ -26,6 +27,7 @@ from compagnon.learning.recipe import (
     EvaluationSpec,
     NetworkSpec,
     Recipe,
+    VideoSpec,
     load_recipe,
     shipped_recipes,
 )
@@ -37,6 +39,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "recipe-network": NetworkSpec,
     "recipe-budget": BudgetSpec,
     "recipe-evaluation": EvaluationSpec,
+    "recipe-video": VideoSpec,
+    "dqn": DQNSettings,
     "ppo": PPOSettings,
     "dagger": DaggerSettings,
     "hybrid": HybridSettings,

@@ -7,10 +7,13 @@ import pytest
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from tests.envs.masked import COUNTER, register_counter
 
-KINDS = pytest.mark.parametrize("env_id", [WORKSHOP, "CartPole-v1"])
+register_counter()
+# Saved by itself; saved as it stands by us; not saved, but begun again.
+KINDS = pytest.mark.parametrize("env_id", [WORKSHOP, "CartPole-v1", COUNTER])
 # Weeks end after few steps when most of them are skipped.
-ARGS = {WORKSHOP: {"decision_points": True}, "CartPole-v1": {}}
+ARGS = {WORKSHOP: {"decision_points": True}, "CartPole-v1": {}, COUNTER: {}}
 
 
 def choose(env: BatchEnv, rng: np.random.Generator) -> np.ndarray:
@@ -151,7 +154,7 @@ def test_vector_actions_have_no_mask():
 
 
 def test_episodes_begun_at_a_checkpoint_are_not_those_that_policies_are_compared_on():
-    env = BatchEnv("CartPole-v1", {}, 4)
+    env = BatchEnv(COUNTER, {}, 4)
     env.reset([5, 6, 7, 8])
     begun: list[int] = []
     reset = env.vec.reset
@@ -162,7 +165,74 @@ def test_episodes_begun_at_a_checkpoint_are_not_those_that_policies_are_compared
     assert min(begun) > 2**40
 
 
-@pytest.mark.parametrize("name", ["copy", "num_envs"])
+class TestNextActionMask:
+    """The mask of the state that the action led to, which is not always the one to act in next."""
+
+    def forbidden(self, mask):
+        return [np.flatnonzero(~row).tolist() for row in mask]
+
+    def test_within_an_episode_it_is_the_mask_to_act_with(self):
+        env = BatchEnv(COUNTER, {"limit": 10}, 3)
+        env.reset([0, 1, 2])
+        for _ in range(5):
+            step = env.step(np.zeros(3, np.int64))
+            assert step.next_action_mask is step.action_mask  # and costs nothing
+            counts = step.next_obs[:, 0].astype(int)
+            assert self.forbidden(step.next_action_mask) == [[c % 3] for c in counts]
+
+    def test_a_truncated_episode_shows_the_mask_of_its_end(self):
+        env = BatchEnv(COUNTER, {"limit": 4}, 6)
+        env.reset(list(range(6)))
+        differed = False
+        for number in range(1, 41):
+            step = env.step(np.zeros(6, np.int64))
+            assert step.truncated.all() == (number % 4 == 0)
+            for mask, obs in ((step.next_action_mask, step.next_obs), (step.action_mask, step.obs)):
+                assert self.forbidden(mask) == [[int(c) % 3] for c in obs[:, 0]]
+            differed |= not np.array_equal(step.next_action_mask, step.action_mask)
+        assert differed
+
+    def test_an_end_without_a_mask_allows_everything(self):
+        env = BatchEnv(COUNTER, {"limit": 2, "tells_end": False}, 2)
+        env.reset([0, 1])
+        env.step(np.zeros(2, np.int64))
+        step = env.step(np.zeros(2, np.int64))
+        assert step.truncated.all()
+        assert step.next_action_mask.all()
+        assert not step.action_mask.all()
+
+    def test_rows_that_go_on_keep_theirs_while_others_end(self):
+        env = BatchEnv(COUNTER, {"limit": 3, "deadly": True}, 2)
+        env.reset([0, 1])
+        env.step(np.array([2, 0]))  # from here on the second copy is a step ahead
+        ends = []
+        for _ in range(30):
+            step = env.step(np.zeros(2, np.int64))
+            ends.append(step.truncated.tolist())
+            assert self.forbidden(step.next_action_mask) == [
+                [int(c) % 3] for c in step.next_obs[:, 0]
+            ]
+        assert [True, False] in ends
+        assert [False, True] in ends
+
+    def test_masks_of_other_steps_are_left_alone(self):
+        env = BatchEnv(COUNTER, {"limit": 1}, 2)
+        env.reset([0, 1])
+        first = env.step(np.zeros(2, np.int64))
+        acting = first.action_mask.copy()
+        first.next_action_mask[:] = False
+        np.testing.assert_array_equal(env.action_mask, acting)
+
+    def test_what_has_no_mask_allows_everything_or_has_none(self):
+        env = BatchEnv("CartPole-v1", {"max_episode_steps": 1}, 2)
+        env.reset([0, 1])
+        assert env.step(np.zeros(2, np.int64)).next_action_mask.all()
+        env = BatchEnv("Pendulum-v1", {"max_episode_steps": 1}, 2)
+        env.reset([0, 1])
+        assert env.step(np.zeros((2, 1), np.float32)).next_action_mask is None
+
+
+@pytest.mark.parametrize("name", ["copy", "num_envs", "backend"])
 def test_what_this_class_decides_is_no_argument(name):
     with pytest.raises(InputError, match=f"{name} is not yours to choose here"):
         BatchEnv(WORKSHOP, {name: 2}, 1)

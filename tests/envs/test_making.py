@@ -1,7 +1,10 @@
 """A wrong name or argument is answered with what would be right."""
 
+import sys
+
 import gymnasium
 import pytest
+from gymnasium.error import DependencyNotInstalled
 
 from compagnon.envs import BatchEnv, make, make_vec
 from compagnon.envs.registration import WORKSHOP
@@ -58,3 +61,26 @@ def test_ours_is_found_by_gymnasium_itself():
 
 def test_arguments_arrive():
     assert BatchEnv(WORKSHOP, {"observation": "compact"}, 2).obs.shape == (2, 13)
+
+
+@pytest.mark.parametrize("how", [make, lambda env_id: BatchEnv(env_id, {}, 2)])
+def test_without_box2d_one_sentence_says_what_to_install(monkeypatch, how):
+    for module in [
+        name for name in sys.modules if name.startswith(("Box2D", "gymnasium.envs.box2d"))
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "Box2D", None)  # as if it were not installed
+    with pytest.raises(
+        InputError, match=r"needs Box2D: pip install 'compagnon\[control\]'"
+    ) as caught:
+        how("LunarLander-v3")
+    assert "\n" not in str(caught.value)
+
+
+def test_another_package_that_is_missing_is_named(monkeypatch):
+    def missing(*args, **kwargs):
+        raise DependencyNotInstalled("some package is not installed, run `pip install some`")
+
+    monkeypatch.setattr(gymnasium, "make", missing)
+    with pytest.raises(InputError, match="CartPole-v1 cannot be made: some package"):
+        make("CartPole-v1")

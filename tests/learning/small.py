@@ -17,6 +17,8 @@ from compagnon.policy import Schema
 
 BANDIT = "tests/MaskedBandit-v0"
 CLOCK = "tests/Clock-v0"
+WALK = "tests/Walk-v0"
+ECHO = "tests/Echo-v0"
 CONTEXTS, ACTIONS = 4, 6
 SHORT = {"decision_points": True}  # a workshop whose weeks are some 1,700 decisions
 
@@ -69,7 +71,88 @@ class Clock(gymnasium.Env[np.ndarray, int]):
         return np.full(1, self.time, np.float32), 1.0, False, False, {}
 
 
-for env_id, entry_point in ((BANDIT, MaskedBandit), (CLOCK, Clock)):
+class Walk(gymnasium.Env[np.ndarray, int]):
+    """Six places in a row, known through and through: what each choice is worth can be computed.
+
+    LEFT pays 0.3 and is impossible at the first place; RIGHT costs 0.1, and pays 2 at the last
+    place; JUMP, three places on, costs 0.5 and is possible at every other place.
+
+    Args:
+        ends: RIGHT at the last place ends the episode; else it leads back to the first place.
+    """
+
+    PLACES, LEFT, RIGHT, JUMP = 6, 0, 1, 2
+
+    def __init__(self, ends: bool = True) -> None:
+        self.ends = ends
+        self.observation_space = spaces.Box(0.0, 1.0, (self.PLACES,), np.float32)
+        self.action_space = spaces.Discrete(3)
+
+    def possible(self, place: int) -> np.ndarray:
+        return np.array([place > 0, True, place % 2 == 0])
+
+    def lead(self, place: int, action: int) -> tuple[int, float, bool]:
+        """Where an action leads, what it pays, and whether that is the end."""
+        if action == self.LEFT:
+            return place - 1, 0.3, False
+        if action == self.JUMP:
+            return (place + 3) % self.PLACES, -0.5, False
+        if place < self.PLACES - 1:
+            return place + 1, -0.1, False
+        return (place, 2.0, True) if self.ends else (0, 2.0, False)
+
+    def reset(self, *, seed: int | None = None, options: Any = None):
+        super().reset(seed=seed)
+        self.place = int(self.np_random.integers(self.PLACES))
+        return self._see(), {"action_mask": self.possible(self.place)}
+
+    def step(self, action: int):
+        assert self.possible(self.place)[action], f"the masked action {action} was taken"
+        self.place, reward, end = self.lead(self.place, int(action))
+        return self._see(), reward, end, False, {"action_mask": self.possible(self.place)}
+
+    def _see(self) -> np.ndarray:
+        return np.eye(self.PLACES, dtype=np.float32)[self.place]
+
+    @classmethod
+    def solved(cls, gamma: float, ends: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """The value of every action (6, 3) by value iteration, and which of them are possible."""
+        walk = cls(ends)
+        possible = np.array([walk.possible(place) for place in range(cls.PLACES)])
+        values = np.zeros(possible.shape)
+        for _ in range(int(40 / (1 - gamma))):
+            best = np.where(possible, values, -np.inf).max(axis=1)
+            for place, action in np.argwhere(possible):
+                after, reward, end = walk.lead(place, action)
+                values[place, action] = reward + (0.0 if end else gamma * best[after])
+        return values, possible
+
+
+class Echo(gymnasium.Env[np.ndarray, np.ndarray]):
+    """One step an episode: the action is to say, in its own range, what is seen in [-1, 1].
+
+    Pays minus the mean square of the difference, in half-ranges: 0 at best, -1/3 for the middle.
+    """
+
+    LOW, HIGH = np.array([-2, 0], np.float32), np.array([2, 6], np.float32)
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.action_space = spaces.Box(self.LOW, self.HIGH)
+
+    def reset(self, *, seed: int | None = None, options: Any = None):
+        super().reset(seed=seed)
+        self.seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        return self.seen, {}
+
+    def step(self, action: np.ndarray):
+        assert self.action_space.contains(np.asarray(action)), f"{action} is out of bounds"
+        half = (self.HIGH - self.LOW) / 2
+        said = (action - (self.LOW + self.HIGH) / 2) / half
+        return self.seen, -float(((said - self.seen) ** 2).mean()), True, False, {}
+
+
+for env_id, entry_point in ((BANDIT, MaskedBandit), (CLOCK, Clock), (WALK, Walk), (ECHO, Echo)):
     if env_id not in gymnasium.registry:
         gymnasium.register(id=env_id, entry_point=entry_point)
 

@@ -16,7 +16,7 @@ class Game:
     """Which episodes, beside whom, and how fast."""
 
     show_agent: Annotated[
-        str | None, optional("POLICY", "show what it would choose, and what it gets (see policies)")
+        str | None, optional("POLICY", "show its choice and its score (see `compagnon policies`)")
     ] = None
     seed: Annotated[int, arg(metavar="S", help="the first episode; the next one has S + 1")] = (
         1_000_000
@@ -51,8 +51,8 @@ def play(
     for name, value in (("episodes", game.episodes), ("frames", game.frames)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")
-    if not 0 < game.speed <= 1_000:
-        raise InputError(f"--speed {game.speed:g}: more than 0, and 1000 at most")
+    if not 0.1 <= game.speed <= 100:
+        raise InputError(f"--speed {game.speed:g}: 0.1 to 100")
     check_seed(game.seed)
     output.check_target(game.screenshot)
     env_args = read_pairs(game.env_args, "--env-args")
@@ -63,7 +63,7 @@ def play(
     show(session, game.speed, game.frames, game.screenshot)
     _print_summary(session)
     if game.screenshot is not None:
-        output.console().print(f"wrote {game.screenshot}")
+        output.console().print(f"wrote {game.screenshot}", soft_wrap=True)
     return 0
 
 
@@ -76,7 +76,7 @@ def _print_summary(session: Any) -> None:
         return
     agent = None if session.agent is None else session.agent.policy.name
     for played in session.results:
-        out.print(_line(name, agent, played))
+        out.print(_line(name, agent, played), soft_wrap=True)
     ended = [played for played in session.results if played.ended]
     if len(ended) > 1:
         mean = sum(played.score for played in ended) / len(ended)
@@ -84,7 +84,7 @@ def _print_summary(session: Any) -> None:
         if agent is not None:
             theirs = sum(played.agent_score for played in ended) / len(ended)
             text += f", {agent} {output.number(theirs)}"
-        out.print(text)
+        out.print(text, soft_wrap=True)
 
 
 def _line(name: str, agent: str | None, played: Any) -> str:

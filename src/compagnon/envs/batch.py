@@ -11,8 +11,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from compagnon.envs import classic_state
 from compagnon.envs.field import Field
-from compagnon.envs.making import make_vec
+from compagnon.envs.making import GYMNASIUM, is_ours, make_vec
 from compagnon.errors import InputError
 
 
@@ -27,6 +28,9 @@ class Step(NamedTuple):
         next_obs: (N, F) float32, of the state that the action led to, before any reset.
         elapsed: (N,) int64, time units the step took; 1 unless the environment says otherwise.
         kpis: (N, K) float64, valid where an episode ended; None where none did or none are kept.
+        next_action_mask: (N, A) bool, of `next_obs`; None where the action space is not discrete.
+            Where an episode was terminated nothing can be done any more, and it means nothing;
+            where one was truncated it is all True if the environment does not say.
     """
 
     obs: NDArray[np.float32]
@@ -37,6 +41,7 @@ class Step(NamedTuple):
     next_obs: NDArray[np.float32]
     elapsed: NDArray[np.int64]
     kpis: NDArray[np.float64] | None
+    next_action_mask: NDArray[np.bool_] | None
 
 
 class BatchEnv:
@@ -46,21 +51,28 @@ class BatchEnv:
         env_id: any Gymnasium id.
         env_args: its arguments.
         num_envs: how many copies.
+        backend: what steps the copies, see `making.make_vec`.
 
     Raises:
         InputError: no such environment, a bad argument, or observations that are not vectors.
     """
 
-    def __init__(self, env_id: str, env_args: dict[str, Any], num_envs: int) -> None:
+    def __init__(
+        self,
+        env_id: str,
+        env_args: dict[str, Any],
+        num_envs: int,
+        backend: str = GYMNASIUM,
+    ) -> None:
         self.env_id = env_id
         self.env_args = dict(env_args)
         self.num_envs = num_envs
-        ours = env_id.startswith("compagnon/")
-        ours_alone = {"copy": False} if ours else {}
-        taken = [name for name in ("num_envs", *ours_alone) if name in env_args]
+        self.backend = backend
+        ours_alone = {"copy": False} if is_ours(env_id) else {}
+        taken = [name for name in ("num_envs", "backend", *ours_alone) if name in env_args]
         if taken:
             raise InputError(f"{env_id}: {taken[0]} is not yours to choose here")
-        self.vec: Any = make_vec(env_id, num_envs, **env_args, **ours_alone)
+        self.vec: Any = make_vec(env_id, num_envs, backend=backend, **env_args, **ours_alone)
         space = self.vec.single_observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InputError(f"{env_id} observes {space}; vectors of numbers (Box) are needed")
@@ -81,6 +93,8 @@ class BatchEnv:
             if isinstance(self.action_space, spaces.Discrete)
             else None
         )
+        self._is_classic = classic_state.can_be_saved(self.vec)
+        self._begun = False
         self._first_seed = 0
         self._restarts = 0
 
@@ -91,6 +105,7 @@ class BatchEnv:
 
     def _begin(self, seeds: list[int]) -> None:
         obs, info = self.vec.reset(seed=[int(seed) for seed in seeds])
+        self._begun = True
         self._show(obs, info)
 
     def step(self, actions: NDArray[Any]) -> Step:
@@ -98,13 +113,16 @@ class BatchEnv:
         obs, reward, terminated, truncated, info = self.vec.step(actions)
         next_obs = np.asarray(obs, np.float32)
         kpis = None
+        self._show(obs, info)
+        next_action_mask = self.action_mask
         if "final_obs" in info:
-            ended = info["_final_obs"]
+            ended, final = info["_final_obs"], info.get("final_info", {})
             next_obs = next_obs.copy()
             next_obs[ended] = np.stack(list(info["final_obs"][ended]))
             if self.kpi_names:
-                kpis = info["final_info"]["kpis"]
-        self._show(obs, info)
+                kpis = final["kpis"]
+            if next_action_mask is not None and "action_mask" in info and truncated.any():
+                next_action_mask = _before_reset(next_action_mask, truncated, ended, final)
         return Step(
             self.obs,
             self.action_mask,
@@ -114,6 +132,7 @@ class BatchEnv:
             next_obs,
             info.get("elapsed", self._ones),
             kpis,
+            next_action_mask,
         )
 
     def _show(self, obs: NDArray[Any], info: dict[str, Any]) -> None:
@@ -130,6 +149,8 @@ class BatchEnv:
         """
         if hasattr(self.vec, "state_dict"):
             return {"state": self.vec.state_dict()}
+        if self._is_classic and self._begun:
+            return {"first_seed": self._first_seed, "classic": classic_state.state_dict(self.vec)}
         self._restarts += 1
         self._restart()
         return {"restarts": self._restarts, "first_seed": self._first_seed}
@@ -139,15 +160,34 @@ class BatchEnv:
         if "state" in state:
             self.vec.load_state_dict(state["state"])
             self._show(*self.vec.observe())
+            return
+        self._first_seed = int(state["first_seed"])
+        if "classic" in state:
+            self._begun = True
+            self._show(classic_state.load_state_dict(self.vec, state["classic"]), {})
         else:
             self._restarts = int(state["restarts"])
-            self._first_seed = int(state["first_seed"])
             self._restart()
 
     def _restart(self) -> None:
         # Drawn as training draws its own: small whole numbers are what policies are compared on.
         rng = np.random.default_rng([self._first_seed, self._restarts])
         self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
+
+
+def _before_reset(
+    mask: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    ended: NDArray[np.bool_],
+    final: dict[str, Any],
+) -> NDArray[np.bool_]:
+    """`mask` with the rows of truncated episodes as they stood before the next ones began."""
+    mask = mask.copy()
+    mask[truncated] = True
+    if "action_mask" in final:
+        told = truncated & final.get("_action_mask", ended)
+        mask[told] = final["action_mask"][told]
+    return mask
 
 
 def _fields_of_box(space: spaces.Box) -> tuple[Field, ...]:

@@ -3,13 +3,17 @@
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from compagnon.envs.registration import register_all
 from compagnon.errors import InputError
+
+GYMNASIUM: Final = "gymnasium"
+ENVPOOL: Final = "envpool"
+BACKENDS: Final = (GYMNASIUM, ENVPOOL)
 
 
 def check_env_id(env_id: str) -> None:
@@ -46,27 +50,47 @@ def _explained(env_id: str) -> Iterator[None]:
     except InputError:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise InputError(f"{env_id} cannot be made: {error}") from None
+        hint = str(error)
+        if ".box2d" in str(gymnasium.spec(env_id).entry_point):
+            hint = "it needs Box2D: pip install 'compagnon[control]'"
+        raise InputError(f"{env_id} cannot be made: {hint}") from None
     except (TypeError, ValueError, KeyError, AssertionError, gymnasium.error.Error) as error:
         reason = str(error).strip() or type(error).__name__
         raise InputError(f"{env_id}: {reason}") from None
 
 
-def make_vec(env_id: str, /, num_envs: int, **arguments: Any) -> VectorEnv[Any, Any, Any]:
+def is_ours(env_id: str) -> bool:
+    """Whether an id is one of this package's: compiled, and stepped together."""
+    return env_id.startswith("compagnon/")
+
+
+def make_vec(
+    env_id: str, /, num_envs: int, *, backend: str = GYMNASIUM, **arguments: Any
+) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
 
-    Ours are compiled and step together; any other Gymnasium id is stepped copy by copy.
+    Ours are compiled and step together; any other Gymnasium id is stepped copy by copy, or by
+    EnvPool where that is asked for.
+
+    Args:
+        backend: `gymnasium`, or `envpool` for the environments that `pool.IDS` lists. It is never
+            chosen by what is installed: the same seed gives other episodes.
 
     Raises:
-        InputError: an id that does not exist, or an argument that it does not take.
+        InputError: an id that does not exist, an argument that it does not take, or a backend that
+            does not serve it.
     """
     check_env_id(env_id)
     if num_envs < 1:
         raise InputError(f"num_envs={num_envs}: at least 1")
+    if backend not in BACKENDS:
+        raise InputError(f"backend={backend!r}: use {' or '.join(BACKENDS)}")
     with _explained(env_id):
-        if gymnasium.spec(env_id).vector_entry_point is not None and env_id.startswith(
-            "compagnon/"
-        ):
+        if backend == ENVPOOL:
+            from compagnon.envs.pool import PoolVectorEnv
+
+            return PoolVectorEnv(env_id, num_envs, **arguments)
+        if gymnasium.spec(env_id).vector_entry_point is not None and is_ours(env_id):
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         return gymnasium.make_vec(
             env_id,

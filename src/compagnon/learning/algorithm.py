@@ -4,10 +4,11 @@ from typing import Any, Protocol
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
+from compagnon.learning.actor_critic import ActorCritic
 from compagnon.learning.dagger import Dagger, DaggerSettings
-from compagnon.learning.ddpg import DDPG, ActorCritic, DDPGSettings
+from compagnon.learning.ddpg import DDPG, DDPGSettings
 from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
-from compagnon.learning.hybrid import Hybrid
+from compagnon.learning.hybrid import Hybrid, HybridSettings
 from compagnon.learning.networks import PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
@@ -55,8 +56,8 @@ class Algorithm(Protocol):
 def total_iterations(recipe: Recipe) -> int | None:
     """Iterations that the budget allows, as far as it says so in iterations or steps.
 
-    A bound in minutes or episodes is not counted: a schedule must not depend on how fast the machine
-    is, nor on what the policy does.
+    A bound in minutes or episodes is not counted: a schedule must not depend on how fast the
+    machine is, nor on what the policy does.
     """
     algorithm, budget = recipe.algorithm, recipe.budget
     bounds = [budget.iterations]
@@ -78,8 +79,8 @@ def build_algorithm(recipe: Recipe) -> tuple[Algorithm, TrainedNetwork]:
     schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
     if schema.action.kind not in settings.serves:
         raise InputError(
-            f"recipe {recipe.name}: {settings.kind} serves {' and '.join(settings.serves)} actions; "
-            f"those of {recipe.env.id} are {schema.action.words}"
+            f"recipe {recipe.name}: {settings.kind} serves {' and '.join(settings.serves)} "
+            f"actions; those of {recipe.env.id} are {schema.action.words}"
         )
     if isinstance(settings, DQNSettings):
         return _dqn(settings, recipe, schema)
@@ -97,13 +98,14 @@ def build_algorithm(recipe: Recipe) -> tuple[Algorithm, TrainedNetwork]:
 
 
 def _practice_env(recipe: Recipe, num_envs: int) -> BatchEnv:
-    if recipe.env.backend == 'gymnasium':
-        return BatchEnv(recipe.env.id, recipe.env.args, num_envs)
     return BatchEnv(recipe.env.id, recipe.env.args, num_envs, recipe.env.backend)
 
 
 def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
-    spec = recipe.network
+    spec, algorithm = recipe.network, recipe.algorithm
+    ppo = algorithm.ppo if isinstance(algorithm, HybridSettings) else algorithm
+    if not isinstance(ppo, PPOSettings):
+        ppo = PPOSettings()  # imitation alone: what practice would begin with
     return PolicyNetwork(
         schema,
         spec.hidden,
@@ -112,6 +114,9 @@ def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
         spec.fields,
         spec.scale_inputs,
         recipe.device,
+        ppo.networks,
+        ppo.sd,
+        ppo.initial_sd,
     )
 
 
@@ -129,6 +134,27 @@ def _dqn(settings: DQNSettings, recipe: Recipe, schema: Schema) -> tuple[DQN, QN
     )
     env = _practice_env(recipe, settings.num_envs)
     return DQN(settings, network, env, recipe.seed + 1, total_iterations(recipe)), network
+
+
+def _ddpg(settings: DDPGSettings, recipe: Recipe, schema: Schema) -> tuple[DDPG, ActorCritic]:
+    spec = recipe.network
+    network = ActorCritic(
+        schema,
+        spec.hidden,
+        spec.activation,
+        recipe.seed,
+        settings.critic_state_hidden,
+        settings.critic_action_hidden,
+        settings.critic_hidden,
+        settings.norm,
+        settings.squash,
+        settings.twin_critics,
+        spec.fields,
+        spec.scale_inputs,
+        recipe.device,
+    )
+    env = _practice_env(recipe, settings.num_envs)
+    return DDPG(settings, network, env, recipe.seed + 1), network
 
 
 def _ppo(settings: PPOSettings, recipe: Recipe, network: PolicyNetwork, total: int | None) -> PPO:

@@ -1,24 +1,380 @@
-"""Deep deterministic policy gradients: being written."""
+"""Deep deterministic policy gradients (Lillicrap et al. 2016), over vectors and discrete actions.
 
+arXiv 1509.02971. The critic learns Bellman's equation for the actor; the actor climbs the critic.
+What Fujimoto et al. 2018 (TD3, arXiv 1802.09477) added is behind switches: two critics, smoothed
+targets, a slower actor.
+"""
+
+import copy
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
-from compagnon.learning.networks import TrainedNetwork
-from compagnon.learning.settings import AlgorithmSettings
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import nn
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.learning.actor_critic import ActorCritic
+from compagnon.learning.exploration import ExplorationSettings, Explorer
+from compagnon.learning.flat_adam import FlatAdam
+from compagnon.learning.replay import NStep, ReplayBuffer, Transitions
+
+Widths = tuple[int, ...]
 
 
-class DDPGSettings(AlgorithmSettings):
+class DDPGSettings(ExplorationSettings):
     """Settings of DDPG."""
 
     serves = ("box", "discrete")
     kind: Literal["ddpg"] = "ddpg"
+    version: Literal["double", "simple"] = Field(
+        "double", description="with target networks (double) or without (simple)"
+    )
+    num_envs: int = Field(1, ge=1, description="copies of the environment")
+    iteration_steps: int = Field(
+        1000, ge=1, description="environment steps, of all copies together, of one iteration"
+    )
+    capacity: int = Field(5000, ge=1, description="transitions that are remembered")
+    learning_starts: int = Field(
+        1000, ge=0, description="environment steps of uniform actions before the first update"
+    )
+    batch_size: int = Field(64, ge=1, description="transitions of an update")
+    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
+    updates: int = Field(1, ge=1, description="updates of a training")
+    actor_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
+    critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the critic")
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="gradient norm at most, of the actor and of the critics"
+    )
+    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
+    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
+    tau: float = Field(0.005, gt=0, le=1, description="double: how far the targets move at a time")
+    target_interval: int = Field(1, ge=1, description="double: updates between two such moves")
+    critic_state_hidden: Widths = Field((16, 32), description="widths of the critic's state stream")
+    critic_action_hidden: Widths = Field(
+        (16, 32), description="widths of the critic's action stream"
+    )
+    critic_hidden: Widths = Field((64, 64), description="widths of what joins the two streams")
+    squash: Literal["sigmoid", "tanh"] = Field(
+        "sigmoid", description="what brings the actor's outputs within the bounds"
+    )
+    twin_critics: bool = Field(False, description="TD3: learn the lesser of two critics' values")
+    target_noise: float = Field(
+        0.0, ge=0, description="TD3: deviation of the noise on the target's actions, in half-ranges"
+    )
+    target_noise_clip: float = Field(0.5, gt=0, description="TD3: that noise at most")
+    actor_delay: int = Field(
+        1, ge=1, description="TD3: updates of the critics for one of the actor and the targets"
+    )
 
+    @model_validator(mode="after")
+    def _learns(self) -> "DDPGSettings":
+        if self.learning_starts > self.capacity:
+            raise ValueError("learning_starts: more than capacity holds; the rest would be lost")
+        return self
 
-class ActorCritic(TrainedNetwork):
-    """An actor and a critic."""
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken."""
+        return -(-env_steps // (self.steps_of_each * self.num_envs))
+
+    @property
+    def steps_of_each(self) -> int:
+        """Steps of each copy in an iteration."""
+        return -(-self.iteration_steps // self.num_envs)
 
 
 class DDPG:
-    """Being written."""
+    """Learns an actor by climbing a critic of what it remembers.
 
-    def __init__(self, *arguments: Any) -> None:
-        raise NotImplementedError
+    Args:
+        settings: see `DDPGSettings`.
+        network: trained in place.
+        env: the copies to practise in; this object resets them.
+        seed: of exploration, of what is replayed, and of episodes.
+
+    Raises:
+        InputError: settings that do not suit the actions.
+    """
+
+    def __init__(
+        self, settings: DDPGSettings, network: ActorCritic, env: BatchEnv, seed: int
+    ) -> None:
+        if network.discrete and settings.target_noise > 0:
+            raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
+        self.settings, self.network, self.env = settings, network, env
+        self.iteration = self.env_steps = self.episodes = self.updates = 0
+        self.rng = np.random.default_rng(seed)
+        self.explorer = Explorer(settings, network, env.num_envs)
+        self.actor_optimiser = FlatAdam(
+            network.actor.parameters(), settings.actor_learning_rate, settings.max_grad_norm
+        )
+        self.critic_optimiser = FlatAdam(
+            network.critics.parameters(), settings.critic_learning_rate, settings.max_grad_norm
+        )
+        self.target_actor, self.target_critics = network.actor, network.critics
+        if settings.version == "double":
+            self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
+            self.target_critics = copy.deepcopy(network.critics).requires_grad_(False)
+        self._target_parts = _parts(self.target_actor, self.target_critics)
+        self._own_parts = _parts(network.actor, network.critics)
+        action, self._fields = network.schema.action, len(network.schema.observation.fields)
+        # What is possible in a state stands behind what is seen of it, for the actor's own step.
+        columns = self._fields + (action.n if network.discrete else 0)
+        self.replay = ReplayBuffer(settings.capacity, columns, action)
+        self.windows = NStep(settings.n_step, env.num_envs, columns, action)
+        self._scaled_upto = 0
+        self._episode_returns: deque[float] = deque(maxlen=100)
+        self._running_return = np.zeros(env.num_envs)
+        self._started = False
+
+    def iterate(self) -> dict[str, float]:
+        """Practise for `iteration_steps`, learning on the way; the metrics."""
+        settings = self.settings
+        if not self._started:
+            self.env.reset([int(s) for s in self.rng.integers(2**62, size=self.env.num_envs)])
+            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
+            self._started = True
+        totals, actor_totals = np.zeros(3), np.zeros(2)
+        before, actor_updates, saturated = self.updates, 0, 0.0
+        for _ in range(settings.steps_of_each):
+            saturated += self._step()
+            if self.env_steps < settings.learning_starts or len(self.replay) == 0:
+                continue
+            if self.env_steps // self.env.num_envs % settings.train_every == 0:
+                if self._scaled_upto == 0:
+                    self._update_scaler()
+                for _ in range(settings.updates):
+                    critic, actor = self._update()
+                    totals += critic
+                    if actor is not None:
+                        actor_totals += actor
+                        actor_updates += 1
+        self._update_scaler()
+        self.iteration += 1
+        metrics = {"updates": float(self.updates), **self.explorer.metrics()}
+        if not self.network.discrete:
+            metrics["saturation"] = saturated / settings.steps_of_each
+        if self.updates > before:
+            names = ("critic_loss", "q_mean", "critic_grad_norm")
+            metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
+        if actor_updates > 0:
+            metrics["actor_q"], metrics["actor_grad_norm"] = (actor_totals / actor_updates).tolist()
+        if self._episode_returns:
+            metrics["episode_return"] = float(np.mean(self._episode_returns))
+        return metrics
+
+    # -- practising ---------------------------------------------------------------------------
+
+    def _step(self) -> float:
+        """One step of every copy, remembered; the share of the actions that are at a bound."""
+        env, network = self.env, self.network
+        # Our environments write into the arrays they handed out, so what is kept is copied.
+        states = self._state(env.obs, env.action_mask)
+        if self.env_steps < self.settings.learning_starts:
+            chosen = self.explorer.anything(env.num_envs, env.action_mask, self.rng)
+        else:
+            x = network.scaled(states[:, : self._fields])
+            chosen = self.explorer.explore(x, env.action_mask, self.rng)
+        step = env.step(chosen if network.discrete else network.schema.action.from_units(chosen))
+        next_mask = step.next_action_mask
+        self.replay.add(
+            self.windows.push(
+                states,
+                chosen,
+                step.reward,
+                np.asarray(self.settings.gamma**step.elapsed, np.float64),
+                self._state(step.next_obs, next_mask),
+                np.zeros((env.num_envs, 0), np.bool_) if next_mask is None else next_mask,
+                step.terminated,
+                step.truncated,
+            )
+        )
+        self.env_steps += env.num_envs
+        self._running_return += step.reward
+        ends = step.terminated | step.truncated
+        if ends.any():
+            self.episodes += int(ends.sum())
+            self._episode_returns.extend(self._running_return[ends].tolist())
+            self._running_return[ends] = 0.0
+            self.explorer.reset(ends, self.rng)
+        return 0.0 if network.discrete else float((np.abs(chosen) >= 1).mean())
+
+    def _state(
+        self, obs: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """What is remembered of states: own columns, then what is possible; a copy."""
+        own = self.network.project(obs)
+        return own.copy() if mask is None else np.concatenate([own, mask], 1, dtype=np.float32)
+
+    # -- learning -----------------------------------------------------------------------------
+
+    def _update(self) -> tuple[tuple[float, float, float], tuple[float, float] | None]:
+        """A step of the critics, of the actor if it is due, and of the targets; see below."""
+        settings = self.settings
+        batch = self.replay.take(self.replay.sample(settings.batch_size, self.rng))
+        x, mask = self._read(batch.obs)
+        critic = self._train_critics(x, batch, self._targets(batch))
+        self.updates += 1
+        self._require_finite("critic's loss", critic[0])
+        actor = None
+        if self.updates % settings.actor_delay == 0:
+            actor = self._train_actor(x, mask)
+            self._require_finite("critic's value of the actor's actions", actor[0])
+        if settings.version == "double" and self.updates % settings.target_interval == 0:
+            self._move_targets()
+        self.explorer.adapt(self.env_steps // self.env.num_envs, x, mask, self.rng)
+        return critic, actor
+
+    def _read(self, states: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States of the replay as the networks read them, and what is possible in them."""
+        network = self.network
+        x = network.tensor(network.scaled(states[:, : self._fields]))
+        return x, network.tensor(states[:, self._fields :] > 0) if network.discrete else None
+
+    def _targets(self, batch: Transitions) -> torch.Tensor:
+        """``y = r + d Q~(s', mu~(s'))``, (B,); d is 0 behind a true end."""
+        settings, network = self.settings, self.network
+        with torch.no_grad():
+            next_x, next_mask = self._read(batch.next_obs)
+            said = network.says(self.target_actor(next_x), next_mask)
+            if settings.target_noise > 0:
+                draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
+                clip = settings.target_noise_clip
+                noise = np.clip(settings.target_noise * draws, -clip, clip)
+                said = (said + network.tensor(noise)).clamp_(-1, 1)
+            values = self.target_critics[0](next_x, said)
+            for critic in self.target_critics[1:]:
+                values = torch.minimum(values, critic(next_x, said))
+            return torch.addcmul(
+                network.tensor(batch.rewards), network.tensor(batch.discounts), values
+            )
+
+    def _train_critics(
+        self, x: torch.Tensor, batch: Transitions, targets: torch.Tensor
+    ) -> tuple[float, float, float]:
+        """One step down ``mean (y - Q(s, a))^2``; that loss, the mean of Q, the gradient's norm."""
+        network = self.network
+        actions = network.tensor(batch.actions)
+        if network.discrete:
+            actions = torch.nn.functional.one_hot(actions, network.schema.action.n).float()
+        loss = q_mean = 0.0
+        with self._batch_statistics(network.critics):
+            for critic in network.critics:
+                values = critic(x, actions)
+                error = values.detach() - targets
+                loss += float(error.dot(error)) / len(error)
+                q_mean += float(values.detach().mean())
+                values.backward(error * (2 / len(error)))
+        count = len(network.critics)
+        return loss / count, q_mean / count, self.critic_optimiser.step()
+
+    def _train_actor(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[float, float]:
+        """One step up ``mean Q(s, mu(s))``; that mean, the gradient's norm.
+
+        The deterministic policy gradient (equation 6): dQ/da at a = mu(s), times dmu/dtheta.
+        """
+        network = self.network
+        with self._batch_statistics(network.actor):
+            outputs = network.actor(x)
+            with torch.no_grad():
+                said = network.says(outputs, mask)
+            values, slope = network.critic.slope(x, said)
+            outputs.backward(network.pull_back(slope, said).mul_(-1 / len(x)))
+        return float(values.mean()), self.actor_optimiser.step()
+
+    def _move_targets(self) -> None:
+        """``target <- target + tau (network - target)``, running statistics of norms included."""
+        with torch.no_grad():
+            torch._foreach_lerp_(self._target_parts, self._own_parts, self.settings.tau)
+
+    @contextmanager
+    def _batch_statistics(self, module: nn.Module) -> Iterator[None]:
+        """Batch norm uses the batch's own statistics, and remembers them, in what it learns from.
+
+        Everywhere else (acting, targets, the critic that the actor climbs) it uses what it
+        remembers, as the policy will.
+        """
+        if self.settings.norm != "batch":
+            yield
+            return
+        module.train()
+        yield
+        module.eval()
+
+    def _update_scaler(self) -> None:
+        """Take into account what has been seen since the last time."""
+        scaler, new = self.network.scaler, self.replay.rows_since(self._scaled_upto)
+        if scaler is not None and not scaler.frozen:
+            scaler.update(self.replay.data.obs[new, : self._fields])
+        self._scaled_upto = self.replay.added
+
+    def _require_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the {what} of update {self.updates:,} (step {self.env_steps:,}) is {value}"
+            )
+
+    # -- saving -------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next iteration depends on, but the network."""
+        env = self.env.state_dict() if self._started else None
+        if env is not None and "restarts" in env:  # it has begun new episodes
+            self._running_return[:] = 0.0
+            self.windows.clear()
+            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+            "explorer": self.explorer.state_dict(),
+            "target_actor": dict(self.target_actor.state_dict()),
+            "target_critics": dict(self.target_critics.state_dict()),
+            "actor_optimiser": self.actor_optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "replay": self.replay.state_dict(),
+            "windows": self.windows.state_dict(),
+            "scaled_upto": self._scaled_upto,
+            "env": env,
+            "episode_returns": list(self._episode_returns),
+            "running_return": self._running_return.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.env_steps = int(state["env_steps"])
+        self.episodes = int(state["episodes"])
+        self.updates = int(state["updates"])
+        self.rng.bit_generator.state = state["rng"]
+        self.explorer.load_state_dict(state["explorer"])
+        self.target_actor.load_state_dict(state["target_actor"])
+        self.target_critics.load_state_dict(state["target_critics"])
+        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
+        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.replay.load_state_dict(state["replay"])
+        self.windows.load_state_dict(state["windows"])
+        self._scaled_upto = int(state["scaled_upto"])
+        self._started = state["env"] is not None
+        if self._started:
+            self.env.load_state_dict(state["env"])
+        self._episode_returns = deque(state["episode_returns"], maxlen=100)
+        self._running_return = np.array(state["running_return"])
+
+
+def _parts(*modules: nn.Module) -> list[torch.Tensor]:
+    """Weights and running statistics."""
+    return [
+        part
+        for module in modules
+        for part in (*module.parameters(), *module.buffers())
+        if part.is_floating_point()
+    ]

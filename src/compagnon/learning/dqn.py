@@ -46,6 +46,9 @@ class DQNSettings(AlgorithmSettings):
         0.0, ge=0, description="step size reached at the end of the budget, linearly; 0 stays put"
     )
     gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
+    reward_scale: float = Field(
+        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
+    )
     target_every: int = Field(
         500, ge=1, description="environment steps between two updates of the target network"
     )
@@ -65,8 +68,8 @@ class DQNSettings(AlgorithmSettings):
         0.0, ge=0, description="copy i of N explores with epsilon ** (1 + spread i / (N - 1))"
     )
     loss: Literal["huber", "squared"] = Field("huber", description="of the errors")
-    max_grad_norm: float | None = Field(10.0, gt=0, description="gradient norm at most")
-    max_grad_value: float | None = Field(None, gt=0, description="each gradient at most")
+    max_grad_norm: float = Field(10.0, ge=0, description="gradient norm at most; 0: any")
+    max_grad_value: float = Field(0.0, ge=0, description="each gradient at most; 0: any")
     double: bool = Field(False, description="the network chooses, the target network values")
     dueling: bool = Field(False, description="values and advantages have layers of their own")
     n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
@@ -204,15 +207,15 @@ class DQN:
         obs = network.project(env.obs).copy()
         actions = self._explore(obs)
         step = env.step(actions)
-        next_mask = getattr(step, "next_action_mask", step.action_mask)
+        assert step.next_action_mask is not None
         rows = self.replay.add(
             self.windows.push(
                 obs,
                 actions,
-                step.reward,
-                self.settings.gamma**step.elapsed,
+                step.reward * self.settings.reward_scale,
+                np.power(self.settings.gamma, step.elapsed),
                 network.project(step.next_obs),
-                next_mask,
+                step.next_action_mask,
                 step.terminated,
                 step.truncated,
             )
@@ -255,7 +258,7 @@ class DQN:
         return float(start * (end / start) ** done)
 
     def _epsilons(self) -> NDArray[np.float64]:
-        """A share for each copy, (N,); with a spread, the first explores most (arXiv 1803.00933)."""
+        """A share for each copy, (N,); with a spread the first explores most (arXiv 1803.00933)."""
         share = np.linspace(0.0, 1.0, self.env.num_envs)
         return np.asarray(self.epsilon() ** (1 + self.settings.epsilon_spread * share))
 

@@ -1,4 +1,4 @@
-"""Adam over parameters that lie side by side in one buffer: one kernel a step, however many layers."""
+"""Adam over parameters that lie side by side in one buffer: one kernel a step for all layers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,16 +15,16 @@ class FlatAdam:
 
     Args:
         parameters: all on one device, and in no other `FlatAdam`.
-        max_grad_norm: norm of all gradients together at most; None leaves them alone.
-        max_grad_value: each gradient between minus this and this; None leaves them alone.
+        max_grad_norm: norm of all gradients together at most; 0 leaves them alone.
+        max_grad_value: each gradient between minus this and this; 0 leaves them alone.
     """
 
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
         learning_rate: float,
-        max_grad_norm: float | None = None,
-        max_grad_value: float | None = None,
+        max_grad_norm: float = 0.0,
+        max_grad_value: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
         own = list(parameters)
@@ -53,9 +53,9 @@ class FlatAdam:
         """One step along the gradients, which are then 0 again; their norm before the bounds."""
         with torch.no_grad():
             norm = float(torch.linalg.vector_norm(self.gradient))
-            if self.max_grad_value is not None:
+            if self.max_grad_value > 0:
                 self.gradient.clamp_(-self.max_grad_value, self.max_grad_value)
-            if self.max_grad_norm is not None and norm > self.max_grad_norm:
+            if 0 < self.max_grad_norm < norm:
                 self.gradient.mul_(self.max_grad_norm / norm)
         self._adam.step()
         self.gradient.zero_()

@@ -107,7 +107,8 @@ class Mlp(nn.Module):
         activate_output: bool = False,
     ) -> None:
         super().__init__()
-        self.sizes, self.activation, self.activate_output = tuple(sizes), activation, activate_output
+        self.sizes, self.activation = tuple(sizes), activation
+        self.activate_output = activate_output
         self.layers = nn.ModuleList(
             nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(sizes)
         )
@@ -119,9 +120,9 @@ class Mlp(nn.Module):
 
     def _weights(self) -> list[torch.Tensor]:
         """As `parameters()`, which walks the whole tree of modules each time, but at once."""
-        found = []
+        found: list[torch.Tensor] = []
         for layer in self.layers._modules.values():
-            assert layer is not None
+            assert isinstance(layer, nn.Linear)
             found += (layer.weight, layer.bias)
         return found
 
@@ -213,8 +214,8 @@ class NormedMlp(nn.Module):
             return PlainMlp(self.sizes[1:-1], self.activation, False, _named(layers))
         weights = _named(layers)
         for index, norm in enumerate(self.norms):
-            weights[f"actor.{index}.norm.weight"] = norm.weight.detach().cpu().numpy().copy()  # type: ignore[operator,union-attr]
-            weights[f"actor.{index}.norm.bias"] = norm.bias.detach().cpu().numpy().copy()  # type: ignore[operator,union-attr]
+            weights[f"actor.{index}.norm.weight"] = norm.weight.detach().cpu().numpy().copy()  # type: ignore[operator]
+            weights[f"actor.{index}.norm.bias"] = norm.bias.detach().cpu().numpy().copy()  # type: ignore[operator]
         return PlainMlp(self.sizes[1:-1], self.activation, True, weights)
 
 
@@ -225,7 +226,9 @@ def _folded(layer: Layer, norm: nn.BatchNorm1d) -> Layer:
     assert norm.running_var is not None
     mean, var = norm.running_mean.cpu().numpy(), norm.running_var.cpu().numpy()
     gain = norm.weight.detach().cpu().numpy() / np.sqrt(var + norm.eps)
-    return weight * gain[:, None], (bias - mean) * gain + norm.bias.detach().cpu().numpy()
+    shift = norm.bias.detach().cpu().numpy()
+    folded = weight * gain[:, None], (bias - mean) * gain + shift
+    return folded[0].astype(np.float32), folded[1].astype(np.float32)
 
 
 def make_mlp(

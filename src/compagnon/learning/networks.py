@@ -1,6 +1,8 @@
 """The networks that are trained, and how they become a policy that needs no torch."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
@@ -14,6 +16,7 @@ from compagnon.learning.mlp import Activation, Mlp, PlainMlp
 from compagnon.learning.scaler import RunningScaler
 from compagnon.policy.manifest import (
     CategoricalHead,
+    GaussianHead,
     Head,
     Manifest,
     MlpSpec,
@@ -24,12 +27,15 @@ from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.schema import Projection, Schema
 
 ScaleInputs = bool | Literal["ranges"]
+Networks = Literal["separate", "joint"]
+Sd = Literal["fixed", "learnt", "by_state"]
 
 
 class TrainedNetwork:
     """What an algorithm trains: modules, the scaler of their inputs, and what they read.
 
-    Handing the same object from one algorithm to the next is what makes a clone improve by practice.
+    Handing the same object from one algorithm to the next is what makes a clone improve by
+    practice.
 
     Args:
         given: the environment's schema. observation: the field names to read; None for all.
@@ -124,13 +130,63 @@ class TrainedNetwork:
             self.scaler.load_state_dict(state["scaler"])
 
 
+class JointMlp(Mlp):
+    """Policy and value in one perceptron: the last output is the value, the others the policy's."""
+
+    def __init__(
+        self, sizes: Sequence[int], activation: Activation, generator: torch.Generator
+    ) -> None:
+        super().__init__(sizes, activation, 0.01, generator)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            nn.init.orthogonal_(last.weight[-1:], 1.0, generator=generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> the policy's outputs (B, outputs - 1)."""
+        return super().forward(x)[:, :-1]
+
+    def values(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> the values (B, 1)."""
+        return super().forward(x)[:, -1:]
+
+    def plain(self) -> PlainMlp:
+        """The policy's part, as a copy in numpy."""
+        whole = super().plain()
+        last = f"actor.{len(self.layers) - 1}"
+        cut = {
+            f"{last}.{part}": whole.weights[f"{last}.{part}"][:-1] for part in ("weight", "bias")
+        }
+        return replace(whole, weights={**whole.weights, **cut})
+
+
+class LogStd(nn.Module):
+    """Logarithms of standard deviations that are the same in every state; (D,)."""
+
+    def __init__(self, size: int, std: float, learnt: bool) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.full((size,), math.log(std)), requires_grad=learnt)
+
+    def numpy(self) -> NDArray[np.float32]:
+        """(D,); a view where the device is the CPU."""
+        return self.value.detach().cpu().numpy()
+
+
 class PolicyNetwork(TrainedNetwork):
-    """An actor that gives logits and a critic that gives values, for imitation and for PPO.
+    """An actor that gives logits or means and a critic that gives values.
 
     Imitation trains the actor; practice trains both.
 
     Args:
         hidden: sizes of the hidden layers, actor and critic alike.
+        networks: two of them, or one whose last output is the value.
+        sd: where actions are vectors, how the deviations come about: fixed, learnt, or learnt as a
+            function of the state.
+        initial_sd: the deviation at the start, in units of half the range of the bounds.
+
+    Attributes:
+        critic: its last output is the value; the actor itself where they are one network.
+        log_std: of every state alike; None where the state decides, or actions are not vectors.
     """
 
     def __init__(
@@ -142,23 +198,63 @@ class PolicyNetwork(TrainedNetwork):
         observation: Sequence[str] | None = None,
         scale_inputs: ScaleInputs = True,
         device: str = "cpu",
+        networks: Networks = "separate",
+        sd: Sd = "learnt",
+        initial_sd: float = 1.0,
     ) -> None:
         super().__init__(given, observation, scale_inputs, device)
         generator = torch.Generator().manual_seed(seed)
-        inputs = len(self.schema.observation.fields)
-        self.actor: Mlp = Mlp([inputs, *hidden, given.action.n], activation, 0.01, generator)
-        self.critic = Mlp([inputs, *hidden, 1], activation, 1.0, generator)
+        inputs, n = len(self.schema.observation.fields), given.action.n
+        self.log_std: LogStd | None = None
+        outputs = n
+        if given.action.kind == "box":
+            self.head = GaussianHead(state_dependent=sd == "by_state")
+            if sd == "by_state":
+                outputs = 2 * n
+            else:
+                self.log_std = LogStd(n, initial_sd, sd == "learnt").to(self.device)
+        self.joint = networks == "joint"
+        self.actor: Mlp
+        self.critic: Mlp
+        if self.joint:
+            self.actor = JointMlp([inputs, *hidden, outputs + 1], activation, generator)
+            self.critic = self.actor
+        else:
+            self.actor = Mlp([inputs, *hidden, outputs], activation, 0.01, generator)
+            self.critic = Mlp([inputs, *hidden, 1], activation, 1.0, generator)
+        if outputs > n:
+            with torch.no_grad():
+                self.actor.layers[-1].bias[n:outputs] = math.log(initial_sd)  # type: ignore[operator]
         self.actor.to(self.device)
         self.critic.to(self.device)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """Actor and critic."""
-        return {"actor": self.actor, "critic": self.critic}
+        """Actor, critic where it is another network, deviations where they are no outputs."""
+        found: dict[str, nn.Module] = {"actor": self.actor}
+        if not self.joint:
+            found["critic"] = self.critic
+        if self.log_std is not None:
+            found["log_std"] = self.log_std
+        return found
 
     def logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unmasked logits (B, A) of read observations (B, F), outside autograd."""
         return self.outputs(x)
+
+    def values(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The critic's output (B,) for read observations (B, F), outside autograd."""
+        critic = self.critic.values if isinstance(self.critic, JointMlp) else self.critic
+        with torch.inference_mode():
+            return critic(self.tensor(x)).cpu().numpy()[:, 0]
+
+    def plain_actor(self) -> PlainMlp:
+        """The actor as the policy floor knows it, with the deviations where it has them not."""
+        plain = super().plain_actor()
+        if self.log_std is None:
+            return plain
+        log_std = self.log_std.numpy().copy()
+        return replace(plain, weights={**plain.weights, "head.log_std": log_std})
 
 
 def library_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Prioritised replay: transitions that surprised are drawn more often, and weigh less when drawn."""
+"""Prioritised replay: transitions that surprised are drawn more often, and then weigh less."""
 
 from typing import Any
 

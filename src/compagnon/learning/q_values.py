@@ -102,15 +102,15 @@ def td_gradient(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[float, float, float]]:
     """The loss of action values and its gradient.
 
-    The loss is the mean over rows of ``weight * error ** 2``, or of Huber's loss with its corner at 1
-    (half the square within, ``|error| - 1/2`` beyond); ``error = Q(s, a) - target``.
+    The loss is the mean over rows of ``weight * error ** 2``, or of Huber's loss with its corner
+    at 1 (half the square within, ``|error| - 1/2`` beyond); ``error = Q(s, a) - target``.
 
     Args:
         values: (B, A). actions, targets, weights: (B,).
 
     Returns:
-        The gradient with respect to `values` (B, A), the errors (B,), and the loss with the means of
-        Q(s, a) and of the errors' sizes.
+        The gradient with respect to `values` (B, A), the errors (B,), and the loss with the means
+        of Q(s, a) and of the errors' sizes.
     """
     gradient = np.zeros_like(values)
     errors = np.empty(len(actions), np.float32)

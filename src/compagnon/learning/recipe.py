@@ -74,7 +74,9 @@ class EvaluationSpec(Settings):
 class VideoSpec(Settings):
     """Videos of training: one episode of the policy as it then is."""
 
-    every_episodes: int = Field(0, ge=0, description="training episodes between two videos; 0: none")
+    every_episodes: int = Field(
+        0, ge=0, description="training episodes from one video to the next; 0: none"
+    )
     format: Literal["mp4", "gif"] = Field("mp4", description="mp4 (extra `video`) or gif")
     steps: int | None = Field(None, ge=1, description="at most so many steps; a whole episode")
 

@@ -1,7 +1,7 @@
 """What off-policy algorithms remember: transitions, first in first out, with exact bootstraps.
 
-A transition keeps the discount of what follows it: the product of ``gamma ** elapsed`` over the steps
-it spans, and 0 behind a true end. An episode that was cut short by a time limit is no end: its last
+A transition keeps the discount of what follows it: the product of ``gamma ** elapsed`` over the steps it
+spans, and 0 behind a true end. An episode that was cut short by a time limit is no end: its last
 transition bootstraps from the final observation.
 """
 
@@ -81,7 +81,7 @@ class ReplayBuffer:
 
     def take(self, rows: NDArray[np.int64]) -> Transitions:
         """Copies of the transitions at `rows`."""
-        return Transitions(*(column.take(rows, axis=0) for column in self.data))
+        return Transitions._make(column.take(rows, axis=0) for column in self.data)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is remembered."""
@@ -139,7 +139,7 @@ class NStep:
             ready.obs, _two_d(ready.actions), ready.rewards, ready.discounts,
             ready.next_obs, ready.next_mask,
         )  # fmt: skip
-        return Transitions(*(column[:count] for column in ready))
+        return Transitions._make(column[:count] for column in ready)
 
     def clear(self) -> None:
         """Forget what is pending: the copies begin new episodes."""

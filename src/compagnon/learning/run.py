@@ -24,8 +24,8 @@ class Run:
     """The directory of one run.
 
     ``recipe.toml``, ``metrics.jsonl`` (one line an iteration), ``checkpoints/``, ``tensorboard/``,
-    ``best/`` and ``last/`` (policies), ``clone/`` (the policy after imitation, where there was
-    any), ``report.html``.
+    ``videos/``, ``best/`` and ``last/`` (policies), ``clone/`` (the policy after imitation, where
+    there was any), ``report.html``.
     """
 
     def __init__(self, path: Path) -> None:

@@ -20,6 +20,7 @@ from compagnon.evaluation.statistics import bootstrap_interval
 from compagnon.learning import run as files
 from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
+from compagnon.learning.filming import check_filming, film_if_due
 from compagnon.learning.hybrid import Hybrid
 from compagnon.learning.networks import library_versions, timestamp
 from compagnon.learning.recipe import Recipe
@@ -148,7 +149,7 @@ class Trainer:
         began = time.monotonic() - self.progress.seconds
         with closing(self._tensorboard()) as board, self._stop_on_signal():
             while not self._stop and not self._budget_spent():
-                phase = self._phase()
+                phase, episodes = self._phase(), self.algorithm.episodes
                 metrics = self._iterate()
                 last_of_clone = phase == "dagger" and self._phase() != "dagger"
                 self.progress.seconds = time.monotonic() - began
@@ -159,6 +160,7 @@ class Trainer:
                 self._record(metrics, phase, board)
                 if judged:
                     self._save()
+                self._film(episodes)
                 if listener is not None:
                     listener(self._update(metrics, phase))
             finished = self._budget_spent()
@@ -241,6 +243,11 @@ class Trainer:
             lowest = progress.lowest_after_clone
             progress.lowest_after_clone = mean if lowest is None else min(lowest, mean)
         return metrics
+
+    def _film(self, episodes_before: int) -> None:
+        if self.recipe.video.every_episodes:
+            now = self.algorithm.episodes
+            film_if_due(self.recipe, self.policy(), self.run.path, episodes_before, now)
 
     def policy(self) -> NetworkPolicy:
         """The policy as it is now, with its provenance."""
@@ -336,6 +343,7 @@ def start(recipe: Recipe, path: Path) -> Trainer:
             names cannot play.
     """
     check_device(recipe.device)
+    check_filming(recipe)
     build_algorithm(recipe)  # nothing is written for a recipe that cannot run
     schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
     for name in recipe.references():

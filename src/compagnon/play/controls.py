@@ -145,18 +145,17 @@ class Axis:
     """
 
     name: str
-    minus: str | None = None
-    plus: str | None = None
+    minus: tuple[str, ...] = ()
+    plus: tuple[str, ...] = ()
     strength: float = 1.0
     low: float = -1.0
     high: float = 1.0
 
     def value(self, down: frozenset[str]) -> float:
-        """Where the keys push it; 0 (or the bound next to it) where none does."""
-        if self.plus in down:
-            return self.strength * self.high
-        if self.minus in down:
-            return self.strength * self.low
+        """Where the keys push it; 0 (or the bound next to it) where none does, or both do."""
+        up, back = not down.isdisjoint(self.plus), not down.isdisjoint(self.minus)
+        if up != back:
+            return self.strength * (self.high if up else self.low)
         return min(max(0.0, self.low), self.high)
 
 

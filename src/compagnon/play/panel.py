@@ -7,7 +7,7 @@ import numpy as np
 import pygame
 from PIL import ImageFont
 
-from compagnon.play.controls import Axis
+from compagnon.play.controls import LEFT, Axis
 from compagnon.play.session import Phase, Session
 
 WIDTH: Final = 340
@@ -24,12 +24,13 @@ _WARNING: Final = "#d64545"
 _KEYS_OF_EVERY_WORLD: Final = (("P", "pause"), ("R", "begin again"), ("Esc Q", "leave"))
 
 
-def _typeface() -> bytes:
-    """The letters of the workshop's picture, rather than pygame's: they are easier to read."""
-    font = ImageFont.load_default(size=12)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # as it always is where FreeType is built in
-    font.path.seek(0)
-    return font.path.read()
+def _typeface() -> BytesIO | None:
+    """The letters of our own pictures, which read better than pygame's; None where there are none.
+
+    Made anew for every size: pygame reads on from where the last one ended.
+    """
+    path = getattr(ImageFont.load_default(size=12), "path", None)
+    return BytesIO(path.getvalue()) if isinstance(path, BytesIO) else None
 
 
 class Panel:
@@ -137,7 +138,7 @@ class Panel:
         self._text(screen, x, axis.name, 18, _SOFT)
 
         # An axis whose plus key is the left one is drawn so that left is left.
-        low, high = (axis.high, axis.low) if axis.plus == "left" else (axis.low, axis.high)
+        low, high = (axis.high, axis.low) if LEFT in axis.plus else (axis.low, axis.high)
 
         def at(value: float) -> int:
             return x + round(width * (value - low) / (high - low))
@@ -203,7 +204,7 @@ class Panel:
 
     def _font(self, size: int) -> pygame.font.Font:
         if size not in self._fonts:
-            self._fonts[size] = pygame.font.Font(BytesIO(_typeface()), round(size * _FONT_SCALE))
+            self._fonts[size] = pygame.font.Font(_typeface(), round(size * _FONT_SCALE))
         return self._fonts[size]
 
     def _text(
@@ -236,7 +237,7 @@ def score_words(score: float) -> str:
 def _banner(session: Session) -> list[str]:
     """What the strip over the world says, line by line; nothing while it plays."""
     if session.phase is Phase.READY:
-        return ["Press one of the keys to begin"]
+        return ["Press A, S, D, W or an arrow to begin"]
     if session.phase is Phase.PAUSED:
         return ["Paused", "P goes on"]
     if session.phase is not Phase.OVER:

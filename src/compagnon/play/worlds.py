@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from gymnasium import spaces
 
-from compagnon.envs.registration import WORKSHOP
+from compagnon.envs.registration import BALL, WORKSHOP
 from compagnon.envs.workshop.rules import MINUTES_PER_DAY
 from compagnon.errors import InputError
 from compagnon.play.controls import DOWN, LEFT, RIGHT, UP, Axis, Controls, DiscreteKeys, VectorKeys
@@ -75,9 +75,9 @@ _CAR: Final = World(
     controls=(
         VectorKeys(
             (
-                Axis("steer", LEFT, RIGHT),
-                Axis("gas", None, UP),
-                Axis("brake", None, DOWN, strength=0.8),  # from 0.9 on the wheels lock
+                Axis("steer", (LEFT,), (RIGHT,)),
+                Axis("gas", (), (UP,)),
+                Axis("brake", (), (DOWN,), strength=0.8),  # from 0.9 on the wheels lock
             )
         ),
         DiscreteKeys(
@@ -99,7 +99,7 @@ _MOUNTAIN: Final = World(
         DiscreteKeys(
             ("LEFT", "COAST", "RIGHT"), rest=1, bindings=((LEFT, 0), (DOWN, 1), (RIGHT, 2))
         ),
-        VectorKeys((Axis("push", LEFT, RIGHT),), gentle=frozenset((DOWN,))),
+        VectorKeys((Axis("push", (LEFT,), (RIGHT,)),), gentle=frozenset((DOWN,))),
     ),
     legend=(("A D", "push left, right"), ("S", "coast (or no key)")),
     fps=30,
@@ -114,7 +114,7 @@ _LUNAR: Final = World(
         DiscreteKeys(
             ("NOTHING", "LEFT", "MAIN", "RIGHT"), rest=0, bindings=((LEFT, 1), (UP, 2), (RIGHT, 3))
         ),
-        VectorKeys((Axis("main", None, UP), Axis("side", LEFT, RIGHT))),
+        VectorKeys((Axis("main", (), (UP,)), Axis("side", (LEFT,), (RIGHT,)))),
     ),
     legend=(("A D", "side engines: turn"), ("W", "main engine")),
     fps=50,
@@ -127,7 +127,7 @@ _PENDULUM: Final = World(
     goal="Swing it up and keep it up: what it hangs and what it swings costs.",
     env_id="Pendulum-v1",
     # A positive torque turns against the clock: to the left, once it stands.
-    controls=(VectorKeys((Axis("torque", RIGHT, LEFT),), gentle=frozenset((UP, DOWN))),),
+    controls=(VectorKeys((Axis("torque", (RIGHT,), (LEFT,)),), gentle=frozenset((UP, DOWN))),),
     legend=(("A D", "turn left, right"), ("W or S", "hold too: a quarter of it")),
     fps=20,
 )
@@ -135,11 +135,17 @@ _BALL: Final = World(
     name="ball",
     title="Ball",
     goal="Keep the ball in the box: 1 a step, and it is pushed about all the time.",
-    env_id="compagnon/Ball-v0",
+    env_id=BALL,
     env_args=MappingProxyType({"dimension": 2}),
     controls=(
-        VectorKeys((Axis("x", LEFT, RIGHT),)),
-        VectorKeys((Axis("x", LEFT, RIGHT), Axis("y", DOWN, UP))),
+        # Half the bound: a whole push crosses the box before a hand has answered the eye.
+        VectorKeys((Axis("x", (LEFT, DOWN), (RIGHT, UP), strength=0.5),)),  # drawn upwards
+        VectorKeys(
+            (
+                Axis("x", (LEFT,), (RIGHT,), strength=0.5),
+                Axis("y", (DOWN,), (UP,), strength=0.5),
+            )
+        ),
     ),
     legend=(("A D", "push left, right"), ("W S", "push up, down")),
     fps=8,

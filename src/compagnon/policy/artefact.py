@@ -85,7 +85,8 @@ def _check_shapes(manifest: Manifest, weights: dict[str, NDArray[np.generic]], f
         expected[f"actor.{layer}.weight"] = (fan_out, fan_in)
         expected[f"actor.{layer}.bias"] = (fan_out,)
         if manifest.network.layer_norm and layer < len(sizes) - 2:
-            expected[f"actor.{layer}.norm.weight"] = expected[f"actor.{layer}.norm.bias"] = (fan_out,)
+            for part in ("weight", "bias"):
+                expected[f"actor.{layer}.norm.{part}"] = (fan_out,)
     head = manifest.head
     if isinstance(head, GaussianHead) and not head.state_dependent:
         expected["head.log_std"] = (manifest.schema_.action.n,)

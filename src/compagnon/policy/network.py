@@ -40,8 +40,8 @@ class NetworkPolicy:
     Attributes:
         manifest: what the policy reads, what it chooses, where it comes from.
         weights: ``scaler.mean``, ``scaler.std`` (F,); ``actor.<i>.weight`` (out, in),
-            ``actor.<i>.bias`` (out,) for each layer i, and with layer norm ``actor.<i>.norm.weight``
-            and ``.bias`` (out,); ``head.log_std`` (D,) where the head has one.
+            ``actor.<i>.bias`` (out,) for each layer i, with layer norm also
+            ``actor.<i>.norm.weight`` and ``.bias`` (out,); ``head.log_std`` (D,) where the head has one.
     """
 
     manifest: Manifest

@@ -15,7 +15,9 @@ class BallOptions(BaseModel):
         1.0, ge=0.0, le=1_000.0, description="standard deviation of a step's noise on each axis"
     )
     max_steps: int = Field(500, ge=1, le=1_000_000_000, description="steps of a whole episode")
-    bonus: float = Field(50.0, description="added to the reward of the last step of a whole episode")
+    bonus: float = Field(
+        50.0, description="added to the reward of the last step of a whole episode"
+    )
     terminal_bonus: bool = Field(
         False, description="a whole episode is terminated, as published, rather than truncated"
     )

@@ -71,7 +71,10 @@ def _draw_time(pen: Pen, trajectory: Trajectory) -> None:
     def at(step: float, position: float) -> Point:
         # A ball that is out is drawn just outside the box, however far it flew.
         shown = min(1.08 * BOX, max(-1.08 * BOX, position))
-        return (left + (right - left) * step / last, bottom - (bottom - top) * (shown / BOX + 1) / 2)
+        return (
+            left + (right - left) * step / last,
+            bottom - (bottom - top) * (shown / BOX + 1) / 2,
+        )
 
     for tick in _TICKS:
         wall = abs(tick) == BOX

@@ -319,7 +319,7 @@ class _Work:
             changes=chosen,
             steps=len(dagger.step_losses) * dagger.iteration,
             learning_rate=settings.learning_rate,
-            standardised=recipe.network.scale_inputs,
+            standardised=bool(recipe.network.scale_inputs),
             mask_loss=settings.mask_loss,
             iterations=dagger.iteration,
             cross_entropy=metrics["cross_entropy"],
@@ -403,6 +403,7 @@ def _name(chosen: tuple[str, ...]) -> str:
 def _build(recipe: Recipe) -> tuple[Dagger, PolicyNetwork]:
     algorithm, network = build_algorithm(recipe)
     assert isinstance(algorithm, Dagger)
+    assert isinstance(network, PolicyNetwork)
     return algorithm, network
 
 

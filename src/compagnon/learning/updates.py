@@ -1,0 +1,202 @@
+"""Gradient steps of small perceptrons, without what a framework does around the arithmetic.
+
+With a few thousand weights, autograd's engine, the optimiser's bookkeeping and the bounding of
+norms take longer than the products. What is here does the same operations in the same order, so it
+gives the same bits as `Mlp` under autograd, `clip_grad_norm_` and ``torch.optim.Adam(fused=True)``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from compagnon.learning.mlp import Mlp, _Layers
+from compagnon.learning.networks import PolicyNetwork
+
+ACTOR, CRITIC = 0, 1  # groups of parameters; a joint network is one group, the actor's
+
+
+class _Tape:
+    """What a forward pass keeps for the backward pass; stands where autograd's context would."""
+
+    def __init__(self, parameters: int) -> None:
+        self.needs_input_grad = (False, False, False, *(True,) * parameters)
+        self.saved_tensors: tuple[torch.Tensor, ...] = ()
+
+    def save_for_backward(self, *tensors: torch.Tensor) -> None:
+        """Keep `tensors`."""
+        self.saved_tensors = tensors
+
+
+class Passes:
+    """The forward and backward pass of a perceptron, outside autograd.
+
+    Call both under ``torch.inference_mode()``.
+
+    Args:
+        mlp: its parameters are read where they are, so updates in place are seen.
+    """
+
+    def __init__(self, mlp: Mlp) -> None:
+        self._mlp = mlp
+        self._parameters = list(Mlp.parameters(mlp))
+        self._tape = _Tape(len(self._parameters))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, outputs), the whole of them; remembered until the next one."""
+        return _Layers.forward(
+            self._tape, x, self._mlp.activation, self._mlp.activate_output, *self._parameters
+        )
+
+    def backward(self, gradient: torch.Tensor) -> list[torch.Tensor]:
+        """The gradients of all parameters, from that of the last outputs, (B, outputs)."""
+        found: list[torch.Tensor] = list(_Layers.backward(self._tape, gradient)[3:])
+        return found
+
+
+def bound_norm(gradients: list[torch.Tensor], bound: float) -> float:
+    """Scale `gradients`, in place, to a norm of at most `bound` over all of them together.
+
+    Args:
+        bound: 0 leaves them as they are.
+
+    Returns:
+        The norm before that.
+    """
+    norm = np.float32(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2.0))))
+    if bound > 0:
+        # in single precision and in this order, as clip_grad_norm_ does it
+        factor = np.float32(1) / (norm + np.float32(1e-6)) * np.float32(bound)
+        if not factor >= 1:
+            torch._foreach_mul_(gradients, float(factor))
+    return float(norm)
+
+
+class Adam:
+    """Adam (arXiv 1412.6980, algorithm 1) over groups of parameters that may step one by one.
+
+    Args:
+        groups: the parameters of each group.
+        eps: added to the root of the second moment.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[torch.Tensor]], eps: float) -> None:
+        self._parameters = [[parameter.detach() for parameter in group] for group in groups]
+        self._first = [[torch.zeros_like(p) for p in group] for group in self._parameters]
+        self._second = [[torch.zeros_like(p) for p in group] for group in self._parameters]
+        self._steps = [torch.zeros((), device=group[0].device) for group in self._parameters]
+        self._eps = eps
+
+    def step(self, group: int, gradients: list[torch.Tensor], learning_rate: float) -> None:
+        """Move the parameters of one group against their gradients."""
+        self._steps[group] += 1
+        torch._fused_adam_(
+            self._parameters[group],
+            gradients,
+            self._first[group],
+            self._second[group],
+            [],
+            [self._steps[group]] * len(gradients),
+            lr=learning_rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=self._eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and counts of steps."""
+        return {
+            "steps": [float(step) for step in self._steps],
+            "first": [list(group) for group in self._first],
+            "second": [list(group) for group in self._second],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        for step, value in zip(self._steps, state["steps"], strict=True):
+            step.fill_(value)
+        for own, given in ((self._first, state["first"]), (self._second, state["second"])):
+            for moments, values in zip(own, given, strict=True):
+                for moment, value in zip(moments, values, strict=True):
+                    moment.copy_(value)
+
+
+class ActorCriticSteps:
+    """Gradient steps of a `PolicyNetwork`, from the gradients of what it says.
+
+    Two networks are two groups: each is bounded and stepped by itself. A joint network is one
+    group, whose gradient is that of the summed loss.
+
+    Args:
+        eps: Adam's.
+    """
+
+    def __init__(self, network: PolicyNetwork, eps: float) -> None:
+        self._joint = network.joint
+        self._actor, self._critic = Passes(network.actor), Passes(network.critic)
+        groups = [list(network.actor.parameters())]
+        if not network.joint:
+            groups.append(list(network.critic.parameters()))
+        log_std = None if network.log_std is None else network.log_std.value
+        self._learns_log_std = log_std is not None and log_std.requires_grad
+        if log_std is not None and self._learns_log_std:
+            groups[ACTOR].append(log_std)
+        self._adam = Adam(groups, eps)
+
+    def forward(
+        self, x: torch.Tensor, with_policy: bool = True
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """(B, F) -> the policy's outputs (B, K), if they are wanted, and the values (B,)."""
+        if self._joint:
+            both = self._actor.forward(x)
+            return both[:, :-1].contiguous(), both[:, -1]
+        values = self._critic.forward(x)[:, 0]
+        return self._actor.forward(x) if with_policy else None, values
+
+    def step(
+        self,
+        policy: tuple[torch.Tensor, torch.Tensor | None] | None,
+        values: torch.Tensor,
+        learning_rates: Sequence[float],
+        max_norm: float,
+    ) -> float:
+        """Move against the gradients of a loss with respect to what `forward` last gave.
+
+        Args:
+            policy: with respect to outputs (B, K) and log_std (D,); None leaves the actor alone.
+            values: with respect to the values (B,).
+            learning_rates: the actor's and the critic's; the first one of a joint network.
+            max_norm: of the gradient of each group; 0 for no bound.
+
+        Returns:
+            The norm of the actor's gradient, or of the joint network's, before it was bounded.
+        """
+        values = values[:, None]
+        norm = 0.0
+        if policy is not None:
+            outputs, log_std = policy
+            if self._joint:
+                outputs = torch.cat([outputs, values], 1)
+            gradients = self._actor.backward(outputs)
+            if self._learns_log_std:
+                assert log_std is not None
+                gradients.append(log_std)
+            norm = bound_norm(gradients, max_norm)
+            self._adam.step(ACTOR, gradients, learning_rates[ACTOR])
+        if not self._joint:
+            gradients = self._critic.backward(values)
+            bound_norm(gradients, max_norm)
+            self._adam.step(CRITIC, gradients, learning_rates[CRITIC])
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the optimiser remembers."""
+        return self._adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._adam.load_state_dict(state)
