@@ -15,9 +15,10 @@ from rich.table import Table
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.learning.recipe import load_recipe
-from compagnon.learning.run import CLONE, Run
+from compagnon.learning.run import CLONE, LAST, Run
 from compagnon.learning.trainer import Trainer, start
 from compagnon.policy import Schema, load_policy
+from compagnon.policy.network import DeterministicPolicy, ValuesPolicy
 
 EPISODES, UNSEEN = 100, 1_000_000
 
@@ -61,18 +62,23 @@ def judge(run: Run) -> dict[str, object]:
     schema = Schema.of(BatchEnv(*env, 1))
     names = recipe.references()
     policies = [load_policy(name, schema) for name in names]
-    best = load_policy(str(run.path), schema)
+    best, last = load_policy(str(run.path), schema), load_policy(str(run.path / LAST), schema)
     found = evaluate([*policies, best], *env, EPISODES, UNSEEN)
-    sampled = evaluate([best], *env, EPISODES, UNSEEN, sampled=True)
+    score = found.scores[-1]
     figures: dict[str, object] = {
-        "best": found.scores[-1].mean,
-        "best_sampled": sampled.scores[0].mean,
-        "profit": found.scores[-1].kpis.get("profit"),
+        "best": score.mean,
+        "sd": score.sd,
+        "last": evaluate([last], *env, EPISODES, UNSEEN).scores[0].mean,
+        **{name: score.kpis[name] for name in ("profit", "survived") if name in score.kpis},
         "against": {name: score.mean for name, score in zip(names, found.scores, strict=False)},
-        "paired": found.paired[-1].mean,
-        "paired_ci95": found.paired[-1].ci95,
-        "win_share": found.paired[-1].win_share,
     }
+    if not isinstance(best, ValuesPolicy | DeterministicPolicy):
+        sampled = evaluate([best], *env, EPISODES, UNSEEN, sampled=True)
+        figures["best_sampled"] = sampled.scores[0].mean
+    if names:
+        figures["paired"] = found.paired[-1].mean
+        figures["paired_ci95"] = found.paired[-1].ci95
+        figures["win_share"] = found.paired[-1].win_share
     if (run.path / CLONE).is_dir():
         clone = load_policy(str(run.path / CLONE), schema)
         figures["clone"] = evaluate([clone], *env, EPISODES, UNSEEN).scores[0].mean
@@ -97,12 +103,16 @@ def show(recipe: str, rows: list[dict[str, object]]) -> None:
     for column in [*columns, "95 % interval"]:
         table.add_column(column, justify="right")
     for row in rows:
-        low, high = row["paired_ci95"]  # type: ignore[misc]
         cells = [f"{row[c]:,.3f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
-        table.add_row(*cells, f"{low:,.1f} to {high:,.1f}")
+        low, high = row.get("paired_ci95", (float("nan"), float("nan")))  # type: ignore[misc]
+        table.add_row(*cells, f"{low:,.1f} to {high:,.1f}" if "paired_ci95" in row else "")
+    means = [float(row["best"]) for row in rows]  # type: ignore[arg-type]
     console = Console(width=200)
     console.print(table)
-    console.print(f"references: {rows[0]['against']}")
+    console.print(
+        f"best: mean {sum(means) / len(means):,.2f}, {min(means):,.2f} to {max(means):,.2f}; "
+        f"references: {rows[0]['against'] or 'none'}"
+    )
 
 
 if __name__ == "__main__":

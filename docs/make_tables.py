@@ -13,6 +13,7 @@ from typing import Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from compagnon.envs.ball.options import BallOptions
 from compagnon.envs.workshop.fields import FIELDS, OBSERVATION_SETS
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
@@ -34,6 +35,7 @@ from compagnon.learning.recipe import (
 
 MODELS: dict[str, type[BaseModel]] = {
     "workshop-options": WorkshopOptions,
+    "ball-options": BallOptions,
     "recipe": Recipe,
     "recipe-env": EnvSpec,
     "recipe-network": NetworkSpec,

@@ -15,12 +15,18 @@ from compagnon.envs.pool import BOX2D, CLASSIC, IDS, PoolVectorEnv, _fold
 from compagnon.envs.registration import BALL
 from compagnon.errors import InputError
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning"),  # Box2D's import
+    pytest.mark.filterwarnings("ignore:.*precision lowered by casting"),  # EnvPool by itself
+]
 INSTALLED = importlib.util.find_spec("envpool") is not None
 # A missing package must not look like a pass where everything is meant to be there.
 needs_envpool = pytest.mark.skipif(
     not INSTALLED and os.environ.get("CI", "").lower() not in ("1", "true"),
     reason="EnvPool is not installed: pip install 'compagnon[envpool]'",
 )
+# With which the pilot below does clearly worse, or takes clearly longer.
+OTHER_GRAVITY = {"LunarLander-v3": -11.9, "LunarLanderContinuous-v3": -5.0}
 every_id = pytest.mark.parametrize("env_id", IDS)
 
 
@@ -160,7 +166,7 @@ class TestSameRules:
             assert stats.ks_2samp(left, right).pvalue > 1e-4, column
 
     @pytest.mark.parametrize("env_id", BOX2D)
-    @pytest.mark.parametrize("gravity", [-10.0, -9.0])
+    @pytest.mark.parametrize("gravity", [-10.0, -8.0])
     def test_a_lander_falls_alike(self, env_id, gravity):
         """What Box2D keeps cannot be set, so many landers' 20 steps are compared in the mean."""
         moved = []
@@ -175,11 +181,12 @@ class TestSameRules:
         assert (np.abs(apart).max() < 4) == (gravity == -10.0)  # another gravity shows
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("env_id", BOX2D)
-    @pytest.mark.parametrize("gravity", [-10.0, -7.0])
+    @pytest.mark.parametrize(
+        ("env_id", "gravity"), [*((env_id, -10.0) for env_id in BOX2D), *OTHER_GRAVITY.items()]
+    )
     def test_the_same_pilot_earns_the_same(self, env_id, gravity):
-        theirs = fly(pool(env_id, 300))
-        ours = fly(BatchEnv(env_id, {"gravity": gravity}, 300))
+        theirs = fly(pool(env_id, 100))
+        ours = fly(BatchEnv(env_id, {"gravity": gravity}, 100))
         differences = [
             abs(stats.ttest_ind(left, right, equal_var=False).statistic)
             for left, right in zip(theirs, ours, strict=True)

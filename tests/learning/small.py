@@ -216,6 +216,12 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "cartpole": ("CartPole-v1", {**PPO, "target_kl": 0.05}),
+    "ppo-box": (
+        "Pendulum-v1",
+        {**PPO, "reference_coef": 0.1, "reward_scale": "running", "value_clip": 0.2},
+    ),
+    "ppo-joint": (ECHO, {**PPO, "networks": "joint", "sd": "by_state", "scale_values": False}),
+    "ppo-episodes": ("CartPole-v1", {**PPO, "episodes_per_env": 2, "critic_learning_rate": 1e-2}),
 }
 
 

@@ -1,4 +1,4 @@
-"""The normal distribution's kernels agree with autograd and scipy, and clipping is no part of it."""
+"""The normal distribution's kernels are those of autograd and scipy, and know nothing of clips."""
 
 import numpy as np
 import pytest
@@ -139,9 +139,9 @@ def gradient_of(outputs, log_std, actions, log_probs, advantages):
     return gradient, stats
 
 
-# With mean m = 0.9, deviation s = 0.5 and the reward clip(u, -1, 1), the expected reward climbs in m
-# by P(-1 < u < 1) = Phi((1 - m) / s) - Phi((-1 - m) / s) = 0.579. The kernel's mean gradient over
-# draws of u must be that, negated; with clipped actions in the place of u it is another number.
+# With mean m = 0.9, deviation s = 0.5 and reward clip(u, -1, 1), the expected reward climbs in m
+# by P(-1 < u < 1) = Phi((1 - m) / s) - Phi((-1 - m) / s) = 0.579. The kernel's mean gradient
+# over draws of u must be that, negated; with clipped actions in its place it is another number.
 def test_the_gradient_is_that_of_the_reward_of_clipped_actions():
     draws, mean, std = 400_000, 0.9, 0.5
     rng = np.random.default_rng(0)
@@ -162,5 +162,7 @@ def test_outputs_that_are_no_numbers_show_in_every_loss():
     rng, outputs, log_std = case(False)
     actions, log_probs = sample(outputs, log_std, rng)
     outputs[2, 1] = np.nan
-    stats = gradient_of(outputs, log_std, actions, log_probs, np.ones(BATCH, np.float32))[1]
-    np.testing.assert_array_equal(np.isnan(stats[:, masked.APPROX_KL]), np.arange(BATCH) == 2)
+    ones = np.ones(BATCH, np.float32)
+    stats = gradient_of(outputs, log_std, actions, log_probs, ones)[1]
+    spoilt = np.arange(BATCH) == 2
+    np.testing.assert_array_equal(np.isnan(stats[:, masked.APPROX_KL]), spoilt)

@@ -1,4 +1,4 @@
-"""PPO learns small problems, obeys masks, and does with each setting what the setting says."""
+"""PPO learns small problems, obeys masks, and goes on after a save as if nothing had happened."""
 
 from typing import Any
 
@@ -6,54 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
-from compagnon.errors import InputError
-from compagnon.learning.ppo import PPO, PPOSettings
-from tests.learning.small import BANDIT, CLOCK, CONTEXTS, SHORT, network_for, through_disk
-
-SEEDS = pytest.mark.parametrize("seed", range(3))
-
-
-def ppo_on(
-    env_id: str,
-    env_args: dict[str, Any] | None = None,
-    seed: int = 0,
-    hidden: tuple[int, ...] = (32,),
-    total: int | None = None,
-    scale_inputs: bool = True,
-    **settings: Any,
-) -> PPO:
-    chosen = PPOSettings(**settings)
-    network = network_for(env_id, env_args, hidden, seed, scale_inputs=scale_inputs)
-    env = BatchEnv(env_id, env_args or {}, chosen.num_envs)
-    return PPO(chosen, network, env, seed, total)
-
-
-SMALL: dict[str, Any] = {"num_envs": 8, "rollout_steps": 16, "minibatch_size": 64}
-TO_LEARN: dict[str, Any] = {
-    "num_envs": 32,
-    "rollout_steps": 16,
-    "minibatch_size": 128,
-    "learning_rate": 3e-3,
-    "entropy_coef": 0.01,
-}
-
-
-def weights(module: torch.nn.Module) -> list[torch.Tensor]:
-    return [parameter.detach().clone() for parameter in module.parameters()]
-
-
-def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
+from compagnon.learning.ppo import PPO
+from tests.learning.practice import SEEDS, SMALL, TO_LEARN, ppo_on, same, weights
+from tests.learning.small import BANDIT, CLOCK, SHORT, through_disk
 
 # -- learning -----------------------------------------------------------------------------------
 
 
 @SEEDS
-def test_it_learns_a_masked_bandit(seed):
-    ppo = ppo_on(BANDIT, seed=seed, **TO_LEARN)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"networks": "joint"}, {"episodes_per_env": 16}, {"reward_scale": "running"}],
+    ids=["as usual", "joint", "whole episodes", "rewards scaled"],
+)
+def test_it_learns_a_masked_bandit(seed, settings):
+    ppo = ppo_on(BANDIT, seed=seed, **TO_LEARN, **settings)
     first = ppo.iterate()["episode_return"]
     for _ in range(24):
         metrics = ppo.iterate()
@@ -159,121 +127,6 @@ def test_the_state_after_a_rollout_is_read_as_the_rollout_was():
     assert ppo.value_scale.mean == pytest.approx(5.0)
 
 
-# -- settings -----------------------------------------------------------------------------------
-
-
-def test_the_warm_up_trains_the_critic_alone():
-    ppo = ppo_on(BANDIT, critic_warmup=2, learning_rate=1e-2, **SMALL)
-    actor, critic = weights(ppo.network.actor), weights(ppo.network.critic)
-    for _ in range(2):
-        metrics = ppo.iterate()
-        assert metrics["entropy"] == metrics["approx_kl"] == 0
-    assert same(weights(ppo.network.actor), actor)
-    assert not same(weights(ppo.network.critic), critic)
-    ppo.iterate()
-    assert not same(weights(ppo.network.actor), actor)
-
-
-def kl_from_the_start(reference_coef: float) -> float:
-    ppo = ppo_on(
-        BANDIT, {"all_possible": True}, reference_coef=reference_coef,
-        reference_half_life=1e6, **TO_LEARN,
-    )  # fmt: skip
-    ppo.network.scaler = None
-    contexts = np.eye(CONTEXTS, dtype=np.float32)
-    before = torch.log_softmax(torch.tensor(ppo.network.logits(contexts)), dim=1)
-    for _ in range(20):
-        metrics = ppo.iterate()
-    after = torch.log_softmax(torch.tensor(ppo.network.logits(contexts)), dim=1)
-    kl = float((before.exp() * (before - after)).sum(1).mean())
-    if reference_coef > 0:
-        assert metrics["reference_kl"] == pytest.approx(kl, rel=0.5)
-    return kl
-
-
-def test_holding_on_to_the_start_keeps_the_policy_close_to_it():
-    free, held, held_hard = (kl_from_the_start(coef) for coef in (0.0, 1.0, 10.0))
-    assert free > 1.0
-    assert held < free / 2
-    assert held_hard < held / 2
-
-
-def test_the_hold_on_the_start_halves():
-    ppo = ppo_on(BANDIT, reference_coef=1.0, reference_half_life=2.0, critic_warmup=1, **SMALL)
-    seen = []
-    for _ in range(6):
-        ppo.iterate()
-        ppo.iteration -= 1
-        seen.append(ppo._reference(np.zeros((1, CONTEXTS), np.float32))[1])
-        ppo.iteration += 1
-    np.testing.assert_allclose(seen, 0.5 ** (np.array([0, 0, 1, 2, 3, 4]) / 2))
-
-
-def gradient_steps(ppo: PPO) -> int:
-    (*_, state) = ppo.optimiser.state_dict()["state"].values()
-    return int(state["step"])
-
-
-def test_epochs_end_early_where_the_policy_has_moved_far():
-    moved = {**SMALL, "epochs": 10, "learning_rate": 1e-2}
-    stopped, free = ppo_on(BANDIT, target_kl=1e-6, **moved), ppo_on(BANDIT, **moved)
-    assert stopped.iterate()["stopped_early"] == 1
-    assert free.iterate()["stopped_early"] == 0
-    minibatches = 8 * 16 // 64
-    assert gradient_steps(stopped) == minibatches
-    assert gradient_steps(free) == 10 * minibatches
-
-
-def test_a_policy_that_hardly_moves_uses_all_epochs():
-    ppo = ppo_on(BANDIT, target_kl=0.5, epochs=4, learning_rate=1e-5, **SMALL)
-    assert ppo.iterate()["stopped_early"] == 0
-    assert gradient_steps(ppo) == 4 * 2
-
-
-def test_schedules_run_over_the_budget():
-    ppo = ppo_on(
-        BANDIT, total=4, learning_rate=1e-3, final_learning_rate=2e-4, entropy_coef=0.0,
-        final_entropy_coef=0.4, **SMALL,
-    )  # fmt: skip
-    rates, entropy_coefs = [], []
-    for _ in range(6):
-        rates.append(ppo.iterate()["learning_rate"])
-        entropy_coefs.append(ppo._entropy_coef)
-    np.testing.assert_allclose(rates, [1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 2e-4])
-    np.testing.assert_allclose(entropy_coefs, [0, 0.1, 0.2, 0.3, 0.4, 0.4])
-
-
-def test_rates_stay_put_unless_a_final_one_is_given():
-    ppo = ppo_on(BANDIT, total=4, learning_rate=1e-3, **SMALL)
-    assert {ppo.iterate()["learning_rate"] for _ in range(4)} == {1e-3}
-
-
-def test_the_entropy_bonus_keeps_the_policy_open():
-    entropies = []
-    for coef in (0.0, 0.5):
-        ppo = ppo_on(BANDIT, **{**TO_LEARN, "entropy_coef": coef})
-        for _ in range(15):
-            metrics = ppo.iterate()
-        entropies.append(metrics["entropy"])
-    assert entropies[1] > 2 * entropies[0]
-
-
-def test_a_frozen_scaler_is_left_alone():
-    ppo = ppo_on(BANDIT, **SMALL)
-    ppo.network.scaler.frozen = True
-    ppo.iterate()
-    assert ppo.network.scaler.count == 0
-    ppo.network.scaler.frozen = False
-    ppo.iterate()
-    assert ppo.network.scaler.count == 128
-
-
-def test_a_vector_of_actions_is_refused():
-    network = network_for("Pendulum-v1")
-    with pytest.raises(InputError, match=r"Pendulum-v1 has Box.*Discrete is needed"):
-        PPO(PPOSettings(num_envs=1), network, BatchEnv("Pendulum-v1", {}, 1), 0)
-
-
 # -- the same again -----------------------------------------------------------------------------
 
 
@@ -307,8 +160,8 @@ def test_returns_do_not_join_two_episodes_when_saving_begins_new_ones():
         metrics = ppo.iterate()
         ppo.state_dict()  # this environment cannot be saved, so new episodes begin
     assert metrics.get("episode_return", 20.0) == 20.0
-    assert max(ppo._episode_returns, default=20.0) == 20.0
-    assert (ppo._running_return == 0).all()
+    assert max(ppo.collector.episode_returns, default=20.0) == 20.0
+    assert (ppo.collector.running_return == 0).all()
 
 
 @SEEDS

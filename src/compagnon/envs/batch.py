@@ -111,10 +111,9 @@ class BatchEnv:
     def step(self, actions: NDArray[Any]) -> Step:
         """Step every copy; an ended episode is followed by the next one at once."""
         obs, reward, terminated, truncated, info = self.vec.step(actions)
-        next_obs = np.asarray(obs, np.float32)
-        kpis = None
         self._show(obs, info)
-        next_action_mask = self.action_mask
+        kpis = None
+        next_obs, next_action_mask = self.obs, self.action_mask
         if "final_obs" in info:
             ended, final = info["_final_obs"], info.get("final_info", {})
             next_obs = next_obs.copy()

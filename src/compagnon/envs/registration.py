@@ -6,10 +6,15 @@ import gymnasium
 
 WORKSHOP: Final = "compagnon/Workshop-v0"
 BALL: Final = "compagnon/Ball-v0"
+DISCRETE_PENDULUM: Final = "compagnon/DiscretePendulum-v1"
 
 _OURS: Final = {
     WORKSHOP: ("workshop.env:WorkshopEnv", "workshop.vector:WorkshopVectorEnv"),
     BALL: ("ball.env:BallEnv", "ball.vector:BallVectorEnv"),
+    DISCRETE_PENDULUM: (
+        "discrete_actions:DiscretePendulumEnv",
+        "discrete_actions:DiscretePendulumVectorEnv",
+    ),
 }
 
 

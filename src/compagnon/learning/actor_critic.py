@@ -8,6 +8,7 @@ from torch import nn
 
 from compagnon.learning.mlp import Activation, Mlp, Norm, NormedMlp, make_mlp
 from compagnon.learning.networks import ScaleInputs, TrainedNetwork
+from compagnon.learning.passes import forward_pass
 from compagnon.policy.manifest import CategoricalHead, DeterministicHead
 from compagnon.policy.schema import Schema
 
@@ -52,15 +53,54 @@ class Critic(nn.Module):
         action = action if self.action is None else self.action(action)
         return self.joined(torch.cat([state, action], dim=1))[:, 0]  # type: ignore[no-any-return]
 
-    def slope(self, x: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values (B,) and their derivatives in the actions, (B, D); the weights are left alone."""
-        with torch.no_grad():
-            state = x if self.state is None else self.state(x)
-        action = action.detach().requires_grad_()
-        own = action if self.action is None else self.action.with_weights_fixed(action)
-        values = self.joined.with_weights_fixed(torch.cat([state, own], dim=1))
-        (slope,) = torch.autograd.grad(values, action, torch.ones_like(values))
-        return values.detach()[:, 0], slope
+
+
+def list_of(critics: nn.ModuleList) -> list[Critic]:
+    """The critics that a `ModuleList` holds."""
+    return [critic for critic in critics if isinstance(critic, Critic)]
+
+
+class CriticPass:
+    """A forward pass of a critic, and the way back; see `MlpPass`.
+
+    Args:
+        weights: gradients of the weights will be wanted. actions: those of the actions will be.
+
+    Attributes:
+        values: (B,), outside autograd.
+    """
+
+    def __init__(
+        self,
+        critic: Critic,
+        x: torch.Tensor,
+        action: torch.Tensor,
+        weights: bool = False,
+        actions: bool = False,
+    ) -> None:
+        self._state = self._action = None
+        self._weights = weights
+        if critic.state is not None:
+            self._state = forward_pass(critic.state, x, weights)
+            x = self._state.outputs
+        if critic.action is not None:
+            self._action = forward_pass(critic.action, action, weights, actions)
+            action = self._action.outputs
+        self._width = x.shape[1]
+        streams = self._state is not None or self._action is not None
+        both = torch.cat([x, action], dim=1)
+        self._joined = forward_pass(critic.joined, both, weights, actions or (weights and streams))
+        self.values = self._joined.outputs[:, 0]
+
+    def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
+        """From the gradient in the values, (B,); that in the actions, (B, D), if it is wanted."""
+        both = self._joined.back(gradient[:, None])
+        if both is None:
+            return None
+        state, action = both[:, : self._width], both[:, self._width :]
+        if self._state is not None and self._weights:
+            self._state.back(state)
+        return action if self._action is None else self._action.back(action)
 
 
 class ActorCritic(TrainedNetwork):
@@ -130,13 +170,6 @@ class ActorCritic(TrainedNetwork):
         if not self.discrete:
             return gradient * (1 - said * said) * self._slope
         return said * (gradient - (said * gradient).sum(dim=1, keepdim=True))
-
-    @property
-    def critic(self) -> Critic:
-        """The critic that the actor follows."""
-        first = self.critics[0]
-        assert isinstance(first, Critic)
-        return first
 
     @property
     def modules(self) -> dict[str, nn.Module]:

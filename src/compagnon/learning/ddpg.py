@@ -20,9 +20,10 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.actor_critic import ActorCritic
+from compagnon.learning.actor_critic import ActorCritic, CriticPass, list_of
 from compagnon.learning.exploration import ExplorationSettings, Explorer
 from compagnon.learning.flat_adam import FlatAdam
+from compagnon.learning.passes import forward_pass
 from compagnon.learning.replay import NStep, ReplayBuffer, Transitions
 
 Widths = tuple[int, ...]
@@ -49,8 +50,8 @@ class DDPGSettings(ExplorationSettings):
     updates: int = Field(1, ge=1, description="updates of a training")
     actor_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
     critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the critic")
-    max_grad_norm: float | None = Field(
-        None, gt=0, description="gradient norm at most, of the actor and of the critics"
+    max_grad_norm: float = Field(
+        0.0, ge=0, description="gradient norm at most, of the actor and of the critics; 0: any"
     )
     gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
     n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
@@ -121,6 +122,7 @@ class DDPG:
         if settings.version == "double":
             self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
             self.target_critics = copy.deepcopy(network.critics).requires_grad_(False)
+        self._learning, self._valuing = list_of(network.critics), list_of(self.target_critics)
         self._target_parts = _parts(self.target_actor, self.target_critics)
         self._own_parts = _parts(network.actor, network.critics)
         action, self._fields = network.schema.action, len(network.schema.observation.fields)
@@ -214,6 +216,7 @@ class DDPG:
 
     # -- learning -----------------------------------------------------------------------------
 
+    @torch.no_grad()
     def _update(self) -> tuple[tuple[float, float, float], tuple[float, float] | None]:
         """A step of the critics, of the actor if it is due, and of the targets; see below."""
         settings = self.settings
@@ -240,20 +243,18 @@ class DDPG:
     def _targets(self, batch: Transitions) -> torch.Tensor:
         """``y = r + d Q~(s', mu~(s'))``, (B,); d is 0 behind a true end."""
         settings, network = self.settings, self.network
-        with torch.no_grad():
-            next_x, next_mask = self._read(batch.next_obs)
-            said = network.says(self.target_actor(next_x), next_mask)
-            if settings.target_noise > 0:
-                draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
-                clip = settings.target_noise_clip
-                noise = np.clip(settings.target_noise * draws, -clip, clip)
-                said = (said + network.tensor(noise)).clamp_(-1, 1)
-            values = self.target_critics[0](next_x, said)
-            for critic in self.target_critics[1:]:
-                values = torch.minimum(values, critic(next_x, said))
-            return torch.addcmul(
-                network.tensor(batch.rewards), network.tensor(batch.discounts), values
-            )
+        next_x, next_mask = self._read(batch.next_obs)
+        said = network.says(forward_pass(self.target_actor, next_x, False).outputs, next_mask)
+        if settings.target_noise > 0:
+            draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
+            clip = settings.target_noise_clip
+            noise = np.clip(settings.target_noise * draws, -clip, clip)
+            said = (said + network.tensor(noise)).clamp_(-1, 1)
+        first, *others = self._valuing
+        values = CriticPass(first, next_x, said).values
+        for critic in others:
+            values = torch.minimum(values, CriticPass(critic, next_x, said).values)
+        return torch.addcmul(network.tensor(batch.rewards), network.tensor(batch.discounts), values)
 
     def _train_critics(
         self, x: torch.Tensor, batch: Transitions, targets: torch.Tensor
@@ -265,13 +266,13 @@ class DDPG:
             actions = torch.nn.functional.one_hot(actions, network.schema.action.n).float()
         loss = q_mean = 0.0
         with self._batch_statistics(network.critics):
-            for critic in network.critics:
-                values = critic(x, actions)
-                error = values.detach() - targets
+            for critic in self._learning:
+                run = CriticPass(critic, x, actions, weights=True)
+                error = run.values - targets
                 loss += float(error.dot(error)) / len(error)
-                q_mean += float(values.detach().mean())
-                values.backward(error * (2 / len(error)))
-        count = len(network.critics)
+                q_mean += float(run.values.mean())
+                run.back(error * (2 / len(error)))
+        count = len(self._learning)
         return loss / count, q_mean / count, self.critic_optimiser.step()
 
     def _train_actor(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[float, float]:
@@ -281,17 +282,17 @@ class DDPG:
         """
         network = self.network
         with self._batch_statistics(network.actor):
-            outputs = network.actor(x)
-            with torch.no_grad():
-                said = network.says(outputs, mask)
-            values, slope = network.critic.slope(x, said)
-            outputs.backward(network.pull_back(slope, said).mul_(-1 / len(x)))
-        return float(values.mean()), self.actor_optimiser.step()
+            run = forward_pass(network.actor, x)
+            said = network.says(run.outputs, mask)
+            critic = CriticPass(self._learning[0], x, said, actions=True)
+            slope = critic.back(torch.full_like(critic.values, -1 / len(x)))
+            assert slope is not None
+            run.back(network.pull_back(slope, said))
+        return float(critic.values.mean()), self.actor_optimiser.step()
 
     def _move_targets(self) -> None:
         """``target <- target + tau (network - target)``, running statistics of norms included."""
-        with torch.no_grad():
-            torch._foreach_lerp_(self._target_parts, self._own_parts, self.settings.tau)
+        torch._foreach_lerp_(self._target_parts, self._own_parts, self.settings.tau)
 
     @contextmanager
     def _batch_statistics(self, module: nn.Module) -> Iterator[None]:

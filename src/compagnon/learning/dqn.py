@@ -20,6 +20,7 @@ from compagnon.errors import InputError
 from compagnon.learning.flat_adam import FlatAdam
 from compagnon.learning.mlp import Activation, DuelingMlp, Mlp
 from compagnon.learning.networks import ScaleInputs, TrainedNetwork
+from compagnon.learning.passes import forward_pass
 from compagnon.learning.priorities import Priorities
 from compagnon.learning.q_values import epsilon_greedy, td_gradient, td_targets
 from compagnon.learning.replay import NStep, ReplayBuffer
@@ -270,25 +271,27 @@ class DQN:
         rows, weights = self._draw()
         batch = self.replay.take(rows)
         next_x = network.tensor(network.scaled(batch.next_obs))
-        with torch.no_grad():
-            valuing = self.target(next_x).cpu().numpy()
-            choosing = network.actor(next_x).cpu().numpy() if settings.double else valuing
+        x = network.tensor(network.scaled(batch.obs))
+        with torch.inference_mode():
+            valuing = choosing = self.target(next_x).cpu().numpy()
+            if settings.double:
+                choosing = network.actor(next_x).cpu().numpy()
         targets = td_targets(batch.rewards, batch.discounts, choosing, valuing, batch.next_mask)
-        values = network.actor(network.tensor(network.scaled(batch.obs)))
+        with torch.no_grad():
+            run = forward_pass(network.actor, x)
+        values = run.outputs.cpu().numpy()
+        huber = settings.loss == "huber"
         gradient, errors, (loss, q_mean, mean_error) = td_gradient(
-            values.detach().cpu().numpy(),
-            batch.actions,
-            targets,
-            weights,
-            settings.loss == "huber",
+            values, batch.actions, targets, weights, huber
         )
         self.updates += 1
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {loss}"
             )
-        values.backward(network.tensor(gradient))
-        norm = self.optimiser.step()
+        with torch.no_grad():
+            run.back(network.tensor(gradient))
+            norm = self.optimiser.step()
         if self.priorities is not None:
             self.priorities.update(rows, errors)
         return loss, q_mean, mean_error, norm

@@ -11,7 +11,7 @@ from compagnon.errors import InputError
 from compagnon.learning import masked
 from compagnon.learning.actor_critic import ActorCritic
 from compagnon.learning.mlp import Norm, NormedMlp
-from compagnon.learning.noise import GaussianNoise, NoisyActions, OrnsteinUhlenbeck
+from compagnon.learning.noise import GaussianNoise, Noise, NoisyActions, OrnsteinUhlenbeck
 from compagnon.learning.parameter_noise import ParameterNoise
 from compagnon.learning.settings import AlgorithmSettings
 
@@ -109,6 +109,9 @@ class Explorer:
 
         Returns:
             (N, D) float32 in units of the half-range, or (N,) int64, all of them possible.
+
+        Raises:
+            FloatingPointError: the actor's outputs are no finite numbers.
         """
         network = self.network
         actor = network.actor if self.parameters is None else self.parameters.disturbed
@@ -116,6 +119,8 @@ class Explorer:
             outputs = actor(network.tensor(x))
             if action_mask is None:
                 units = network.says(outputs, None).cpu().numpy()
+                if not np.isfinite(units).all():
+                    raise FloatingPointError("an action of the actor is not a finite number")
                 return units if self.noisy is None else self.noisy(units, rng)
         logits, actions = outputs.cpu().numpy(), np.empty(len(x), np.int64)
         if self.kind == "draws":
@@ -160,14 +165,17 @@ class Explorer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next action depends on, but the generator and the actor."""
-        return {
-            "noise": None if self.noisy is None else self.noisy.noise.state_dict(),
-            "parameters": None if self.parameters is None else self.parameters.state_dict(),
-        }
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Noise | ParameterNoise]:
+        parts: dict[str, Noise | ParameterNoise] = {}
         if self.noisy is not None:
-            self.noisy.noise.load_state_dict(state["noise"])
+            parts["noise"] = self.noisy.noise
         if self.parameters is not None:
-            self.parameters.load_state_dict(state["parameters"])
+            parts["parameters"] = self.parameters
+        return parts

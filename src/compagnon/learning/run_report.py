@@ -139,6 +139,8 @@ def learning_curves(run: Run) -> dict[str, list[Series]]:
         },
         "Imitation: cross-entropy": {"cross-entropy": "cross_entropy"},
         "Practice: entropy of the policy": {"entropy": "entropy"},
+        "Practice: what is replayed is worth": {"mean value": "q_mean", "mean error": "td_error"},
+        "Practice: return of the training episodes": {"exploration included": "episode_return"},
     }
     drawn: dict[str, list[Series]] = {}
     for title, names in charts.items():
@@ -163,6 +165,9 @@ def _policies(run: Run, names: Sequence[str], env: tuple[str, dict[str, Any]]) -
     policies = [load_policy(name, schema) for name in names]
     if (run.path / files.CLONE).is_dir():
         policies.append(_Renamed(load_policy(str(run.path / files.CLONE), schema), "the clone"))
+    else:  # practice can break down after its peak: what was kept stands beside what came of it
+        last = load_policy(str(run.path / files.LAST), schema)
+        policies.append(_Renamed(last, f"the last of {run.path.name}"))
     best = load_policy(str(run.path / files.BEST), schema)
     return [*policies, _Renamed(best, f"the best of {run.path.name}")]
 

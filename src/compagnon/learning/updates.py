@@ -1,4 +1,4 @@
-"""Gradient steps of small perceptrons, without what a framework does around the arithmetic.
+"""Gradient steps of an actor and a critic, without what a framework does around the arithmetic.
 
 With a few thousand weights, autograd's engine, the optimiser's bookkeeping and the bounding of
 norms take longer than the products. What is here does the same operations in the same order, so it
@@ -11,48 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from compagnon.learning.mlp import Mlp, _Layers
 from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.passes import Pass, forward_pass
 
 ACTOR, CRITIC = 0, 1  # groups of parameters; a joint network is one group, the actor's
-
-
-class _Tape:
-    """What a forward pass keeps for the backward pass; stands where autograd's context would."""
-
-    def __init__(self, parameters: int) -> None:
-        self.needs_input_grad = (False, False, False, *(True,) * parameters)
-        self.saved_tensors: tuple[torch.Tensor, ...] = ()
-
-    def save_for_backward(self, *tensors: torch.Tensor) -> None:
-        """Keep `tensors`."""
-        self.saved_tensors = tensors
-
-
-class Passes:
-    """The forward and backward pass of a perceptron, outside autograd.
-
-    Call both under ``torch.inference_mode()``.
-
-    Args:
-        mlp: its parameters are read where they are, so updates in place are seen.
-    """
-
-    def __init__(self, mlp: Mlp) -> None:
-        self._mlp = mlp
-        self._parameters = list(Mlp.parameters(mlp))
-        self._tape = _Tape(len(self._parameters))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs) -> (B, outputs), the whole of them; remembered until the next one."""
-        return _Layers.forward(
-            self._tape, x, self._mlp.activation, self._mlp.activate_output, *self._parameters
-        )
-
-    def backward(self, gradient: torch.Tensor) -> list[torch.Tensor]:
-        """The gradients of all parameters, from that of the last outputs, (B, outputs)."""
-        found: list[torch.Tensor] = list(_Layers.backward(self._tape, gradient)[3:])
-        return found
 
 
 def bound_norm(gradients: list[torch.Tensor], bound: float) -> float:
@@ -136,26 +98,35 @@ class ActorCriticSteps:
     """
 
     def __init__(self, network: PolicyNetwork, eps: float) -> None:
-        self._joint = network.joint
-        self._actor, self._critic = Passes(network.actor), Passes(network.critic)
-        groups = [list(network.actor.parameters())]
+        self._network = network
+        self._groups = [list(network.actor.parameters())]
         if not network.joint:
-            groups.append(list(network.critic.parameters()))
+            self._groups.append(list(network.critic.parameters()))
         log_std = None if network.log_std is None else network.log_std.value
-        self._learns_log_std = log_std is not None and log_std.requires_grad
-        if log_std is not None and self._learns_log_std:
-            groups[ACTOR].append(log_std)
-        self._adam = Adam(groups, eps)
+        self._log_std = log_std if log_std is not None and log_std.requires_grad else None
+        if self._log_std is not None:
+            self._groups[ACTOR].append(self._log_std)
+        for group in self._groups:
+            for parameter in group:
+                parameter.grad = torch.zeros_like(parameter)
+        self._adam = Adam(self._groups, eps)
+        self._passes: dict[int, Pass] = {}
 
     def forward(
         self, x: torch.Tensor, with_policy: bool = True
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """(B, F) -> the policy's outputs (B, K), if they are wanted, and the values (B,)."""
-        if self._joint:
-            both = self._actor.forward(x)
+        network = self._network
+        if network.joint:
+            self._passes[ACTOR] = forward_pass(network.actor, x)
+            both = self._passes[ACTOR].outputs
             return both[:, :-1].contiguous(), both[:, -1]
-        values = self._critic.forward(x)[:, 0]
-        return self._actor.forward(x) if with_policy else None, values
+        self._passes[CRITIC] = forward_pass(network.critic, x)
+        values = self._passes[CRITIC].outputs[:, 0]
+        if not with_policy:
+            return None, values
+        self._passes[ACTOR] = forward_pass(network.actor, x)
+        return self._passes[ACTOR].outputs, values
 
     def step(
         self,
@@ -175,22 +146,24 @@ class ActorCriticSteps:
         Returns:
             The norm of the actor's gradient, or of the joint network's, before it was bounded.
         """
-        values = values[:, None]
-        norm = 0.0
+        norm, joint = 0.0, self._network.joint
         if policy is not None:
             outputs, log_std = policy
-            if self._joint:
-                outputs = torch.cat([outputs, values], 1)
-            gradients = self._actor.backward(outputs)
-            if self._learns_log_std:
-                assert log_std is not None
-                gradients.append(log_std)
-            norm = bound_norm(gradients, max_norm)
-            self._adam.step(ACTOR, gradients, learning_rates[ACTOR])
-        if not self._joint:
-            gradients = self._critic.backward(values)
-            bound_norm(gradients, max_norm)
-            self._adam.step(CRITIC, gradients, learning_rates[CRITIC])
+            if self._log_std is not None:
+                self._log_std.grad = log_std
+            if joint:
+                outputs = torch.cat([outputs, values[:, None]], 1)
+            self._passes[ACTOR].back(outputs)
+            norm = self._move(ACTOR, learning_rates[ACTOR], max_norm)
+        if not joint:
+            self._passes[CRITIC].back(values[:, None])
+            self._move(CRITIC, learning_rates[CRITIC], max_norm)
+        return norm
+
+    def _move(self, group: int, learning_rate: float, max_norm: float) -> float:
+        gradients = [p.grad for p in self._groups[group] if p.grad is not None]
+        norm = bound_norm(gradients, max_norm)
+        self._adam.step(group, gradients, learning_rate)
         return norm
 
     def state_dict(self) -> dict[str, Any]:

@@ -37,7 +37,11 @@ class ValueScale:
         return (value - self.mean) / self.std
 
     def update(self, returns: NDArray[np.float64], critic: Mlp) -> None:
-        """Take returns (M,) into account, and change `critic` so that no value it says changes."""
+        """Take returns (M,) into account, and change `critic` so that no value it says changes.
+
+        Args:
+            critic: its last output is the value; others, if it has them, are left alone.
+        """
         old_mean, old_std = self.mean, self.std
         rate = _RATE if self.started else 1.0
         self.started = True
@@ -46,8 +50,8 @@ class ValueScale:
         last = critic.layers[-1]
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            last.weight.mul_(old_std / self.std)
-            last.bias.mul_(old_std).add_(old_mean - self.mean).div_(self.std)
+            last.weight[-1:].mul_(old_std / self.std)
+            last.bias[-1:].mul_(old_std).add_(old_mean - self.mean).div_(self.std)
 
     def state_dict(self) -> dict[str, Any]:
         """The statistics."""

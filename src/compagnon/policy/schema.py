@@ -106,8 +106,9 @@ class ActionSchema:
         """
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         bounded = np.isfinite(low) & np.isfinite(high)
-        middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
-        half = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # of two infinities, which are not taken
+            middle = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
+            half = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
         return middle, half
 
     def from_units(self, units: NDArray[np.float32]) -> NDArray[np.float32]:
