@@ -30,6 +30,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/workshop_env.py
 	$(BIN)/python benchmarks/masked_ppo.py
+	$(BIN)/python benchmarks/control.py update
 
 # Runs and .venv stay: they take long to make again.
 clean:

@@ -12,6 +12,7 @@ import numba
 import torch
 import tyro
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 import control_updates
 from compagnon.errors import InputError
@@ -62,7 +63,7 @@ class Task:
     """What is trained, by whom, and how it is judged.
 
     Attributes:
-        recipe: of ours. quick: what makes a smoke test of it.
+        recipe: of ours. quick, quick_rival, quick_steps: what makes a smoke test of it.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Task:
     rules: Rules
     quick: dict[str, Any]
     quick_rival: dict[str, Any]
+    quick_steps: int
 
 
 TASKS = {
@@ -79,8 +81,9 @@ TASKS = {
         "mountaincar-dqn-tuned",
         MOUNTAIN_CAR,
         Rules("MountainCar-v0", every=2_000, episodes=20, threshold=-110),
-        {"budget.env_steps": 6_000},
+        {"budget.env_steps": 4_000},
         {},
+        4_000,
     ),
     "lunarlander": Task(
         "LunarLanderContinuous-v3: seconds of training to a mean greedy return of 200",
@@ -89,17 +92,22 @@ TASKS = {
         Rules("LunarLanderContinuous-v3", every=16_384, episodes=20, threshold=200, stops=True),
         {"budget.iterations": 2},
         {"n_steps": 128},
+        4_096,
     ),
     "pendulum": Task(
         "Pendulum-v1: steps a second once updates have begun, and the return of 20,000 steps",
         "pendulum-ddpg",
         PENDULUM,
         Rules("Pendulum-v1", every=2_000, episodes=20),
-        {"budget.env_steps": 6_000, "algorithm.learning_starts": 1_000},
-        {"learning_starts": 1_000},
+        {
+            "budget.env_steps": 600,
+            "algorithm.learning_starts": 300,
+            "algorithm.iteration_steps": 100,
+        },
+        {"learning_starts": 300},
+        600,
     ),
 }
-QUICK_STEPS = 6_000
 
 # What Stable-Baselines3 does with the zoo's settings, done by ours.
 PENDULUM_ALIKE: dict[str, Any] = {
@@ -122,17 +130,23 @@ PENDULUM_ALIKE: dict[str, Any] = {
         "exploration": "gaussian",
         "noise_std": 0.1,
         "repulsive_boundary": False,
-        "iteration_steps": 1_000,
+        "iteration_steps": 200,
     },
     "budget": {"env_steps": 20_000},
 }
 
 
 def main(settings: Settings) -> None:
-    """Measure, print, and write."""
+    """Measure, print, and write, with one thread."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
+    with threadpool_limits(1, user_api="blas"):
+        measure(settings)
+
+
+def measure(settings: Settings) -> None:
     screen, about = console(), machine()
+    about["openblas_coretype"] = os.environ.get("OPENBLAS_CORETYPE", "not set")
     print_machine(screen, about)
     kept = {"machine": about, "settings": {**vars(settings), "json": str(settings.json)}}
     if settings.section == "update":
@@ -149,9 +163,9 @@ def train(settings: Settings, task: Task, screen: Console, kept: dict[str, Any])
     """Every contender of a task, seed by seed, and what came of it."""
     rules, rival = task.rules, task.rival
     if settings.quick:
-        rules = replace(rules, episodes=2)
+        rules = replace(rules, every=task.quick_steps // 6, episodes=2)
         few = {**rival.settings, **task.quick_rival}
-        rival = replace(rival, env_steps=QUICK_STEPS, settings=few)
+        rival = replace(rival, env_steps=task.quick_steps, settings=few)
     recipes = {} if settings.only == "theirs" else our_recipes(settings, task)
     contenders: dict[str, Contender] = {name: ours(recipe) for name, recipe in recipes.items()}
     if settings.only != "ours":
@@ -189,8 +203,12 @@ def our_recipes(settings: Settings, task: Task) -> dict[str, Recipe]:
     if task.rival is PENDULUM:
         alike = {**PENDULUM_ALIKE, "threads": 1}
         if settings.quick:
-            alike["algorithm"] = {**alike["algorithm"], "learning_starts": 1_000}
-            alike["budget"] = {"env_steps": QUICK_STEPS}
+            alike["algorithm"] = {
+                **alike["algorithm"],
+                "learning_starts": 300,
+                "iteration_steps": 100,
+            }
+            alike["budget"] = {"env_steps": task.quick_steps}
         found["ours, their settings"] = parse_recipe(alike, "pendulum-alike")
     return found
 

@@ -219,6 +219,7 @@ def threshold_table(trainings: list[Training], title: str, rival: str) -> list[A
                 name,
                 f"{mean(seconds):,.1f}",
                 f"{min(seconds):,.1f} to {max(seconds):,.1f}",
+                f"{mean((one.reached or one.last).cpu_seconds for one in group):,.1f}",
                 f"{mean((one.reached or one.last).env_steps for one in group):,.0f}",
                 f"{len(reached)} of {len(group)}",
                 f"{mean(one.best.mean_return for one in group):.1f}",
@@ -227,14 +228,27 @@ def threshold_table(trainings: list[Training], title: str, rival: str) -> list[A
             ]
         )
         if len(reached) < len(group):
-            sentences.append(
-                f"{name}: a seed that never reached it counts with its whole budget"
-            )
-    columns = ["", "seconds", "least to most", "steps", "reached", "best", "worst best", "steps/s"]
+            sentences.append(f"{name}: a seed that never reached it counts with its whole budget")
+    columns = [
+        "",
+        "seconds",
+        "least to most",
+        "CPU s",
+        "steps",
+        "reached",
+        "best",
+        "worst",
+        "steps/s",
+    ]
     first = next(iter(groups))
-    if rival in groups:
+    if rival in groups and rival != first:
         ratio = seconds_of(groups[rival]) / seconds_of(groups[first])
-        sentences.append(f"{rival} takes {ratio:.1f} times as long as {first} (means)")
+        ours_done, theirs_done = (
+            all(one.reached for one in groups[name]) for name in (first, rival)
+        )
+        if ours_done:
+            least = "" if theirs_done else "at least "
+            sentences.append(f"{rival} takes {least}{ratio:.1f} times as long as {first} (means)")
     return [table(title, columns, rows), *sentences]
 
 

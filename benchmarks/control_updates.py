@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
+from compagnon.learning.passes import forward_pass
 from compagnon.learning.q_values import td_gradient, td_targets
 from compagnon.learning.replay import Transitions
 from compagnon.policy import Schema
@@ -28,7 +30,7 @@ ENV, BATCH, HIDDEN, ROWS = "MountainCar-v0", 128, 128, 10_000
 AT_ONCE = 8  # updates of one training, as the tuned settings have it
 OURS, SB3, PLAIN = "ours", "Stable-Baselines3", "plain loop"
 SBX, SBX_SINGLE = f"SBX, {AT_ONCE} updates a call", "SBX, 1 update a call"
-FLOOR = "bare matrix products"
+FLOOR, NUMPY_FLOOR = "bare products, torch", "bare products, numpy"
 
 Columns = dict[str, NDArray[Any]]
 
@@ -51,7 +53,7 @@ def measure(rounds: int, seconds: float, sbx_python: str | None) -> tuple[list[A
                 contenders |= stack.enter_context(sbx(sbx_python, columns))
             except OSError as error:
                 missing = f"SBX was not measured: {error}"
-        contenders[FLOOR] = floor()
+        contenders |= {FLOOR: floor(), NUMPY_FLOOR: numpy_floor()}
         rates = take_turns(contenders, rounds, seconds)
     parts = take_turns(our_parts(ours), max(3, rounds // 3), seconds)
     about = (
@@ -59,13 +61,13 @@ def measure(rounds: int, seconds: float, sbx_python: str | None) -> tuple[list[A
         f"loss, gradients, Adam; one thread, {rounds} rounds of {seconds:g} s\n"
     )
     speed = arithmetic() * rates[FLOOR].median / 1e9
-    note = f"the products are {arithmetic() / 1e6:.1f} MFLOP, done at {speed:.0f} GFLOP/s\n"
+    note = f"the products are {arithmetic() / 1e6:.1f} MFLOP; torch does {speed:.0f} GFLOP/s\n"
     shown = [about, updates_table(rates), *([missing] if missing else []), note]
     shown += [parts_table(parts), ""]
     targets = [
         Target(f"ours / {name}", rates[OURS].times(rates[name]), 1.0, " x")
         for name in rates
-        if name not in (OURS, FLOOR)
+        if name not in (OURS, FLOOR, NUMPY_FLOOR)
     ]
     figures = {
         "rates": {name: rate.as_dict() for name, rate in rates.items()},
@@ -218,32 +220,69 @@ def sbx(python: str, columns: Columns) -> Iterator[dict[str, Work]]:
             told.close()
 
 
+@dataclass
+class Products:
+    """What the matrix products of an update read and write: random numbers in kept memory."""
+
+    weights: list[torch.Tensor]
+    biases: list[torch.Tensor]
+    values: list[torch.Tensor]
+    gradients: list[torch.Tensor]
+    of_weights: list[torch.Tensor]
+
+    @classmethod
+    def random(cls) -> "Products":
+        sizes = layer_sizes()
+        weights = [torch.randn(b, a) / a**0.5 for a, b in pairwise(sizes)]
+        biases = [torch.zeros(b) for b in sizes[1:]]
+        values, gradients = ([torch.randn(BATCH, size) for size in sizes] for _ in range(2))
+        return cls(weights, biases, values, gradients, [torch.empty_like(w) for w in weights])
+
+
 def floor() -> Work:
-    """The matrix products of an update and nothing else, into kept memory, on random numbers.
+    """The matrix products of an update and nothing else.
 
     Target network forward, network forward, and backward for each layer the gradient of its weights
     and, but for the first one, of its inputs. No activation, no bias gradient, no optimiser.
     """
-    sizes = layer_sizes()
-    weights = [torch.randn(b, a) / a**0.5 for a, b in pairwise(sizes)]
-    biases = [torch.zeros(b) for b in sizes[1:]]
-    values, gradients = ([torch.randn(BATCH, size) for size in sizes] for _ in range(2))
-    of_weights = [torch.empty_like(weight) for weight in weights]
+    p = Products.random()
+    layers = range(len(p.weights))
 
     def update() -> None:
         for _ in range(2):
-            for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-                torch.addmm(bias, values[i], weight.t(), out=values[i + 1])
-        for i in reversed(range(len(weights))):
-            torch.mm(gradients[i + 1].t(), values[i], out=of_weights[i])
+            for i in layers:
+                torch.addmm(p.biases[i], p.values[i], p.weights[i].t(), out=p.values[i + 1])
+        for i in reversed(layers):
+            torch.mm(p.gradients[i + 1].t(), p.values[i], out=p.of_weights[i])
             if i:
-                torch.mm(gradients[i + 1], weights[i], out=gradients[i])
+                torch.mm(p.gradients[i + 1], p.weights[i], out=p.gradients[i])
 
     def work() -> int:
         with torch.inference_mode():
             return repeat(update)
 
     return work
+
+
+def numpy_floor() -> Work:
+    """The same products, without the biases, by the library that numpy brings."""
+    p = Products.random()
+    weights, values, gradients, of_weights = (
+        [tensor.numpy() for tensor in group]
+        for group in (p.weights, p.values, p.gradients, p.of_weights)
+    )
+    layers = range(len(weights))
+
+    def update() -> None:
+        for _ in range(2):
+            for i in layers:
+                np.matmul(values[i], weights[i].T, out=values[i + 1])
+        for i in reversed(layers):
+            np.matmul(gradients[i + 1].T, values[i], out=of_weights[i])
+            if i:
+                np.matmul(gradients[i + 1], weights[i], out=gradients[i])
+
+    return lambda: repeat(update)
 
 
 def layer_sizes() -> list[int]:
@@ -265,28 +304,33 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     rows, weights = dqn._draw()
     batch = replay.take(rows)
     x = network.tensor(network.scaled(batch.obs))
-    with torch.no_grad():
-        valuing = dqn.target(x).numpy()
-    values = network.actor(x).detach().numpy()
+    valuing = valued(dqn.target, x)
+    values = network.outputs(network.scaled(batch.obs))
 
     def kernels() -> None:
         targets = td_targets(batch.rewards, batch.discounts, valuing, valuing, batch.next_mask)
         td_gradient(values, batch.actions, targets, weights, True)
 
-    def target_forward() -> None:
-        with torch.no_grad():
-            dqn.target(x)
-
     gradient = torch.ones(BATCH, 3) / BATCH
+
+    def learnt_forward_and_backward() -> None:
+        with torch.no_grad():
+            forward_pass(network.actor, x).back(gradient)
+
     parts = {
         "draw and take rows": lambda: replay.take(dqn._draw()[0]),
         "scale inputs, twice": lambda: [network.tensor(network.scaled(batch.obs)) for _ in "12"],
-        "target network forward": target_forward,
+        "target network forward": lambda: valued(dqn.target, x),
         "loss and its gradient": kernels,
-        "forward and backward": lambda: network.actor(x).backward(gradient),
+        "forward and backward": learnt_forward_and_backward,
         "clip and Adam": dqn.optimiser.step,
     }
     return {name: lambda part=part: repeat(part) for name, part in parts.items()}  # type: ignore[misc]
+
+
+def valued(network: nn.Module, x: torch.Tensor) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return network(x).numpy()
 
 
 # -- tables ---------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_watch_in_a_pipe_says_how_it_ended(capsys):
     assert main(["watch", V2, "--minutes", "90"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Monday 01:30")
-    assert lines[-1].startswith(f"{V2}, seed 1000000: the episode is at minute 90 after 90")
+    assert lines[-1].startswith(f"{V2}, seed 1000000: the episode stands at minute 90 after 90")
 
 
 def test_watch_writes_a_video(capsys, tmp_path):

@@ -143,13 +143,14 @@ class Echo(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(self, *, seed: int | None = None, options: Any = None):
         super().reset(seed=seed)
         self.seen = self.np_random.uniform(-1, 1, 2).astype(np.float32)
-        return self.seen, {}
+        return self.seen.copy(), {}
 
     def step(self, action: np.ndarray):
         assert self.action_space.contains(np.asarray(action)), f"{action} is out of bounds"
         half = (self.HIGH - self.LOW) / 2
         said = (action - (self.LOW + self.HIGH) / 2) / half
-        return self.seen, -float(((said - self.seen) ** 2).mean()), True, False, {}
+        reward = -float(((said - self.seen) ** 2).mean())
+        return self.seen.copy(), reward, True, False, {}
 
 
 for env_id, entry_point in ((BANDIT, MaskedBandit), (CLOCK, Clock), (WALK, Walk), (ECHO, Echo)):

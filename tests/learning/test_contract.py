@@ -5,7 +5,8 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import gymnasium
@@ -16,7 +17,7 @@ from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.episodes import play_episodes
+from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.recipe import ALGORITHMS
 from compagnon.learning.trainer import Trainer, TrainingError, Update, start
@@ -155,8 +156,11 @@ def test_no_action_is_ever_masked_or_out_of_bounds(case, monkeypatch):
     training.run(5)
     assert taken >= training.algorithm.env_steps > 0
     policy = training.network.as_policy("it")
-    play_episodes(case.env_id, case.env_args, policy, [1, 2])
-    play_episodes(case.env_id, case.env_args, policy, [1, 2], sample_seed=0)
+    for rng in (None, np.random.default_rng(0)):
+        env = BatchEnv(case.env_id, case.env_args, 3)
+        env.reset([1, 2, 3])
+        for _ in zip(range(50), decisions(env, policy, rng), strict=False):
+            pass
 
 
 # -- saving -------------------------------------------------------------------------------------
@@ -266,16 +270,21 @@ def test_a_state_that_lacks_a_part_is_refused(case):
     saved = training.save()
     for path in parts(saved):
         if len(path) > 3 or not isinstance(path[-1], str) or at(saved, path) is None:
-            continue  # an optimiser's own parts are torch's to check; None is for what is not used
+            continue  # an optimiser's own parts are torch's to check; None is for what is unused
+        if path[-1].rpartition(".")[2] in case.inert:
+            continue
+        accepted = False
         resumed = Training(case)
-        with pytest.raises(REFUSALS):
+        with suppress(*REFUSALS):
             resumed.load(changed(saved, path, drop=True))
             resumed.run(1)
-            pytest.fail(f"a state without {path} was accepted")
+            accepted = True
+        assert not accepted, path
 
 
 @EVERY_CASE
-def test_every_part_of_a_state_matters(case):
+@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_every_part_of_a_state_matters(case, depth):
     """Give a part the value it had in another run: this run becomes another, or it is refused."""
     stranger, training = Training(case, OTHER_SEED), Training(case)
     stranger.run(1)
@@ -286,7 +295,7 @@ def test_every_part_of_a_state_matters(case):
     unused = []
     for path in parts(saved):
         deepest = 2 if path[0] == "network" or "rng" in path or "env" in path else 3
-        if len(path) > deepest or path[-1] in case.inert:
+        if len(path) > min(depth, deepest) or path[-1] in case.inert:
             continue
         try:
             other = at(strange, path)
@@ -324,7 +333,7 @@ def test_what_others_draw_does_not_matter(case):
     runs = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)
         random.seed(seed)
         training = Training(case)
         runs.append((training.run(2), training.weights()))
@@ -351,13 +360,18 @@ def test_metrics_are_finite_numbers_and_counts_grow(case):
         before = {name: int(metrics[name]) for name in before}
 
 
+@pytest.fixture
+def unjudged(monkeypatch):
+    """Runs that do not stop to play whole episodes: what they learn is not the question."""
+    monkeypatch.setattr(Trainer, "_evaluate", lambda *_, **__: {})
+
+
 @EVERY_CASE
+@pytest.mark.usefixtures("unjudged")
 def test_a_budget_in_steps_ends_with_the_iteration_that_reaches_it(case, tmp_path):
     first, second = (metrics["env_steps"] for metrics in Training(case).run(2))
     for iterations, steps in ((1, first), (2, first + 1), (2, second)):
-        recipe = case.recipe(
-            budget={"env_steps": int(steps)}, evaluation={"every": 99, "episodes": 1}
-        )
+        recipe = case.recipe(budget={"env_steps": int(steps)})
         outcome = start(recipe, tmp_path / str(steps)).train()
         assert outcome.finished
         assert outcome.iterations == iterations
@@ -371,19 +385,19 @@ WHERE = re.compile(
 )
 
 
-def spoilt(trainer: Trainer, case: Case) -> str:
-    """What the trainer says when something is spoilt after the first iteration."""
+def went_wrong(trainer: Trainer, listener: Callable[[Update], None] | None = None) -> str:
+    """What the trainer says when it cannot go on."""
     with pytest.raises(TrainingError) as trouble:
-        trainer.train()
+        trainer.train(listener)
     said = str(trouble.value)
-    assert re.search(r"at iteration \d \(\w+\): ", said)
     assert WHERE.search(said), said
     assert "\n" not in said
-    assert "learning_rate" in said
+    assert "a smaller learning_rate is the first thing to try" in said
     return said
 
 
 @EVERY_CASE
+@pytest.mark.usefixtures("unjudged")
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_weights_that_are_no_numbers_are_noticed(case, bad, tmp_path):
     names = list(build_algorithm(case.recipe())[1].modules)
@@ -395,14 +409,11 @@ def test_weights_that_are_no_numbers_are_noticed(case, bad, tmp_path):
                 with torch.no_grad():
                     next(iter(trainer.network.modules[name].parameters())).flatten()[0] = bad
 
-        with pytest.raises(TrainingError) as trouble:
-            trainer.train(spoil)
-        said = str(trouble.value)
-        assert re.search(r"at iteration 3 \(\w+\): ", said), said
-        assert WHERE.search(said), said
+        assert re.search(r"at iteration 3 \(\w+\): ", went_wrong(trainer, spoil))
 
 
 @EVERY_CASE
+@pytest.mark.usefixtures("unjudged")
 def test_a_reward_that_is_no_number_is_noticed(case, tmp_path, monkeypatch):
     step = BatchEnv.step
     trainer = start(case.recipe(), tmp_path / "run")
@@ -412,14 +423,14 @@ def test_a_reward_that_is_no_number_is_noticed(case, tmp_path, monkeypatch):
         nonlocal calls
         calls += 1
         found = step(env, actions)
-        if calls < 60:
+        if calls < 10:
             return found
         reward = found.reward.copy()
         reward[0] = math.nan
         return found._replace(reward=reward)
 
     monkeypatch.setattr(BatchEnv, "step", broken)
-    spoilt(trainer, case)
+    assert re.search(r"at iteration [123] \(\w+\): ", went_wrong(trainer))
 
 
 # -- devices ------------------------------------------------------------------------------------
@@ -568,5 +579,5 @@ def test_it_learns_to_say_what_it_sees(case, seed, tmp_path):
         algorithm.iterate()
     policy = network.as_policy("it")
     reached = play_episodes(recipe.env.id, {}, policy, list(range(200))).returns.mean()
-    discrete = policy.schema.action.kind == "discrete"
-    assert reached >= (0.97 if discrete else -0.03)
+    best = 1.0 if policy.schema.action.kind == "discrete" else 0.0
+    assert reached >= best - case.within

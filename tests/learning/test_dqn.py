@@ -180,8 +180,9 @@ def test_an_update_is_autograd_s_and_adam_s(loss, double, dueling):
         valuing = dqn.target(next_obs)
         choosing = twin.actor(next_obs) if double else valuing
         best = choosing.masked_fill(~next_mask, -torch.inf).argmax(1, keepdim=True)
-        targets = torch.from_numpy(batch.rewards) + torch.from_numpy(batch.discounts) * (
-            valuing.gather(1, best)[:, 0]
+        targets = (
+            torch.from_numpy(batch.rewards)
+            + torch.from_numpy(batch.discounts) * (valuing.gather(1, best)[:, 0])
         )
     chosen = twin.actor(torch.from_numpy(batch.obs)).gather(
         1, torch.from_numpy(batch.actions)[:, None]
@@ -279,6 +280,16 @@ def test_the_learning_rate_falls_over_the_budget():
         dqn.iterate()
         rates.append(dqn.optimiser.learning_rate)
     np.testing.assert_allclose(rates, [1e-2, 8e-3, 6e-3, 4e-3, 2e-3, 2e-3])
+
+
+def test_rewards_are_scaled_where_they_are_learnt_and_told_as_they_were():
+    dqn = dqn_on(CLOCK, {"max_episode_steps": 5}, reward_scale=0.25, n_step=2, gamma=0.5, **SMALL)
+    metrics = dqn.iterate()
+    whole, cut = 0.25 * 1.5, 0.25
+    found, counts = np.unique(dqn.replay.data.rewards[: len(dqn.replay)], return_counts=True)
+    np.testing.assert_array_equal(found, [cut, whole])
+    assert counts.tolist() == [12, 48]  # of 16 steps each, 3 ended an episode and 1 is pending
+    assert metrics["episode_return"] == 5.0
 
 
 # -- when it learns -----------------------------------------------------------------------------
@@ -384,7 +395,8 @@ def test_what_is_remembered_is_what_happened():
     dqn.iterate()
     data, known = dqn.replay.data, len(dqn.replay)
     np.testing.assert_array_equal(data.next_obs[:known], data.obs[:known] + 1)
-    np.testing.assert_array_equal(np.bincount(data.obs[:known, 0].astype(int)), [16, 12, 12, 12, 12])
+    seen = np.bincount(data.obs[:known, 0].astype(int))
+    np.testing.assert_array_equal(seen, [16, 12, 12, 12, 12])
     np.testing.assert_array_equal(data.rewards[:known], 1.0)
     np.testing.assert_allclose(data.discounts[:known], 0.9)  # a time limit is no end
     assert data.next_mask[:known].all()
@@ -396,7 +408,7 @@ def test_what_is_remembered_is_what_happened():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"epsilon_decay": "geometric", "epsilon_end": 0.0}, "epsilon_decay: a geometric one needs"),
+        ({"epsilon_decay": "geometric", "epsilon_end": 0.0}, "epsilon_decay: a geometric one"),
         ({"capacity": 100, "learning_starts": 101}, "learning_starts: more than capacity holds"),
         ({"n_step": 0}, "n_step"),
         ({"beta": 1.5}, "beta"),

@@ -141,8 +141,10 @@ def gradient_of(outputs, log_std, actions, log_probs, advantages):
 
 # With mean m = 0.9, deviation s = 0.5 and reward clip(u, -1, 1), the expected reward climbs in m
 # by P(-1 < u < 1) = Phi((1 - m) / s) - Phi((-1 - m) / s) = 0.579. The kernel's mean gradient
-# over draws of u must be that, negated; with clipped actions in its place it is another number.
-def test_the_gradient_is_that_of_the_reward_of_clipped_actions():
+# over draws of u must be that, negated, whatever the baseline; with clipped actions in the place
+# of u it is another number, and depends on the baseline.
+@pytest.mark.parametrize(("baseline", "wrong"), [(0.0, -0.035), (0.747, 0.424)])
+def test_the_gradient_is_that_of_the_reward_of_clipped_actions(baseline, wrong):
     draws, mean, std = 400_000, 0.9, 0.5
     rng = np.random.default_rng(0)
     u = (mean + std * rng.standard_normal((draws, 1))).astype(np.float32)
@@ -151,11 +153,11 @@ def test_the_gradient_is_that_of_the_reward_of_clipped_actions():
 
     def mean_gradient(kept):
         log_probs = scipy_stats.norm.logpdf(kept[:, 0], mean, std).astype(np.float32)
-        reward = np.clip(u[:, 0], -1, 1)  # the same rewards, whatever is kept
-        return -gradient_of(outputs, log_std, kept, log_probs, reward)[0][:, 0].sum()
+        advantage = np.clip(u[:, 0], -1, 1) - np.float32(baseline)  # whatever is kept
+        return -gradient_of(outputs, log_std, kept, log_probs, advantage)[0][:, 0].sum()
 
     assert mean_gradient(u) == pytest.approx(slope, abs=0.01)
-    assert abs(mean_gradient(np.clip(u, -1, 1)) - slope) > 0.2
+    assert mean_gradient(np.clip(u, -1, 1)) == pytest.approx(wrong, abs=0.01)
 
 
 def test_outputs_that_are_no_numbers_show_in_every_loss():

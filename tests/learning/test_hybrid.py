@@ -51,7 +51,7 @@ def test_practice_starts_from_the_clone_and_holds_on_to_it():
     clone = {name: value.clone() for name, value in hybrid.ppo.network.actor.state_dict().items()}
     hybrid.iterate()
     assert hybrid.ppo.reference is not None
-    for name, value in hybrid.ppo.reference.items():
+    for name, value in hybrid.ppo.reference["actor"].items():
         assert value.equal(clone[name])
 
 

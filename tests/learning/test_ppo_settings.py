@@ -131,6 +131,27 @@ def test_a_minibatch_that_is_too_far_is_not_learnt():
     assert gradient_steps(ppo) == 8
 
 
+def ratios_after_an_iteration(**settings) -> np.ndarray:
+    """Of the policy that has learnt to the one that collected, at every step of the rollout."""
+    ppo = ppo_on(BANDIT, epochs=40, learning_rate=1e-2, **settings, **SMALL)
+    ppo.iterate()
+    batch = ppo.rollout.batch()
+    logits = np.where(batch.action_mask, ppo.network.logits(batch.obs), -np.inf)
+    log_probs = torch.log_softmax(torch.tensor(logits), 1).numpy()
+    return np.exp(log_probs[np.arange(len(logits)), batch.actions] - batch.log_probs)
+
+
+def test_the_clip_does_not_bound_the_step_and_the_kl_stop_nearly_does():
+    free = ratios_after_an_iteration()
+    stopped = ratios_after_an_iteration(target_kl=0.01, target_kl_after="minibatch")
+    outside = [float((np.abs(ratios - 1) > 0.2).mean()) for ratios in (free, stopped)]
+    assert free.max() > 2  # with a clip_coef of 0.2
+    assert outside[0] > 0.5
+    assert outside[1] < outside[0] / 2
+    kls = [float((ratios - 1 - np.log(ratios)).mean()) for ratios in (free, stopped)]
+    assert kls[1] < 0.03 < kls[0]
+
+
 def test_the_critic_s_rate_is_its_own_and_falls_with_the_actor_s():
     settings = {**SMALL, "learning_rate": 1e-3, "final_learning_rate": 2e-4}
     ppo = ppo_on(BANDIT, total=4, critic_learning_rate=1e-2, **settings)

@@ -8,7 +8,7 @@ from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.dagger import DaggerSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
-from compagnon.learning.recipe import load_recipe, shipped_recipes
+from compagnon.learning.recipe import ALGORITHMS, load_recipe, shipped_recipes
 from tests.learning.small import KINDS, recipe_of
 
 GOOD = """
@@ -73,15 +73,15 @@ def test_a_file_is_read(written):
         (GOOD.replace("= 3", "= 0"), r"budget\.iterations: .*greater than or equal to 1, got 0"),
         (GOOD.replace('name = "mine"', ""), "the key name is missing"),
         (GOOD.replace('id = "compagnon/Workshop-v0"', ""), r"the key env\.id is missing"),
-        (GOOD.replace('kind = "ppo"', ""), r"key algorithm\.kind is missing: 'ppo', 'dagger' or"),
-        (GOOD.replace('"ppo"', '"ppoo"'), r"algorithm\.kind: should be 'ppo', .*, got 'ppoo'"),
+        (GOOD.replace('kind = "ppo"', ""), r"key algorithm\.kind is missing: 'dqn', 'ppo', 'd"),
+        (GOOD.replace('"ppo"', '"ppoo"'), r"algorithm\.kind: should be 'dqn', .*, got 'ppoo'"),
         (GOOD.replace('"mine"', '"My run"'), "name: .*match pattern.*got 'My run'"),
         (
             GOOD.replace("Workshop-v0", "Workshp-v0"),
             r"env\.id: .*did you mean compagnon/Workshop-v0",
         ),
-        (GOOD.replace("iterations = 3", ""), "budget: give iterations, env_steps or minutes"),
-        (HYBRID.replace("iterations = 3", ""), "budget: give iterations, env_steps or minutes"),
+        (GOOD.replace("iterations = 3", ""), "budget: give iterations, env_steps, episodes or m"),
+        (HYBRID.replace("iterations = 3", ""), "budget: give iterations, env_steps, episodes or m"),
         (GOOD + "[network]\nhidden = [0]\n", r"network\.hidden\.0: .*greater than or equal to 1"),
         (GOOD + "[network\n", "not TOML: .*line"),
         (GOOD.replace("[env]", "env = 3\n[other]"), "env: .*got 3"),
@@ -93,6 +93,109 @@ def test_a_refusal_names_the_file_and_the_key(written, text, said):
         load_recipe(path)
     assert str(refusal.value).startswith(f"{path}: ")
     assert "\n" not in str(refusal.value)
+
+
+def of_kind(kind: str, line: str) -> str:
+    return GOOD.replace('"ppo"', f'"{kind}"').replace("gamma = 0.9", line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "said"),
+    [
+        (
+            "ppo",
+            "capacity = 9",
+            r"it is one of dqn and ddpg and dagger, and this recipe is for ppo",
+        ),
+        ("dqn", "clip_coef = 0.1", r"it is one of ppo, and this recipe is for dqn"),
+        ("ddpg", "double = true", r"it is one of dqn, and this recipe is for ddpg"),
+        ("dagger", "gamma = 0.9", r"it is one of dqn and ppo and ddpg, and this .* for dagger"),
+        ("dqn", "gama = 0.9", r"did you mean gamma\?"),
+    ],
+)
+def test_a_key_of_another_algorithm_is_said_to_be_one(written, kind, line, said):
+    key = line.partition(" ")[0]
+    with pytest.raises(InputError, match=rf"unknown key algorithm\.{key}[:;].* ?{said}") as refusal:
+        load_recipe(written(of_kind(kind, line)))
+    assert "\n" not in str(refusal.value)
+    if key == "gama":  # which is nobody's
+        assert "it is one of" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_every_algorithm_has_defaults_that_make_a_recipe(written, kind):
+    recipe = load_recipe(written(of_kind(kind, "")))
+    assert recipe.algorithm.kind == kind
+    assert type(recipe.algorithm) is ALGORITHMS[kind]
+    text = tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    assert load_recipe(written(text)) == recipe
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_every_setting_has_a_sentence(kind):
+    for name, field in ALGORITHMS[kind].model_fields.items():
+        if name not in ("kind", "dagger", "ppo"):
+            assert field.description, name
+            assert "\n" not in field.description, name
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "said"),
+    [
+        ("dqn", "epsilon_decay = 'geometric'\nepsilon_end = 0.0", "epsilon_decay: a geometric one"),
+        ("dqn", "epsilon_decay = 'cosine'", r"algorithm\.epsilon_decay: .*'linear' or 'geometric'"),
+        ("dqn", "capacity = 10\nlearning_starts = 11", "learning_starts: more than capacity holds"),
+        ("dqn", "n_step = 101", r"algorithm\.n_step: .*less than or equal to 100, got 101"),
+        ("dqn", "epsilon_episodes = 0", r"algorithm\.epsilon_episodes: .*or equal to 1, got 0"),
+        ("dqn", "max_grad_norm = -1", r"algorithm\.max_grad_norm: .*equal to 0, got -1"),
+        ("ddpg", "exploration = 'parameters'", "exploration: 'parameters' needs norm = 'layer'"),
+        ("ddpg", "capacity = 10", "learning_starts: more than capacity holds"),
+        ("ppo", "networks = 'joint'\ncritic_warmup = 3", "critic_warmup: joint networks"),
+    ],
+)
+def test_settings_of_control_that_do_not_fit_are_refused(written, kind, line, said):
+    path = written(of_kind(kind, line))
+    with pytest.raises(InputError, match=said) as refusal:
+        load_recipe(path)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_videos_and_episodes_are_read(written):
+    text = GOOD.replace("iterations = 3", "episodes = 450")
+    recipe = load_recipe(
+        written(text + "[video]\nevery_episodes = 10\nformat = 'gif'\nsteps = 99\n")
+    )
+    assert recipe.budget.episodes == 450
+    assert (recipe.video.every_episodes, recipe.video.format, recipe.video.steps) == (10, "gif", 99)
+    assert load_recipe(written(GOOD)).video.every_episodes == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "[video]\nevery = 10\n", r"unknown key video\.every"),
+        (GOOD + "[video]\nformat = 'avi'\n", r"video\.format: .*'mp4' or 'gif', got 'avi'"),
+        (GOOD + "[video]\nevery_episodes = -1\n", r"video\.every_episodes: .*to 0, got -1"),
+        (GOOD.replace("iterations = 3", "episodes = 0"), r"budget\.episodes: .*to 1, got 0"),
+        (GOOD + "[network]\nscale_inputs = 'range'\n", r"inputs: .*False or 'ranges', got 'range'"),
+        (GOOD.replace("[algorithm]", "backend = 'pool'\n[algorithm]"), r"env\.backend: .*envpool"),
+    ],
+)
+def test_new_tables_are_read_or_refused(written, text, said):
+    with pytest.raises(InputError, match=said) as refusal:
+        load_recipe(written(text))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("scale_inputs", [True, False, "ranges"])
+def test_inputs_are_scaled_in_one_of_three_ways(written, scale_inputs):
+    value = f"'{scale_inputs}'" if isinstance(scale_inputs, str) else str(scale_inputs).lower()
+    recipe = load_recipe(written(GOOD + f"[network]\nscale_inputs = {value}\n"))
+    assert recipe.network.scale_inputs == scale_inputs
+    scaler = build_algorithm(recipe)[1].scaler
+    assert (scaler is None) == (scale_inputs is False)
+    assert scaler is None or scaler.frozen == (scale_inputs == "ranges")
 
 
 def test_a_key_in_the_wrong_table_is_not_said_to_be_itself(written):
@@ -150,12 +253,6 @@ def test_a_change_that_makes_no_recipe_is_refused(written, changes, said):
         load_recipe(written(GOOD), changes)
 
 
-def test_a_discrete_algorithm_refuses_a_vector_of_actions(written):
-    recipe = load_recipe(written(GOOD.replace("compagnon/Workshop-v0", "Pendulum-v1")))
-    with pytest.raises(InputError, match="ppo serves discrete actions; Pendulum-v1 has a vector"):
-        build_algorithm(recipe)
-
-
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(ValueError, match="frozen"):
         DaggerSettings().num_envs = 3  # type: ignore[misc]
@@ -184,3 +281,23 @@ def test_settings_cannot_be_changed_afterwards():
 def test_the_budget_in_iterations(kind, budget, total):
     assert kind in KINDS
     assert total_iterations(recipe_of(kind, budget=budget)) == total
+
+
+# 3 copies take 34 steps each for at least 100 of all together, so an iteration is 102 steps.
+@pytest.mark.parametrize("kind", ["dqn", "ddpg"])
+@pytest.mark.parametrize(
+    ("budget", "total"),
+    [
+        ({"iterations": 7}, 7),
+        ({"env_steps": 102}, 1),
+        ({"env_steps": 103}, 2),
+        ({"env_steps": 1020, "iterations": 3}, 3),
+        ({"minutes": 1}, None),
+        ({"episodes": 450}, None),
+        ({"episodes": 450, "env_steps": 204}, 2),
+    ],
+)
+def test_the_budget_in_iterations_of_steps(kind, budget, total):
+    algorithm = {"kind": kind, "num_envs": 3, "iteration_steps": 100}
+    recipe = recipe_of("cartpole", algorithm=algorithm, budget=budget)
+    assert total_iterations(recipe) == total

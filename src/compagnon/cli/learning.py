@@ -9,7 +9,15 @@ from tyro.conf import Positional, arg
 
 from compagnon.cli import output
 from compagnon.cli.comparing import show_evaluation
-from compagnon.cli.options import Verb, check_seed, flag, optional, read_pairs, require_torch
+from compagnon.cli.options import (
+    Verb,
+    check_seed,
+    flag,
+    optional,
+    read_pairs,
+    require_torch,
+    without_window,
+)
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ def learn(
     $ compagnon learn runs/mine --resume
     """
     require_torch("learn")
+    without_window()
     from compagnon.learning.recipe import expand_variants, load_recipe
     from compagnon.learning.run import RECIPE_FILE
     from compagnon.learning.run_report import report_variants

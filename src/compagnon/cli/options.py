@@ -87,6 +87,13 @@ def check_seed(seed: int) -> None:
         raise InputError(f"--seed {seed}: give a whole number from 0 to 2^63 - 1")
 
 
+def without_window() -> None:
+    """Let Gymnasium draw with pygame where there is no screen, and say nothing about it."""
+    import os
+
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
 def require_torch(verb: str) -> None:
     """Refuse a verb that stands on torch where torch is not installed."""
     if importlib.util.find_spec("torch") is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from compagnon.cli import output
-from compagnon.cli.options import OnePolicy, Verb, Where, check_seed, flag, optional
+from compagnon.cli.options import OnePolicy, Verb, Where, check_seed, flag, optional, without_window
 from compagnon.errors import InputError
 
 _LIVE_FPS = 15
@@ -56,6 +56,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
         output.check_target(look.video)
         check_video(look.video)
     mode = "ansi" if look.video is None else "rgb_array"
+    without_window()
     env, schema = make_shown(*where.resolve(policy), mode)
     bound = load_policy(policy, schema)
     rng = np.random.default_rng(look.seed) if look.sampled else None
@@ -73,7 +74,7 @@ def _record(env: Any, policy: Any, rng: Any, look: Look, path: Path) -> int:
             env, policy, path, look.seed, rng, look.minutes, look.steps, look.every, look.fps
         )
     out = output.console()
-    out.print(_result(policy.name, look.seed, made.last))
+    out.print(_result(env, policy.name, look.seed, made.last))
     out.print(f"wrote {path}: {made.frames} frames, {made.frames / made.fps:.0f} s")
     return 0
 
@@ -91,7 +92,7 @@ def _live(env: Any, policy: Any, rng: Any, look: Look) -> int:
     if not sys.stdout.isatty():
         last = deque(moments, maxlen=1)[0]  # nobody watches a file: how it ended is enough
         out.print(env.render())
-        out.print(_result(policy.name, look.seed, last))
+        out.print(_result(env, policy.name, look.seed, last))
         return 0
     began = time.monotonic()
     drawn = -1.0
@@ -107,16 +108,19 @@ def _live(env: Any, policy: Any, rng: Any, look: Look) -> int:
         except KeyboardInterrupt:
             stopped = "; you stopped it"
         screen.update(Text.from_ansi(env.render()), refresh=True)
-    out.print(_result(policy.name, look.seed, last) + stopped)
+    out.print(_result(env, policy.name, look.seed, last) + stopped)
     return 0
 
 
-def _result(name: str, seed: int, last: Any) -> str:
-    end = "ended" if last.ended else "is"
-    return (
-        f"{name}, seed {seed}: the episode {end} at minute {last.minutes:,} after {last.steps:,} "
-        f"decisions, return {output.number(last.episode_return)}"
-    )
+def _result(env: Any, name: str, seed: int, last: Any) -> str:
+    from compagnon.evaluation.domain import domain_of
+
+    verb = "ended" if last.ended else "stands"
+    where = f"after {last.steps:,} steps"
+    if env.spec is not None and domain_of(env.spec.id).clock:
+        where = f"at minute {last.minutes:,} after {last.steps:,} decisions"
+    gained = output.number(last.episode_return)
+    return f"{name}, seed {seed}: the episode {verb} {where}, return {gained}"
 
 
 VERBS: dict[str, Verb] = {"watch": watch}

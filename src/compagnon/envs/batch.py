@@ -139,6 +139,10 @@ class BatchEnv:
         mask = info.get("action_mask", self._all_actions)
         self.action_mask = mask if mask is None else np.asarray(mask, np.bool_)
 
+    def close(self) -> None:
+        """Give back what the copies hold; physics engines do not by themselves."""
+        self.vec.close()
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on.
 

@@ -1,6 +1,7 @@
 """Plays policies on the same episodes, many at once, and keeps what each episode gave."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -132,7 +133,13 @@ def _play(
     seeds: list[int],
     sample_seed: int | None,
 ) -> EpisodeResults:
-    env = BatchEnv(env_id, env_args, len(seeds))
+    with closing(BatchEnv(env_id, env_args, len(seeds))) as env:
+        return _play_in(env, policy, seeds, sample_seed)
+
+
+def _play_in(
+    env: BatchEnv, policy: Policy, seeds: list[int], sample_seed: int | None
+) -> EpisodeResults:
     env.reset(seeds)
     rng = None if sample_seed is None else np.random.default_rng([sample_seed, *seeds[:1]])
     returns = np.zeros(len(seeds))

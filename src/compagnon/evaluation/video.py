@@ -73,7 +73,8 @@ def make_shown(
     if mode not in modes:
         known = ", ".join(modes) or "no way at all"
         wish = "as text (ansi)" if mode == "ansi" else "as pictures (rgb_array)"
-        raise InputError(f"{env_id} cannot be shown {wish}; it renders in {known}")
+        hint = "; `--video FILE` films it" if "rgb_array" in modes else ""
+        raise InputError(f"{env_id} cannot be shown {wish}; it renders in {known}{hint}")
     return make(env_id, render_mode=mode, **env_args), schema
 
 

@@ -154,7 +154,7 @@ def _ddpg(settings: DDPGSettings, recipe: Recipe, schema: Schema) -> tuple[DDPG,
         recipe.device,
     )
     env = _practice_env(recipe, settings.num_envs)
-    return DDPG(settings, network, env, recipe.seed + 1), network
+    return DDPG(settings, network, env, recipe.seed + 1, total_iterations(recipe)), network
 
 
 def _ppo(settings: PPOSettings, recipe: Recipe, network: PolicyNetwork, total: int | None) -> PPO:

@@ -50,6 +50,9 @@ class DDPGSettings(ExplorationSettings):
     updates: int = Field(1, ge=1, description="updates of a training")
     actor_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
     critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the critic")
+    final_rate_share: float = Field(
+        1.0, ge=0, le=1, description="of both step sizes, reached linearly by the budget's end"
+    )
     max_grad_norm: float = Field(
         0.0, ge=0, description="gradient norm at most, of the actor and of the critics; 0: any"
     )
@@ -98,17 +101,24 @@ class DDPG:
         network: trained in place.
         env: the copies to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
+        total_iterations: the budget, if known, that schedules run over.
 
     Raises:
         InputError: settings that do not suit the actions.
     """
 
     def __init__(
-        self, settings: DDPGSettings, network: ActorCritic, env: BatchEnv, seed: int
+        self,
+        settings: DDPGSettings,
+        network: ActorCritic,
+        env: BatchEnv,
+        seed: int,
+        total_iterations: int | None = None,
     ) -> None:
         if network.discrete and settings.target_noise > 0:
             raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
         self.settings, self.network, self.env = settings, network, env
+        self.total_iterations = total_iterations
         self.iteration = self.env_steps = self.episodes = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.explorer = Explorer(settings, network, env.num_envs)
@@ -142,6 +152,7 @@ class DDPG:
             self.env.reset([int(s) for s in self.rng.integers(2**62, size=self.env.num_envs)])
             self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
             self._started = True
+        self._set_learning_rates()
         totals, actor_totals = np.zeros(3), np.zeros(2)
         before, actor_updates, saturated = self.updates, 0, 0.0
         for _ in range(settings.steps_of_each):
@@ -242,19 +253,25 @@ class DDPG:
 
     def _targets(self, batch: Transitions) -> torch.Tensor:
         """``y = r + d Q~(s', mu~(s'))``, (B,); d is 0 behind a true end."""
-        settings, network = self.settings, self.network
+        network = self.network
         next_x, next_mask = self._read(batch.next_obs)
-        said = network.says(forward_pass(self.target_actor, next_x, False).outputs, next_mask)
-        if settings.target_noise > 0:
-            draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
-            clip = settings.target_noise_clip
-            noise = np.clip(settings.target_noise * draws, -clip, clip)
-            said = (said + network.tensor(noise)).clamp_(-1, 1)
+        said = self._target_actions(next_x, next_mask)
         first, *others = self._valuing
         values = CriticPass(first, next_x, said).values
         for critic in others:
             values = torch.minimum(values, CriticPass(critic, next_x, said).values)
         return torch.addcmul(network.tensor(batch.rewards), network.tensor(batch.discounts), values)
+
+    def _target_actions(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """mu~(s), with TD3's noise if it is asked for; (B, D)."""
+        settings, network = self.settings, self.network
+        said = network.says(forward_pass(self.target_actor, x, False).outputs, mask)
+        if settings.target_noise == 0:
+            return said
+        draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
+        clip = settings.target_noise_clip
+        noise = np.clip(settings.target_noise * draws, -clip, clip)
+        return (said + network.tensor(noise)).clamp_(-1, 1)
 
     def _train_critics(
         self, x: torch.Tensor, batch: Transitions, targets: torch.Tensor
@@ -307,6 +324,14 @@ class DDPG:
         module.train()
         yield
         module.eval()
+
+    def _set_learning_rates(self) -> None:
+        settings, share = self.settings, 1.0
+        if self.total_iterations:
+            done = min(1.0, self.iteration / self.total_iterations)
+            share += done * (settings.final_rate_share - 1)
+        self.actor_optimiser.learning_rate = share * settings.actor_learning_rate
+        self.critic_optimiser.learning_rate = share * settings.critic_learning_rate
 
     def _update_scaler(self) -> None:
         """Take into account what has been seen since the last time."""

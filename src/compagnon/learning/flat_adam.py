@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from compagnon.learning.updates import Adam
+
 
 class FlatAdam:
     """Adam (arXiv 1412.6980) with the gradient's norm or values bounded first.
@@ -17,6 +19,9 @@ class FlatAdam:
         parameters: all on one device, and in no other `FlatAdam`.
         max_grad_norm: norm of all gradients together at most; 0 leaves them alone.
         max_grad_value: each gradient between minus this and this; 0 leaves them alone.
+
+    Attributes:
+        learning_rate: the step size; it may be changed between steps.
     """
 
     def __init__(
@@ -38,16 +43,8 @@ class FlatAdam:
             parameter.grad = self.gradient[part].view_as(parameter)
             first += parameter.numel()
         self.flat.grad = self.gradient
-        self._adam = torch.optim.Adam([self.flat], lr=learning_rate, eps=eps, fused=True)
-
-    @property
-    def learning_rate(self) -> float:
-        """The step size."""
-        return float(self._adam.param_groups[0]["lr"])
-
-    @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
-        self._adam.param_groups[0]["lr"] = value
+        self.learning_rate = learning_rate
+        self._adam = Adam([[self.flat]], eps)
 
     def step(self) -> float:
         """One step along the gradients, which are then 0 again; their norm before the bounds."""
@@ -57,7 +54,7 @@ class FlatAdam:
                 self.gradient.clamp_(-self.max_grad_value, self.max_grad_value)
             if 0 < self.max_grad_norm < norm:
                 self.gradient.mul_(self.max_grad_norm / norm)
-        self._adam.step()
+        self._adam.step(0, [self.gradient], self.learning_rate)
         self.gradient.zero_()
         return norm
 

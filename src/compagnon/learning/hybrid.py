@@ -30,7 +30,9 @@ class HybridSettings(AlgorithmSettings):
         return "dagger" if self.mode == "sequence" or in_turn else "ppo"
 
     def iterations_for(self, env_steps: int) -> int | None:
-        """Iterations until so many environment steps are taken."""
+        """Iterations until so many environment steps are taken; None with whole episodes."""
+        if self.ppo.episodes_per_env:
+            return None
         a_dagger = self.dagger.num_envs * self.dagger.collect_steps
         a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
         iteration = imitated = taken = 0

@@ -269,8 +269,8 @@ class DuelingMlp(nn.Module):
         if self.trunk is not None:
             x = self.trunk(x)
         advantage = self.advantage(x)
-        q = self.value(x) + advantage - advantage.mean(dim=1, keepdim=True)
-        return q  # type: ignore[no-any-return]
+        value: torch.Tensor = self.value(x)
+        return value + advantage - advantage.mean(dim=1, keepdim=True)
 
     def plain(self) -> PlainMlp:
         """The same function as one perceptron: both streams side by side, the mean folded in."""

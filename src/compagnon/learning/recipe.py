@@ -44,7 +44,7 @@ class NetworkSpec(Settings):
         (64, 64), description="sizes of the hidden layers"
     )
     activation: Literal["tanh", "relu"] = Field("tanh", description="tanh or relu")
-    scale_inputs: bool | Literal["ranges"] = Field(
+    scale_inputs: Literal[True, False, "ranges"] = Field(
         True, description="standardise observations as they come, not at all, or by their ranges"
     )
     fields: tuple[str, ...] | None = Field(

@@ -44,7 +44,10 @@ _FIXED = (
     "algorithm.n_step",
     "algorithm.prioritised",
     "algorithm.dueling",
+    "algorithm.networks",
+    "algorithm.sd",
     "algorithm.ppo.num_envs",
+    "algorithm.ppo.networks",
     "algorithm.dagger.capacity",
 )
 

@@ -26,7 +26,8 @@ def bound_norm(gradients: list[torch.Tensor], bound: float) -> float:
     Returns:
         The norm before that.
     """
-    norm = np.float32(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2.0))))
+    norms = torch.stack(torch._foreach_norm(gradients, 2.0))
+    norm = np.float32(torch.linalg.vector_norm(norms).item())
     if bound > 0:
         # in single precision and in this order, as clip_grad_norm_ does it
         factor = np.float32(1) / (norm + np.float32(1e-6)) * np.float32(bound)
