@@ -92,7 +92,9 @@ def curves(folder: Path) -> str | None:
         if not runs:
             return None
         judged = [evaluations(run) for run in runs]
-        steps, returns = judged[0][0], np.stack([found for _, found in judged])
+        shortest = min(len(steps) for steps, _ in judged)
+        steps = judged[0][0][:shortest]
+        returns = np.stack([found[:shortest] for _, found in judged])
         line = Series(
             f"mean of {len(runs)} seeds, and their range",
             steps,

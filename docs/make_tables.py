@@ -19,6 +19,7 @@ from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.experts.workshop.experts import shipped_levels
 from compagnon.learning.dagger import DaggerSettings
+from compagnon.learning.ddpg import DDPGSettings
 from compagnon.learning.dqn import DQNSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
@@ -44,6 +45,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "recipe-video": VideoSpec,
     "dqn": DQNSettings,
     "ppo": PPOSettings,
+    "ddpg": DDPGSettings,
     "dagger": DaggerSettings,
     "hybrid": HybridSettings,
 }

@@ -199,6 +199,7 @@ CASES: dict[str, Case] = {
         WORKSHOP,
         SHORT,
         {"hidden": [8], "activation": "relu", "scale_inputs": "ranges"},
+        inert=NO_END,
     ),
     "ppo": Case({**PPO, "reference_coef": 0.1}, WORKSHOP, SHORT, lesson=LEARN_PPO, inert=NO_END),
     "ppo, joint": Case(
@@ -230,7 +231,8 @@ CASES: dict[str, Case] = {
             "squash": "tanh",
             "n_step": 3,
         },
-        ECHO,
+        "Pendulum-v1",  # whose episodes do not end at once, so that targets are in use
+        SHORT_SWING,
         lesson=LEARN_DDPG,
     ),
     "ddpg, box, parameters": Case(

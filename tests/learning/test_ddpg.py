@@ -121,6 +121,13 @@ def test_several_steps_count_as_one_with_their_own_discount():
     assert found == {0.9, 0.81, 0.729}  # the windows that the time limit cuts are shorter
 
 
+def test_rewards_are_scaled_where_they_are_learnt_and_told_as_they_were():
+    plain, scaled = (ddpg_on(reward_scale=scale, learning_starts=300) for scale in (1.0, 0.25))
+    told = [ddpg.iterate()["episode_return"] for ddpg in (plain, scaled)]
+    assert told[0] == told[1]
+    np.testing.assert_allclose(some(scaled).rewards, 0.25 * some(plain).rewards)
+
+
 def test_smoothed_targets_stay_in_bounds_and_near():
     ddpg = ddpg_on(target_noise=5.0, target_noise_clip=0.25)
     states = np.random.default_rng(0).uniform(-1, 1, (200, 2)).astype(np.float32)
@@ -304,9 +311,17 @@ def test_what_does_not_suit_the_actions_is_refused(env_id, changes, said):
         ddpg_on(env_id, **changes)
 
 
-def test_more_steps_at_first_than_are_remembered_are_refused():
-    with pytest.raises(ValueError, match="learning_starts"):
-        DDPGSettings(learning_starts=100, capacity=99)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_starts": 100, "capacity": 99}, "learning_starts: more than capacity holds"),
+        ({"norm": "batch", "batch_size": 1}, "batch_size: norm = 'batch' needs more than one"),
+        ({"critic_hidden": (8, 0)}, "critic_hidden"),
+    ],
+)
+def test_settings_that_cannot_be_learnt_with_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        DDPGSettings(**changes)
 
 
 # -- inputs -------------------------------------------------------------------------------------

@@ -159,22 +159,32 @@ def test_it_learns_to_balance(seed):
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
 @pytest.mark.parametrize("dueling", [False, True])
-def test_an_update_is_autograd_s_and_adam_s(loss, double, dueling):
+@pytest.mark.parametrize("prioritised", [False, True])
+def test_an_update_is_autograd_s_and_adam_s(loss, double, dueling, prioritised):
     """One update, worked out again from what is remembered, with torch's own parts."""
-    settings = {**SMALL, "num_envs": 1, "iteration_steps": 32, "learning_starts": 33}
     dqn = dqn_on(
-        WALK, hidden=(8,), loss=loss, double=double, dueling=dueling, max_grad_norm=0.5, **settings
+        WALK,
+        hidden=(8,),
+        loss=loss,
+        double=double,
+        dueling=dueling,
+        prioritised=prioritised,
+        max_grad_norm=0.5,
+        **{**SMALL, "num_envs": 1, "iteration_steps": 32, "learning_starts": 33},
     )
     dqn.iterate()  # no update yet
-    dqn.settings = DQNSettings(**{**vars(dqn.settings), "learning_starts": 1})
+    generator = torch.Generator().manual_seed(7)
     with torch.no_grad():  # a target that differs
         for parameter in dqn.target.parameters():
-            parameter.add_(0.5)
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=generator))
+    if dqn.priorities is not None:
+        dqn.priorities.update(np.arange(32), np.linspace(0.1, 5, 32).astype(np.float32))
     twin = QNetwork(dqn.network.schema, (8,), "tanh", 0, dueling, scale_inputs=False)
     twin.load_state_dict(dqn.network.state_dict())
-    rng = np.random.default_rng()
-    rng.bit_generator.state = dqn.rng.bit_generator.state
-    batch = dqn.replay.take(rng.integers(len(dqn.replay), size=SMALL["batch_size"]))
+    rows, weights = dqn._draw()
+    dqn._draw = lambda: (rows, weights)  # type: ignore[method-assign]
+    assert (len(set(weights.tolist())) > 1) == prioritised
+    batch = dqn.replay.take(rows)
     next_obs, next_mask = torch.from_numpy(batch.next_obs), torch.from_numpy(batch.next_mask)
     with torch.no_grad():
         valuing = dqn.target(next_obs)
@@ -184,11 +194,10 @@ def test_an_update_is_autograd_s_and_adam_s(loss, double, dueling):
             torch.from_numpy(batch.rewards)
             + torch.from_numpy(batch.discounts) * (valuing.gather(1, best)[:, 0])
         )
-    chosen = twin.actor(torch.from_numpy(batch.obs)).gather(
-        1, torch.from_numpy(batch.actions)[:, None]
-    )
+    actions = torch.from_numpy(batch.actions)[:, None]
+    chosen = twin.actor(torch.from_numpy(batch.obs)).gather(1, actions)[:, 0]
     measure = functional.smooth_l1_loss if loss == "huber" else functional.mse_loss
-    wanted = measure(chosen[:, 0], targets)
+    wanted = (torch.from_numpy(weights) * measure(chosen, targets, reduction="none")).mean()
     wanted.backward()
     norm = torch.nn.utils.clip_grad_norm_(twin.actor.parameters(), 0.5)
     torch.optim.Adam(twin.actor.parameters(), lr=dqn.settings.learning_rate).step()
@@ -196,7 +205,11 @@ def test_an_update_is_autograd_s_and_adam_s(loss, double, dueling):
     assert found_loss == pytest.approx(wanted.item(), rel=1e-5)
     assert found_norm == pytest.approx(float(norm), rel=1e-5)
     for one, other in zip(dqn.network.actor.parameters(), twin.actor.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    if dqn.priorities is not None:  # what it was surprised by comes again sooner
+        errors = (chosen - targets).detach().abs().numpy().astype(np.float64)
+        leaves = dqn.priorities.tree.leaves[rows]
+        np.testing.assert_allclose(leaves, (errors + 1e-6) ** 0.6, rtol=1e-4)
 
 
 def test_errors_become_priorities_and_weights_count():

@@ -203,6 +203,18 @@ def test_a_policy_does_what_a_normed_network_does_when_it_is_not_trained(norm, a
         assert np.abs(mlp(x).detach().numpy() - wanted).max() > 0.1
 
 
+def test_a_unit_that_hardly_varied_is_folded_as_the_network_reads_it():
+    """Where the variance is as small as what is added to it, leaving that out would show."""
+    mlp = normed("batch")
+    with torch.no_grad():
+        for norm in mlp.norms:
+            norm.running_var[::2] = 1e-5
+    x = inputs(64, seed=9)
+    wanted = mlp(x).detach().numpy()
+    np.testing.assert_allclose(played(mlp.plain(), x), wanted, rtol=1e-3, atol=1e-2)
+    assert np.abs(wanted).max() > 100
+
+
 # -- plain --------------------------------------------------------------------------------------
 
 

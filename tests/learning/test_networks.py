@@ -39,7 +39,7 @@ def trained(**options):
 FIELDS = ("raw", "m1_busy", "backlog_p2")
 
 
-@pytest.mark.parametrize("scale_inputs", [True, False])
+@pytest.mark.parametrize("scale_inputs", [True, False, "ranges"])
 @pytest.mark.parametrize("observation", [None, FIELDS])
 def test_the_policy_s_logits_are_the_network_s(scale_inputs, observation):
     network = trained(observation=observation, scale_inputs=scale_inputs)
@@ -59,6 +59,20 @@ def test_relu_becomes_relu():
     _, obs, _ = states(50)
     wanted = network.logits(network.read(obs))
     np.testing.assert_allclose(network.as_policy("x").logits(obs), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_by_ranges_inputs_are_between_minus_1_and_1_from_the_start(tmp_path):
+    network = network_for(WORKSHOP, SHORT, scale_inputs="ranges")
+    env, obs, _ = states(200)
+    low, high = np.array([(field.low, field.high) for field in Schema.of(env).observation.fields]).T
+    read = network.read(obs)
+    np.testing.assert_allclose(read, 2 * (obs - low) / (high - low) - 1, rtol=1e-4, atol=1e-5)
+    network.scaler.update(obs)  # which changes nothing, in training or after it
+    np.testing.assert_array_equal(network.read(obs), read)
+    save_policy(network.as_policy("it"), tmp_path / "it")
+    np.testing.assert_allclose(
+        load_artefact(tmp_path / "it").outputs(obs), network.outputs(read), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_saved_and_loaded_policy_takes_the_same_actions(tmp_path):
@@ -128,7 +142,7 @@ def test_a_fresh_policy_is_nearly_uniform():
     np.testing.assert_allclose(probabilities, uniform, rtol=0.2)
 
 
-@pytest.mark.parametrize("scale_inputs", [True, False])
+@pytest.mark.parametrize("scale_inputs", [True, False, "ranges"])
 def test_a_restored_network_is_the_saved_one(scale_inputs):
     network = trained(scale_inputs=scale_inputs)
     restored = network_for(WORKSHOP, SHORT, (16, 8), seed=9, scale_inputs=scale_inputs)

@@ -76,9 +76,7 @@ def test_each_copy_has_an_epsilon_of_its_own():
 def test_draws_at_the_ends_of_their_range_are_possible_actions(draw):
     mask = masks(np.random.default_rng(3))
     ones = np.ones(ROWS)
-    actions = epsilon_greedy(
-        np.zeros(mask.shape, np.float32), mask, ones, 0.0 * ones, draw * ones
-    )
+    actions = epsilon_greedy(np.zeros(mask.shape, np.float32), mask, ones, 0.0 * ones, draw * ones)
     position = 0 if draw == 0 else -1
     wanted = [np.flatnonzero(row)[position] for row in mask]
     np.testing.assert_array_equal(actions, wanted)

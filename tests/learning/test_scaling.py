@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compagnon.envs import Field
 from compagnon.learning.networks import Mlp
 from compagnon.learning.scaler import RunningScaler
 from compagnon.learning.value_scale import ValueScale
@@ -69,6 +70,37 @@ def test_a_frozen_scaler_stays_as_it_is():
     scaler.frozen = False
     scaler.update(second)
     assert not np.array_equal(scaler(second), before)
+
+
+def field_of(low: float, high: float) -> Field:
+    return Field("x", "", low, high, 1.0, "a number")
+
+
+@pytest.mark.filterwarnings("error")
+def test_ranges_become_minus_1_to_1_and_what_has_none_is_left_as_it_is():
+    largest = float(np.finfo(np.float32).max)
+    ranges = [(0.0, 50.0), (-3.0, -1.0), (-np.inf, np.inf), (0.0, np.inf), (-largest, largest)]
+    ranges += [(4.0, 4.0), (-1e-3, 1e-3)]
+    scaler = RunningScaler.of_ranges([field_of(*each) for each in ranges])
+    obs = np.array([[0, -3, 7, 7, 7, 7, -1e-3], [50, -1, -8, 8, 0, 4, 1e-3]], np.float32)
+    wanted = [[-1, -1, 7, 7, 7, 7, -1], [1, 1, -8, 8, 0, 4, 1]]
+    np.testing.assert_allclose(scaler(obs), wanted, rtol=1e-6)
+
+
+def test_what_leaves_its_range_is_clipped_only_far_out():
+    scaler = RunningScaler.of_ranges([field_of(0.0, 2.0)])
+    np.testing.assert_array_equal(scaler(np.array([[4.0], [1e6]], np.float32)), [[3.0], [10.0]])
+
+
+def test_a_scaler_of_ranges_never_moves_saved_or_not():
+    scaler = RunningScaler.of_ranges([field_of(0.0, 4.0)] * 3)
+    restored = RunningScaler(3)
+    restored.load_state_dict(scaler.state_dict())
+    (obs,) = batches(4, [50])
+    before = scaler(obs)
+    for each in (scaler, restored):
+        each.update(obs)
+        np.testing.assert_array_equal(each(obs), before)
 
 
 def test_a_restored_scaler_goes_on_as_the_saved_one():

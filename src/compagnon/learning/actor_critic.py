@@ -54,7 +54,6 @@ class Critic(nn.Module):
         return self.joined(torch.cat([state, action], dim=1))[:, 0]  # type: ignore[no-any-return]
 
 
-
 def list_of(critics: nn.ModuleList) -> list[Critic]:
     """The critics that a `ModuleList` holds."""
     return [critic for critic in critics if isinstance(critic, Critic)]

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from compagnon.learning.flat_adam import FlatAdam
 from compagnon.learning.passes import forward_pass
 from compagnon.learning.replay import NStep, ReplayBuffer, Transitions
 
-Widths = tuple[int, ...]
+Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 
 
 class DDPGSettings(ExplorationSettings):
@@ -57,6 +57,9 @@ class DDPGSettings(ExplorationSettings):
         0.0, ge=0, description="gradient norm at most, of the actor and of the critics; 0: any"
     )
     gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
+    reward_scale: float = Field(
+        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
+    )
     n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
     tau: float = Field(0.005, gt=0, le=1, description="double: how far the targets move at a time")
     target_interval: int = Field(1, ge=1, description="double: updates between two such moves")
@@ -74,13 +77,15 @@ class DDPGSettings(ExplorationSettings):
     )
     target_noise_clip: float = Field(0.5, gt=0, description="TD3: that noise at most")
     actor_delay: int = Field(
-        1, ge=1, description="TD3: updates of the critics for one of the actor and the targets"
+        1, ge=1, description="TD3: updates of the critics for one of the actor"
     )
 
     @model_validator(mode="after")
     def _learns(self) -> "DDPGSettings":
         if self.learning_starts > self.capacity:
             raise ValueError("learning_starts: more than capacity holds; the rest would be lost")
+        if self.norm == "batch" and self.batch_size == 1:
+            raise ValueError("batch_size: norm = 'batch' needs more than one transition")
         return self
 
     def iterations_for(self, env_steps: int) -> int | None:
@@ -200,7 +205,7 @@ class DDPG:
             self.windows.push(
                 states,
                 chosen,
-                step.reward,
+                step.reward * self.settings.reward_scale,
                 np.asarray(self.settings.gamma**step.elapsed, np.float64),
                 self._state(step.next_obs, next_mask),
                 np.zeros((env.num_envs, 0), np.bool_) if next_mask is None else next_mask,
@@ -335,10 +340,11 @@ class DDPG:
 
     def _update_scaler(self) -> None:
         """Take into account what has been seen since the last time."""
-        scaler, new = self.network.scaler, self.replay.rows_since(self._scaled_upto)
+        scaler = self.network.scaler
         if scaler is not None and not scaler.frozen:
+            new = self.replay.rows_since(self._scaled_upto)
             scaler.update(self.replay.data.obs[new, : self._fields])
-        self._scaled_upto = self.replay.added
+            self._scaled_upto = self.replay.added
 
     def _require_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
@@ -350,6 +356,7 @@ class DDPG:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
+        double = self.settings.version == "double"
         env = self.env.state_dict() if self._started else None
         if env is not None and "restarts" in env:  # it has begun new episodes
             self._running_return[:] = 0.0
@@ -362,8 +369,8 @@ class DDPG:
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
             "explorer": self.explorer.state_dict(),
-            "target_actor": dict(self.target_actor.state_dict()),
-            "target_critics": dict(self.target_critics.state_dict()),
+            "target_actor": dict(self.target_actor.state_dict()) if double else None,
+            "target_critics": dict(self.target_critics.state_dict()) if double else None,
             "actor_optimiser": self.actor_optimiser.state_dict(),
             "critic_optimiser": self.critic_optimiser.state_dict(),
             "replay": self.replay.state_dict(),
@@ -382,8 +389,9 @@ class DDPG:
         self.updates = int(state["updates"])
         self.rng.bit_generator.state = state["rng"]
         self.explorer.load_state_dict(state["explorer"])
-        self.target_actor.load_state_dict(state["target_actor"])
-        self.target_critics.load_state_dict(state["target_critics"])
+        if self.settings.version == "double":
+            self.target_actor.load_state_dict(state["target_actor"])
+            self.target_critics.load_state_dict(state["target_critics"])
         self.actor_optimiser.load_state_dict(state["actor_optimiser"])
         self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.replay.load_state_dict(state["replay"])

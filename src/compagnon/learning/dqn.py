@@ -315,10 +315,11 @@ class DQN:
 
     def _update_scaler(self) -> None:
         """Take into account what has been seen since the last time."""
-        scaler, new = self.network.scaler, self.replay.rows_since(self._scaled_upto)
-        if scaler is not None:
+        scaler = self.network.scaler
+        if scaler is not None and not scaler.frozen:
+            new = self.replay.rows_since(self._scaled_upto)
             scaler.update(self.replay.data.obs[new])
-        self._scaled_upto = self.replay.added
+            self._scaled_upto = self.replay.added
 
     def _done(self) -> float:
         """The share of the budget that is spent, as far as it is known in iterations."""

@@ -27,7 +27,8 @@ class ExplorationSettings(AlgorithmSettings):
 
     norm: Norm = Field("none", description="in the hidden layers of actor and critics")
     exploration: Exploration | None = Field(
-        None, description="ou for vectors of actions, draws for discrete ones, unless named"
+        None,
+        description="ou, gaussian, draws, parameters, none; not named: ou for vectors, else draws",
     )
     noise_std: float = Field(0.2, ge=0, description="ou, gaussian: deviation, in half-ranges")
     ou_theta: float = Field(0.15, ge=0, description="ou: how strongly the noise is pulled to 0")

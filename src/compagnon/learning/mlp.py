@@ -268,7 +268,7 @@ class DuelingMlp(nn.Module):
         """(B, inputs) -> (B, actions)."""
         if self.trunk is not None:
             x = self.trunk(x)
-        advantage = self.advantage(x)
+        advantage: torch.Tensor = self.advantage(x)
         value: torch.Tensor = self.value(x)
         return value + advantage - advantage.mean(dim=1, keepdim=True)
 

@@ -1,8 +1,8 @@
 """What off-policy algorithms remember: transitions, first in first out, with exact bootstraps.
 
-A transition keeps the discount of what follows it: the product of ``gamma ** elapsed`` over the steps it
-spans, and 0 behind a true end. An episode that was cut short by a time limit is no end: its last
-transition bootstraps from the final observation.
+A transition keeps the discount of what follows it: the product of ``gamma ** elapsed`` over the
+steps it spans, and 0 behind a true end. An episode that was cut short by a time limit is no end:
+its last transition bootstraps from the final observation.
 """
 
 from typing import Any, NamedTuple
@@ -147,7 +147,11 @@ class NStep:
 
     def state_dict(self) -> dict[str, Any]:
         """What is pending."""
-        pending = {name: value.copy() for name, value in self._pending._asdict().items()}
+        live = (np.arange(self.n) < self._counts[:, None]).reshape(-1)
+        pending = {}
+        for name, column in self._pending._asdict().items():
+            pending[name] = np.zeros_like(column)  # what has been handed out is nobody's any more
+            pending[name][live] = column[live]
         return {"counts": self._counts.copy(), **pending}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

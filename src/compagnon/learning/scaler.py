@@ -73,8 +73,9 @@ class RunningScaler:
         low, high = np.array([(field.low, field.high) for field in fields]).T
         known = np.isfinite(low) & np.isfinite(high) & (high > low)
         known &= (high - low) < _NO_RANGE
-        scaler.mean = np.where(known, (low + high) / 2, 0.0)
-        scaler._m2 = scaler.count * np.where(known, (high - low) / 2, 1.0) ** 2
+        low, high = np.where(known, low, -1.0), np.where(known, high, 1.0)
+        scaler.mean = (low + high) / 2
+        scaler._m2 = scaler.count * ((high - low) / 2) ** 2
         scaler._refresh()
         return scaler
 

@@ -41,7 +41,8 @@ class NetworkPolicy:
         manifest: what the policy reads, what it chooses, where it comes from.
         weights: ``scaler.mean``, ``scaler.std`` (F,); ``actor.<i>.weight`` (out, in),
             ``actor.<i>.bias`` (out,) for each layer i, with layer norm also
-            ``actor.<i>.norm.weight`` and ``.bias`` (out,); ``head.log_std`` (D,) where the head has one.
+            ``actor.<i>.norm.weight`` and ``.bias`` (out,); ``head.log_std`` (D,) where there is
+            one.
     """
 
     manifest: Manifest
