@@ -138,8 +138,8 @@ PENDULUM_ALIKE: dict[str, Any] = {
 
 def main(settings: Settings) -> None:
     """Measure, print, and write, with one thread."""
-    torch.set_num_threads(1)
     numba.set_num_threads(1)
+    torch.set_num_threads(1)  # after numba, which sets it too when it wakes
     with threadpool_limits(1, user_api="blas"):
         measure(settings)
 

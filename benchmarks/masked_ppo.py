@@ -90,8 +90,8 @@ class TimedPPO(PPO):
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
-    torch.set_num_threads(settings.threads)
     numba.set_num_threads(min(settings.threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(settings.threads)  # after numba, which sets it too when it wakes
     env_id, env_args = environment(settings)
     ours = our_ppo(settings, env_id, env_args)
     inputs, actions = ours.rollout.obs.shape[2], ours.rollout.action_mask.shape[2]

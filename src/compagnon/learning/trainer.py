@@ -105,8 +105,9 @@ class Trainer:
         self.recipe = recipe or run.recipe
         most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         threads = min(self.recipe.threads, most)
-        torch.set_num_threads(threads)
+        # In this order: numba, when it first wakes its threads, sets OpenMP's count for torch too.
         numba.set_num_threads(threads)
+        torch.set_num_threads(threads)
         self.algorithm, self.network = build_algorithm(self.recipe)
         self.progress = Progress()
         self.total = total_iterations(self.recipe)

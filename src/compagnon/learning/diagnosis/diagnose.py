@@ -106,13 +106,13 @@ def imitation_of(recipe: Recipe) -> Recipe:
 def _threads(wanted: int) -> Iterator[None]:
     before = torch.get_num_threads(), numba.get_num_threads()
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(wanted, most))  # first: waking its threads sets torch's count too
     torch.set_num_threads(min(wanted, most))
-    numba.set_num_threads(min(wanted, most))
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
+        torch.set_num_threads(before[0])
 
 
 @dataclass(frozen=True)
