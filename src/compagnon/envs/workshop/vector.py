@@ -1,15 +1,11 @@
 """`compagnon/Workshop-v0`, N copies stepped at once by the compiled kernel."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from gymnasium.error import ResetNeeded
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from compagnon.envs.field import Field
-from compagnon.envs.seeds import seeds_to_set, spread_seeds
+from compagnon.envs.compiled import CompiledVectorEnv
 from compagnon.envs.workshop import rules as R
 from compagnon.envs.workshop.core import WorkshopCore
 from compagnon.envs.workshop.kpis import KPI_NAMES
@@ -17,7 +13,7 @@ from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.errors import InputError
 
 
-class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+class WorkshopVectorEnv(CompiledVectorEnv):
     """N workshops; an ended week is followed by the next one within the same step.
 
     Besides ``action_mask`` (N, 201), ``elapsed`` (N,) and ``reward_terms`` (N, 7), `info` holds,
@@ -31,10 +27,7 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         **options: see `WorkshopEnv`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]  # as Gymnasium itself uses it
-        "render_modes": [],
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-    }
+    what = "workshop"
     reward_term_names = R.REWARD_TERMS
     kpi_names = KPI_NAMES
 
@@ -45,51 +38,14 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         render_mode: str | None = None,
         **options: object,
     ) -> None:
-        if num_envs < 1:
-            raise InputError(f"num_envs={num_envs}: at least 1")
-        if render_mode is not None:
-            raise InputError("the vector workshop does not render: render a single one")
-        self.num_envs = num_envs
+        super().__init__(num_envs, copy, render_mode)
         self.options = WorkshopOptions.parse(**options)
-        self._copy = copy
-        self._core = WorkshopCore(num_envs, self.options)
-        self.single_observation_space = self._core.observation_space
-        self.single_action_space = self._core.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._seeded = np.zeros(num_envs, np.bool_)
-
-    @property
-    def observation_fields(self) -> tuple[Field, ...]:
-        """The columns of an observation, in physical units."""
-        return self._core.fields
+        self._take(WorkshopCore(num_envs, self.options))
 
     @property
     def scaling(self) -> str:
         """`physical` or `published`: how the columns are scaled."""
         return self.options.scaling
-
-    def reset(
-        self,
-        *,
-        seed: int | list[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a week in every copy, or in those that ``options["reset_mask"]`` selects.
-
-        Args:
-            seed: copy i gets ``seed + i``, or ``seed[i]``; without one, each copy's next week.
-        """
-        rows = np.ones(self.num_envs, np.bool_)
-        if options is not None and "reset_mask" in options:
-            rows = np.asarray(options["reset_mask"], np.bool_)
-        seeds = spread_seeds(seed, self.num_envs)
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
-        self._core.seed(*seeds_to_set(seeds, rows, self._seeded, self.np_random))
-        self._seeded |= rows
-        self._core.reset(rows)
-        return self.observe()
 
     def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """What every copy shows now: observations and ``action_mask``."""
@@ -110,8 +66,7 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
         dict[str, Any],
     ]:
         """Step every copy by one action each, int64 of shape (N,)."""
-        if not self._seeded.all():
-            raise ResetNeeded("call reset() before the first step()")
+        self._require_reset()
         actions = np.ascontiguousarray(actions, np.int64)
         if actions.shape != (self.num_envs,):
             raise InputError(f"actions of shape {actions.shape}; expected ({self.num_envs},)")
@@ -137,15 +92,3 @@ class WorkshopVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArra
             truncated,
             info,
         )
-
-    def _hand(self, array: NDArray[Any]) -> NDArray[Any]:
-        return array.copy() if self._copy else array
-
-    def state_dict(self) -> dict[str, NDArray[np.generic]]:
-        """Everything that the next step depends on."""
-        return self._core.state_dict()
-
-    def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Continue from what `state_dict` gave."""
-        self._core.load_state_dict(state)
-        self._seeded[:] = True
