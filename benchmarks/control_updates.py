@@ -19,10 +19,9 @@ from stable_baselines3.common.logger import Logger
 from torch import nn
 
 from compagnon.envs import BatchEnv
+from compagnon.learning.choices.q_values import td_gradient, td_targets
 from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
-from compagnon.learning.passes import forward_pass
-from compagnon.learning.q_values import td_gradient, td_targets
-from compagnon.learning.replay import Transitions
+from compagnon.learning.experience.replay import Transitions
 from compagnon.policy import Schema
 from harness import Rates, Target, Work, table, take_turns, targets_table
 
@@ -303,34 +302,33 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     network, replay = dqn.network, dqn.replay
     rows, weights = dqn._draw()
     batch = replay.take(rows)
-    x = network.tensor(network.scaled(batch.obs))
-    valuing = valued(dqn.target, x)
-    values = network.outputs(network.scaled(batch.obs))
+    x = network.scaled(batch.obs)
+    valuing = dqn._valuing.outputs(x)
+    values = dqn._online.outputs(x)
 
     def kernels() -> None:
         targets = td_targets(batch.rewards, batch.discounts, valuing, valuing, batch.next_mask)
         td_gradient(values, batch.actions, targets, weights, True)
 
-    gradient = torch.ones(BATCH, 3) / BATCH
+    gradient = np.full((BATCH, 3), 1 / BATCH, np.float32)
 
-    def learnt_forward_and_backward() -> None:
-        with torch.no_grad():
-            forward_pass(network.actor, x).back(gradient)
+    def forward_and_backward() -> None:
+        dqn._online.forward(x)
+        dqn._online.back(gradient)
+
+    def adam() -> None:
+        dqn.optimiser.gradient.fill_(1e-3)
+        dqn.optimiser.step()
 
     parts = {
         "draw and take rows": lambda: replay.take(dqn._draw()[0]),
-        "scale inputs, twice": lambda: [network.tensor(network.scaled(batch.obs)) for _ in "12"],
-        "target network forward": lambda: valued(dqn.target, x),
+        "scale inputs, twice": lambda: [network.scaled(batch.obs) for _ in "12"],
+        "target network forward": lambda: dqn._valuing.outputs(x),
         "loss and its gradient": kernels,
-        "forward and backward": learnt_forward_and_backward,
-        "clip and Adam": dqn.optimiser.step,
+        "forward and backward": forward_and_backward,
+        "clip and Adam": adam,
     }
     return {name: lambda part=part: repeat(part) for name, part in parts.items()}  # type: ignore[misc]
-
-
-def valued(network: nn.Module, x: torch.Tensor) -> NDArray[np.float32]:
-    with torch.inference_mode():
-        return network(x).numpy()
 
 
 # -- tables ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import torch
 import tyro
 
 from compagnon.envs import BatchEnv
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import load_recipe
 from compagnon.policy import Schema

@@ -17,7 +17,12 @@ from PIL import Image
 from compagnon.envs import BatchEnv, make
 from compagnon.evaluation.svg import Series, line_chart
 from compagnon.learning.algorithm import build_algorithm
-from compagnon.learning.noise import NoisyActions, OrnsteinUhlenbeck, boundary, boundary_slope
+from compagnon.learning.exploration.noise import (
+    NoisyActions,
+    OrnsteinUhlenbeck,
+    boundary,
+    boundary_slope,
+)
 from compagnon.learning.run import Run
 from compagnon.policy import Policy, Schema, load_policy
 

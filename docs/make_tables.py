@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from compagnon.envs.ball.options import BallOptions
+from compagnon.envs.dispatch_poc.kpis import KPI_NAMES as POC_KPI_NAMES
+from compagnon.envs.dispatch_poc.options import PocOptions
 from compagnon.envs.workshop.fields import FIELDS, OBSERVATION_SETS
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
@@ -37,6 +39,7 @@ from compagnon.learning.recipe import (
 MODELS: dict[str, type[BaseModel]] = {
     "workshop-options": WorkshopOptions,
     "ball-options": BallOptions,
+    "poc-options": PocOptions,
     "recipe": Recipe,
     "recipe-env": EnvSpec,
     "recipe-network": NetworkSpec,
@@ -154,6 +157,7 @@ def table(name: str) -> str:
         return settings(MODELS[name])
     made = {
         "workshop-fields": observation_fields,
+        "poc-kpis": lambda: ", ".join(f"`{kpi}`" for kpi in POC_KPI_NAMES) + ".",
         "workshop-kpis": lambda: ", ".join(f"`{kpi}`" for kpi in KPI_NAMES) + ".",
         "base-stock-levels": base_stock_levels,
         "recipes": recipes,

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.learning.checkpoint import load_state, save_state
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.recipe import Recipe, parse_recipe
 from compagnon.policy import Schema
 

@@ -9,9 +9,9 @@ import torch
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.actor_critic import ActorCritic, list_of
 from compagnon.learning.ddpg import DDPG, DDPGSettings
-from compagnon.learning.replay import Transitions
+from compagnon.learning.experience.replay import Transitions
+from compagnon.learning.networks.actor_critic import ActorCritic, list_of
 from compagnon.policy import Schema
 from tests.learning.small import ECHO, WALK, Walk
 

@@ -265,7 +265,7 @@ def test_epsilon_by_hand(decay, steps, wanted, of):
     if of == "steps":
         dqn.env_steps = steps
     else:
-        dqn.episodes, dqn.env_steps = steps, 10**6
+        dqn.returns.episodes, dqn.env_steps = steps, 10**6
     assert dqn.epsilon() == pytest.approx(wanted)
 
 
@@ -274,7 +274,7 @@ def test_the_tutorial_s_epsilon():
     dqn = dqn_on(
         WALK, epsilon_start=0.9, epsilon_end=0.01, epsilon_decay="geometric", epsilon_episodes=450
     )
-    dqn.episodes = 225
+    dqn.returns.episodes = 225
     assert dqn.epsilon() == pytest.approx((0.9 * 0.01) ** 0.5)
 
 
@@ -449,7 +449,7 @@ def test_pending_steps_do_not_survive_episodes_that_could_not_be_saved():
     state = through_disk(dqn.state_dict())
     assert "restarts" in state["env"]
     assert not state["windows"]["counts"].any()
-    assert not state["running_return"].any()
+    assert not state["returns"]["running"].any()
 
 
 def test_actions_of_the_bandit_are_learnt_behind_masks():

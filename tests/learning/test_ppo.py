@@ -160,8 +160,8 @@ def test_returns_do_not_join_two_episodes_when_saving_begins_new_ones():
         metrics = ppo.iterate()
         ppo.state_dict()  # this environment cannot be saved, so new episodes begin
     assert metrics.get("episode_return", 20.0) == 20.0
-    assert max(ppo.collector.episode_returns, default=20.0) == 20.0
-    assert (ppo.collector.running_return == 0).all()
+    assert max(ppo.collector.returns.last, default=20.0) == 20.0
+    assert (ppo.collector.returns.running == 0).all()
 
 
 @SEEDS

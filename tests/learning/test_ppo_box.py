@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from compagnon.envs import BatchEnv
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.policy import Schema, load_artefact, save_policy
 from tests.learning.small import BANDIT, ECHO, Echo, through_disk
@@ -278,12 +278,18 @@ RESTORED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(RESTORED))
-@pytest.mark.parametrize("env_id", [ECHO, "Pendulum-v1"])
+# Whole episodes of Pendulum are 3 x 200 steps of 8 copies, and say nothing that Echo's do not.
+WHERE_RESTORED = [
+    (name, env_id)
+    for name in RESTORED
+    for env_id in (ECHO, "Pendulum-v1")
+    if (name, env_id) != ("whole episodes", "Pendulum-v1")
+]
+
+
+@pytest.mark.parametrize(("name", "env_id"), WHERE_RESTORED)
 @pytest.mark.parametrize("done", [0, 2])
 def test_a_restored_ppo_goes_on_as_the_saved_one(name, env_id, done):
-    if name == "whole episodes" and env_id == "Pendulum-v1":
-        pytest.skip("three times 200 steps of 8 copies say nothing that Echo does not")
     settings = {**SMALL, "learning_rate": 1e-3, **RESTORED[name]}
     ppo, fresh = (ppo_on(env_id, seed, **settings) for seed in (0, 77))
     for _ in range(done):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
+from compagnon.learning.networks.updates import ActorCriticSteps
 from compagnon.learning.ppo import PPO, PPOSettings, _Tally
-from compagnon.learning.updates import ActorCriticSteps
 from tests.learning.practice import COUNTDOWN, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.learning.small import BANDIT, CLOCK, CONTEXTS, network_for
 

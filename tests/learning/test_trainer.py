@@ -435,17 +435,3 @@ def test_the_bandit_is_learnt_by_recipe(tmp_path):
         evaluation={"every": 30, "episodes": 50},
     )
     assert start(recipe, tmp_path / "run").train().progress.best_return >= 0.95
-
-
-def test_torch_has_the_threads_that_the_recipe_says_from_the_first_run_on():
-    """In a fresh process: numba sets OpenMP's count, which is torch's too, when it first wakes."""
-    code = (
-        "import tempfile, torch; from pathlib import Path;"
-        "from tests.learning.small import recipe_of; from compagnon.learning.trainer import start;"
-        "start(recipe_of('cartpole', budget={'iterations': 1}),"
-        " Path(tempfile.mkdtemp()) / 'run').train(); print(torch.get_num_threads())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout.split()[-1] == "1"

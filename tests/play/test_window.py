@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from compagnon.envs import make
-from compagnon.play.opening import open_session, prepare, show
+from compagnon.play.opening import open_session, prepare
 from compagnon.play.session import Phase, Session
 from compagnon.play.worlds import WORLDS
 from tests.play.line import session
@@ -55,7 +55,7 @@ def test_every_world_runs_fifty_frames_and_shows_itself(name, tmp_path, press):
     agent = None if name == "car" else "random"
     game = open_session(world, 1, agent, at_once=True)
     press({0: [down(pygame.K_SPACE)]})  # time runs in the workshop; elsewhere it means nothing
-    show(game, FAST, 50, file)
+    window.show(game, FAST, 50, file)
     (played,) = game.results
     assert played.steps == 50 or played.ended
     with Image.open(file) as picture:
@@ -90,7 +90,7 @@ def test_the_environment_gets_the_action_of_the_keys(name, keys, action, press):
     game = Session(world, env, world.controls_for(env.action_space), 1, at_once=True)
     codes = [getattr(pygame, key) for key in keys]
     press({2: [down(code) for code in codes], 5: [up(code) for code in codes]})
-    show(game, FAST, 8)
+    window.show(game, FAST, 8)
     assert len(env.taken) == 8
     rest = world.controls_for(env.action_space).action(window.Keys(), 0, None)
     expected = [rest] * 2 + [action] * 3 + [rest] * 3
@@ -122,7 +122,7 @@ def test_a_batch_is_launched_by_keys_once_however_long_they_are_held(press):
     held = [down(pygame.K_RETURN)]
     # 4 is to order; up twice, the second time as a repeat of the held key; Enter repeats too
     press({0: [down(pygame.K_4), up(pygame.K_4)], 1: [down(pygame.K_w)] * 2, 3: held, 4: held})
-    show(game, FAST, 20)
+    window.show(game, FAST, 20)
     assert game.steps == 1
     assert game.controls.words(game.yours) == "order 22 raw"
     assert game.score == -22
@@ -131,14 +131,14 @@ def test_a_batch_is_launched_by_keys_once_however_long_they_are_held(press):
 def test_a_key_pressed_twice_over_is_let_go_by_halves(press):
     game, env = session()
     press({0: [down(pygame.K_a), down(pygame.K_LEFT)], 1: [up(pygame.K_a)], 2: [up(pygame.K_LEFT)]})
-    show(game, FAST, 3)
+    window.show(game, FAST, 3)
     assert env.taken == [0, 0, 1]
 
 
 def test_keys_are_let_go_when_the_window_is_left(press):
     game, env = session()
     press({0: [down(pygame.K_a)], 2: [pygame.event.Event(pygame.WINDOWFOCUSLOST)]})
-    show(game, FAST, 4)
+    window.show(game, FAST, 4)
     assert env.taken == [0, 0, 1, 1]
 
 
@@ -147,7 +147,7 @@ def test_leaving(leave, press):
     game, env = session()
     event = down(getattr(pygame, leave)) if leave else pygame.event.Event(pygame.QUIT)
     press({2: [event]})
-    show(game, FAST)
+    window.show(game, FAST)
     assert (len(env.taken), game.phase) == (2, Phase.DONE)
     assert [played.ended for played in game.results] == [False]
 
@@ -163,7 +163,7 @@ def test_pause_restart_and_the_next_episode(press):
             10: [down(keys.K_RETURN)],
         }
     )
-    show(game, FAST)  # 1 step, paused, begun again, 5 steps, the end, Enter
+    window.show(game, FAST)  # 1 step, paused, begun again, 5 steps, the end, Enter
     assert len(env.taken) == 1 + 5
     assert (game.phase, len(game.results)) == (Phase.DONE, 1)
 
@@ -177,7 +177,7 @@ def test_an_interruption_leaves_like_any_other(monkeypatch):
         return window.Keys()
 
     monkeypatch.setattr(window.Keyboard, "read", interrupt)
-    show(game, FAST)
+    window.show(game, FAST)
     assert (game.phase, len(game.results)) == (Phase.DONE, 1)
     assert not pygame.display.get_init()
 
@@ -189,11 +189,11 @@ def test_gymnasiums_own_pygame_and_the_windows_live_together(tmp_path, press):
     first = before.render()
     game = open_session(WORLDS["workshop"], 1)
     press({0: [down(pygame.K_SPACE)], 1: [up(pygame.K_SPACE)]})
-    show(game, FAST, 4, tmp_path / "a.png")
+    window.show(game, FAST, 4, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         shown = np.asarray(picture)[50:590, :960]
     assert np.array_equal(shown, game.picture())
     assert np.array_equal(before.render(), first)
     before.close()
-    show(open_session(WORLDS["lunar"], 1, at_once=True), FAST, 3, tmp_path / "b.png")
+    window.show(open_session(WORLDS["lunar"], 1, at_once=True), FAST, 3, tmp_path / "b.png")
     assert (tmp_path / "b.png").is_file()

@@ -1,7 +1,9 @@
-"""What our vector environments have in common: N copies in a core that a compiled kernel steps."""
+"""What our environments have in common, one copy or many: a core that a compiled kernel steps."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
@@ -10,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.envs.seeds import seeds_to_set, spread_seeds
+from compagnon.envs.seeds import check_seed, seeds_to_set, spread_seeds
 from compagnon.errors import InputError
 
 
@@ -44,6 +46,90 @@ class Core(Protocol):
     def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what `state_dict` gave."""
         ...
+
+
+class CompiledEnv(gymnasium.Env[NDArray[np.float32], Any], ABC):
+    """One copy; subclasses add the step, what it shows, and how an episode is pictured.
+
+    Args:
+        render_mode: one of the class's own, or None.
+    """
+
+    episode: ClassVar[str] = "the episode"  # as errors call it
+    _core: Any
+
+    def __init__(self, render_mode: str | None) -> None:
+        modes = self.metadata["render_modes"]
+        if render_mode is not None and render_mode not in modes:
+            raise InputError(f"render_mode={render_mode!r}: use {' or '.join(modes)}")
+        self.render_mode = render_mode
+        self._row = np.ones(1, np.bool_)
+        self._seeded = False
+        self._needs_reset = True
+
+    def _take(self, core: Core) -> None:
+        """Play in `core`, of one copy."""
+        self._core = core
+        self.observation_space = core.observation_space
+        self.action_space = core.action_space
+
+    @property
+    def observation_fields(self) -> tuple[Field, ...]:
+        """The columns of an observation, in physical units."""
+        fields: tuple[Field, ...] = self._core.fields
+        return fields
+
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode: that of `seed`, or without one the next of the last seed.
+
+        Args:
+            seed: 0 to 2^63 - 1.
+            options: none are known.
+        """
+        if seed is not None:
+            check_seed(seed)
+        super().reset(seed=seed)
+        if seed is None and not self._seeded:
+            seed = int(self.np_random.integers(2**63))
+        if seed is not None:
+            self._core.seed(np.array([seed], np.uint64), self._row)
+            self._seeded = True
+        self._core.reset(self._row)
+        self._needs_reset = False
+        self._picture_anew()
+        return self._core.out.obs[0].copy(), self._info()
+
+    def _require_reset(self) -> None:
+        if self._needs_reset:
+            raise ResetNeeded(f"{self.episode} has not begun or is over: call reset()")
+
+    def _info(self) -> dict[str, Any]:
+        """What comes with an observation."""
+        return {}
+
+    @abstractmethod
+    def _standing(self) -> tuple[bool, bool]:
+        """Whether the core has begun an episode, and whether that one is over."""
+
+    def _picture_anew(self) -> None:
+        """Forget what a picture remembers of the steps before."""
+
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that the next step depends on."""
+        state: dict[str, NDArray[np.generic]] = self._core.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state_dict` gave."""
+        self._core.load_state_dict(state)
+        self._seeded, over = self._standing()
+        self._needs_reset = not self._seeded or over
+        self._picture_anew()
 
 
 class CompiledVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):

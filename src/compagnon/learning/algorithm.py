@@ -4,12 +4,12 @@ from typing import Any, Protocol
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.actor_critic import ActorCritic
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.learning.ddpg import DDPG, DDPGSettings
 from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
 from compagnon.learning.hybrid import Hybrid, HybridSettings
-from compagnon.learning.networks import PolicyNetwork, TrainedNetwork
+from compagnon.learning.networks.actor_critic import ActorCritic
+from compagnon.learning.networks.trained import PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Schema, load_policy

@@ -13,9 +13,9 @@ from pydantic import Field
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning import masked
-from compagnon.learning.demonstrations import Demonstrations
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.choices import masked
+from compagnon.learning.experience.demonstrations import Demonstrations
+from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.settings import AlgorithmSettings
 from compagnon.policy import Policy
 

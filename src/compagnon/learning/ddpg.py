@@ -7,7 +7,6 @@ targets, a slower actor.
 
 import copy
 import math
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -20,16 +19,18 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.actor_critic import ActorCritic, CriticPass, list_of
-from compagnon.learning.exploration import ExplorationSettings, Explorer
-from compagnon.learning.flat_adam import FlatAdam
-from compagnon.learning.passes import forward_pass
-from compagnon.learning.replay import NStep, ReplayBuffer, Transitions
+from compagnon.learning.experience.episode_returns import EpisodeReturns
+from compagnon.learning.experience.replay import NStep, ReplayBuffer, Transitions
+from compagnon.learning.exploration.explorer import ExplorationSettings, Explorer
+from compagnon.learning.networks.actor_critic import ActorCritic, CriticPass, list_of
+from compagnon.learning.networks.adam import FlatAdam
+from compagnon.learning.networks.passes import forward_pass
+from compagnon.learning.off_policy import OffPolicySettings
 
 Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 
 
-class DDPGSettings(ExplorationSettings):
+class DDPGSettings(OffPolicySettings, ExplorationSettings):
     """Settings of DDPG."""
 
     serves = ("box", "discrete")
@@ -37,17 +38,11 @@ class DDPGSettings(ExplorationSettings):
     version: Literal["double", "simple"] = Field(
         "double", description="with target networks (double) or without (simple)"
     )
-    num_envs: int = Field(1, ge=1, description="copies of the environment")
-    iteration_steps: int = Field(
-        1000, ge=1, description="environment steps, of all copies together, of one iteration"
-    )
     capacity: int = Field(5000, ge=1, description="transitions that are remembered")
     learning_starts: int = Field(
         1000, ge=0, description="environment steps of uniform actions before the first update"
     )
     batch_size: int = Field(64, ge=1, description="transitions of an update")
-    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
-    updates: int = Field(1, ge=1, description="updates of a training")
     actor_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
     critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the critic")
     final_rate_share: float = Field(
@@ -56,11 +51,6 @@ class DDPGSettings(ExplorationSettings):
     max_grad_norm: float = Field(
         0.0, ge=0, description="gradient norm at most, of the actor and of the critics; 0: any"
     )
-    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
-    reward_scale: float = Field(
-        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
-    )
-    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
     tau: float = Field(0.005, gt=0, le=1, description="double: how far the targets move at a time")
     target_interval: int = Field(1, ge=1, description="double: updates between two such moves")
     critic_state_hidden: Widths = Field((16, 32), description="widths of the critic's state stream")
@@ -87,15 +77,6 @@ class DDPGSettings(ExplorationSettings):
         if self.norm == "batch" and self.batch_size == 1:
             raise ValueError("batch_size: norm = 'batch' needs more than one transition")
         return self
-
-    def iterations_for(self, env_steps: int) -> int | None:
-        """Iterations until so many environment steps are taken."""
-        return -(-env_steps // (self.steps_of_each * self.num_envs))
-
-    @property
-    def steps_of_each(self) -> int:
-        """Steps of each copy in an iteration."""
-        return -(-self.iteration_steps // self.num_envs)
 
 
 class DDPG:
@@ -124,7 +105,7 @@ class DDPG:
             raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
         self.settings, self.network, self.env = settings, network, env
         self.total_iterations = total_iterations
-        self.iteration = self.env_steps = self.episodes = self.updates = 0
+        self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.explorer = Explorer(settings, network, env.num_envs)
         self.actor_optimiser = FlatAdam(
@@ -146,9 +127,13 @@ class DDPG:
         self.replay = ReplayBuffer(settings.capacity, columns, action)
         self.windows = NStep(settings.n_step, env.num_envs, columns, action)
         self._scaled_upto = 0
-        self._episode_returns: deque[float] = deque(maxlen=100)
-        self._running_return = np.zeros(env.num_envs)
+        self.returns = EpisodeReturns(env.num_envs)
         self._started = False
+
+    @property
+    def episodes(self) -> int:
+        """Training episodes that ended."""
+        return self.returns.episodes
 
     def iterate(self) -> dict[str, float]:
         """Practise for `iteration_steps`, learning on the way; the metrics."""
@@ -183,9 +168,7 @@ class DDPG:
             metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
         if actor_updates > 0:
             metrics["actor_q"], metrics["actor_grad_norm"] = (actor_totals / actor_updates).tolist()
-        if self._episode_returns:
-            metrics["episode_return"] = float(np.mean(self._episode_returns))
-        return metrics
+        return metrics | self.returns.metrics()
 
     # -- practising ---------------------------------------------------------------------------
 
@@ -214,12 +197,9 @@ class DDPG:
             )
         )
         self.env_steps += env.num_envs
-        self._running_return += step.reward
         ends = step.terminated | step.truncated
+        self.returns.count(step.reward, ends)
         if ends.any():
-            self.episodes += int(ends.sum())
-            self._episode_returns.extend(self._running_return[ends].tolist())
-            self._running_return[ends] = 0.0
             self.explorer.reset(ends, self.rng)
         return 0.0 if network.discrete else float((np.abs(chosen) >= 1).mean())
 
@@ -359,13 +339,12 @@ class DDPG:
         double = self.settings.version == "double"
         env = self.env.state_dict() if self._started else None
         if env is not None and "restarts" in env:  # it has begun new episodes
-            self._running_return[:] = 0.0
+            self.returns.restart()
             self.windows.clear()
             self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
-            "episodes": self.episodes,
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
             "explorer": self.explorer.state_dict(),
@@ -377,15 +356,13 @@ class DDPG:
             "windows": self.windows.state_dict(),
             "scaled_upto": self._scaled_upto,
             "env": env,
-            "episode_returns": list(self._episode_returns),
-            "running_return": self._running_return.copy(),
+            "returns": self.returns.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
-        self.episodes = int(state["episodes"])
         self.updates = int(state["updates"])
         self.rng.bit_generator.state = state["rng"]
         self.explorer.load_state_dict(state["explorer"])
@@ -400,8 +377,7 @@ class DDPG:
         self._started = state["env"] is not None
         if self._started:
             self.env.load_state_dict(state["env"])
-        self._episode_returns = deque(state["episode_returns"], maxlen=100)
-        self._running_return = np.array(state["running_return"])
+        self.returns.load_state_dict(state["returns"])
 
 
 def _parts(*modules: nn.Module) -> list[torch.Tensor]:

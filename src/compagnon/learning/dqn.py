@@ -6,7 +6,6 @@ n-step returns, each behind a switch.
 
 import copy
 import math
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,38 +16,33 @@ from pydantic import Field, model_validator
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.flat_adam import FlatAdam
-from compagnon.learning.mlp import Activation, DuelingMlp, Mlp
-from compagnon.learning.networks import ScaleInputs, TrainedNetwork
-from compagnon.learning.passes import forward_pass
-from compagnon.learning.priorities import Priorities
-from compagnon.learning.q_values import epsilon_greedy, td_gradient, td_targets
-from compagnon.learning.replay import NStep, ReplayBuffer
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.choices.q_values import (
+    epsilon_greedy,
+    td_gradient,
+    td_targets,
+)
+from compagnon.learning.experience.episode_returns import EpisodeReturns
+from compagnon.learning.experience.priorities import Priorities
+from compagnon.learning.experience.replay import NStep, ReplayBuffer
+from compagnon.learning.networks.adam import FlatAdam
+from compagnon.learning.networks.array_networks import array_network
+from compagnon.learning.networks.mlp import Activation, DuelingMlp, Mlp
+from compagnon.learning.networks.trained import ScaleInputs, TrainedNetwork
+from compagnon.learning.off_policy import OffPolicySettings
 from compagnon.policy.manifest import ValuesHead
 from compagnon.policy.schema import Schema
 
 
-class DQNSettings(AlgorithmSettings):
+class DQNSettings(OffPolicySettings):
     """Settings of DQN."""
 
     kind: Literal["dqn"] = "dqn"
-    num_envs: int = Field(1, ge=1, description="copies of the environment")
-    iteration_steps: int = Field(
-        1000, ge=1, description="environment steps, of all copies together, of one iteration"
-    )
     capacity: int = Field(10_000, ge=1, description="transitions that are remembered")
     learning_starts: int = Field(128, ge=1, description="transitions before the first update")
     batch_size: int = Field(128, ge=1, description="transitions of an update")
-    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
-    updates: int = Field(1, ge=1, description="updates of a training")
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start")
     final_learning_rate: float = Field(
         0.0, ge=0, description="step size reached at the end of the budget, linearly; 0 stays put"
-    )
-    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
-    reward_scale: float = Field(
-        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
     )
     target_every: int = Field(
         500, ge=1, description="environment steps between two updates of the target network"
@@ -73,7 +67,6 @@ class DQNSettings(AlgorithmSettings):
     max_grad_value: float = Field(0.0, ge=0, description="each gradient at most; 0: any")
     double: bool = Field(False, description="the network chooses, the target network values")
     dueling: bool = Field(False, description="values and advantages have layers of their own")
-    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
     prioritised: bool = Field(False, description="draw transitions by their errors")
     alpha: float = Field(0.6, ge=0, description="prioritised: how much errors matter")
     beta: float = Field(
@@ -87,15 +80,6 @@ class DQNSettings(AlgorithmSettings):
         if self.learning_starts > self.capacity:
             raise ValueError("learning_starts: more than capacity holds; nothing would be learnt")
         return self
-
-    def iterations_for(self, env_steps: int) -> int | None:
-        """Iterations until so many environment steps are taken."""
-        return -(-env_steps // (self.steps_of_each * self.num_envs))
-
-    @property
-    def steps_of_each(self) -> int:
-        """Steps of each copy in an iteration."""
-        return -(-self.iteration_steps // self.num_envs)
 
 
 class QNetwork(TrainedNetwork):
@@ -152,7 +136,7 @@ class DQN:
     ) -> None:
         self.settings, self.network, self.env = settings, network, env
         self.total_iterations = total_iterations
-        self.iteration = self.env_steps = self.episodes = self.updates = 0
+        self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.target = copy.deepcopy(network.actor).requires_grad_(False)
         self.optimiser = FlatAdam(
@@ -161,6 +145,8 @@ class DQN:
             settings.max_grad_norm,
             settings.max_grad_value,
         )
+        self._online = array_network(network.actor, learns=True)
+        self._valuing = array_network(self.target, learns=False)
         fields, action = len(network.schema.observation.fields), network.schema.action
         self.replay = ReplayBuffer(settings.capacity, fields, action)
         self.windows = NStep(settings.n_step, env.num_envs, fields, action)
@@ -168,9 +154,13 @@ class DQN:
             Priorities(settings.capacity, settings.alpha) if settings.prioritised else None
         )
         self._scaled_upto = 0
-        self._episode_returns: deque[float] = deque(maxlen=100)
-        self._running_return = np.zeros(env.num_envs)
+        self.returns = EpisodeReturns(env.num_envs)
         self._started = False
+
+    @property
+    def episodes(self) -> int:
+        """Training episodes that ended."""
+        return self.returns.episodes
 
     def iterate(self) -> dict[str, float]:
         """Practise for `iteration_steps`, learning on the way; the metrics."""
@@ -195,9 +185,7 @@ class DQN:
         if self.updates > before:
             names = ("loss", "q_mean", "td_error", "grad_norm")
             metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
-        if self._episode_returns:
-            metrics["episode_return"] = float(np.mean(self._episode_returns))
-        return metrics
+        return metrics | self.returns.metrics()
 
     # -- practising ---------------------------------------------------------------------------
 
@@ -223,12 +211,7 @@ class DQN:
         )
         if self.priorities is not None:
             self.priorities.add(rows)
-        self._running_return += step.reward
-        ends = step.terminated | step.truncated
-        if ends.any():
-            self.episodes += int(ends.sum())
-            self._episode_returns.extend(self._running_return[ends].tolist())
-            self._running_return[ends] = 0.0
+        self.returns.count(step.reward, step.terminated | step.truncated)
         every, before = self.settings.target_every, self.env_steps
         self.env_steps += env.num_envs
         if self.env_steps // every > before // every:
@@ -242,7 +225,7 @@ class DQN:
         if (coins < epsilons).all():
             values = np.zeros(mask.shape, np.float32)
         else:
-            values = self.network.outputs(self.network.scaled(obs))
+            values = self._online.outputs(self.network.scaled(obs))
         return epsilon_greedy(values, mask, epsilons, coins, draws)
 
     def epsilon(self) -> float:
@@ -270,28 +253,21 @@ class DQN:
         settings, network = self.settings, self.network
         rows, weights = self._draw()
         batch = self.replay.take(rows)
-        next_x = network.tensor(network.scaled(batch.next_obs))
-        x = network.tensor(network.scaled(batch.obs))
-        with torch.inference_mode():
-            valuing = choosing = self.target(next_x).cpu().numpy()
-            if settings.double:
-                choosing = network.actor(next_x).cpu().numpy()
+        next_x = network.scaled(batch.next_obs)
+        valuing = self._valuing.outputs(next_x)
+        choosing = self._online.outputs(next_x) if settings.double else valuing
         targets = td_targets(batch.rewards, batch.discounts, choosing, valuing, batch.next_mask)
-        with torch.no_grad():
-            run = forward_pass(network.actor, x)
-        values = run.outputs.cpu().numpy()
-        huber = settings.loss == "huber"
+        values = self._online.forward(network.scaled(batch.obs))
         gradient, errors, (loss, q_mean, mean_error) = td_gradient(
-            values, batch.actions, targets, weights, huber
+            values, batch.actions, targets, weights, settings.loss == "huber"
         )
         self.updates += 1
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {loss}"
             )
-        with torch.no_grad():
-            run.back(network.tensor(gradient))
-            norm = self.optimiser.step()
+        self._online.back(gradient)
+        norm = self.optimiser.step()
         if self.priorities is not None:
             self.priorities.update(rows, errors)
         return loss, q_mean, mean_error, norm
@@ -339,12 +315,11 @@ class DQN:
         """Everything the next iteration depends on, but the network."""
         env = self.env.state_dict() if self._started else None
         if env is not None and "restarts" in env:  # it has begun new episodes
-            self._running_return[:] = 0.0
+            self.returns.restart()
             self.windows.clear()
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
-            "episodes": self.episodes,
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
             "target": dict(self.target.state_dict()),
@@ -354,15 +329,13 @@ class DQN:
             "priorities": None if self.priorities is None else self.priorities.state_dict(),
             "scaled_upto": self._scaled_upto,
             "env": env,
-            "episode_returns": list(self._episode_returns),
-            "running_return": self._running_return.copy(),
+            "returns": self.returns.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
         self.iteration = int(state["iteration"])
         self.env_steps = int(state["env_steps"])
-        self.episodes = int(state["episodes"])
         self.updates = int(state["updates"])
         self.rng.bit_generator.state = state["rng"]
         self.target.load_state_dict(state["target"])
@@ -375,5 +348,4 @@ class DQN:
         self._started = state["env"] is not None
         if self._started:
             self.env.load_state_dict(state["env"])
-        self._episode_returns = deque(state["episode_returns"], maxlen=100)
-        self._running_return = np.array(state["running_return"])
+        self.returns.load_state_dict(state["returns"])

@@ -7,15 +7,18 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.learning import masked
-from compagnon.learning.choices import Surrogate, choice_of
-from compagnon.learning.collector import Collector
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.choices import masked
+from compagnon.learning.choices.choice import Surrogate, choice_of
+from compagnon.learning.experience.collector import Collector
+from compagnon.learning.experience.reward_scale import (
+    RunningRewardScale,
+    standardised_by_trajectory,
+)
+from compagnon.learning.experience.rollout import Batch, Rollout, generalised_advantages
+from compagnon.learning.networks.trained import PolicyNetwork
+from compagnon.learning.networks.updates import ActorCriticSteps
+from compagnon.learning.networks.value_scale import ValueScale
 from compagnon.learning.ppo_settings import PPOSettings
-from compagnon.learning.reward_scale import RunningRewardScale, standardised_by_trajectory
-from compagnon.learning.rollout import Batch, Rollout, generalised_advantages
-from compagnon.learning.updates import ActorCriticSteps
-from compagnon.learning.value_scale import ValueScale
 
 __all__ = ["PPO", "PPOSettings"]
 
@@ -68,7 +71,7 @@ class PPO:
     @property
     def episodes(self) -> int:
         """Training episodes that ended."""
-        return self.collector.episodes
+        return self.collector.returns.episodes
 
     def iterate(self) -> dict[str, float]:
         """Collect one rollout, learn from it, and return the metrics of both."""
@@ -83,9 +86,7 @@ class PPO:
         batch = self.rollout.batch()
         metrics = self._learn(batch, *self._credit(batch))
         self.iteration += 1
-        if self.collector.episode_returns:
-            metrics["episode_return"] = float(np.mean(self.collector.episode_returns))
-        return metrics
+        return metrics | self.collector.returns.metrics()
 
     # -- practising ---------------------------------------------------------------------------
 

@@ -176,15 +176,26 @@ def expand_variants(recipe: Recipe) -> dict[str, Recipe]:
     Raises:
         InputError: a change that makes no valid recipe; it names the variant.
     """
-    expanded = {}
-    for name, changes in recipe.variants.items():
-        tree = recipe.model_dump(mode="json", exclude_none=True)
-        tree["variants"] = {}
-        tree["name"] = f"{recipe.name}-{name}"
-        for key, value in changes.items():
-            _change(tree, key, value, f"{recipe.name}, variant {name}:")
-        expanded[name] = parse_recipe(tree, f"{recipe.name}, variant {name}")
-    return expanded
+    return {
+        name: change_recipe(
+            recipe,
+            {"variants": {}, "name": f"{recipe.name}-{name}", **changes},
+            f"{recipe.name}, variant {name}",
+        )
+        for name, changes in recipe.variants.items()
+    }
+
+
+def change_recipe(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
+    """The recipe with dotted keys changed, validated anew.
+
+    Raises:
+        InputError: the changes make no valid recipe; it names `where` and the key.
+    """
+    tree = recipe.model_dump(mode="json", exclude_none=True)
+    for key, value in changes.items():
+        _change(tree, key, value, f"{where}:")
+    return parse_recipe(tree, where)
 
 
 def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:

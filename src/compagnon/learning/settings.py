@@ -1,5 +1,6 @@
 """The base of every algorithm's settings: typed, frozen, and without unknown keys."""
 
+from abc import abstractmethod
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +21,6 @@ class AlgorithmSettings(Settings):
 
     serves: ClassVar[tuple[str, ...]] = ("discrete",)
 
+    @abstractmethod
     def iterations_for(self, env_steps: int) -> int | None:
         """Iterations until so many environment steps are taken; None where that is not known."""
-        raise NotImplementedError

@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 import torch
+from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -22,7 +23,7 @@ from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.learning.filming import check_filming, film_if_due
 from compagnon.learning.hybrid import Hybrid
-from compagnon.learning.networks import library_versions, timestamp
+from compagnon.learning.networks.trained import library_versions, timestamp
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
@@ -44,6 +45,7 @@ _FIXED = (
     "algorithm.n_step",
     "algorithm.prioritised",
     "algorithm.dueling",
+    "algorithm.squash",
     "algorithm.networks",
     "algorithm.sd",
     "algorithm.ppo.num_envs",
@@ -108,6 +110,8 @@ class Trainer:
         # In this order: numba, when it first wakes its threads, sets OpenMP's count for torch too.
         numba.set_num_threads(threads)
         torch.set_num_threads(threads)
+        # What numpy multiplies in training is small, and up to ten times slower on two threads.
+        threadpool_limits(1, user_api="blas")
         self.algorithm, self.network = build_algorithm(self.recipe)
         self.progress = Progress()
         self.total = total_iterations(self.recipe)
@@ -346,13 +350,22 @@ def start(recipe: Recipe, path: Path) -> Trainer:
         InputError: something is there already, a setting does not fit, or a policy that the recipe
             names cannot play.
     """
+    check_recipe(recipe)
+    return Trainer(Run.create(path, recipe), recipe)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe that cannot run here, before anything is written for it.
+
+    Raises:
+        InputError: a setting does not fit, or a policy that the recipe names cannot play.
+    """
     check_device(recipe.device)
     check_filming(recipe)
-    build_algorithm(recipe)  # nothing is written for a recipe that cannot run
+    build_algorithm(recipe)
     schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
     for name in recipe.references():
         load_policy(name, schema)
-    return Trainer(Run.create(path, recipe), recipe)
 
 
 def _check_changes(run: Run, recipe: Recipe) -> None:

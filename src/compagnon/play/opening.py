@@ -4,7 +4,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from compagnon.envs import BatchEnv, make
@@ -88,21 +87,3 @@ def no_screen(reason: str) -> InputError:
         f"there is no screen to play on ({reason}): play at a desktop, or set "
         "SDL_VIDEODRIVER=dummy to run without one"
     )
-
-
-def show(
-    session: Session, speed: float = 1.0, frames: int | None = None, screenshot: Path | None = None
-) -> None:
-    """Play a game in a window until the person leaves.
-
-    Args:
-        speed: of time; 1 is the world's own.
-        frames: leave after so many; None for never.
-        screenshot: a PNG to write of the last frame.
-
-    Raises:
-        InputError: no window can be opened, or the picture cannot be written.
-    """
-    from compagnon.play.window import run
-
-    run(session, speed, frames, screenshot)

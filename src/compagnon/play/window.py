@@ -141,8 +141,19 @@ def _display() -> Iterator[None]:
         pygame.quit()
 
 
-def run(session: Session, speed: float, frames: int | None, screenshot: Path | None) -> None:
-    """Play until the person leaves, or for so many frames; see `opening.show`."""
+def show(
+    session: Session, speed: float = 1.0, frames: int | None = None, screenshot: Path | None = None
+) -> None:
+    """Play a game in a window until the person leaves.
+
+    Args:
+        speed: of time; 1 is the world's own.
+        frames: leave after so many; None for never.
+        screenshot: a PNG to write of the last frame.
+
+    Raises:
+        InputError: no window can be opened, or the picture cannot be written.
+    """
     with _display():
         window = Window(session)
         keyboard = Keyboard()

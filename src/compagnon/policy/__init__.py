@@ -3,11 +3,12 @@
 from compagnon.policy.artefact import load_artefact, save_policy
 from compagnon.policy.loading import load_policy
 from compagnon.policy.network import NetworkPolicy
-from compagnon.policy.protocol import Policy, StochasticPolicy
+from compagnon.policy.protocol import DayReader, Policy, StochasticPolicy
 from compagnon.policy.schema import ActionSchema, ObservationSchema, Schema
 
 __all__ = [
     "ActionSchema",
+    "DayReader",
     "NetworkPolicy",
     "ObservationSchema",
     "Policy",

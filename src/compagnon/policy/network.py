@@ -1,5 +1,6 @@
 """A trained network as a policy, in numpy alone: what decides needs no training framework."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -34,7 +35,7 @@ _SQUASHES: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 
 @dataclass(frozen=True)
-class NetworkPolicy:
+class NetworkPolicy(ABC):
     """A scaler and a multilayer perceptron, exactly as they were trained; heads are subclasses.
 
     Attributes:
@@ -103,6 +104,7 @@ class NetworkPolicy:
         weight = self.weights[f"actor.{layer}.norm.weight"]
         return np.asarray(centred / spread * weight + self.weights[f"actor.{layer}.norm.bias"])
 
+    @abstractmethod
     def act(
         self,
         obs: FloatArray,
@@ -110,7 +112,6 @@ class NetworkPolicy:
         rng: np.random.Generator | None = None,
     ) -> NDArray[Any]:
         """One action a row; see `Policy.act`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

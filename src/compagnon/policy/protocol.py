@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 
 
@@ -47,6 +48,22 @@ class StochasticPolicy(Policy, Protocol):
         self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
         """(N, A): each row sums to 1, and is 0 wherever the mask is False."""
+        ...
+
+
+@runtime_checkable
+class DayReader(Policy, Protocol):
+    """A policy that reads more than observations: the state of the copies it plays.
+
+    A solver that plans a whole day needs it. Whoever plays such a policy asks it for `playing`
+    once the copies stand where play begins; its own `act` refuses.
+    """
+
+    def playing(self, env: BatchEnv) -> Policy:
+        """The policy for these copies, until each has ended one episode.
+
+        It may keep a plan from decision to decision; it must not write into `env`.
+        """
         ...
 
 

@@ -1,23 +1,18 @@
 """`compagnon/Ball-v0`: keep a drifting ball in its box, in any number of dimensions."""
 
-from typing import Any, cast
+from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from compagnon.envs.ball.core import KPI_NAMES, BallCore
 from compagnon.envs.ball.kernel import BOX
 from compagnon.envs.ball.options import BallOptions
 from compagnon.envs.ball.trajectory import Recorder, to_text
-from compagnon.envs.field import Field
-from compagnon.envs.seeds import check_seed
-from compagnon.errors import InputError
+from compagnon.envs.compiled import CompiledEnv
 
 
-class BallEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+class BallEnv(CompiledEnv):
     """A ball that chance moves, and that pushes keep in its box.
 
     ## Description
@@ -88,49 +83,10 @@ class BallEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     kpi_names = KPI_NAMES
 
     def __init__(self, render_mode: str | None = None, **options: object) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise InputError(f"render_mode={render_mode!r}: use rgb_array or ansi")
-        self.render_mode = render_mode
+        super().__init__(render_mode)
         self.options = BallOptions.parse(**options)
-        self._core = BallCore(1, self.options)
-        self.observation_space = cast(
-            spaces.Space[NDArray[np.float32]], self._core.observation_space
-        )
-        self.action_space = cast(spaces.Space[NDArray[np.float32]], self._core.action_space)
-        self._row = np.ones(1, np.bool_)
+        self._take(BallCore(1, self.options))
         self._recorder = None if render_mode is None else Recorder(self.options.max_steps)
-        self._seeded = False
-        self._needs_reset = True
-
-    @property
-    def observation_fields(self) -> tuple[Field, ...]:
-        """The columns of an observation."""
-        return self._core.fields
-
-    def reset(
-        self,
-        *,
-        seed: int | None = None,
-        options: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode: that of `seed`, or without one the next of the last seed.
-
-        Args:
-            seed: 0 to 2^63 - 1.
-            options: none are known.
-        """
-        if seed is not None:
-            check_seed(seed)
-        super().reset(seed=seed)
-        if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(2**63))
-        if seed is not None:
-            self._core.seed(np.array([seed], np.uint64), self._row)
-            self._seeded = True
-        self._core.reset(self._row)
-        self._needs_reset = False
-        self._record_anew()
-        return self._core.out.obs[0].copy(), {}
 
     def step(
         self, action: NDArray[np.float32]
@@ -141,8 +97,7 @@ class BallEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             InputError: an action of another shape, or that is not a number.
             gymnasium.error.ResetNeeded: the episode has not begun, or is over.
         """
-        if self._needs_reset:
-            raise ResetNeeded("the episode has not begun or is over: call reset()")
+        self._require_reset()
         core, out = self._core, self._core.out
         core.step(np.asarray(action)[None], False)
         terminated, truncated = bool(out.terminated[0]), bool(out.truncated[0])
@@ -165,19 +120,11 @@ class BallEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
         return to_image(self._recorder.trajectory)
 
-    def _record_anew(self) -> None:
+    def _picture_anew(self) -> None:
         if self._recorder is not None:
             self._recorder.begin(int(self._core.balls.steps[0]), self._core.balls.position[0])
 
-    def state_dict(self) -> dict[str, NDArray[np.generic]]:
-        """Everything that the next step depends on."""
-        return self._core.state_dict()
-
-    def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Continue from what `state_dict` gave."""
-        self._core.load_state_dict(state)
+    def _standing(self) -> tuple[bool, bool]:
         balls = self._core.balls
-        self._seeded = bool(balls.episode[0] > 0)
         over = balls.steps[0] >= self.options.max_steps or (np.abs(balls.position[0]) > BOX).any()
-        self._needs_reset = not self._seeded or bool(over)
-        self._record_anew()
+        return bool(balls.episode[0] > 0), bool(over)

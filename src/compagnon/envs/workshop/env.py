@@ -1,25 +1,20 @@
 """`compagnon/Workshop-v0`: the production workshop as one Gymnasium environment."""
 
-from typing import Any, cast
+from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
-from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from compagnon.envs.field import Field
-from compagnon.envs.seeds import check_seed
+from compagnon.envs.decisions import DecisionEnv
 from compagnon.envs.workshop import kernel as K
 from compagnon.envs.workshop import rules as R
 from compagnon.envs.workshop.core import WorkshopCore
 from compagnon.envs.workshop.kpis import KPI_NAMES
 from compagnon.envs.workshop.options import WorkshopOptions
 from compagnon.envs.workshop.snapshot import History, Snapshot, to_text
-from compagnon.errors import InputError
 
 
-class WorkshopEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
+class WorkshopEnv(DecisionEnv):
     """A workshop with two machines: what to make, how many, and when to order raw material.
 
     ## Description
@@ -154,93 +149,14 @@ class WorkshopEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         "render_fps": 15,
     }
     reward_term_names = R.REWARD_TERMS
+    episode = "the week"
     kpi_names = KPI_NAMES
 
     def __init__(self, render_mode: str | None = None, **options: object) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise InputError(f"render_mode={render_mode!r}: use rgb_array or ansi")
-        self.render_mode = render_mode
+        super().__init__(render_mode)
         self.options = WorkshopOptions.parse(**options)
-        self._core = WorkshopCore(1, self.options)
-        self.observation_space = cast(
-            spaces.Space[NDArray[np.float32]], self._core.observation_space
-        )
-        self.action_space = self._core.action_space
-        self._action = np.zeros(1, np.int64)
-        self._row = np.ones(1, np.bool_)
+        self._take(WorkshopCore(1, self.options))
         self._history = History() if render_mode == "rgb_array" else None
-        self._seeded = False
-        self._needs_reset = True
-
-    @property
-    def observation_fields(self) -> tuple[Field, ...]:
-        """The columns of an observation, in physical units."""
-        return self._core.fields
-
-    @property
-    def scaling(self) -> str:
-        """`physical` or `published`: how the columns are scaled."""
-        return self.options.scaling
-
-    def reset(
-        self,
-        *,
-        seed: int | None = None,
-        options: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a week: that of `seed`, or without one the next week of the last seed.
-
-        Args:
-            seed: 0 to 2^63 - 1.
-            options: none are known.
-        """
-        if seed is not None:
-            check_seed(seed)
-        super().reset(seed=seed)
-        if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(2**63))
-        if seed is not None:
-            self._core.seed(np.array([seed], np.uint64), self._row)
-            self._seeded = True
-        self._core.reset(self._row)
-        self._needs_reset = False
-        if self._history is not None:
-            self._history.begin(*self._rows())
-        return self._core.out.obs[0].copy(), {"action_mask": self._core.out.mask[0].copy()}
-
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Play one minute (or, with decision points, one decision).
-
-        Raises:
-            InputError: the action is outside 0..200.
-            gymnasium.error.ResetNeeded: the week has not begun, or is over.
-        """
-        if self._needs_reset:
-            raise ResetNeeded("the week has not begun or is over: call reset()")
-        if not 0 <= action < R.NUM_ACTIONS:
-            raise InputError(f"action {action} is outside 0..{R.NUM_ACTIONS - 1}")
-        self._action[0] = action
-        core = self._core
-        core.step(self._action, False)
-        out = core.out
-        terminated = bool(out.terminated[0])
-        info: dict[str, Any] = {
-            "action_mask": out.mask[0].copy(),
-            "elapsed": int(out.elapsed[0]),
-            "reward_terms": out.terms[0].copy(),
-        }
-        if terminated:
-            info["kpis"] = self.kpis()
-            self._needs_reset = True
-        if self._history is not None:
-            self._history.append(*self._rows())
-        return out.obs[0].copy(), float(out.reward[0]), terminated, False, info
-
-    def kpis(self) -> dict[str, float]:
-        """The KPIs of the week so far."""
-        return dict(zip(KPI_NAMES, self._core.kpis()[0].tolist(), strict=True))
 
     def render(self) -> Any:
         """The shop as a picture, uint8 (540, 960, 3) (`rgb_array`), or as text (`ansi`)."""
@@ -257,15 +173,14 @@ class WorkshopEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         shops = self._core.shops
         return shops.state[0], shops.money[0], shops.counters[0]
 
-    def state_dict(self) -> dict[str, NDArray[np.generic]]:
-        """Everything that the next step depends on."""
-        return self._core.state_dict()
+    def _after(self) -> None:
+        if self._history is not None:
+            self._history.append(*self._rows())
 
-    def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Continue from what `state_dict` gave."""
-        self._core.load_state_dict(state)
-        row = self._core.shops.state[0]
-        self._seeded = bool(row[K.EPISODE] > 0)
-        self._needs_reset = not self._seeded or bool(row[K.TIME] >= R.EPISODE_MINUTES)
+    def _picture_anew(self) -> None:
         if self._history is not None:
             self._history.begin(*self._rows())
+
+    def _standing(self) -> tuple[bool, bool]:
+        row = self._core.shops.state[0]
+        return bool(row[K.EPISODE] > 0), bool(row[K.TIME] >= R.EPISODE_MINUTES)

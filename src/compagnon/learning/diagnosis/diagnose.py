@@ -19,8 +19,8 @@ from compagnon.errors import InputError
 from compagnon.evaluation.divergence import Divergence, divergence
 from compagnon.evaluation.domain import domain_of
 from compagnon.evaluation.evaluate import Evaluation, evaluate
-from compagnon.learning import masked
 from compagnon.learning.algorithm import build_algorithm
+from compagnon.learning.choices import masked
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.learning.diagnosis.data import (
     CLOCKS,
@@ -49,7 +49,7 @@ from compagnon.learning.diagnosis.figures import (
     Training,
 )
 from compagnon.learning.hybrid import HybridSettings
-from compagnon.learning.networks import PolicyNetwork
+from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.recipe import BudgetSpec, Recipe
 from compagnon.policy import NetworkPolicy, Policy, Schema, load_policy
 

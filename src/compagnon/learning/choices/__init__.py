@@ -1,0 +1,1 @@
+"""How a network's outputs become actions, and how losses of choices become gradients."""

@@ -1,0 +1,1 @@
+"""What was lived through: rollouts, replayed transitions, an expert's decisions."""

@@ -1,0 +1,1 @@
+"""How DDPG tries other actions than its actor's."""

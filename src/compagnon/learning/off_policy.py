@@ -1,0 +1,30 @@
+"""Settings that the algorithms share which learn from what they remember (DQN, DDPG)."""
+
+from pydantic import Field
+
+from compagnon.learning.settings import AlgorithmSettings
+
+
+class OffPolicySettings(AlgorithmSettings):
+    """How much is practised, how often it is learnt from, and what a transition says."""
+
+    num_envs: int = Field(1, ge=1, description="copies of the environment")
+    iteration_steps: int = Field(
+        1000, ge=1, description="environment steps, of all copies together, of one iteration"
+    )
+    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
+    updates: int = Field(1, ge=1, description="updates of a training")
+    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
+    reward_scale: float = Field(
+        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
+    )
+    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
+
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken."""
+        return -(-env_steps // (self.steps_of_each * self.num_envs))
+
+    @property
+    def steps_of_each(self) -> int:
+        """Steps of each copy in an iteration."""
+        return -(-self.iteration_steps // self.num_envs)

@@ -1,0 +1,131 @@
+"""What is kept of an expert's decisions: a fair sample, in bounded memory, rows in step."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from compagnon.learning.experience.demonstrations import Demonstrations
+
+ACTIONS = 10
+
+
+def decisions(first: int, count: int):
+    """Decisions that are told apart by their number, which the three arrays all tell."""
+    number = np.arange(first, first + count)
+    obs = np.stack([number, -number], axis=1).astype(np.float32)
+    mask = (number[:, None] >> np.arange(ACTIONS)) % 2 == 1
+    return obs, mask, number % 7
+
+
+def filled(capacity: int, sizes: list[int], rng: np.random.Generator) -> Demonstrations:
+    data = Demonstrations(capacity, 2, ACTIONS)
+    first = 0
+    for size in sizes:
+        data.add(*decisions(first, size), rng)
+        first += size
+    return data
+
+
+@given(st.integers(1, 40), st.lists(st.integers(0, 30), max_size=8), st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_memory_is_bounded_and_rows_stay_together(capacity, sizes, seed):
+    data = filled(capacity, sizes, np.random.default_rng(seed))
+    assert data.added == sum(sizes)
+    assert len(data) == min(capacity, sum(sizes))
+    assert len(data.obs) == len(data.action_mask) == len(data.labels) <= capacity
+    kept = data.obs[: len(data), 0].astype(int)
+    assert len(set(kept)) == len(kept)
+    for row, number in enumerate(kept):
+        obs, mask, label = decisions(number, 1)
+        np.testing.assert_array_equal(data.obs[row], obs[0])
+        np.testing.assert_array_equal(data.action_mask[row], mask[0])
+        assert data.labels[row] == label[0]
+
+
+def test_nothing_is_lost_below_the_capacity():
+    data = filled(100, [30, 1, 40], np.random.default_rng(0))
+    np.testing.assert_array_equal(data.obs[: len(data), 0], np.arange(71))
+
+
+@pytest.mark.parametrize("sizes", [[1] * 40, [20, 20], [40], [7, 13, 3, 17]])
+def test_every_decision_is_kept_with_the_same_chance(sizes):
+    capacity, rounds = 10, 2_000
+    counts = np.zeros(40)
+    for seed in range(rounds):
+        data = filled(capacity, sizes, np.random.default_rng(seed))
+        counts[data.obs[:, 0].astype(int)] += 1
+    assert counts.sum() == rounds * capacity
+    # Without replacement the variance is smaller by 1 - capacity / 40: scale it back.
+    spread = (counts - counts.mean()) / np.sqrt(1 - capacity / 40)
+    assert chisquare(spread + counts.mean()).pvalue > 0.001
+
+
+def test_a_restored_sample_goes_on_as_the_saved_one():
+    data = filled(50, [30, 45], np.random.default_rng(0))
+    restored = Demonstrations(50, 2, ACTIONS)
+    restored.load_state_dict(data.state_dict())
+    for each in (data, restored):
+        rng = np.random.default_rng(1)
+        each.add(*decisions(75, 40), rng, keep_share=0.5)
+        each.add(*decisions(115, 40), rng, keep_share=0.5)
+    assert restored.added == data.added
+    assert restored.commonest_label() == data.commonest_label()
+    for name in ("obs", "action_mask", "labels"):
+        np.testing.assert_array_equal(getattr(restored, name), getattr(data, name))
+
+
+def test_an_empty_sample_is_saved_and_restored():
+    data, restored = Demonstrations(50, 2, ACTIONS), Demonstrations(50, 2, ACTIONS)
+    restored.load_state_dict(data.state_dict())
+    assert len(restored) == 0
+    restored.add(*decisions(0, 5), np.random.default_rng(0))
+    assert len(restored) == 5
+
+
+def with_labels(labels: list[int]):
+    count = len(labels)
+    return (
+        np.zeros((count, 2), np.float32),
+        np.ones((count, ACTIONS), np.bool_),
+        np.array(labels, np.int64),
+    )
+
+
+def test_keep_share_thins_the_commonest_label_alone():
+    rng = np.random.default_rng(0)
+    data = Demonstrations(100_000, 2, ACTIONS)
+    labels = [3] * 6 + [1] * 4
+    for _ in range(1_000):
+        data.add(*with_labels(labels), rng, keep_share=0.5)
+    counts = np.bincount(data.labels[: len(data)], minlength=ACTIONS)
+    assert counts[1] == 4_000  # though 1 is now the commonest of what was kept
+    assert abs(counts[3] - 3_000) < 5 * np.sqrt(6_000 * 0.25)
+    assert data.commonest_label() == 3
+
+
+def test_keep_share_1_keeps_all():
+    data = Demonstrations(1_000, 2, ACTIONS)
+    for _ in range(10):
+        data.add(*with_labels([3] * 6 + [1] * 4), np.random.default_rng(0), keep_share=1.0)
+    assert len(data) == 100
+
+
+@pytest.mark.parametrize("size", [0, 1, 19, 20, 41, 100])
+@pytest.mark.parametrize("one_in", [0, 1, 2, 20])
+def test_a_split_is_disjoint_and_complete(size, one_in):
+    data = filled(100, [size], np.random.default_rng(0))
+    training, judged = data.split(one_in)
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, judged])), np.arange(size))
+    assert len(judged) == (size // one_in if one_in else 0)
+
+
+def test_weights_are_frequencies_to_a_power():
+    data = Demonstrations(100, 2, ACTIONS)
+    data.add(*with_labels([2] * 9 + [5]), np.random.default_rng(0))
+    weights = data.label_weights(0.5)
+    assert weights[2] == pytest.approx(0.9**-0.5)
+    assert weights[5] == pytest.approx(0.1**-0.5)
+    assert weights[[0, 1, 3, 4, 6, 7, 8, 9]].sum() == 0
+    np.testing.assert_array_equal(data.label_weights(0.0)[[2, 5]], 1.0)
