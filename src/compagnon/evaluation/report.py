@@ -106,7 +106,7 @@ def render_report(
         curves=_curves(curves),
         command=command if isinstance(command, str) else shlex.join(command),
         settings=_settings(settings or {}),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -301,7 +301,8 @@ def _settings(settings: Mapping[str, object]) -> list[tuple[str, str]]:
     ]
 
 
-def _versions() -> str:
+def versions() -> str:
+    """What a page was made with."""
     return (
         f"compagnon {compagnon.__version__}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, numba {numba.__version__}, gymnasium {gymnasium.__version__}"

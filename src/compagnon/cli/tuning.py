@@ -1,0 +1,205 @@
+"""`tune`: search a recipe's settings, and show whether what was found is better."""
+
+import importlib.util
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.options import (
+    Verb,
+    check_seed,
+    flag,
+    optional,
+    read_pairs,
+    require_torch,
+    without_window,
+)
+from compagnon.errors import InputError
+
+if TYPE_CHECKING:
+    from compagnon.tuning.standing import Standing
+    from compagnon.tuning.tune import Found
+
+_RUNS = Path("runs")
+_MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+
+
+def tune(
+    recipe: Annotated[
+        str, Positional, arg(metavar="RECIPE", help="a shipped recipe or a TOML file")
+    ],
+    /,
+    trials: Annotated[int, arg(metavar="N", help="trainings of the search")] = 50,
+    budget: Annotated[
+        str | None, optional("20m|2h", "begin no trial of the search after so long")
+    ] = None,
+    set: Annotated[
+        tuple[str, ...], optional("KEY=V...", "change the recipe, and with it the default")
+    ] = (),
+    space: Annotated[
+        Path | None, optional("FILE", "where to look, as TOML; the algorithm's own without it")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        optional("FILE|URL", "a journal, or postgresql://... to share; a file in --out without it"),
+    ] = None,
+    study: Annotated[str | None, optional("NAME", "its name; the recipe's without it")] = None,
+    jobs: Annotated[int, arg(metavar="N", help="trainings at once, which share the cores")] = 1,
+    pruner: Annotated[
+        Literal["median", "halving", "none"], arg(help="what stops trials that fall behind")
+    ] = "median",
+    seed: Annotated[int, arg(metavar="S", help="of the sampler")] = 0,
+    candidates: Annotated[int, arg(metavar="K", help="the best K are trained again")] = 3,
+    seeds: Annotated[int, arg(metavar="N", help="fresh seeds for each of them")] = 5,
+    episodes: Annotated[int, arg(metavar="N", help="unseen episodes that judge a policy")] = 100,
+    out: Annotated[Path | None, optional("DIR", "its folder; runs/tune-NAME without it")] = None,
+    resume: Annotated[bool, flag("go on with a search; its budget begins anew")] = False,
+) -> int:
+    """Search a recipe's settings; compare the best with the default on fresh seeds.
+
+    $ compagnon tune mountaincar-dqn --trials 50 --budget 30m --jobs 2
+    $ compagnon tune mine.toml --space ranges.toml --out runs/search
+    $ compagnon tune workshop-tight --storage postgresql://me@host/studies
+    """
+    require_torch("tune")
+    if any(importlib.util.find_spec(name) is None for name in ("optuna", "sqlalchemy")):
+        raise InputError("tune needs Optuna: pip install 'compagnon[tune]'")
+    without_window()
+    from compagnon.learning.recipe import load_recipe
+    from compagnon.tuning.plan import Plan
+    from compagnon.tuning.space import load_space
+    from compagnon.tuning.tune import JOURNAL
+    from compagnon.tuning.tune import tune as search
+
+    check_seed(seed)
+    minutes = _minutes(budget)
+    chosen = load_recipe(recipe, read_pairs(set, "--set"))
+    folder = out or _RUNS / f"tune-{chosen.name}"
+    plan = Plan(
+        chosen,
+        load_space(chosen, space),
+        storage or folder / JOURNAL,
+        study or chosen.name,
+        folder,
+        trials,
+        minutes,
+        jobs,
+        seed,
+        pruner,
+        candidates,
+        seeds,
+        episodes,
+        command=output.typed.get(),
+    )
+    try:
+        with _watching() as watch:
+            found = search(plan, resume, storage is not None, watch)
+    except KeyboardInterrupt:
+        words = [word for word in plan.command if word != "--resume"]
+        output.console().print(
+            f"\ninterrupted; everything is kept. Go on with\n  {shlex.join(words)} --resume",
+            soft_wrap=True,
+        )
+        return 130
+    _show(found)
+    return 0
+
+
+def _minutes(text: str | None) -> float | None:
+    """``20m``, ``90s`` and ``2h`` as minutes."""
+    if text is None:
+        return None
+    try:
+        value = float(text[:-1]) * _MINUTES.get(text[-1:], float("nan"))
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise InputError(f"--budget {text}: give a time such as 20m, 90s or 2h")
+    return value
+
+
+@contextmanager
+def _watching() -> Iterator[Callable[["Standing"], None]]:
+    """Show how a search stands: a bar on a terminal, else a line for each trial that ends."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=errors) as bar:
+        task = bar.add_task("search", total=None, figures="")
+
+        def show(now: "Standing") -> None:
+            bar.update(
+                task,
+                description="comparison" if now.comparing else "search",
+                completed=len(now.ended),
+                total=now.total,
+                figures=_figures(now),
+            )
+
+        yield show
+
+
+class _Lines:
+    """Prints each trial once, when it has ended."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[bool, int]] = set()
+
+    def __call__(self, now: "Standing") -> None:
+        for trial in now.ended:
+            if (now.comparing, trial.number) in self._said:
+                continue
+            self._said.add((now.comparing, trial.number))
+            what = "comparison" if now.comparing else "trial"
+            value = "-" if trial.value is None else output.number(trial.value)
+            state = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+            words = f"{what:10s} {trial.number:4d}  {state:6s}  {value:>9s}  {_figures(now)}"
+            output.console().print(words, soft_wrap=True)
+
+
+def _figures(now: "Standing") -> str:
+    """How many are done, pruned and failed, the best so far, and the time left."""
+    shown = [f"{len(now.ended)} of {now.total}"]
+    if not now.comparing:
+        shown.append(f"{now.pruned} pruned")
+    shown.append(f"{now.failed} failed")
+    if now.best is not None:
+        shown.append(f"best {output.number(now.best[0])} (trial {now.best[1]})")
+    if now.seconds_left is not None:
+        minutes, seconds = divmod(round(now.seconds_left), 60)
+        shown.append(f"{minutes}:{seconds:02d} left")
+    return ", ".join(shown)
+
+
+def _show(found: "Found") -> None:
+    """The comparison as a table, the verdict, and what was written."""
+    from compagnon.tuning.report import spent_in_words
+
+    out, compared = output.console(), found.comparison
+    rows = [(compared.default.who, output.number(compared.default.mean), "", "")]
+    for one in compared.candidates:
+        gain = compared.differences[one.who]
+        between = output.interval(gain.interval)
+        rows.append((one.who, output.number(one.mean), output.number(gain.mean), between))
+    level = f"{compared.level:.1%} interval"
+    out.print()
+    out.print(output.table(("recipe", "mean return", "more than the default", level), rows))
+    out.print(f"\n{compared.words}\n{spent_in_words(found.spent)}")
+    out.print(f"\nThe winner: {found.winner}\nThe report to open: {found.report}")
+
+
+VERBS: dict[str, Verb] = {"tune": tune}

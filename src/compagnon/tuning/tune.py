@@ -1,0 +1,152 @@
+"""Runs a whole search on this machine: its jobs, the comparison, the winner and the report."""
+
+import multiprocessing
+import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import optuna
+import tomli_w
+from sqlalchemy.exc import SQLAlchemyError
+
+from compagnon.errors import InputError
+from compagnon.files import write_file
+from compagnon.learning.recipe import Recipe, change_recipe
+from compagnon.learning.trainer import check_recipe
+from compagnon.tuning import comparison, study
+from compagnon.tuning.comparison import Comparison
+from compagnon.tuning.plan import Plan
+from compagnon.tuning.report import write_report
+from compagnon.tuning.search import Watch, Worker
+from compagnon.tuning.standing import Spent, Standing, spent, standing
+from compagnon.tuning.storage import Store, open_store, reason
+
+JOURNAL, WINNER, REPORT = "study.journal", "winner.toml", "report.html"
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        winner: the recipe of the winner, as a file that `compagnon learn` runs.
+        report: the page.
+    """
+
+    comparison: Comparison
+    spent: Spent
+    winner: Path
+    report: Path
+
+
+def tune(
+    plan: Plan, resume: bool = False, shared: bool = False, watch: Watch | None = None
+) -> Found:
+    """Search, compare, and write the winner and the report to the plan's folder.
+
+    Args:
+        resume: go on with a search that was begun before; its budget begins anew.
+        shared: join a search that others have begun in the same storage.
+        watch: told how things stand, about once a second.
+
+    Raises:
+        InputError: before anything is started, something does not fit; or no trial came to its end.
+        KeyboardInterrupt: a signal asked to stop; everything is kept.
+    """
+    plan.check()
+    check_recipe(plan.recipe)
+    _check_folder(plan.out)
+    store = open_store(plan.storage, plan.heartbeat)
+    try:
+        study.begin(plan, store, resume, shared)
+        if plan.jobs > 1:
+            _run_jobs(plan, store, watch)
+        # With several jobs this finds nothing left to do, unless they were killed.
+        Worker(plan, store, watch).run()
+        return _conclude(plan, store)
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise InputError(f"{store.where} was lost ({reason(error)}); --resume goes on") from None
+    finally:
+        store.close()
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse an --out that is a file, before an hour of work rather than after it."""
+    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not folder.is_dir():
+        raise InputError(f"--out {out}: {folder} is not a folder")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _run_jobs(plan: Plan, store: Store, watch: Watch | None) -> None:
+    """Run the workers as processes, until all have ended; one that dies leaves its trial."""
+    context = multiprocessing.get_context("spawn")
+    jobs: list[BaseProcess] = [context.Process(target=_job, args=(plan,)) for _ in range(plan.jobs)]
+    for job in jobs:
+        job.start()
+    try:
+        while any(job.is_alive() for job in jobs):
+            next(job for job in jobs if job.is_alive()).join(_LOOK_SECONDS)
+            if watch is not None:
+                watch(standing(plan, _current(plan, store)))
+    except BaseException:
+        # At Ctrl-C the jobs were told as well: they queue their trials again and end.
+        for job in jobs:
+            job.terminate()
+        for job in jobs:
+            job.join()
+        raise
+
+
+def _job(plan: Plan) -> None:
+    """One worker in a process of its own."""
+    try:
+        store = open_store(plan.storage, plan.heartbeat)
+        try:
+            Worker(plan, store, _end_with_parent).run()
+        finally:
+            store.close()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except InputError:
+        sys.exit(2)  # the process that started this one meets it too, and says so
+
+
+def _end_with_parent(_: Standing) -> None:
+    """A job whose search was killed stops too, and queues its trial again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise KeyboardInterrupt
+
+
+def _current(plan: Plan, store: Store) -> optuna.Study:
+    """The comparison once it has begun, the search before that."""
+    search = study.load(plan, store)
+    return comparison.find(plan, store, search) or search
+
+
+def _conclude(plan: Plan, store: Store) -> Found:
+    search = study.load(plan, store)
+    compared = comparison.begin(plan, store, search)
+    found = comparison.read(compared)
+    winner = plan.out / WINNER
+    tree = _winning(plan, found).model_dump(mode="json", exclude_none=True)
+    write_file(winner, tomli_w.dumps(tree))
+    time_spent = spent((search, compared))
+    report = plan.out / REPORT
+    write_report(report, plan, search, found, time_spent)
+    return Found(found, time_spent, winner, report)
+
+
+def _winning(plan: Plan, found: Comparison) -> Recipe:
+    """The winner as a recipe; it says of itself whether it was shown to be better."""
+    winner = found.winner
+    shown = "beats the default" if found.beaten else "not shown to beat the default"
+    said = {
+        "name": f"{plan.recipe.name}-tuned",
+        "description": f"{plan.recipe.name} with the settings of {winner.who}: {shown}",
+        "variants": {},
+    }
+    return change_recipe(plan.recipe, {**said, **winner.changes}, plan.recipe.name)
