@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compagnon.envs.registration import WORKSHOP
 from compagnon.envs.workshop import rules as R
 from compagnon.errors import InputError
+from compagnon.experts.arguments import no_argument
 from compagnon.experts.workshop import rules
 from compagnon.experts.workshop.rules import BaseStockLevels
 from compagnon.files import read_file
@@ -71,20 +72,15 @@ class WorkshopRule:
         return np.eye(R.NUM_ACTIONS)[self.act(obs, action_mask)]
 
 
-def _no_argument(name: str, argument: str | None) -> None:
-    if argument is not None:
-        raise InputError(f"{name} takes no argument, got {argument!r}")
-
-
 def workshop_v2(schema: Schema, argument: str | None = None) -> WorkshopRule:
     """``expert:workshop-v2``: the published expert."""
-    _no_argument("expert:workshop-v2", argument)
+    no_argument("expert:workshop-v2", argument)
     return WorkshopRule("expert:workshop-v2", rules.apply_v2, schema)
 
 
 def workshop_over_producer(schema: Schema, argument: str | None = None) -> WorkshopRule:
     """``expert:workshop-over-producer``: how the published reward is gamed."""
-    _no_argument("expert:workshop-over-producer", argument)
+    no_argument("expert:workshop-over-producer", argument)
     return WorkshopRule("expert:workshop-over-producer", rules.apply_over_producer, schema)
 
 

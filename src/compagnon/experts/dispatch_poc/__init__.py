@@ -1,0 +1,11 @@
+"""Experts of the dispatch proof of concept."""
+
+from compagnon.experts.dispatch_poc.experts import (
+    earliest,
+    least_loaded,
+    matching,
+    nearest,
+    random_unmasked,
+)
+
+__all__ = ["earliest", "least_loaded", "matching", "nearest", "random_unmasked"]
