@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
 from compagnon.errors import InputError
-from compagnon.policy import Policy
+from compagnon.policy import DayReader, Policy
 
 MAX_COPIES = 1024
 
@@ -75,6 +75,8 @@ def decisions(
             costs, says so with an attribute ``ignores_mask``).
     """
     playing = np.ones(env.num_envs, np.bool_)
+    if isinstance(policy, DayReader):
+        policy = policy.playing(env)
     while playing.any():
         # Our environments write into the arrays they handed out, so these are copied.
         obs = env.obs.copy()

@@ -1,0 +1,232 @@
+"""`data`: days of dispatch from real data, looked at, resampled, or drawn to try."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.options import Verb, check_seed, flag, optional
+from compagnon.errors import InputError
+
+_File = Annotated[
+    Path, Positional, arg(metavar="FILE", help="bookings (CSV), or an instance (JSON)")
+]
+_Days = Annotated[Path, Positional, arg(metavar="DAYS", help="a folder of days, or one (JSON)")]
+_Drivers = Annotated[Path | None, optional("FILE", "the drivers' shifts (CSV)")]
+_Matrix = Annotated[Path | None, optional("FILE", "minutes between places (CSV)")]
+_Zone = Annotated[str, arg(metavar="ZONE", help="the clock that counts, such as Europe/Zurich")]
+_Area = Annotated[str, optional("LAT,LON,KM", "where places lie; else 100 km around the median")]
+_Speed = Annotated[float, arg(metavar="X", help="on roads without a matrix")]
+_Out = Annotated[Path, arg(metavar="DIR", help="a new folder")]
+_Seed = Annotated[int, arg(metavar="S", help="of what is drawn")]
+
+
+def import_(
+    file: _File,
+    /,
+    drivers: _Drivers = None,
+    matrix: _Matrix = None,
+    out: _Out = Path("days"),
+    zone: _Zone = "",
+    area: _Area = "",
+    speed_kmh: _Speed = 30.0,
+    strict: Annotated[bool, flag("import nothing if anything is at fault")] = False,
+) -> int:
+    """Turn bookings and drivers, or a public instance, into days to replay and to train on.
+
+    $ compagnon data import bookings.csv --drivers drivers.csv --out days
+    $ compagnon data import a2-16.json --out public
+    """
+    from compagnon.envs.dispatch.importing.tables import check_folder, save_days
+
+    check_folder(out)
+    days, faults, said = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
+    _show(faults)
+    save_days(days, out)
+    screen = output.console()
+    for line in said:
+        screen.print(line)
+    screen.print(
+        f"wrote {len(days)} {'day' if len(days) == 1 else 'days'} to {out}", soft_wrap=True
+    )
+    screen.print(
+        f"Play them with --env compagnon/Dispatch-v0 --env-args days={out}", soft_wrap=True
+    )
+    return 0
+
+
+def check(
+    file: _File,
+    /,
+    drivers: _Drivers = None,
+    matrix: _Matrix = None,
+    zone: _Zone = "",
+    area: _Area = "",
+) -> int:
+    """Read whole files, write nothing, and list everything that cannot be used.
+
+    $ compagnon data check bookings.csv --drivers drivers.csv
+    """
+    days, faults, said = _read(file, drivers, matrix, (zone, area, 30.0, False))
+    _show(faults)
+    screen = output.console()
+    for line in said:
+        screen.print(line)
+    if faults:
+        count = len(faults)
+        raise InputError(f"{count} {'fault' if count == 1 else 'faults'} (listed above)")
+    screen.print(f"{file}: good, {len(days)} {'day' if len(days) == 1 else 'days'}", soft_wrap=True)
+    return 0
+
+
+def describe(
+    days: _Days,
+    /,
+    out: Annotated[Path, arg(metavar="FILE.html", help="the page")] = Path("days.html"),
+) -> int:
+    """Show demand by hour, windows, distances and fleet of saved days as one page.
+
+    $ compagnon data describe days --out days.html
+    """
+    from compagnon.envs.dispatch.core import load_days
+    from compagnon.evaluation.dispatch_days import summarise, write_page
+
+    output.check_target(out)
+    loaded = load_days(days)
+    summary = summarise(loaded)
+    screen = output.console()
+    screen.print(output.table(("what", "figure"), summary.lines()))
+    write_page(out, str(days), summary)
+    screen.print(f"\nwrote {out}", soft_wrap=True)
+    return 0
+
+
+def resample(
+    days: _Days,
+    /,
+    count: Annotated[int, arg(metavar="N", help="how many variants")] = 100,
+    seed: _Seed = 0,
+    out: _Out = Path("variants"),
+) -> int:
+    """Draw new days out of saved ones: the size and fleet of one, riders of all.
+
+    $ compagnon data resample days --count 200 --seed 1 --out variants
+    """
+    from compagnon.envs.dispatch.core import load_days
+    from compagnon.envs.dispatch.importing.resample import resample_days
+    from compagnon.envs.dispatch.importing.tables import check_folder, save_days
+
+    check_seed(seed)
+    check_folder(out)
+    made = resample_days(load_days(days), count, seed)
+    save_days(tuple(made), out)
+    rides = sum(len(day.bookings) for day in made)
+    output.console().print(f"wrote {count} variants with {rides:,} rides to {out}", soft_wrap=True)
+    return 0
+
+
+def collect(
+    source: Annotated[str, arg(name="from", metavar="DATABASE_URL", help="PostgreSQL or SQLite")],
+    days: Annotated[int, arg(metavar="N", help="how many days, the last one included")] = 90,
+    until: Annotated[date | None, optional("DATE", "the last day; today without it")] = None,
+    zone: _Zone = "",
+    out: _Out = Path("collected"),
+) -> int:
+    """Read bookings and shifts from a database into bookings.csv and drivers.csv.
+
+    $ compagnon data collect --from sqlite:///trips.db --days 90 --zone Europe/Zurich
+    """
+    from compagnon.envs.dispatch.importing.collect import MAX_DAYS, collect_tables
+    from compagnon.envs.dispatch.importing.tables import check_folder
+
+    if not 1 <= days <= MAX_DAYS:
+        raise InputError(f"--days {days}: give 1 to {MAX_DAYS}")
+    check_folder(out)
+    last = until or date.today()
+    found = collect_tables(source, last - timedelta(days=days - 1), last, out, zone)
+    screen = output.console()
+    screen.print(
+        f"wrote {found.bookings:,} bookings and {found.drivers:,} shifts to {out}", soft_wrap=True
+    )
+    screen.print(
+        f"Next: compagnon data import {out}/bookings.csv --drivers {out}/drivers.csv",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def generate(
+    out: Annotated[Path, Positional, arg(metavar="DIR", help="a new folder")],
+    /,
+    days: Annotated[int, arg(metavar="N", help="how many, Monday to Friday")] = 30,
+    preset: Annotated[str, arg(metavar="NAME", help="clinic-day, city or metro")] = "clinic-day",
+    start: Annotated[date, arg(metavar="DATE", help="the first day")] = date(2026, 1, 5),
+    seed: _Seed = 0,
+) -> int:
+    """Write bookings.csv and drivers.csv drawn from a preset, to try the importer with.
+
+    $ compagnon data generate sample --days 30 --seed 0
+    """
+    from compagnon.envs.dispatch.generator import PRESETS
+    from compagnon.envs.dispatch.generator import generate as draw
+    from compagnon.envs.dispatch.importing.export import write_tables
+    from compagnon.envs.dispatch.importing.tables import check_folder
+
+    check_seed(seed)
+    check_folder(out)
+    if preset not in PRESETS:
+        raise InputError(f"--preset {preset}: use {', '.join(PRESETS)}")
+    if not 1 <= days <= 1000:
+        raise InputError(f"--days {days}: give 1 to 1000")
+    dated: list[tuple[date, Any]] = []
+    day = start
+    while len(dated) < days:
+        if day.weekday() < 5:
+            dated.append((day, draw(preset, seed + len(dated))))
+        day += timedelta(days=1)
+    write_tables(dated, out, exact=False)
+    rides = sum(len(one.bookings) for _, one in dated)
+    output.console().print(f"wrote {rides:,} bookings on {days} days to {out}", soft_wrap=True)
+    return 0
+
+
+def _read(
+    file: Path, drivers: Path | None, matrix: Path | None, how: tuple[str, str, float, bool]
+) -> tuple[tuple[Any, ...], tuple[Any, ...], list[str]]:
+    """The days of a file, its faults, and what else there is to say."""
+    from compagnon.envs.dispatch.importing.public import read_any
+    from compagnon.envs.dispatch.importing.tables import Reading, import_tables
+
+    if file.suffix.lower() == ".json":
+        if drivers is not None or matrix is not None:
+            raise InputError(f"{file} holds its own drivers; leave --drivers and --matrix out")
+        return read_any(file, how[3])
+    if drivers is None:
+        raise InputError("bookings need the shifts of the drivers: --drivers drivers.csv")
+    report = import_tables(file, drivers, matrix, Reading(*how))
+    left = report.bookings_read - report.bookings, report.shifts_read - report.shifts
+    said = [
+        *report.notes,
+        f"{report.bookings:,} of {report.bookings_read:,} bookings, {left[0]:,} left out; "
+        f"{report.shifts:,} of {report.shifts_read:,} shifts, {left[1]:,} left out",
+    ]
+    return report.days, report.faults, said
+
+
+def _show(faults: tuple[Any, ...]) -> None:
+    if faults:
+        rows = [(f.file, str(f.row), f.field, f.given, f"{f.fault}; {f.right}") for f in faults]
+        heads = ("file", "row", "field", "given", "fault, and what would be right")
+        output.console().print(output.table(heads, rows, numbers=False))
+
+
+DATA_VERBS: dict[str, Verb] = {
+    "import": import_,
+    "check": check,
+    "describe": describe,
+    "resample": resample,
+    "collect": collect,
+    "generate": generate,
+}

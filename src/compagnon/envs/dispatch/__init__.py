@@ -1,0 +1,1 @@
+"""The real dispatch world: booked passenger transport, drivers and bookings."""

@@ -1,0 +1,153 @@
+"""The mask and the cheapest insertion, against all of them tried one by one in plain Python."""
+
+import numpy as np
+import pytest
+
+from compagnon.envs.dispatch import insertion as I
+from compagnon.envs.dispatch import plan as P
+from compagnon.envs.dispatch import tables as D
+from compagnon.envs.dispatch import travel as T
+from compagnon.envs.dispatch import world as W
+from compagnon.envs.dispatch.core import DispatchCore
+from compagnon.envs.dispatch.options import DispatchOptions
+from tests.envs.dispatch.worlds import random_actions
+
+EVERY = np.ones(1, np.bool_)
+
+
+def stops_of(w, d):
+    """The plan as (node, service, earliest, limit, ride limit, boarded, old start, ready)."""
+    columns = [P.SERVICE, P.EARLIEST, P.LIMIT, P.RIDE_LIMIT, P.BOARDED, P.START, P.READY]
+    return [
+        (int(w.codes[d, k, P.NODE]), *w.stops[d, k, columns])
+        for k in range(int(w.state[d, P.COUNT]))
+    ]
+
+
+def new_stops(w, b):
+    row = w.bookings[b]
+    pickup = (
+        2 * b,
+        row[D.BOARDING],
+        row[D.READY],
+        row[D.PICKUP_BY],
+        np.inf,
+        0.0,
+        None,
+        row[D.READY],
+    )
+    dropoff = (2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY],
+               row[D.MAX_RIDE], 0.0, None, 0.0)  # fmt: skip
+    return pickup, dropoff
+
+
+def try_plan(w, roads, weights, d, stops):
+    """(driving minutes, cost but for the driving) of a plan walked stop by stop, None if broken."""
+    m = len(w.status)
+    at = int(w.state[d, P.AT])
+    drives = w.state[d, P.PHASE] == P.DRIVES
+    clock = max(w.times[d, P.FREE], w.money[W.NOW])
+    aboard = w.state[d, P.ABOARD : P.ABOARD + 4].astype(float)
+    seats = w.drivers[d, D.SEAT : D.SEAT + 4]
+    left_door, minutes, cost = {}, 0.0, 0.0
+    for k, (node, service, earliest, limit, ride_limit, boarded, old, ready) in enumerate(stops):
+        if node != P.BREAK:
+            base = T.base_minutes(roads, at, node)
+            minutes += base
+            at = node
+        else:
+            base = 0.0
+            if aboard.any():
+                return None
+        start = old if k == 0 and drives else max(T.arrival(roads.speed, clock, base), earliest)
+        if start > limit + P.EPSILON:
+            return None
+        if 0 <= node < 2 * m:
+            load = w.bookings[node // 2, D.LOAD : D.LOAD + 4]
+            dead = node % 2 == 0 and w.status[node // 2] not in (W.OPEN, W.PLANNED)
+            if node % 2 == 0 and not dead:
+                aboard = aboard + load
+                left_door[node // 2] = start + service
+                cost += weights.wait * max(0.0, start - ready - weights.promise)
+                cost -= weights.ride * (start + service)
+            elif node % 2 == 1:
+                aboard = aboard - load
+                since = left_door.get(node // 2, boarded)
+                if start - since > ride_limit + P.EPSILON:
+                    return None
+                cost += weights.ride * start
+            if (aboard > seats).any():
+                return None
+        clock = start + service
+    return minutes, cost
+
+
+def by_enumeration(w, roads, weights, d, b):
+    """(cost, minutes) of the cheapest of all insertions, None if there is none."""
+    stops = stops_of(w, d)
+    if w.state[d, P.PHASE] == P.OFF:
+        return None
+    before = try_plan(w, roads, weights, d, stops)
+    assert before is not None
+    price = weights.km * roads.rule[T.KM_FACTOR] / roads.rule[T.MINUTES_PER_KM]
+    pickup, dropoff = new_stops(w, b)
+    first, best = (1 if w.state[d, P.PHASE] == P.DRIVES else 0), None
+    for i in range(first, len(stops)):
+        for j in range(i, len(stops)):
+            tried = [*stops[:i], pickup, *stops[i:j], dropoff, *stops[j:]]
+            after = try_plan(w, roads, weights, d, tried)
+            if after is None:
+                continue
+            added = after[0] - before[0]
+            total = added * price + after[1] - before[1] - weights.ride * w.bookings[b, D.DIRECT]
+            if best is None or total < best[0] - 1e-9:
+                best = (total, added)
+    return best
+
+
+def compare(core):
+    """Hold every pair on the board against enumeration; returns (feasible, infeasible) pairs."""
+    w = W.World(*(array[0] for array in core.worlds))
+    roads = W.roads_of(w, core.view.minutes, core.view.km)
+    seen = [0, 0]
+    for d in range(int(w.size[D.DRIVERS])):
+        for place in range(min(core.layout.board, int(w.counts[W.OPEN]))):
+            b = int(w.open[place])
+            best = by_enumeration(w, roads, I.Weights(*core.view.weights), d, b)
+            allowed = bool(core.out.mask[0, 1 + d * core.layout.board + place])
+            assert allowed == (best is not None), (d, b)
+            if best is not None:
+                assert w.found[d, b, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
+            seen[0 if allowed else 1] += 1
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("seed", "tightness", "delays"), [(0, 1.0, 1.0), (1, 1.0, 0.0), (2, 2.0, 3.0), (3, 0.6, 1.0)]
+)
+def test_the_mask_is_exact_and_the_insertion_the_cheapest(seed, tightness, delays):
+    options = DispatchOptions.parse(
+        preset="clinic-day", tightness=tightness, delay_minutes=delays, cancel=0.15, no_show=0.1
+    )
+    core = DispatchCore(1, options)
+    core.seed(np.array([seed], np.uint64), EVERY)
+    core.reset(EVERY)
+    rng = np.random.default_rng(seed)
+    total = np.zeros(2, int)
+    for _ in range(60):
+        total += compare(core)
+        mask = core.out.mask.copy()
+        if mask[0, 1 : 1 + 32].any():
+            mask[0, 33:] = False  # so that plans grow
+        core.step(random_actions(mask, rng), True)
+    assert (total > 100).all()
+
+
+def test_enumeration_would_notice_a_wrong_window():
+    core = DispatchCore(1, DispatchOptions.parse(preset="clinic-day"))
+    core.seed(np.array([5], np.uint64), EVERY)
+    core.reset(EVERY)
+    b = core.worlds.open[0, 0]
+    core.worlds.bookings[0, b, D.PICKUP_BY] = 0.0
+    with pytest.raises(AssertionError):
+        compare(core)

@@ -1,0 +1,67 @@
+"""The clairvoyant search finds the day worked by hand, and no rule is cheaper."""
+
+import numpy as np
+import pytest
+
+from compagnon.envs.dispatch.vector import DispatchVectorEnv
+from compagnon.envs.registration import DISPATCH
+from compagnon.errors import InputError
+from compagnon.experts.dispatch.clairvoyant import best_day
+from compagnon.policy import load_policy
+from tests.envs.dispatch.worlds import plane_day
+from tests.policy.networks import schema_of
+
+PLACES = [(0, 0), (5, 0), (40, 0), (45, 0)]
+TIME = {"pickup_from": 60.0, "pickup_to": 80.0}
+RIDES = [{"pickup": 0, "dropoff": 1, **TIME}, {"pickup": 2, "dropoff": 3, **TIME}]
+DRIVERS = [{"start": 2, "end": 2}, {"start": 0, "end": 0}]
+
+
+def play(day, actions=None, policy=None):
+    """The cost of a day played by given actions or by a policy."""
+    env = DispatchVectorEnv(1, instances=[day])
+    obs, info = env.reset(seed=0)
+    cost, ended, step = 0.0, False, 0
+    while not ended:
+        action = np.array([actions[step]]) if actions else policy.act(obs, info["action_mask"])
+        obs, reward, terminated, _, info = env.step(action)
+        cost -= float(reward[0])
+        ended, step = bool(terminated[0]), step + 1
+    return cost
+
+
+def test_a_day_worked_by_hand():
+    # Each driver takes the ride at his door: 5 km there and 5 km back, twice, at 0.5 a km.
+    day = plane_day(RIDES, DRIVERS, PLACES)
+    best = best_day(day)
+    assert best.cost == pytest.approx(10.0)
+    assert play(day, best.actions) == pytest.approx(best.cost)
+
+
+def test_it_knows_what_will_be_asked():
+    # One driver, too far away for both; the dearer refusal is only announced at minute 30.
+    rides = [{**RIDES[0], "priority": 1}, {**RIDES[1], "priority": 5, "announce": 30.0}]
+    day = plane_day(rides, [{"start": 0, "end": 0}], PLACES)
+    best = best_day(day)
+    # Refuse the first (30 + 10), drive 45 km there and back.
+    assert best.cost == pytest.approx(40.0 + 0.5 * 90.0)
+
+
+@pytest.mark.parametrize("name", ["nearest", "earliest", "insertion", "regret", "matching"])
+def test_no_rule_is_cheaper(name):
+    rides = [*RIDES, {"pickup": 1, "dropoff": 2, "pickup_from": 70.0, "announce": 20.0}]
+    day = plane_day(rides, DRIVERS, PLACES)
+    schema = schema_of(DISPATCH)
+    env = DispatchVectorEnv(1, instances=[day])
+    small = type(schema)(
+        DISPATCH,
+        type(schema.observation)(tuple(env.observation_fields)),
+        type(schema.action)("discrete", env.layout.actions),
+    )
+    policy = load_policy(f"expert:dispatch-{name}", small)
+    assert play(day, policy=policy) >= best_day(day).cost - 1e-9
+
+
+def test_a_day_that_is_too_large_is_refused():
+    with pytest.raises(InputError, match="50 steps were not enough"):
+        best_day(plane_day(RIDES * 3, DRIVERS, PLACES), max_steps=50)
