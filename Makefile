@@ -22,8 +22,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A file's tests stay together: what they share is made once.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Speed against the targets; on a machine that does nothing else. benchmarks/README.md explains.
 bench: $(INSTALLED)

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.postgres"]
 SHARE = "COMPAGNON_SLOW_SHARE"
 
 

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import bootstrap
 
 from compagnon.evaluation.statistics import (
@@ -8,6 +11,7 @@ from compagnon.evaluation.statistics import (
     bootstrap_intervals,
     estimate,
     estimate_each,
+    student_interval,
 )
 
 
@@ -76,3 +80,19 @@ def test_estimates_by_name() -> None:
     assert found["a"].ci95 == (1.0, 3.0)
     assert found["b"] == Estimate(5.0, (5.0, 5.0))
     assert estimate_each({}) == {}
+
+
+@given(
+    st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12),
+    st.sampled_from([0.5, 0.9, 0.95, 0.975, 0.999]),
+)
+def test_students_interval_is_scipys(values, level):
+    array = np.array(values)
+    error = array.std(ddof=1) / np.sqrt(len(array))
+    half = stats.t.ppf((1 + level) / 2, len(array) - 1) * error
+    expected = (array.mean() - half, array.mean() + half)
+    assert student_interval(array, level) == pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+def test_students_interval_of_one_value_is_unknown():
+    assert np.isnan(student_interval(np.array([3.0]))).all()

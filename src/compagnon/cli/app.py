@@ -9,11 +9,14 @@ from tyro.extras import SubcommandApp
 
 from compagnon.cli import (
     comparing,
+    data,
     diagnosing,
+    dispatch_poc,
     learning,
     listing,
     output,
     playing,
+    tuning,
     watching,
     workshop,
 )
@@ -22,6 +25,7 @@ from compagnon.cli.options import Verb
 # In the order in which `compagnon --help` lists them.
 VERBS: dict[str, Verb] = {
     **learning.VERBS,
+    **tuning.VERBS,
     **comparing.VERBS,
     **diagnosing.VERBS,
     **watching.VERBS,
@@ -30,6 +34,11 @@ VERBS: dict[str, Verb] = {
     **workshop.VERBS,
 }
 GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
+    "data": ("Bookings and drivers of a real fleet, as days to replay.", data.DATA_VERBS),
+    "dispatch-poc": (
+        "The dispatch roadmap's table, with honest baselines.",
+        dispatch_poc.TABLE_VERBS,
+    ),
     "order-book": ("Check an order book, or generate one to try.", workshop.ORDER_BOOK_VERBS),
 }
 _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.

@@ -129,7 +129,7 @@ def _check_targets(*paths: Path | None) -> None:
 def _write(found: Any, path: Path | None) -> None:
     if path is not None:
         output.write_json(path, found.as_json())
-        output.console().print(f"wrote {path}")
+        output.console().print(f"wrote {path}", soft_wrap=True)
 
 
 def write_report(
@@ -148,7 +148,7 @@ def write_report(
 
     command = output.typed.get()
     output.write_text(path, render_report(title, evaluation, audit, divergence, command=command))
-    output.console().print(f"wrote {path}")
+    output.console().print(f"wrote {path}", soft_wrap=True)
 
 
 def show_evaluation(found: "Evaluation") -> None:
@@ -172,7 +172,7 @@ def show_evaluation(found: "Evaluation") -> None:
         rows.append(row)
     out.print(output.table(columns, rows))
     if found.paired:
-        out.print(f"\nAgainst {found.paired[0].against}, on the same episodes\n")
+        out.print(f"\nAgainst {found.paired[0].against}, on the same episodes\n", soft_wrap=True)
         out.print(
             output.table(
                 ("policy", "difference", "95 % interval", "wins"),

@@ -80,7 +80,7 @@ def learn(
     with output.busy("playing") as say:
         found = report_variants(trained, folder / "report.html", progress=say)
     show_evaluation(found)
-    output.console().print(f"\nwrote {folder / 'report.html'}")
+    output.console().print(f"\nwrote {folder / 'report.html'}", soft_wrap=True)
     return 0
 
 
@@ -125,7 +125,7 @@ def report(
         show_evaluation(found.on_order_book)
     if json is not None:
         output.write_json(json, found.evaluation.as_json())
-    out.print(f"\nThe report to open: {found.path}")
+    out.print(f"\nThe report to open: {found.path}", soft_wrap=True)
     return 0
 
 
@@ -177,7 +177,10 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
         if own.name != recipe.name:
             raise InputError(f"{folder} is a run of {own.name}, not of {recipe.name}")
         if own != recipe and not changes:
-            out.print(f"{folder} goes on with the recipe that it was begun with, which differs")
+            out.print(
+                f"{folder} goes on with the recipe that it was begun with, which differs",
+                soft_wrap=True,
+            )
         # What is changed now is changed in the run's own recipe, not in the one that ships.
         wanted = load_recipe(str(folder / RECIPE_FILE), changes) if changes else None
         trainer = Trainer.resume(folder, wanted)
@@ -269,7 +272,7 @@ def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
     if progress.clone_return and progress.lowest_after_clone is not None:
         share = progress.lowest_after_clone / progress.clone_return
         out.print(f"lowest evaluation during practice: {share:.1%} of the clone's")
-    out.print(f"next: compagnon report {folder}")
+    out.print(f"next: compagnon report {folder}", soft_wrap=True)
 
 
 VERBS: dict[str, Verb] = {"learn": learn, "report": report}

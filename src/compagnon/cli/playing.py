@@ -44,7 +44,7 @@ def play(
     $ compagnon play mountain
     $ compagnon play workshop --show-agent expert:workshop-v2
     """
-    from compagnon.play.opening import open_session, prepare, show
+    from compagnon.play.opening import open_session, prepare
     from compagnon.play.worlds import find_world
 
     chosen = find_world(world)
@@ -60,6 +60,8 @@ def play(
     session = open_session(
         chosen, game.seed, game.show_agent, env_args, game.episodes, game.frames is not None
     )
+    from compagnon.play.window import show  # only now: it needs pygame
+
     show(session, game.speed, game.frames, game.screenshot)
     _print_summary(session)
     if game.screenshot is not None:

@@ -75,7 +75,7 @@ def _record(env: Any, policy: Any, rng: Any, look: Look, path: Path) -> int:
         )
     out = output.console()
     out.print(_result(env, policy.name, look.seed, made.last))
-    out.print(f"wrote {path}: {made.frames} frames, {made.frames / made.fps:.0f} s")
+    out.print(f"wrote {path}: {made.frames} frames, {made.frames / made.fps:.0f} s", soft_wrap=True)
     return 0
 
 

@@ -42,7 +42,7 @@ def search_rule(
     )
     if out is not None:
         output.write_json(out, levels)
-        screen.print(f"wrote {out}; play it as expert:workshop-base-stock:{out}")
+        screen.print(f"wrote {out}; play it as expert:workshop-base-stock:{out}", soft_wrap=True)
     return 0
 
 
@@ -66,9 +66,10 @@ def check(file: _File, /) -> int:
     units = ", ".join(f"{total:,} {product}" for product, total in report.units.items())
     first = f", from Monday {report.first_day}" if report.first_day else ""
     screen.print(
-        f"{file}: good. {report.orders:,} orders over {report.weeks} weeks{first}: {units}."
+        f"{file}: good. {report.orders:,} orders over {report.weeks} weeks{first}: {units}.",
+        soft_wrap=True,
     )
-    screen.print(f"Play it with --env-args demand={file}")
+    screen.print(f"Play it with --env-args demand={file}", soft_wrap=True)
     return 0
 
 
@@ -98,7 +99,9 @@ def generate(
         factor = demand
     lines = generate_order_book(weeks, seed, factor, start, growth)
     write_order_book(file, lines)
-    output.console().print(f"wrote {file}: {len(lines):,} orders over {weeks} weeks")
+    output.console().print(
+        f"wrote {file}: {len(lines):,} orders over {weeks} weeks", soft_wrap=True
+    )
     return 0
 
 

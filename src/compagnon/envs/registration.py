@@ -6,11 +6,15 @@ import gymnasium
 
 WORKSHOP: Final = "compagnon/Workshop-v0"
 BALL: Final = "compagnon/Ball-v0"
+DISPATCH_POC: Final = "compagnon/DispatchPOC-v0"
+DISPATCH: Final = "compagnon/Dispatch-v0"
 DISCRETE_PENDULUM: Final = "compagnon/DiscretePendulum-v1"
 
 _OURS: Final = {
     WORKSHOP: ("workshop.env:WorkshopEnv", "workshop.vector:WorkshopVectorEnv"),
     BALL: ("ball.env:BallEnv", "ball.vector:BallVectorEnv"),
+    DISPATCH_POC: ("dispatch_poc.env:DispatchPocEnv", "dispatch_poc.vector:DispatchPocVectorEnv"),
+    DISPATCH: ("dispatch.env:DispatchEnv", "dispatch.vector:DispatchVectorEnv"),
     DISCRETE_PENDULUM: (
         "discrete_actions:DiscretePendulumEnv",
         "discrete_actions:DiscretePendulumVectorEnv",
