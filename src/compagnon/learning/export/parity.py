@@ -100,8 +100,8 @@ def compare(
     """
     torch_says, onnx_says = _torch_says(module, states), _onnx_says(session, states, batch)
     wanted, given = torch_says[OUTPUTS], onnx_says[OUTPUTS]
-    finite, as_finite = (np.isfinite(outputs).all(axis=1) for outputs in (wanted, given))
-    _refuse(np.logical_xor(finite, as_finite), "outputs that are finite numbers", states)
+    finite, as_finite = _finite_rows(wanted), _finite_rows(given)
+    _refuse(finite ^ as_finite, "outputs that are finite numbers", states)
     clean = States(states.obs[finite], None if states.mask is None else states.mask[finite])
     torch_says = {name: array[finite] for name, array in torch_says.items()}
     onnx_says = {name: array[finite] for name, array in onnx_says.items()}
@@ -138,6 +138,10 @@ def compare(
         int(same.sum()),
         int(tied.sum()),
     )
+
+
+def _finite_rows(outputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(outputs).all(axis=1), np.bool_)
 
 
 def _tied(
