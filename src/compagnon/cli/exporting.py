@@ -57,6 +57,7 @@ def export(
     $ compagnon evaluate runs/demo onnx:served onnx-int8:served
     """
     require("export", "export", "torch", "onnx", "onnxruntime")
+    _require_network("export", policy)
     without_window()
     from compagnon.learning.export.export import ExportSettings, check_out, export_policy
 
@@ -81,6 +82,17 @@ def export(
     if check.json is not None:
         output.write_json(check.json, made.record.model_dump(mode="json"))
     return 0
+
+
+def _require_network(verb: str, policy: str) -> None:
+    """Refuse what is no policy on disk, before an error that speaks of paths."""
+    from compagnon.policy.loading import ONNX_KINDS
+
+    kind, _, rest = policy.partition(":")
+    if policy == "random" or (rest and kind in ("constant", "expert")):
+        raise InputError(f"{verb} takes a trained policy on disk; {policy} has no network")
+    if rest and kind in ONNX_KINDS:
+        raise InputError(f"{verb} takes the policy itself: {verb} {rest}")
 
 
 def _show(directory: Path, record: "ExportRecord") -> None:
@@ -134,6 +146,7 @@ def bench(
     $ compagnon bench runs/demo --batches 1 256 --seconds 5 --json speed.json
     """
     require("bench", "export", "torch", "onnx", "onnxruntime")
+    _require_network("bench", policy)
     without_window()
     from compagnon.learning.export.bench import bench as run
 

@@ -60,9 +60,7 @@ def test_what_was_trained_is_what_is_exported(make, tmp_path):
     module = TorchPolicy(policy.manifest, policy.weights)
     with torch.inference_mode():
         said = module(torch.from_numpy(obs), None if mask is None else torch.from_numpy(mask))
-    made = OnnxPolicy(
-        policy.manifest, open_session(model_of(policy).SerializeToString(), "it"), ""
-    )
+    made = OnnxPolicy(policy.manifest, open_session(model_of(policy).SerializeToString(), "it"), "")
     answer = made.answer(obs, mask)
     scale = np.abs(wanted).max()
     np.testing.assert_allclose(said.outputs.numpy(), wanted, atol=2e-6 * scale)

@@ -90,14 +90,16 @@ def agree(fp32: OnnxPolicy, int8: OnnxPolicy, states: States) -> tuple[float, fl
 def in_words(agreement: float, pair: PairedDifference, mean: float, sizes: tuple[int, int]) -> str:
     """What a person who must choose between the two files should know."""
     low, high = pair.ci95
-    size = f"{sizes[0] / sizes[1]:.1f} times smaller than FP32"
+    ratio = sizes[0] / sizes[1]
+    smaller = f"{ratio:.1f} times smaller" if ratio >= 1 else f"{1 / ratio:.1f} times larger"
+    size = f"{smaller} than FP32"
     same = f"decides alike in {agreement:.1%} of real states"
     if low == high == 0:
         played = "and plays every episode to the same return"
     elif high < 0:
         played = f"but loses {_cost(-pair.mean, mean)}: keep FP32 unless size is what counts"
     elif low > 0:
-        played = f"and earns {_cost(pair.mean, mean)} more, which chance may explain elsewhere"
+        played = f"and earns {_cost(pair.mean, mean)} more on these episodes"
     elif not np.isfinite(low):
         played = "and was played too little to say what that costs"
     else:
