@@ -111,14 +111,14 @@ def test_vectors_agree_within_a_hundredth_of_the_range():
 )
 def test_the_verdict_in_words(mean, ci95, words):
     pair = PairedDifference("int8", "fp32", mean, ci95, 0.5)
-    said = in_words(0.987, pair, 100.0, (4000, 1000))
+    said = in_words("in 98.7% of real states", pair, 100.0, (4000, 1000))
     assert said.startswith("INT8 is 4.0 times smaller than FP32, decides alike in 98.7%")
     assert words in said
 
 
 def test_a_larger_int8_file_is_not_called_smaller():
     pair = PairedDifference("int8", "fp32", 0.0, (0.0, 0.0), 0.5)
-    assert "INT8 is 2.0 times larger than FP32" in in_words(1.0, pair, 1.0, (1000, 2000))
+    assert "INT8 is 2.0 times larger than FP32" in in_words("always", pair, 1.0, (1000, 2000))
 
 
 def test_judged_on_the_same_episodes():
