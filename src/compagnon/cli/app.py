@@ -12,6 +12,7 @@ from compagnon.cli import (
     data,
     diagnosing,
     dispatch_poc,
+    exporting,
     learning,
     listing,
     output,
@@ -30,6 +31,7 @@ VERBS: dict[str, Verb] = {
     **diagnosing.VERBS,
     **watching.VERBS,
     **playing.VERBS,
+    **exporting.VERBS,
     **listing.VERBS,
     **workshop.VERBS,
 }
