@@ -47,6 +47,9 @@ class PostgresStore(Store):
             raise InputError(
                 "a postgresql:// address needs psycopg: pip install 'compagnon[serve]'"
             ) from None
+        self._readers = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         try:
             with self._engine.connect():
                 pass
@@ -54,8 +57,8 @@ class PostgresStore(Store):
             raise InputError(f"{self.where} cannot be reached: {reason(error)}") from None
 
     def engine(self) -> Engine:
-        """The pool that reads and writes."""
-        return self._engine
+        """Readers, each of which sees one moment of the database."""
+        return self._readers
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
