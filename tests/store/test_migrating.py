@@ -84,7 +84,7 @@ def test_another_version_is_refused(store, version, word):
 
 def test_a_database_without_tables_is_refused(address):
     open_store(address, create=True, check=False).close()
-    with pytest.raises(InputError, match="has no tables yet.*run compagnon db upgrade"):
+    with pytest.raises(InputError, match=r"has no tables yet.*run compagnon db upgrade"):
         open_store(address)
 
 

@@ -71,7 +71,14 @@ class PostgresStore(Store):
         import psycopg
 
         try:
-            return self._append(rows)
+            try:
+                return self._append(rows)
+            except psycopg.OperationalError:
+                if self._raw is None:
+                    raise
+                # The server was started anew, perhaps long ago: only a fresh connection can tell.
+                self._drop()
+                return self._append(rows)
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
             self._drop()
             raise ValueError(reason(error)) from None

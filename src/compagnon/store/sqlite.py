@@ -41,7 +41,10 @@ class SqliteStore(Store):
         self.files = files or path.parent / MODELS
         _check_path(path, create)
         self._mutex = threading.RLock()
-        self._lock_file = _beside(path, "-writer").open("ab")
+        try:
+            self._lock_file = _beside(path, "-writer").open("ab")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror})") from None
         try:
             with self._alone():
                 self._raw = self._connect()
@@ -138,6 +141,8 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Let go of every connection."""
         self._readers.dispose()
+        if self._lock_file.closed:
+            return
         with self._alone():
             self._engine.dispose()
             self._raw.close()
