@@ -32,10 +32,10 @@ class Settings:
     """Decisions of each measurement."""
     repeats: int = 3
     """Times each is measured; the best one counts."""
-    features: int = 30
+    features: int = 23
     """Numbers of an observation."""
-    actions: int = 25
-    """Actions of the probability vector."""
+    actions: int = 201
+    """Actions of the probability vector; both are the workshop's by default."""
     json: Path | None = None
     """Also write the figures here."""
 
