@@ -233,6 +233,11 @@ def test_results_are_delivered_where_the_caller_wants_them(sqlite_store):
         assert future.result(0).status == "stored"
 
 
+def test_no_rows_are_no_work(sqlite_store):
+    with DecisionLog(sqlite_store) as log:
+        assert log.submit_many([]).result(0) == []
+
+
 def test_a_cancelled_future_is_no_harm(faulty):
     faulty.open.clear()
     with DecisionLog(faulty) as log:

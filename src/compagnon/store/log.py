@@ -150,6 +150,9 @@ class DecisionLog:
 
     def _submit(self, rows: Sequence[DecisionRow], single: bool) -> "Future[Any]":
         future: Future[Any] = Future()
+        if not rows:
+            future.set_result([])
+            return future
         given = _Given(rows, future, single)
         with self._changed:
             if self._closing:

@@ -41,7 +41,12 @@ class PostgresStore(Store):
         self._insert = postgres_insert()
         try:
             self._engine = sqlalchemy.create_engine(
-                url, pool_pre_ping=True, pool_size=4, max_overflow=12, connect_args=_CONNECT
+                url,
+                pool_pre_ping=True,
+                pool_size=4,
+                max_overflow=12,
+                pool_timeout=5,
+                connect_args=_CONNECT,
             )
         except ImportError:
             raise InputError(
