@@ -117,7 +117,7 @@ def compare(core):
             allowed = bool(core.out.mask[0, 1 + d * core.layout.board + place])
             assert allowed == (best is not None), (d, b)
             if best is not None:
-                assert w.found[d, b, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
+                assert w.found[b, d, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
             seen[0 if allowed else 1] += 1
     return seen
 
