@@ -148,6 +148,7 @@ def _arrive(w, d, roads, weights):
     free = now + service
     if node == P.BREAK:
         P.remove(plan, 0)
+        state[P.RESTS] = 0
     elif node % 2 == 0:
         news, delay = _meet(w, d, node // 2, now, service, weights)
         free += delay

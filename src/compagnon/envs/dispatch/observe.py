@@ -125,7 +125,7 @@ def _write_driver(w, d, obs):
     done = free if n == 1 else plan.stops[n - 2, P.START] + plan.stops[n - 2, P.SERVICE]
     obs[5] = max(0.0, done - now)
     obs[6] = _clip(w.drivers[d, D.SHIFT_END] - now, -_DAY, _DAY)
-    obs[7] = 1.0 if P.position(plan, P.BREAK) >= 0 else 0.0
+    obs[7] = state[P.RESTS]
     obs[8] = first
     obs[9] = max(0.0, plan.stops[first, P.LATEST] - plan.stops[first, P.START])
     for seat in range(4):
