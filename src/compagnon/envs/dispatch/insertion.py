@@ -97,10 +97,29 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
             cost -= weights.ride * (start - stop[P.START])
             cost += _waits(start, stop[P.READY], weights)
             cost -= _waits(stop[P.START], stop[P.READY], weights)
-        if metric and not away and not earlier and start == stop[P.START]:
-            break  # from here on nothing changes, but that some rides get shorter
+        if metric and not away and start == stop[P.START]:
+            # From here on nothing changes, but how long those ride who board at another time.
+            if earlier and not _rides_kept(plan, i, k, boarded):
+                return 0.0, 0.0, -1.0
+            break
         clock = start + stop[P.SERVICE]
     return minutes, cost, max(0.0, slack)
+
+
+@kernel
+def _rides_kept(plan, i, k, boarded):
+    """Whether those who board between `i` and `k` and ride on beyond it keep their longest ride.
+
+    Args:
+        boarded: as in `_tail`; the stops after `k` begin as planned.
+    """
+    codes, stops = plan.codes, plan.stops
+    for q in range(k + 1, plan.state[P.COUNT]):
+        stop, picked = stops[q], codes[q, P.PICKED_AT]
+        rides_on = stop[P.RIDE_LIMIT] < np.inf and i <= picked <= k
+        if rides_on and stop[P.START] - boarded[picked] > stop[P.RIDE_LIMIT] + P.EPSILON:
+            return False
+    return True
 
 
 @kernel
