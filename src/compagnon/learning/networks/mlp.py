@@ -184,6 +184,10 @@ class Mlp(nn.Module):
         assert isinstance(last, nn.Linear)
         return last
 
+    def output_layers(self) -> list[nn.Linear]:
+        """The layers that give the outputs."""
+        return [self.last_layer]
+
     def values(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inputs) -> (B, 1): the last output, which is a critic's value."""
         return self(x)[:, -1:]  # type: ignore[no-any-return]

@@ -141,6 +141,13 @@ class Perceptron(nn.ModuleList):
         found[-1] = found[-1] + layer.bias
         return found
 
+    @property
+    def last_layer(self) -> nn.Linear:
+        """The layer that gives the output."""
+        last = self[len(self) - 1]
+        assert isinstance(last, nn.Linear)
+        return last
+
     def activate(self, x: torch.Tensor) -> torch.Tensor:
         """The activation that stands after each hidden layer."""
         return self._activation(x)
@@ -223,6 +230,10 @@ class PairwiseActor(Trunk):
         scores = self.pair(self.pair.activate(x), first=1)[:, 0]
         return scores.new_zeros(count * drivers * places).index_copy(0, flat, scores).view(count, -1)
 
+    def output_layers(self) -> list[nn.Linear]:
+        """The layers that give the logits."""
+        return [part.last_layer for part in (self.pair, self.reject, self.wait)]
+
     def plain(self) -> PlainNetwork:
         """Itself, as a copy in numpy."""
         weights = {
@@ -243,9 +254,7 @@ class PairwiseCritic(Trunk):
     @property
     def last_layer(self) -> nn.Linear:
         """The layer that gives the value."""
-        last = self.value[-1]
-        assert isinstance(last, nn.Linear)
-        return last
+        return self.value.last_layer
 
     def values(self, x: torch.Tensor) -> torch.Tensor:
         """(B, F) -> (B, 1)."""
