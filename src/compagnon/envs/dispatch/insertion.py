@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS
+from compagnon.envs.kernels import kernel
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
 # cost as planned; when boarding begins; the least minutes left before a limit among the stops that
@@ -31,7 +31,7 @@ class Weights(NamedTuple):
     promise: float  # minutes after the window's begin that a pickup may take at no cost
 
 
-@njit(cache=True)
+@kernel
 def weights_of(values):
     """The weights from an array: a parallel loop takes no tuple within a tuple."""
     return Weights(
@@ -39,7 +39,7 @@ def weights_of(values):
     )
 
 
-@njit(cache=True)
+@kernel
 def _fits(load, seats, row):
     """Whether a booking's load fits beside the `load` (counted from its first column)."""
     fits = True
@@ -48,12 +48,12 @@ def _fits(load, seats, row):
     return fits
 
 
-@njit(cache=True, inline="always")
+@kernel
 def _waits(start, ready, weights):
     return weights.wait * max(0.0, start - ready - weights.promise)
 
 
-@njit(cache=True)
+@kernel
 def _tail(plan, roads, weights, i, j, clock, at, boarded):
     """Walk the stops from `j` on, the driver free at node `at` at minute `clock`.
 
@@ -101,7 +101,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
     return minutes, cost, max(0.0, slack)
 
 
-@njit(cache=True)
+@kernel
 def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     """Find the cheapest feasible insertion of booking `b` into a plan.
 

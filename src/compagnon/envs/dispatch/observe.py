@@ -1,12 +1,12 @@
 """Writes what a policy sees and may do; looks for insertions only where something changed."""
 
-from numba import njit
 
 from compagnon.envs.dispatch import fields as F
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.kernels import kernel
 
 _GLOBAL, _DRIVER, _BOOKING, _PAIR = len(F.GLOBAL), len(F.DRIVER), len(F.BOOKING), len(F.PAIR)
 _DAY = 2880.0
@@ -14,7 +14,7 @@ _KM = 1000.0
 _MANY = 100_000.0
 
 
-@njit(cache=True)
+@kernel
 def look(w, roads, weights, board, boarded, out):
     """Bring the insertions of every driver and every booking on the board up to date.
 
@@ -26,7 +26,7 @@ def look(w, roads, weights, board, boarded, out):
     for d in range(w.size[D.DRIVERS]):
         plan = W.plan_of(w, d)
         version = plan.state[P.VERSION]
-        seats = W.seats_of(w, d)
+        seats = w.drivers[d, D.SEAT :]
         for place in range(shown):
             b = w.open[place]
             if w.where[d, b, W.FOUND_FOR] == version:
@@ -40,12 +40,12 @@ def look(w, roads, weights, board, boarded, out):
                 w.found[d, b, k] = out[k]
 
 
-@njit(cache=True, inline="always")
+@kernel
 def _clip(value, low, high):
     return min(high, max(low, value))
 
 
-@njit(cache=True)
+@kernel
 def write_mask(w, board, mask):
     """Wait always; assign where an insertion exists; reject what is shown. Action 0 is to wait."""
     for k in range(mask.shape[0]):
@@ -61,7 +61,7 @@ def write_mask(w, board, mask):
         mask[1 + drivers * board + place] = True
 
 
-@njit(cache=True)
+@kernel
 def _write_global(w, shown, obs):
     count, now = w.counts, w.money[W.NOW]
     on_call = 0
@@ -87,7 +87,7 @@ def _write_global(w, shown, obs):
     obs[9] = free
 
 
-@njit(cache=True)
+@kernel
 def _write_driver(w, d, obs):
     plan, now = W.plan_of(w, d), w.money[W.NOW]
     state, n = plan.state, plan.state[P.COUNT]
@@ -117,7 +117,7 @@ def _write_driver(w, d, obs):
         obs[14 + seat] = seats
 
 
-@njit(cache=True)
+@kernel
 def _write_booking(w, b, obs):
     row, now = w.bookings[b], w.money[W.NOW]
     obs[0] = 1.0
@@ -139,7 +139,7 @@ def _write_booking(w, b, obs):
     obs[19] = _clip(now - max(row[D.ANNOUNCE], w.money[W.DAY_BEGIN]), 0.0, _DAY)
 
 
-@njit(cache=True)
+@kernel
 def write_observation(w, board, scale, obs):
     """One flat vector; see `fields.Layout`.
 

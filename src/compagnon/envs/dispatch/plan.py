@@ -14,12 +14,12 @@ anybody later than the window, or than a delay already did.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS
+from compagnon.envs.kernels import kernel
 
 MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift included
 EPSILON = 1e-6  # minutes; windows are kept to within this
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     times: NDArray[np.float64]  # (DRIVER_TIMES,)
 
 
-@njit(cache=True)
+@kernel
 def begin(plan, driver, start_node, roads, bookings, now):
     """The plan of a driver whose shift has not begun: the break, if any, and the way home.
 
@@ -73,7 +73,7 @@ def begin(plan, driver, start_node, roads, bookings, now):
     settle(plan, roads, bookings, now)
 
 
-@njit(cache=True)
+@kernel
 def _write_stop(plan, k, node, service, earliest, limit):
     for column in range(CODE_COLUMNS):
         plan.codes[k, column] = 0
@@ -84,13 +84,13 @@ def _write_stop(plan, k, node, service, earliest, limit):
     stop[READY], stop[RIDE_LIMIT], stop[BOARDED] = earliest, np.inf, 0.0
 
 
-@njit(cache=True)
+@kernel
 def first_open(plan):
     """The first position before which something may be inserted."""
     return 1 if plan.state[PHASE] == DRIVES else 0
 
 
-@njit(cache=True)
+@kernel
 def schedule(plan, roads, bookings, now):
     """Begin every stop as early as possible; write loads, latest starts, and when to leave.
 
@@ -129,7 +129,7 @@ def schedule(plan, roads, bookings, now):
     return kept
 
 
-@njit(cache=True)
+@kernel
 def _write_loads(plan, bookings):
     codes, state = plan.codes, plan.state
     for seat in range(SEATS):
@@ -145,7 +145,7 @@ def _write_loads(plan, bookings):
             codes[k, LOAD_AFTER + seat] = load
 
 
-@njit(cache=True)
+@kernel
 def _write_leave(plan, roads, now):
     """When to leave for the first stop, as late as its start allows; and the next event."""
     state, times, stops = plan.state, plan.times, plan.stops
@@ -164,7 +164,7 @@ def _write_leave(plan, roads, now):
         times[NEXT] = stops[0, START]
 
 
-@njit(cache=True)
+@kernel
 def _move_limits(plan):
     """Let the limits that are broken follow the facts; True if latest starts must be found anew."""
     moved = False
@@ -178,7 +178,7 @@ def _move_limits(plan):
     return moved
 
 
-@njit(cache=True)
+@kernel
 def settle(plan, roads, bookings, now):
     """Plan again after what nobody chose: a delay, a cancellation, a no-show.
 
@@ -203,7 +203,7 @@ def settle(plan, roads, bookings, now):
     state[VERSION] += 1
 
 
-@njit(cache=True)
+@kernel
 def _copy_stop(plan, source, target):
     # Column by column: slices would compile, and run, much more slowly.
     for column in range(CODE_COLUMNS):
@@ -212,7 +212,7 @@ def _copy_stop(plan, source, target):
         plan.stops[target, column] = plan.stops[source, column]
 
 
-@njit(cache=True)
+@kernel
 def remove(plan, k):
     """Take stop `k` out of the plan; `settle` must follow."""
     codes = plan.codes
@@ -228,7 +228,7 @@ def remove(plan, k):
     _forget_leg(plan, k)
 
 
-@njit(cache=True)
+@kernel
 def _forget_leg(plan, k):
     """The leg to the first place from position `k` on begins somewhere else now."""
     while k < plan.state[COUNT] and plan.codes[k, NODE] == BREAK:
@@ -237,7 +237,7 @@ def _forget_leg(plan, k):
         plan.stops[k, LEG] = _UNKNOWN
 
 
-@njit(cache=True)
+@kernel
 def _make_room(plan, k):
     codes = plan.codes
     n = plan.state[COUNT]
@@ -250,7 +250,7 @@ def _make_room(plan, k):
     _forget_leg(plan, k + 1)
 
 
-@njit(cache=True)
+@kernel
 def insert(plan, b, i, j, roads, bookings, now):
     """Put booking `b` in: pickup before the stop now at `i`, drop-off before the one at `j` >= i.
 
@@ -269,7 +269,7 @@ def insert(plan, b, i, j, roads, bookings, now):
     return kept & limits_kept(plan)
 
 
-@njit(cache=True)
+@kernel
 def limits_kept(plan):
     """Whether no stop of the plan begins after its limit."""
     for k in range(plan.state[COUNT]):
@@ -278,7 +278,7 @@ def limits_kept(plan):
     return True
 
 
-@njit(cache=True)
+@kernel
 def position(plan, node):
     """Where a node stands in the plan, or -1."""
     for k in range(plan.state[COUNT]):

@@ -3,13 +3,13 @@
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
+from compagnon.envs.kernels import kernel
 
 # What has become of a booking. LATER: dispatch has not heard of it yet.
 LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW = range(8)
@@ -86,7 +86,7 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
     )
 
 
-@njit(cache=True)
+@kernel
 def row(worlds, i):
     """Views of day `i`."""
     return World(
@@ -98,20 +98,18 @@ def row(worlds, i):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
     return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d])
 
 
-@njit(cache=True)
+@kernel
 def roads_of(w, minutes, km):
     """The ways of one day; `minutes` and `km` are all days' matrices, (K, places, places)."""
     k = w.size[D.MATRIX_ROW]
     return T.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
 
 
-@njit(cache=True)
-def seats_of(w, d):
-    """The seats of driver `d`, (4,)."""
-    return w.drivers[d, D.SEAT : D.SEAT + 4]
+# For Python: there, what a kernel returned would be released though nobody holds it.
+plan_for_python, roads_for_python = plan_of.py_func, roads_of.py_func
