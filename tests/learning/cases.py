@@ -288,9 +288,7 @@ CASES: dict[str, Case] = {
         saved_at=1,
         inert=NO_END,
     ),
-    "dqn, pairwise": Case(
-        {**DQN, "double": True}, DISPATCH, SMALL_FLEET, PAIRWISE, inert=NO_END
-    ),
+    "dqn, pairwise": Case({**DQN, "double": True}, DISPATCH, SMALL_FLEET, PAIRWISE, inert=NO_END),
     "ppo, pairwise": Case(
         {**PPO, "reference_coef": 0.1}, DISPATCH, SMALL_FLEET, PAIRWISE, inert=NO_END
     ),

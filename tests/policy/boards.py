@@ -67,9 +67,7 @@ class Cut:
         self.world = draw(count, len(groups.world)) * scale("", groups.world)
         self.driver = draw(count, drivers, len(groups.driver)) * scale("driver0_", groups.driver)
         self.place = draw(count, places, len(groups.place)) * scale("place0_", groups.place)
-        self.pair = draw(count, drivers, places, len(groups.pair)) * scale(
-            "pair0_0_", groups.pair
-        )
+        self.pair = draw(count, drivers, places, len(groups.pair)) * scale("pair0_0_", groups.pair)
         self.driver[..., groups.driver.index("present")] = 1.0
         self.place[..., groups.place.index("shown")] = 1.0
         feasible = rng.random((count, drivers, places)) < 0.6

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.policy import load_artefact, load_policy, save_policy
+from compagnon.policy import Schema, load_artefact, load_policy, save_policy
 from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import MatchingHead
 from compagnon.policy.matched import best_matched
@@ -99,9 +99,10 @@ def test_what_does_not_fit_is_refused_with_its_name(tmp_path):
     policy = pairwise_policy(3, 4)
     with pytest.raises(InputError, match="pairs of drivers and bookings"):
         policy.bind(schema_of("CartPole-v1"))
+    other = schema(3, 4)
+    mixed = Schema(other.env_id, other.observation, schema(2, 4).action)
     with pytest.raises(InputError, match="discrete"):
-        other = schema(3, 4)
-        policy.bind(type(other)(other.env_id, other.observation, schema(2, 4).action))
+        policy.bind(mixed)
     save_policy(policy, tmp_path / "p")
     edit_weights(tmp_path / "p", lambda w: w.update({"actor.pair.1.bias": np.zeros(3, np.float32)}))
     with pytest.raises(InputError, match=r"actor.pair.1.bias should have shape \(6,\)"):
@@ -152,7 +153,11 @@ def best_by_trying(logits, mask, places):
     worth = np.where(mask[1:-places], logits[1:-places] - logits[0], 0).reshape(-1, places)
     drivers = len(worth)
     picks = [range(-1, places)] * drivers
-    batches = [b for b in itertools.product(*picks) if len({p for p in b if p >= 0}) == sum(p >= 0 for p in b)]
+    batches = [
+        b
+        for b in itertools.product(*picks)
+        if len({p for p in b if p >= 0}) == sum(p >= 0 for p in b)
+    ]
     totals = [sum(max(worth[d, p], 0) for d, p in enumerate(b) if p >= 0) for b in batches]
     return batches[int(np.argmax(totals))], worth
 

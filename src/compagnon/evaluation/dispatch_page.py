@@ -1,4 +1,4 @@
-"""The part of a report that only dispatch has: the scorecard, how long decisions take, a map replay."""
+"""The part of a report that only dispatch has: scorecard, time to decide, a day on the map."""
 
 from collections.abc import Sequence
 from typing import Any, Final

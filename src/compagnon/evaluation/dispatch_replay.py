@@ -5,7 +5,7 @@ places and redraws routes from the recording. Without a script the page shows th
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Final
 
@@ -37,7 +37,8 @@ class Frame:
 
     Attributes:
         minute: of the clock. drivers: (D, 2), pixels. off: (D,), home. routes: pixels of the stops
-            ahead of each driver. places: a letter a booking. served, lost, waiting: rides.
+            ahead of each driver. places: a letter a booking. served, lost, waiting: rides served,
+            refused or missed, and open.
         cost: of the day so far.
     """
 
@@ -69,19 +70,24 @@ class Recording:
 def record(policy: Policy, env_args: dict[str, Any], seed: int) -> Recording:
     """Play one day and keep a frame every five minutes of its clock.
 
+    Between two decisions, and after the last one, drivers do what their plans say; a door that
+    takes longer is seen at the next decision. The cost of the last frame is that of the day.
+
     Args:
         policy: bound to the environment's schema.
     """
     env = BatchEnv(DISPATCH, env_args, 1)
     env.reset([seed])
-    moments = [_copy(env)]
+    moments, cost = [_copy(env)], 0.0
     for decision in decisions(env, policy):
+        cost -= float(decision.step.reward[0])
         if not decision.step.terminated[0]:
             moments.append(_copy(env))
     pixels = _projection(moments[0])
     bookings = int(moments[0].size[D.BOOKINGS])
     places = pixels(moments[0].near[: 2 * bookings])
     frames = _frames(moments, pixels)
+    frames[-1] = replace(frames[-1], cost=cost)
     return Recording(policy.name, places[::2], places[1::2], frames)
 
 
@@ -101,7 +107,7 @@ class _Pixels:
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         offset = (points - self._middle) * self._scale * np.array([1.0, -1.0])
-        return np.round(offset + np.array([WIDTH / 2, HEIGHT / 2]), 1)
+        return np.asarray(np.round(offset + np.array([WIDTH / 2, HEIGHT / 2]), 1), np.float64)
 
 
 def _projection(w: W.World) -> _Pixels:
@@ -112,7 +118,7 @@ def _projection(w: W.World) -> _Pixels:
 def _frames(moments: list[W.World], pixels: _Pixels) -> list[Frame]:
     """Frames on the clock: each shows the moment before it, with drivers under way moved on."""
     clocks = np.array([w.money[W.NOW] for w in moments])
-    last = max(clocks[-1], *(float(w.money[W.DAY_END]) for w in moments[-1:]))
+    last = max(clocks[-1], float(moments[-1].stops[..., P.START].max()))
     step = max(STEP, (last - clocks[0]) / MAX_FRAMES)
     frames = []
     for minute in np.arange(clocks[0], last + step, step):
@@ -122,43 +128,60 @@ def _frames(moments: list[W.World], pixels: _Pixels) -> list[Frame]:
 
 
 def _frame(w: W.World, minute: float, pixels: _Pixels) -> Frame:
-    drivers, bookings = int(w.size[D.DRIVERS]), int(w.size[D.BOOKINGS])
-    late = (w.rides[:, W.LATE_PICKUP] + w.rides[:, W.LATE_DROPOFF]) > _LATE
-    letters = [
-        "L" if status == W.SERVED and late[b] else _STATUS[status]
-        for b, status in enumerate(w.status[:bookings])
-    ]
-    count = w.counts
+    drivers, letters = int(w.size[D.DRIVERS]), _letters(w, minute)
     return Frame(
         minute,
         pixels(np.array([where(w, d, minute) for d in range(drivers)])),
         w.state[:drivers, P.PHASE] == P.OFF,
-        [_route(w, d, pixels) for d in range(drivers)],
-        "".join(letters),
-        int(count[W.SERVED]),
-        int(count[W.REJECTED]),
-        int(count[W.OPEN]),
+        [_route(w, d, minute, pixels) for d in range(drivers)],
+        letters,
+        letters.count("s") + letters.count("L"),
+        letters.count("r"),
+        letters.count("o"),
         float(w.money[: W.PARTS].sum()),
     )
 
 
 def where(w: W.World, driver: int, minute: float) -> NDArray[np.float64]:
-    """Where a driver is at a minute, if nothing new happens: km east and north of the middle."""
-    at = w.near[w.state[driver, P.AT]]
-    node = int(w.codes[driver, 0, P.NODE])
-    if w.state[driver, P.PHASE] == P.WAITS and w.state[driver, P.COUNT] > 0 and node != P.BREAK:
-        leaves = float(w.times[driver, P.LEAVE])
-    elif w.state[driver, P.PHASE] == P.DRIVES and node != P.BREAK:
-        leaves = float(w.times[driver, P.LEFT])
-    else:
-        return np.asarray(at, np.float64)
-    arrives = float(w.stops[driver, 0, P.START])
-    share = (minute - leaves) / max(arrives - leaves, 1e-9)
-    return np.asarray(at + min(1.0, max(0.0, share)) * (w.near[node] - at), np.float64)
+    """Where a driver is at a minute if all goes as planned: km east and north of the middle."""
+    at, free = w.near[w.state[driver, P.AT]], float(w.times[driver, P.FREE])
+    if w.state[driver, P.PHASE] == P.DRIVES:
+        free = float(w.times[driver, P.LEFT])
+    for k in range(int(w.state[driver, P.COUNT])):
+        node, stop = int(w.codes[driver, k, P.NODE]), w.stops[driver, k]
+        start = float(stop[P.START])
+        if node != P.BREAK:
+            # He leaves just in time; who is under way has left already.
+            under_way = k == 0 and w.state[driver, P.PHASE] == P.DRIVES
+            leaves = free if under_way else max(free, start - float(stop[P.LEG]))
+            if minute < start:
+                share = min(1.0, max(0.0, (minute - leaves) / max(start - leaves, 1e-9)))
+                return np.asarray(at + share * (w.near[node] - at), np.float64)
+            at = w.near[node]
+        free = start + float(stop[P.SERVICE])
+    return np.asarray(at, np.float64)
 
 
-def _route(w: W.World, driver: int, pixels: _Pixels) -> list[tuple[float, float]]:
-    nodes = w.codes[driver, : max(0, int(w.state[driver, P.COUNT]) - 1), P.NODE]
+def _letters(w: W.World, minute: float) -> str:
+    """What has become of each booking at a minute if all goes as planned; see `_STATUS`."""
+    bookings = int(w.size[D.BOOKINGS])
+    late = (w.rides[:, W.LATE_PICKUP] + w.rides[:, W.LATE_DROPOFF]) > _LATE
+    letters = [
+        "L" if status == W.SERVED and late[b] else _STATUS[status]
+        for b, status in enumerate(w.status[:bookings])
+    ]
+    for driver in range(int(w.size[D.DRIVERS])):
+        for k in range(int(w.state[driver, P.COUNT])):
+            node, stop = int(w.codes[driver, k, P.NODE]), w.stops[driver, k]
+            if 0 <= node < 2 * len(w.status) and minute >= stop[P.START] + stop[P.SERVICE]:
+                letters[node // 2] = "b" if node % 2 == 0 else "s"
+    return "".join(letters)
+
+
+def _route(w: W.World, driver: int, minute: float, pixels: _Pixels) -> list[tuple[float, float]]:
+    last = max(0, int(w.state[driver, P.COUNT]) - 1)  # the way home is not drawn
+    ahead = w.stops[driver, :last, P.START] > minute
+    nodes = w.codes[driver, :last, P.NODE][ahead]
     return [(float(x), float(y)) for x, y in pixels(w.near[nodes[nodes != P.BREAK]])]
 
 
@@ -208,9 +231,9 @@ def _map(recording: Recording) -> str:
     for d in range(len(last.drivers)):
         body.append(f'<path class="route" stroke="{route_colour(d)}" d=""/>')
     for b, (start, end) in enumerate(zip(recording.pickups, recording.dropoffs, strict=True)):
-        letter = last.places[b]
         body.append(
-            f'<g class="ride {letter}"><circle class="from" cx="{start[0]:g}" cy="{start[1]:g}" r="4"/>'
+            f'<g class="ride {last.places[b]}">'
+            f'<circle class="from" cx="{start[0]:g}" cy="{start[1]:g}" r="4"/>'
             f'<circle class="to" cx="{end[0]:g}" cy="{end[1]:g}" r="2.5"/></g>'
         )
     for d, (x, y) in enumerate(last.drivers):
@@ -221,7 +244,7 @@ def _map(recording: Recording) -> str:
     name = escape(recording.policy)
     figures = f"served {last.served}, lost {last.lost}, open {last.waiting}, cost {last.cost:,.0f}"
     return (
-        f'<figure><figcaption>{name}<small>{figures}</small></figcaption>'
+        f"<figure><figcaption>{name}<small>{figures}</small></figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Map of the day of {name}">'
-        f'{"".join(body)}</svg></figure>'
+        f"{''.join(body)}</svg></figure>"
     )

@@ -84,7 +84,9 @@ class Groups:
         }
         unknown = [kind for kind in kinds if kind not in known]
         if unknown:
-            raise InputError(f"no field is of the kind {unknown[0]!r}; there are {', '.join(known)}")
+            raise InputError(
+                f"no field is of the kind {unknown[0]!r}; there are {', '.join(known)}"
+            )
         chosen = [known[kind] for kind in kinds]
         world, driver, place, pair = (
             tuple(field for group, field in chosen if group == wanted)

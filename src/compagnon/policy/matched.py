@@ -12,10 +12,10 @@ def best_matched(
 ) -> NDArray[np.int64]:
     """The pair to take now of the batch that is worth most, or another action where none is.
 
-    A pair is worth its logit less that of letting time pass; one that is worth less than that, or
-    not possible, is never taken. Of the matched pairs the one that is worth most goes now; the board
-    is matched anew for the next decision. Where nothing is matched, the best of waiting and refusing
-    is taken.
+    A pair is worth its logit less that of letting time pass; one that is worth nothing or is not
+    possible is never taken. Of the matched pairs the one that is worth most goes now; the board is
+    matched anew for the next decision. Where nothing is matched, or a refusal is worth more than
+    every pair, the best of waiting and refusing is taken.
 
     Args:
         logits: (N, A), in the order wait, pairs (places run fastest), refusals.
@@ -24,8 +24,7 @@ def best_matched(
     Returns:
         Actions (N,).
     """
-    count, actions = logits.shape
-    last = actions - places
+    last = logits.shape[1] - places
     possible = np.ones_like(logits, np.bool_) if action_mask is None else action_mask
     # One of the two that a matching chooses between must always be there.
     base = np.where(possible[:, _WAIT], logits[:, _WAIT], logits.min(axis=1) - 1)

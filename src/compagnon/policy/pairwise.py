@@ -1,7 +1,8 @@
-"""The pairwise network in numpy: one shared scorer of (driver, booking) pairs, for boards of any size.
+"""The pairwise network in numpy: one shared scorer of (driver, booking) pairs, for any board.
 
-Weights belong to kinds of fields, never to a driver or a place, so nothing depends on how many there
-are or in which order they stand. A row of a driver or a place that is not there changes nothing.
+Weights belong to kinds of fields, never to a driver or a place, so nothing depends on how many
+there are or in which order they stand. A row of a driver or a place that is not there changes
+nothing.
 """
 
 from collections.abc import Callable

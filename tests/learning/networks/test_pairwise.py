@@ -1,4 +1,4 @@
-"""The pairwise network in torch is the one in numpy, and learns through the same code as the others."""
+"""The pairwise network in torch is the one in numpy, and learns through the common code."""
 
 import numpy as np
 import pytest

@@ -32,9 +32,7 @@ class PlainMlp:
     @property
     def spec(self) -> MlpSpec:
         """What it is, but for its weights."""
-        return MlpSpec(
-            hidden=self.hidden, activation=self.activation, layer_norm=self.layer_norm
-        )
+        return MlpSpec(hidden=self.hidden, activation=self.activation, layer_norm=self.layer_norm)
 
 
 def _activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The pairwise network in torch: what `compagnon.policy.pairwise` computes, with gradients.
 
-Actor and critic have trunks of their own. Weights do not depend on how many drivers and places there
-are; the sizes that a module is made with only say how its input is cut.
+Actor and critic have trunks of their own. Weights do not depend on how many drivers and places
+there are; the sizes that a module is made with only say how its input is cut.
 """
 
 from collections.abc import Sequence
@@ -41,9 +41,9 @@ def read_board(x: torch.Tensor, groups: Groups, clip: float) -> Board:
     x = x.clamp(-clip, clip)
     d0, p0, q0, end = groups.starts
     drivers, places = groups.drivers, groups.places
-    driver = x[:, d0:p0].unflatten(1, (drivers, len(groups.driver)))
-    place = x[:, p0:q0].unflatten(1, (places, len(groups.place)))
-    pair = x[:, q0:end].unflatten(1, (drivers, places, len(groups.pair)))
+    driver = x[:, d0:p0].reshape(-1, drivers, len(groups.driver))
+    place = x[:, p0:q0].reshape(-1, places, len(groups.place))
+    pair = x[:, q0:end].reshape(-1, drivers, places, len(groups.pair))
     feasible = pair[..., groups.pair.index(FEASIBLE)] > 0.5
     present = (driver[..., groups.driver.index(PRESENT), None] > 0).to(x.dtype)
     shown = (place[..., groups.place.index(SHOWN), None] > 0).to(x.dtype)
@@ -136,7 +136,7 @@ class Perceptron(nn.ModuleList):
         """What the first layer makes of each part of its input; the bias is with the last one."""
         layer = self[0]
         assert isinstance(layer, nn.Linear)
-        columns = layer.weight.split(list(sizes), dim=1)
+        columns = torch.split(layer.weight, list(sizes), dim=1)
         found = [nn.functional.linear(x, w) for x, w in zip(parts, columns, strict=True)]
         found[-1] = found[-1] + layer.bias
         return found
@@ -205,7 +205,9 @@ class PairwiseActor(Trunk):
         """Scaled observations (B, F) -> (B, A); 0 for a pair that is not feasible."""
         board = read_board(x, self.groups, self.spec.clip)
         driver, place, context = self.sum_up(board)
-        refused = self.reject.split_first([place, context[:, None]], [place.shape[-1], context.shape[-1]])
+        refused = self.reject.split_first(
+            [place, context[:, None]], [place.shape[-1], context.shape[-1]]
+        )
         reject = self.reject(self.reject.activate(refused[0] + refused[1]), first=1)
         pairs = self._pairs(board, driver, place, context)
         return torch.cat([self.wait(context), pairs, reject[..., 0]], 1)
@@ -228,7 +230,8 @@ class PairwiseActor(Trunk):
         x = row + (mine + shared[:, None]).flatten(0, 1).index_select(0, of_driver)
         x = x + theirs.flatten(0, 1).index_select(0, of_place)
         scores = self.pair(self.pair.activate(x), first=1)[:, 0]
-        return scores.new_zeros(count * drivers * places).index_copy(0, flat, scores).view(count, -1)
+        logits = scores.new_zeros(count * drivers * places)
+        return torch.index_copy(logits, 0, flat, scores).view(count, -1)
 
     def output_layers(self) -> list[nn.Linear]:
         """The layers that give the logits."""
