@@ -1,12 +1,16 @@
 """The pairwise network in numpy: one shared scorer of (driver, booking) pairs, for any board.
 
+A pair first gets a price: what it adds to the cost, and what a small perceptron makes of its fields
+(of little slack, say). Prices are then compared over drivers and over bookings, as regret insertion
+compares costs, and the scorer reads what came of that.
+
 Weights belong to kinds of fields, never to a driver or a place, so nothing depends on how many
 there are or in which order they stand. A row of a driver or a place that is not there changes
 nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -18,6 +22,7 @@ from compagnon.policy.manifest import PairwiseSpec
 
 FloatArray = NDArray[np.float32]
 NEVER: Final = 5.0  # what a pair that is not possible would cost, in the unit of the scaled field
+PRICE: Final = 16  # width of the layer that prices pairs
 _NEAR: Final = 0.1  # differences of about this size are what `_sharpened` tells apart
 DRIVER_RELATIONS, PLACE_RELATIONS, PAIR_RELATIONS = 4, 6, 8
 
@@ -25,11 +30,13 @@ DRIVER_RELATIONS, PLACE_RELATIONS, PAIR_RELATIONS = 4, 6, 8
 def shapes(spec: PairwiseSpec, groups: Groups) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight.
 
-    Each part is a perceptron: ``driver`` and ``place`` make embeddings of E numbers, ``context``
-    sums up the board, ``pair``, ``reject`` and ``wait`` give logits.
+    Each part is a perceptron: ``price`` says what a pair costs beside its added cost, ``driver`` and
+    ``place`` make embeddings of E numbers, ``context`` sums up the board, ``pair``, ``reject`` and
+    ``wait`` give logits.
     """
     e, hidden = spec.embedding, spec.hidden
     sizes = {
+        "price": [len(groups.pair), PRICE, 1],
         "driver": [len(groups.driver) + DRIVER_RELATIONS, e, e],
         "place": [len(groups.place) + PLACE_RELATIONS, e, e],
         "context": [len(groups.world) + 4 * e, hidden[0]],
@@ -47,11 +54,11 @@ def shapes(spec: PairwiseSpec, groups: Groups) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Board:
-    """Scaled observations of N boards, cut into their groups, with what compares the pairs.
+    """Scaled observations of N boards, cut into their groups.
 
     Attributes:
-        world: (N, G). driver: (N, D, .). place: (N, B, .). pair: (N, D, B, .); the last columns
-            are the relations.
+        world: (N, G). driver: (N, D, .). place: (N, B, .). pair: (N, D, B, .).
+        cost: (N, D, B), the added cost, `NEVER` where the pair is not feasible.
         present: (N, D, 1), shown: (N, B, 1), 1 where there is one. feasible: (N, D, B) bool.
     """
 
@@ -59,6 +66,7 @@ class Board:
     driver: FloatArray
     place: FloatArray
     pair: FloatArray
+    cost: FloatArray
     present: FloatArray
     shown: FloatArray
     feasible: NDArray[np.bool_]
@@ -75,16 +83,7 @@ def read_board(x: FloatArray, groups: Groups, clip: float) -> Board:
     present = (driver[..., groups.driver.index(PRESENT), None] > 0).astype(np.float32)
     shown = (place[..., groups.place.index(SHOWN), None] > 0).astype(np.float32)
     cost = np.where(feasible, pair[..., groups.pair.index(COST)], np.float32(NEVER))
-    of_driver, of_place, of_pair = relations(np.minimum(cost, np.float32(NEVER)))
-    return Board(
-        x[:, :d0],
-        np.concatenate([driver, of_driver], axis=-1),
-        np.concatenate([place, of_place], axis=-1),
-        np.concatenate([pair, of_pair], axis=-1),
-        present,
-        shown,
-        feasible,
-    )
+    return Board(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
 
 
 def relations(cost: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -147,7 +146,7 @@ class PairwiseGraph:
 
         A pair that is not feasible is not scored; its logit is 0.
         """
-        board = read_board(x, self.groups, self.spec.clip)
+        board = self._compared(read_board(x, self.groups, self.spec.clip))
         driver = self._perceptron("driver", board.driver, activate_output=True)
         place = self._perceptron("place", board.place, activate_output=True)
         summary = [board.world, *self._pooled(driver, board.present)]
@@ -160,6 +159,17 @@ class PairwiseGraph:
         reject = self._perceptron("reject", np.concatenate([place, wide], axis=-1))
         wait = self._perceptron("wait", context)
         return np.concatenate([wait, pairs.reshape(len(x), -1), reject[..., 0]], axis=1)
+
+    def _compared(self, board: Board) -> Board:
+        """The board with the relations of its priced pairs behind the fields of each group."""
+        price = np.zeros(board.cost.shape, np.float32)
+        price[board.feasible] = self._perceptron("price", board.pair[board.feasible])[:, 0]
+        found = relations(np.minimum(board.cost + price, np.float32(NEVER)))
+        driver, place, pair = (
+            np.concatenate(both, axis=-1)
+            for both in zip((board.driver, board.place, board.pair), found, strict=True)
+        )
+        return replace(board, driver=driver, place=place, pair=pair)
 
     def _scores(
         self,

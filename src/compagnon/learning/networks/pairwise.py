@@ -19,6 +19,7 @@ from compagnon.policy.pairwise import (
     NEVER,
     PAIR_RELATIONS,
     PLACE_RELATIONS,
+    PRICE,
 )
 
 _NEAR = 0.1
@@ -31,6 +32,7 @@ class Board(NamedTuple):
     driver: torch.Tensor
     place: torch.Tensor
     pair: torch.Tensor
+    cost: torch.Tensor
     present: torch.Tensor
     shown: torch.Tensor
     feasible: torch.Tensor
@@ -49,16 +51,7 @@ def read_board(x: torch.Tensor, groups: Groups, clip: float) -> Board:
     shown = (place[..., groups.place.index(SHOWN), None] > 0).to(x.dtype)
     cost = pair[..., groups.pair.index(COST)].clamp(max=NEVER)
     cost = torch.where(feasible, cost, torch.full_like(cost, NEVER))
-    of_driver, of_place, of_pair = relations(cost)
-    return Board(
-        x[:, :d0],
-        torch.cat([driver, of_driver], -1),
-        torch.cat([place, of_place], -1),
-        torch.cat([pair, of_pair], -1),
-        present,
-        shown,
-        feasible,
-    )
+    return Board(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
 
 
 def relations(cost: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -154,7 +147,7 @@ class Perceptron(nn.ModuleList):
 
 
 class Trunk(nn.Module):
-    """Embeddings of drivers and bookings, and what sums up the board."""
+    """Prices of pairs, embeddings of drivers and bookings, and what sums up the board."""
 
     def __init__(self, spec: PairwiseSpec, groups: Groups, generator: torch.Generator) -> None:
         super().__init__()
@@ -163,9 +156,23 @@ class Trunk(nn.Module):
         driver = [len(groups.driver) + DRIVER_RELATIONS, e, e]
         place = [len(groups.place) + PLACE_RELATIONS, e, e]
         context = [len(groups.world) + 4 * e, spec.hidden[0]]
+        self.price = Perceptron([len(groups.pair), PRICE, 1], how, 0.01, generator)
         self.driver = Perceptron(driver, how, None, generator)
         self.place = Perceptron(place, how, None, generator)
         self.context = Perceptron(context, how, None, generator)
+
+    def read(self, x: torch.Tensor) -> Board:
+        """Scaled observations (B, F), with the relations of the priced pairs."""
+        board = read_board(x, self.groups, self.spec.clip)
+        feasible = board.feasible.flatten().nonzero()[:, 0]
+        prices = self.price(board.pair.flatten(0, 2).index_select(0, feasible))[:, 0]
+        priced = board.cost.flatten().index_add(0, feasible, prices).view_as(board.cost)
+        of_driver, of_place, of_pair = relations(priced.clamp(max=NEVER))
+        return board._replace(
+            driver=torch.cat([board.driver, of_driver], -1),
+            place=torch.cat([board.place, of_place], -1),
+            pair=torch.cat([board.pair, of_pair], -1),
+        )
 
     def sum_up(self, board: Board) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Embeddings (B, D, E) and (B, P, E), and the context (B, H)."""
@@ -203,7 +210,7 @@ class PairwiseActor(Trunk):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled observations (B, F) -> (B, A); 0 for a pair that is not feasible."""
-        board = read_board(x, self.groups, self.spec.clip)
+        board = self.read(x)
         driver, place, context = self.sum_up(board)
         refused = self.reject.split_first(
             [place, context[:, None]], [place.shape[-1], context.shape[-1]]
@@ -265,4 +272,4 @@ class PairwiseCritic(Trunk):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled observations (B, F) -> (B, 1)."""
-        return self.value(self.sum_up(read_board(x, self.groups, self.spec.clip))[2])  # type: ignore[no-any-return]
+        return self.value(self.sum_up(self.read(x))[2])  # type: ignore[no-any-return]
