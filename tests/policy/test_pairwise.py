@@ -194,6 +194,7 @@ def test_a_policy_that_matches_draws_as_its_softmax_says():
     plain = pairwise_policy(3, 4).bind(schema(3, 4))
     obs = Cut(3, 4, 50, np.random.default_rng(0)).flat()
     mask = np.ones((50, 17), np.bool_)
+    mask[:, [0, *range(13, 17)]] = False  # something must be taken, and nothing refused
     drawn = policy.act(obs, mask, np.random.default_rng(1))
     np.testing.assert_array_equal(drawn, plain.act(obs, mask, np.random.default_rng(1)))
     matched = policy.act(obs, mask)

@@ -92,7 +92,7 @@ class Hybrid:
         temperature = self.settings.clone_temperature
         if self.settings.mode == "sequence" and temperature > 1.0:
             with torch.no_grad():
-                for layer in self.ppo.network.actor.output_layers():
+                for layer in self.ppo.network.actor.output_layers():  # type: ignore[operator]
                     layer.weight /= temperature
                     layer.bias /= temperature
 
