@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compagnon.envs import BatchEnv
+from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_artefact, load_policy, save_policy
+from compagnon.policy.graphs import graph_of
 from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import MatchingHead
 from compagnon.policy.matched import best_matched
-from compagnon.policy.pairwise import NEVER, relations
+from compagnon.policy.pairwise import NEVER, read_board, relations
 from tests.policy.boards import Cut, pairwise_policy, parts, schema
 from tests.policy.networks import network, schema_of
 from tests.policy.test_artefact import edit_manifest, edit_weights
@@ -200,3 +203,31 @@ def test_a_policy_that_matches_draws_as_its_softmax_says():
     matched = policy.act(obs, mask)
     assert (matched != plain.act(obs, mask)).any()
     np.testing.assert_array_equal(matched, best_matched(plain.outputs(obs), mask, 4))
+
+
+def test_prices_are_compared_and_not_costs_alone():
+    policy = pairwise_policy(2, 2).bind(schema(2, 2))
+    for name, weight in policy.weights.items():
+        weight[:] = 0.0
+        if name == "actor.price.1.bias":
+            weight[:] = 0.5
+    groups = Groups.of(schema(2, 2).observation.names, "a test")
+    graph = graph_of(policy.manifest, policy.weights)
+    board = Cut(2, 2, 1, np.random.default_rng(0))
+    board.pair[0, :, :, groups.pair.index("feasible")] = [[1, 1], [1, 0]]
+    board.pair[0, :, :, groups.pair.index("added_cost")] = [[20, 80], [40, 0]]  # 1, 4 and 2 scaled
+    scaled = policy.projection(board.flat())
+    compared = graph._compared(read_board(scaled, groups, 5.0))
+    np.testing.assert_allclose(compared.driver[0, :, -4:-2], [[1.5, 3.0], [2.5, 2.5]], rtol=1e-6)
+    np.testing.assert_allclose(compared.place[0, :, -6:-4], [[1.5, 1.0], [4.5, 0.5]], rtol=1e-6)
+
+
+def test_a_policy_of_a_small_fleet_plays_a_large_one():
+    env = BatchEnv(DISPATCH, {"preset": "metro"}, 2)
+    env.reset([0, 1])
+    policy = pairwise_policy(3, 4).bind(Schema.of(env))
+    assert policy.schema.action.n == 1 + 50 * 24 + 24
+    for _ in range(5):
+        action = policy.act(env.obs, env.action_mask)
+        assert env.action_mask[[0, 1], action].all()
+        env.step(action)

@@ -30,9 +30,9 @@ DRIVER_RELATIONS, PLACE_RELATIONS, PAIR_RELATIONS = 4, 6, 8
 def shapes(spec: PairwiseSpec, groups: Groups) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight.
 
-    Each part is a perceptron: ``price`` says what a pair costs beside its added cost, ``driver`` and
-    ``place`` make embeddings of E numbers, ``context`` sums up the board, ``pair``, ``reject`` and
-    ``wait`` give logits.
+    Each part is a perceptron: ``price`` says what a pair costs beside its added cost, ``driver``
+    and ``place`` make embeddings of E numbers, ``context`` sums up the board, ``pair``, ``reject``
+    and ``wait`` give logits.
     """
     e, hidden = spec.embedding, spec.hidden
     sizes = {
