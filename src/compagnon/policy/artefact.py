@@ -37,20 +37,35 @@ def save_policy(policy: NetworkPolicy, path: Path) -> None:
         (fresh / MANIFEST_FILE).write_text(text + "\n")
 
 
+def load_manifest(path: Path) -> Manifest:
+    """Read and verify what an artefact says of itself, without its weights.
+
+    Raises:
+        InputError: there is none, it is damaged, or it contradicts itself.
+    """
+    file = path / MANIFEST_FILE
+    if not file.is_file():
+        raise InputError(f"{path} is not a policy: it has no {file.name}")
+    try:
+        manifest = Manifest.model_validate_json(read_file(file, _MAX_MANIFEST))
+    except ValidationError as error:
+        raise InputError(f"{file}: {_first_line(error)}") from None
+    if manifest.schema_.sha256() != manifest.schema_sha256:
+        raise InputError(f"{file}: the schema does not have its hash; it was changed")
+    _check_head(manifest, file)
+    _check_pairs(manifest, file)
+    return manifest
+
+
 def load_artefact(path: Path) -> NetworkPolicy:
     """Read and verify an artefact.
 
     Raises:
         InputError: a file is missing, is not what it should be, or does not have its hash.
     """
-    manifest_file, weights_file = path / MANIFEST_FILE, path / WEIGHTS_FILE
-    for file in (manifest_file, weights_file):
-        if not file.is_file():
-            raise InputError(f"{path} is not a policy: it has no {file.name}")
-    try:
-        manifest = Manifest.model_validate_json(read_file(manifest_file, _MAX_MANIFEST))
-    except ValidationError as error:
-        raise InputError(f"{manifest_file}: {_first_line(error)}") from None
+    manifest, weights_file = load_manifest(path), path / WEIGHTS_FILE
+    if not weights_file.is_file():
+        raise InputError(f"{path} is not a policy: it has no {weights_file.name}")
     data = read_file(weights_file, _MAX_WEIGHTS)
     found = hashlib.sha256(data).hexdigest()
     if found != manifest.weights_sha256:
@@ -58,14 +73,10 @@ def load_artefact(path: Path) -> NetworkPolicy:
             f"{weights_file} is not the file that {MANIFEST_FILE} describes: its SHA-256 is "
             f"{found[:12]}..., not {manifest.weights_sha256[:12]}...; it was changed or damaged"
         )
-    if manifest.schema_.sha256() != manifest.schema_sha256:
-        raise InputError(f"{manifest_file}: the schema does not have its hash; it was changed")
     try:
         weights = load_tensors(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{weights_file}: {_first_line(error)}") from None
-    _check_head(manifest, manifest_file)
-    _check_pairs(manifest, manifest_file)
     _check_shapes(manifest, weights, weights_file)
     return network_policy(manifest, weights, label=str(path))
 

@@ -1,4 +1,4 @@
-"""From a name on the command line to a policy: `random`, `expert:...`, or a path."""
+"""From a name on the command line to a policy: `random`, `expert:...`, `onnx:...`, or a path."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from compagnon.errors import InputError
-from compagnon.policy.artefact import MANIFEST_FILE, load_artefact
+from compagnon.policy.artefact import MANIFEST_FILE, load_artefact, load_manifest
 from compagnon.policy.basic import ConstantPolicy, random_policy
+from compagnon.policy.exported import Precision
+from compagnon.policy.onnx_policy import load_onnx
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
 EXPERTS_GROUP = "compagnon.experts"
 BEST = "best"
+# ``onnx:PATH`` is what was exported from the artefact at PATH, in the precision given here.
+ONNX_KINDS: dict[str, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
 
 ExpertFactory = Callable[[Schema, str | None], Policy]
 
@@ -42,10 +46,13 @@ def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
     Raises:
         InputError: a path that holds no policy, or a damaged one.
     """
-    kind = name.partition(":")[0]
+    kind, _, rest = name.partition(":")
     if name == "random" or kind in ("constant", "expert"):
         return None
-    manifest = load_artefact(artefact_directory(Path(name))).manifest
+    if kind in ONNX_KINDS:
+        manifest = load_manifest(artefact_directory(Path(rest)))
+    else:
+        manifest = load_artefact(artefact_directory(Path(name))).manifest
     return manifest.schema_.env_id, dict(manifest.provenance.env_args)
 
 
@@ -54,7 +61,8 @@ def load_policy(name: str, schema: Schema) -> Policy:
 
     Args:
         name: ``random``, ``constant:ACTION``, ``expert:NAME`` or ``expert:NAME:ARGUMENT``, or the
-            path of an artefact or of a run (whose best policy is meant).
+            path of an artefact or of a run (whose best policy is meant); with ``onnx:`` or
+            ``onnx-int8:`` before the path, what was exported from it.
 
     Raises:
         InputError: no such policy, or one that cannot act in an environment of this schema.
@@ -68,6 +76,8 @@ def load_policy(name: str, schema: Schema) -> Policy:
         return ConstantPolicy(schema, int(rest))
     if kind == "expert":
         return _load_expert(rest, schema)
+    if kind in ONNX_KINDS:
+        return load_onnx(artefact_directory(Path(rest)), ONNX_KINDS[kind], name).bind(schema)
     return load_artefact(artefact_directory(Path(name))).bind(schema)
 
 

@@ -145,7 +145,7 @@ class Manifest(_Part):
                 not shown.
         """
         if not isinstance(self.network, PairwiseSpec):
-            self._require_actions(given, who)
+            self.require_actions(given, who)
             return self
         own, theirs = self.schema_, given.observation
         size = Groups.of(theirs.names, who)
@@ -156,10 +156,10 @@ class Manifest(_Part):
             ActionSchema("discrete", groups.actions),
         )
         resized = self.model_copy(update={"schema_": schema, "schema_sha256": schema.sha256()})
-        resized._require_actions(given, who)
+        resized.require_actions(given, who)
         return resized
 
-    def _require_actions(self, given: Schema, who: str) -> None:
+    def require_actions(self, given: Schema, who: str) -> None:
         """Raise InputError unless `given` has the actions this policy chooses among."""
         mine, theirs = self.schema_.action, given.action
         if mine != theirs:
