@@ -33,7 +33,7 @@ def announce(w, b):
     w.open[k] = b
     set_status(w, b, W.OPEN)
     for d in range(w.state.shape[0]):
-        w.where[d, b, W.FOUND_FOR] = -1
+        w.where[b, d, W.FOUND_FOR] = -1
 
 
 @kernel
@@ -148,6 +148,7 @@ def _arrive(w, d, roads, weights):
     free = now + service
     if node == P.BREAK:
         P.remove(plan, 0)
+        state[P.RESTS] = 0
     elif node % 2 == 0:
         news, delay = _meet(w, d, node // 2, now, service, weights)
         free += delay
@@ -318,7 +319,7 @@ def advance(w, roads, weights):
         now = w.money[W.NOW]
         if when > now:
             if news and w.counts[W.OPEN] > 0:
-                _age_plans(w)
+                w.counts[W.CLOCK] += 1
                 return
             news = False
             b = w.open[0]
@@ -347,16 +348,6 @@ def settle(w, roads):
 
 
 @kernel
-def _age_plans(w):
-    """A driver who stands free can leave no earlier than now: what was found for him is old."""
-    now = w.money[W.NOW]
-    for d in range(w.size[D.DRIVERS]):
-        if w.state[d, P.PHASE] == P.WAITS and w.times[d, P.FREE] < now:
-            w.state[d, P.VERSION] += 1
-
-
-@kernel
 def begin_calls(w):
     """What is known when the day begins: the rides announced in advance."""
     _calls(w)
-    _age_plans(w)

@@ -69,6 +69,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
     minutes, cost, slack = 0.0, 0.0, np.inf
     metric = roads.rule[T.KIND] != T.MATRIX
     away = True  # the last place is not the one that the plan's next leg begins at
+    earlier = False  # a pickup begins earlier than planned: a shorter way on from a break
     last = plan.state[P.COUNT] - 1
     for k in range(j, last + 1):
         node, stop = codes[k, P.NODE], stops[k]
@@ -92,10 +93,11 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
             cost += weights.ride * (start - stop[P.START])
         elif node != P.BREAK and k < last:
             boarded[k] = start + stop[P.SERVICE]
+            earlier |= start < stop[P.START]
             cost -= weights.ride * (start - stop[P.START])
             cost += _waits(start, stop[P.READY], weights)
             cost -= _waits(stop[P.START], stop[P.READY], weights)
-        if metric and not away and start == stop[P.START]:
+        if metric and not away and not earlier and start == stop[P.START]:
             break  # from here on nothing changes, but that some rides get shorter
         clock = start + stop[P.SERVICE]
     return minutes, cost, max(0.0, slack)
@@ -125,6 +127,9 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     best_i, best_j, best = -1, -1, np.inf
     if state[P.PHASE] == P.OFF or n + 2 > P.MAX_STOPS:
         return best_i, best_j
+    for seat in range(SEATS):
+        if row[D.LOAD + seat] > seats[seat]:
+            return best_i, best_j
     metric = roads.rule[T.KIND] != T.MATRIX
     km_price = 0.0
     if roads.rule[T.MINUTES_PER_KM] > 0.0:

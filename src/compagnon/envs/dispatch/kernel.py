@@ -20,7 +20,7 @@ from compagnon.envs.dispatch.kpis import KPIS, write_kpis
 from compagnon.envs.kernels import kernel, kernel_entry
 
 WAIT = 0  # the action that lets time pass
-BEGIN, ACT = 0, 1  # what `run` does
+BEGIN, ACT, SHOW = 0, 1, 2  # what `run` does
 
 
 class Settings(NamedTuple):
@@ -57,7 +57,7 @@ class Outputs(NamedTuple):
 
 def allocate_outputs(worlds: W.World, num_fields: int, num_actions: int) -> Outputs:
     """Zeroed outputs of the days of `worlds`."""
-    num_envs, drivers, bookings = worlds.found.shape[:3]
+    num_envs, bookings, drivers = worlds.found.shape[:3]
     room = max(P.MAX_STOPS + I.COLUMNS, 2 * bookings + drivers)
     return Outputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
@@ -119,7 +119,7 @@ def begin_day(w, roads):
         if w.bookings[b, D.ANNOUNCE] > 0.0:
             now = min(now, w.bookings[b, D.ANNOUNCE])
         for d in range(w.state.shape[0]):
-            w.where[d, b, W.FOUND_FOR] = -1
+            w.where[b, d, W.FOUND_FOR] = -1
     w.money[W.NOW] = w.money[W.DAY_BEGIN] = now
     w.money[W.DAY_END] = end
     for d in range(drivers):
@@ -159,7 +159,7 @@ def act(w, action, roads, view):
         dynamics.withdraw(w, b, W.REJECTED, weights)
     elif action != WAIT:
         d, b = (action - 1) // board, w.open[(action - 1) % board]
-        i, j = w.where[d, b, W.PUT_PICKUP], w.where[d, b, W.PUT_DROPOFF]
+        i, j = w.where[b, d, W.PUT_PICKUP], w.where[b, d, W.PUT_DROPOFF]
         dynamics.close(w, b, W.PLANNED)
         w.rides[b, W.BY_DRIVER] = d
         now = w.money[W.NOW]
@@ -195,17 +195,17 @@ def act_row(i, worlds, view, actions, out):
 # that several threads may run it, each with rows of its own.
 @kernel_entry
 def run(what, worlds, rows, view, actions, out):
-    """Begin the days of some copies, or let these act; then show them.
+    """Begin the days of some copies, or let these act, or neither; then show them.
 
     Args:
-        what: BEGIN or ACT.
+        what: BEGIN, ACT or SHOW.
         rows: int64, which copies.
         actions: int64 (N,), of all copies.
     """
     for i in rows:
         if what == ACT:
             act_row(i, worlds, view, actions, out)
-        else:
+        elif what == BEGIN:
             w = W.row(worlds, i)
             T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
             T.write_near(w.rule, w.coordinates, w.near)

@@ -34,8 +34,8 @@ CODE_COLUMNS = LOAD_AFTER + SEATS
 START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE = range(10)
 STOP_COLUMNS = 10
 # Columns of a driver's whole numbers. AT: the node where the driver stands or came from. SERVING:
-# the node whose door he is at while BUSY.
-AT, PHASE, COUNT, VERSION, SERVING, ABOARD = 0, 1, 2, 3, 4, 5
+# the node whose door he is at while BUSY. RESTS: 1 while the break is to come.
+AT, PHASE, COUNT, VERSION, SERVING, RESTS, ABOARD = 0, 1, 2, 3, 4, 5, 6
 DIRTY = ABOARD + SEATS  # 1 if stops were taken out and `settle` is still to come
 DRIVER_CODES = DIRTY + 1
 WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
@@ -65,6 +65,7 @@ def begin(plan, driver, start_node, roads, bookings, now):
     if driver[D.BREAK_MINUTES] > 0.0:
         first, last = driver[D.BREAK_FROM], driver[D.BREAK_TO]
         _write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+        plan.state[RESTS] = 1
         n += 1
     _write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK

@@ -24,13 +24,15 @@ PARTS = len(COST_PARTS)
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
 MONEY_COLUMNS = PARTS + 6
 # Columns of World.counts; the first eight count the bookings by status.
-EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS = range(8, 15)
-COUNT_COLUMNS = 15
+EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK = range(8, 16)
+COUNT_COLUMNS = 16
 # Columns of World.rides.
 WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
 RIDE_COLUMNS = 6
-# Columns of World.where: positions of the best insertion, and the plan's version it was found for.
-PUT_PICKUP, PUT_DROPOFF, FOUND_FOR = 0, 1, 2
+# Columns of World.where: positions of the best insertion, the plan's version it was found for, and
+# the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
+PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
+WHERE_COLUMNS = 4
 
 
 class World(NamedTuple):
@@ -56,8 +58,8 @@ class World(NamedTuple):
     stops: NDArray[np.float64]  # (N, D, MAX_STOPS, STOP_COLUMNS)
     state: NDArray[np.int64]  # (N, D, DRIVER_CODES)
     times: NDArray[np.float64]  # (N, D, DRIVER_TIMES)
-    found: NDArray[np.float32]  # (N, D, M, insertion.COLUMNS)
-    where: NDArray[np.int32]  # (N, D, M, 3)
+    found: NDArray[np.float32]  # (N, M, D, insertion.COLUMNS)
+    where: NDArray[np.int32]  # (N, M, D, WHERE_COLUMNS)
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
@@ -80,8 +82,8 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
         stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
         state=np.zeros((n, d, P.DRIVER_CODES), np.int64),
         times=np.zeros((n, d, P.DRIVER_TIMES)),
-        found=np.zeros((n, d, m, I.COLUMNS), np.float32),
-        where=np.zeros((n, d, m, 3), np.int32),
+        found=np.zeros((n, m, d, I.COLUMNS), np.float32),
+        where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
         seeds=np.zeros((n, 2), np.uint64),
     )
 

@@ -94,7 +94,8 @@ def snapshot(w: W.World, weights: Weights) -> Snapshot:
     """The moment of one day (`world.row`) as its dispatcher knows it."""
     taken = Snapshot(float(w.money[W.NOW]), [], [], [])
     for d in range(int(w.size[D.DRIVERS])):
-        if w.state[d, P.PHASE] != P.OFF and P.first_open(W.plan_for_python(w, d)) < w.state[d, P.COUNT]:
+        plan = W.plan_for_python(w, d)
+        if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
             _add_vehicle(taken, w, d, weights)
     for b in w.open[: w.counts[W.OPEN]].tolist():
         row = w.bookings[b]
