@@ -1,5 +1,6 @@
 """A policy on disk as a torch module again: what an export is compared with, and raced against."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ def _fill(module: nn.Linear | nn.LayerNorm, weights: Weights, name: str) -> None
 
 
 # By the kind of network that a manifest names, as `graph.BODIES`.
-MODULES = {MlpSpec().kind: mlp_module}
+MODULES: dict[str, Callable[[Manifest, Weights], nn.Module]] = {MlpSpec().kind: mlp_module}
 
 
 class TorchPolicy(nn.Module):
