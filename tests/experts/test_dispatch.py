@@ -89,6 +89,25 @@ def test_regret_counts_as_many_drivers_as_it_is_told():
     assert policy("regret:3").act(obs).tolist() == [pair(0, 1)]
 
 
+def test_a_plan_without_slack_costs_more():
+    pairs = {(0, 0): (5.0, 1.0), (1, 0): (12.0, 1.0), (2, 0): (30.0, 1.0)}
+    obs = board(pairs, (10,))
+
+    def with_slack(minutes):
+        tight = obs.copy()
+        for d, spare in enumerate(minutes):
+            begin = LAYOUT.pair_start + d * LAYOUT.board * len(PAIR)
+            tight[0, begin + AT["pair"]["slack"]] = spare
+        return policy("regret:3:slack").act(tight).tolist()
+
+    assert policy("regret:3").act(obs).tolist() == [pair(0, 0)]
+    assert with_slack((60, 60, 60)) == [pair(0, 0)]
+    # 5 + 15 exp(0) = 20 is more than 12 + 15 exp(-60 / 15), and so is 5 + 15 exp(-8 / 15) = 13.8.
+    assert with_slack((0, 60, 60)) == [pair(1, 0)]
+    assert with_slack((8, 60, 60)) == [pair(1, 0)]
+    assert with_slack((12, 60, 60)) == [pair(0, 0)]  # 11.7
+
+
 def test_an_equal_regret_goes_to_the_cheaper_booking():
     pairs = {(0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0), (0, 1): (2.0, 1.0), (1, 1): (4.0, 1.0)}
     assert policy("regret").act(board(pairs, (10, 20))).tolist() == [pair(0, 1)]
@@ -208,6 +227,9 @@ def test_what_does_not_fit_is_refused():
         load_policy("expert:dispatch-nearest", schema_of())
     for wrong in ("1", "x", "-2", "101", "2.5"):
         with pytest.raises(InputError, match="whole number from 2 to 100"):
+            policy(f"regret:{wrong}")
+    for wrong in ("3:tight", "3:slack:slack"):
+        with pytest.raises(InputError, match="after K there may stand 'slack'"):
             policy(f"regret:{wrong}")
     with pytest.raises(InputError, match="takes no argument"):
         policy("matching:3")

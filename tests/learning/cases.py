@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
+from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.learning.recipe import Recipe, parse_recipe
 from compagnon.policy import Schema, save_policy
 from compagnon.policy.manifest import CategoricalHead, Manifest, MlpSpec
@@ -174,6 +174,17 @@ LEARN_DAGGER: Settings = {"num_envs": 16, "gradient_steps": 100, "learning_rate"
 
 SHORT_WALK: Settings = {"ends": False, "max_episode_steps": 7}
 SHORT_SWING: Settings = {"max_episode_steps": 20}
+SMALL_FLEET: Settings = {"preset": "clinic-day", "board": 3}
+PAIRWISE: Settings = {
+    "kind": "pairwise",
+    "hidden": [8, 8],
+    "embedding": 4,
+    "activation": "relu",
+    "fields": [
+        "time", "driver_present", "driver_free_in", "place_shown", "place_pickup_by",
+        "pair_feasible", "pair_added_cost",
+    ],
+}  # fmt: skip
 NO_END = ("returns", "running")  # a week is longer than what is played here
 
 CASES: dict[str, Case] = {
@@ -276,6 +287,22 @@ CASES: dict[str, Case] = {
         iterations=8,
         saved_at=1,
         inert=NO_END,
+    ),
+    "dqn, pairwise": Case({**DQN, "double": True}, DISPATCH, SMALL_FLEET, PAIRWISE, inert=NO_END),
+    "ppo, pairwise": Case(
+        {**PPO, "reference_coef": 0.1}, DISPATCH, SMALL_FLEET, PAIRWISE, inert=NO_END
+    ),
+    "hybrid, pairwise": Case(
+        {
+            **SEQUENCE,
+            "clone_temperature": 2.0,
+            "dagger": {**DAGGER, "expert": "expert:dispatch-regret", "iterations": 2},
+        },
+        DISPATCH,
+        SMALL_FLEET,
+        {**PAIRWISE, "greedy": "matching"},
+        saved_at=1,
+        inert=(*NO_END, "seen"),  # every decision is kept
     ),
     "hybrid, alternate": Case(
         {**SEQUENCE, "dagger": DAGGER, "mode": "alternate", "ppo_per_dagger": 1},

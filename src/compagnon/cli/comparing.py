@@ -17,6 +17,8 @@ from compagnon.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from compagnon.evaluation.audit import Audit
     from compagnon.evaluation.divergence import Divergence
     from compagnon.evaluation.evaluate import Evaluation
@@ -34,7 +36,8 @@ def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
     show_evaluation(found)
     _write(found, play.json)
     if play.report is not None:
-        write_report(play.report, "Evaluation", found, _audit_if_possible(found))
+        part = _own_part(found, policies)
+        write_report(play.report, "Evaluation", found, _audit_if_possible(found), part=part)
     return 0
 
 
@@ -111,6 +114,16 @@ def _evaluate(
     return found
 
 
+def _own_part(found: "Evaluation", policies: tuple[str, ...]) -> "Markup | None":
+    """What the page of this environment has besides: on dispatch the scorecard and a replay."""
+    from compagnon.envs import BatchEnv
+    from compagnon.evaluation.dispatch_page import dispatch_part
+    from compagnon.policy import Schema, load_policy
+
+    schema = Schema.of(BatchEnv(found.env, found.env_args, 1))
+    return dispatch_part(found, [load_policy(name, schema) for name in policies])
+
+
 def _audit_if_possible(found: "Evaluation") -> "Audit | None":
     from compagnon.errors import InputError
     from compagnon.evaluation.audit import audit_evaluation
@@ -138,6 +151,7 @@ def write_report(
     evaluation: "Evaluation",
     audit: "Audit | None" = None,
     divergence: "Divergence | None" = None,
+    part: "Markup | None" = None,
 ) -> None:
     """Write a page, with the command that made it.
 
@@ -147,7 +161,8 @@ def write_report(
     from compagnon.evaluation.report import render_report
 
     command = output.typed.get()
-    output.write_text(path, render_report(title, evaluation, audit, divergence, command=command))
+    page = render_report(title, evaluation, audit, divergence, command=command, part=part)
+    output.write_text(path, page)
     output.console().print(f"wrote {path}", soft_wrap=True)
 
 

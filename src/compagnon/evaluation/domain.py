@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import WORKSHOP
+from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.envs.workshop import rules as R
 
 
@@ -93,7 +93,19 @@ _WORKSHOP = Domain(
     clock=True,
 )
 
-_DOMAINS = {WORKSHOP: _WORKSHOP}
+_DISPATCH = Domain(
+    episode="day",
+    served=("served_share",),
+    words={
+        "rejected": "rides refused or missed",
+        "late": "minutes late",
+        "wait": "waiting beyond the promise",
+        "ride": "minutes on board beyond the direct ride",
+        "km": "kilometres",
+    },
+)
+
+_DOMAINS = {WORKSHOP: _WORKSHOP, DISPATCH: _DISPATCH}
 
 
 def domain_of(env_id: str) -> Domain:

@@ -45,6 +45,7 @@ class Section:
     audit: Audit | None = None
     divergence: Divergence | None = None
     note: str = ""
+    part: Markup | None = None
 
 
 def write_report(
@@ -58,6 +59,7 @@ def write_report(
     command: str | Sequence[str] = "",
     settings: Mapping[str, object] | None = None,
     note: str = "",
+    part: Markup | None = None,
 ) -> None:
     """Write the report to `path`, whole or not at all.
 
@@ -69,12 +71,13 @@ def write_report(
         command: what reproduces the report, as typed or as a list of arguments.
         settings: shown beside the command, for example the recipe of the run.
         note: a paragraph below the title.
+        part: what only this environment has, see `dispatch_page.dispatch_part`.
     """
     path = Path(path)
     write_file(
         path,
         render_report(
-            title, evaluation, audit, divergence, curves, sections, command, settings, note
+            title, evaluation, audit, divergence, curves, sections, command, settings, note, part
         ),
     )
 
@@ -89,9 +92,10 @@ def render_report(
     command: str | Sequence[str] = "",
     settings: Mapping[str, object] | None = None,
     note: str = "",
+    part: Markup | None = None,
 ) -> str:
     """The HTML that `write_report` writes."""
-    first = Section("Results", evaluation, audit, divergence)
+    first = Section("Results", evaluation, audit, divergence, part=part)
     templates = Environment(
         loader=PackageLoader("compagnon.evaluation", "templates"),
         autoescape=True,
@@ -133,7 +137,8 @@ def _section(section: Section) -> dict[str, Any]:
             for gain in audit.gains
         ],
         "charts": charts,
-        "kpis": _kpis(evaluation, domain),
+        "part": section.part,
+        "kpis": [] if section.part is not None else _kpis(evaluation, domain),
         "policies": [score.name for score in evaluation.scores],
         "divergence": None if section.divergence is None else _divergence(section.divergence),
     }

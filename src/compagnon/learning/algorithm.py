@@ -6,13 +6,14 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.learning.ddpg import DDPG, DDPGSettings
-from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
+from compagnon.learning.dqn import DQN, DQNSettings, PairwiseQNetwork, QNetwork
 from compagnon.learning.hybrid import Hybrid, HybridSettings
 from compagnon.learning.networks.actor_critic import ActorCritic
-from compagnon.learning.networks.trained import PolicyNetwork, TrainedNetwork
+from compagnon.learning.networks.trained import PairwiseNetwork, PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Schema, load_policy
+from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
 
 
 class Algorithm(Protocol):
@@ -106,6 +107,16 @@ def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
     ppo = algorithm.ppo if isinstance(algorithm, HybridSettings) else algorithm
     if not isinstance(ppo, PPOSettings):
         ppo = PPOSettings()  # imitation alone: what practice would begin with
+    if spec.kind == "pairwise":
+        if ppo.networks == "joint":
+            raise InputError(
+                f"recipe {recipe.name}: algorithm.networks 'joint' is for perceptrons; "
+                "pairwise actors and critics are separate"
+            )
+        head = MatchingHead() if spec.greedy == "matching" else CategoricalHead()
+        return PairwiseNetwork(
+            schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device, head
+        )
     return PolicyNetwork(
         schema,
         spec.hidden,
@@ -122,22 +133,34 @@ def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
 
 def _dqn(settings: DQNSettings, recipe: Recipe, schema: Schema) -> tuple[DQN, QNetwork]:
     spec = recipe.network
-    network = QNetwork(
-        schema,
-        spec.hidden,
-        spec.activation,
-        recipe.seed,
-        settings.dueling,
-        spec.fields,
-        spec.scale_inputs,
-        recipe.device,
-    )
+    if spec.kind == "pairwise":
+        if settings.dueling:
+            raise InputError(
+                f"recipe {recipe.name}: algorithm.dueling is for perceptrons, not pairwise networks"
+            )
+        network: QNetwork = PairwiseQNetwork(
+            schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device,
+            MatchingHead() if spec.greedy == "matching" else ValuesHead(),
+        )  # fmt: skip
+    else:
+        network = QNetwork(
+            schema,
+            spec.hidden,
+            spec.activation,
+            recipe.seed,
+            settings.dueling,
+            spec.fields,
+            spec.scale_inputs,
+            recipe.device,
+        )
     env = _practice_env(recipe, settings.num_envs)
     return DQN(settings, network, env, recipe.seed + 1, total_iterations(recipe)), network
 
 
 def _ddpg(settings: DDPGSettings, recipe: Recipe, schema: Schema) -> tuple[DDPG, ActorCritic]:
     spec = recipe.network
+    if spec.kind != "mlp":
+        raise InputError(f"recipe {recipe.name}: ddpg trains perceptrons (network.kind 'mlp')")
     network = ActorCritic(
         schema,
         spec.hidden,

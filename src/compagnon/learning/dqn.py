@@ -27,9 +27,10 @@ from compagnon.learning.experience.replay import NStep, ReplayBuffer
 from compagnon.learning.networks.adam import FlatAdam
 from compagnon.learning.networks.array_networks import array_network
 from compagnon.learning.networks.mlp import Activation, DuelingMlp, Mlp
-from compagnon.learning.networks.trained import ScaleInputs, TrainedNetwork
+from compagnon.learning.networks.pairwise import PairwiseActor
+from compagnon.learning.networks.trained import ScaleInputs, TrainedNetwork, board_groups
 from compagnon.learning.off_policy import OffPolicySettings
-from compagnon.policy.manifest import ValuesHead
+from compagnon.policy.manifest import Head, MatchingHead, PairwiseSpec, ValuesHead
 from compagnon.policy.schema import Schema
 
 
@@ -89,7 +90,7 @@ class QNetwork(TrainedNetwork):
         hidden: sizes of the hidden layers. dueling: see `DuelingMlp`.
     """
 
-    head = ValuesHead()
+    head: Head = ValuesHead()
 
     def __init__(
         self,
@@ -107,12 +108,36 @@ class QNetwork(TrainedNetwork):
             raise InputError("dqn: dueling needs a hidden layer; network.hidden is empty")
         generator = torch.Generator().manual_seed(seed)
         sizes = [len(self.schema.observation.fields), *hidden, given.action.n]
-        self.actor: Mlp | DuelingMlp = (
+        actor = (
             DuelingMlp(sizes, activation, generator)
             if dueling
             else Mlp(sizes, activation, 1.0, generator)
         )
-        self.actor.to(self.device)
+        self.actor = actor.to(self.device)
+
+
+class PairwiseQNetwork(QNetwork):
+    """The same with one shared scorer of pairs; see `networks.pairwise`.
+
+    Args:
+        fields: kinds of fields to read; None for all.
+        head: whether the policy takes the best action, or matches a batch of pairs.
+    """
+
+    def __init__(
+        self,
+        given: Schema,
+        spec: PairwiseSpec,
+        seed: int,
+        fields: Sequence[str] | None = None,
+        device: str = "cpu",
+        head: ValuesHead | MatchingHead | None = None,
+    ) -> None:
+        groups = board_groups(given, fields)
+        TrainedNetwork.__init__(self, given, groups.names, False, device, "published")
+        self.head = head or ValuesHead()
+        generator = torch.Generator().manual_seed(seed)
+        self.actor = PairwiseActor(spec, groups, generator, output_gain=1.0).to(self.device)
 
 
 class DQN:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 
 from compagnon.learning.dagger import Dagger, DaggerSettings
@@ -18,6 +19,9 @@ class HybridSettings(AlgorithmSettings):
     )
     ppo_per_dagger: int = Field(
         5, ge=1, description="in turn: iterations of practice after each of imitation"
+    )
+    clone_temperature: float = Field(
+        1.0, ge=1, description="in sequence: logits of the clone are divided by it before practice"
     )
     dagger: DaggerSettings = DaggerSettings()
     ppo: PPOSettings = PPOSettings()
@@ -77,9 +81,20 @@ class Hybrid:
 
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""
+        if self.phase == "ppo" and self.ppo.iteration == 0:
+            self._soften()
         metrics = self.dagger.iterate() if self.phase == "dagger" else self.ppo.iterate()
         self.iteration += 1
         return metrics
+
+    def _soften(self) -> None:
+        """Let a clone that is sure of everything try other choices; its best ones stay the same."""
+        temperature = self.settings.clone_temperature
+        if self.settings.mode == "sequence" and temperature > 1.0:
+            with torch.no_grad():
+                for layer in self.ppo.network.actor.output_layers():  # type: ignore[operator]
+                    layer.weight /= temperature
+                    layer.bias /= temperature
 
     def state_dict(self) -> dict[str, Any]:
         """Both algorithms' states."""

@@ -15,6 +15,7 @@ from compagnon.learning.dqn import DQNSettings
 from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
 from compagnon.learning.settings import AlgorithmSettings, Settings
+from compagnon.policy.manifest import PairwiseSpec
 from compagnon.recipes import shipped_texts
 
 _MAX_BYTES = 1_000_000
@@ -40,6 +41,9 @@ class EnvSpec(Settings):
 class NetworkSpec(Settings):
     """The networks, actor and critic alike."""
 
+    kind: Literal["mlp", "pairwise"] = Field(
+        "mlp", description="a perceptron, or a scorer of pairs for boards of any size"
+    )
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (64, 64), description="sizes of the hidden layers"
     )
@@ -48,8 +52,30 @@ class NetworkSpec(Settings):
         True, description="standardise observations as they come, not at all, or by their ranges"
     )
     fields: tuple[str, ...] | None = Field(
-        None, description="observation fields to read; all if not given"
+        None,
+        description="observation fields to read, all if not given; pairwise: kinds of fields, "
+        "such as time, driver_east, place_door, pair_slack",
     )
+    embedding: Annotated[int, Field(ge=1, le=4096)] = Field(
+        32, description="pairwise: numbers that a driver or a booking is summed up in"
+    )
+    greedy: Literal["best", "matching"] = Field(
+        "best", description="pairwise: play the best action, or match a batch of pairs at once"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "NetworkSpec":
+        if self.kind == "pairwise" and not self.hidden:
+            raise ValueError("hidden: a pairwise network needs at least one hidden layer")
+        if self.kind == "mlp" and self.greedy == "matching":
+            raise ValueError("greedy: only a pairwise network has pairs to match")
+        return self
+
+    def pairwise(self) -> PairwiseSpec:
+        """What a network of pairs is made of."""
+        return PairwiseSpec(
+            embedding=self.embedding, hidden=self.hidden, activation=self.activation
+        )
 
 
 class BudgetSpec(Settings):

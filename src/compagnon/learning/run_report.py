@@ -8,6 +8,7 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.audit import Audit, audit_evaluation
+from compagnon.evaluation.dispatch_page import dispatch_part
 from compagnon.evaluation.divergence import Divergence, divergence
 from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, write_report
@@ -96,6 +97,7 @@ def report_run(
         command,
         _settings(recipe),
         note=_how_it_went(run),
+        part=dispatch_part(evaluation, _policies(run, names, env)),
     )
     return RunReport(path, evaluation, audit, found, on_book)
 

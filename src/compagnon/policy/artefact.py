@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,9 @@ from safetensors.numpy import save as save_tensors
 
 from compagnon.errors import InputError
 from compagnon.files import read_file, replace_directory
-from compagnon.policy.manifest import GaussianHead, Manifest
+from compagnon.policy.graphs import shapes
+from compagnon.policy.groups import Groups
+from compagnon.policy.manifest import GaussianHead, Manifest, MatchingHead, PairwiseSpec
 from compagnon.policy.network import NetworkPolicy, network_policy
 
 MANIFEST_FILE = "policy.json"
@@ -52,6 +53,7 @@ def load_manifest(path: Path) -> Manifest:
     if manifest.schema_.sha256() != manifest.schema_sha256:
         raise InputError(f"{file}: the schema does not have its hash; it was changed")
     _check_head(manifest, file)
+    _check_pairs(manifest, file)
     return manifest
 
 
@@ -88,16 +90,31 @@ def _check_head(manifest: Manifest, file: Path) -> None:
         )
 
 
+def _check_pairs(manifest: Manifest, file: Path) -> None:
+    """A network of pairs, and a head that matches them, need observations of pairs."""
+    if not isinstance(manifest.network, PairwiseSpec):
+        if isinstance(manifest.head, MatchingHead):
+            raise InputError(
+                f"{file}: head.kind 'masked_matching' needs a network of kind 'pairwise'"
+            )
+        return
+    schema = manifest.schema_
+    groups = Groups.of(schema.observation.names, str(file))
+    if groups.names != schema.observation.names or groups.actions != schema.action.n:
+        raise InputError(
+            f"{file}: schema: should be the fields of {groups.drivers} drivers, {groups.places} "
+            f"places and their pairs, group by group, and {groups.actions} actions"
+        )
+    if schema.observation.scaling != "published" or manifest.scaler is not None:
+        raise InputError(
+            f"{file}: a network of kind 'pairwise' reads fields divided by their divisors: "
+            "schema.observation.scaling should be 'published' and scaler null"
+        )
+
+
 def _check_shapes(manifest: Manifest, weights: dict[str, NDArray[np.generic]], file: Path) -> None:
     inputs = len(manifest.schema_.observation.fields)
-    sizes = [inputs, *manifest.network.hidden, manifest.outputs]
-    expected: dict[str, tuple[int, ...]] = {}
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        expected[f"actor.{layer}.weight"] = (fan_out, fan_in)
-        expected[f"actor.{layer}.bias"] = (fan_out,)
-        if manifest.network.layer_norm and layer < len(sizes) - 2:
-            for part in ("weight", "bias"):
-                expected[f"actor.{layer}.norm.{part}"] = (fan_out,)
+    expected = shapes(manifest)
     head = manifest.head
     if isinstance(head, GaussianHead) and not head.state_dependent:
         expected["head.log_std"] = (manifest.schema_.action.n,)

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from compagnon.errors import InputError
-from compagnon.policy.schema import Schema
+from compagnon.policy.groups import Groups
+from compagnon.policy.schema import ActionSchema, Schema
 
 
 class _Part(BaseModel):
@@ -22,6 +23,31 @@ class MlpSpec(_Part):
     hidden: tuple[int, ...] = (64, 64)
     activation: Literal["tanh", "relu"] = "tanh"
     layer_norm: bool = False
+
+
+class PairwiseSpec(_Part):
+    """A shared scorer of (driver, booking) pairs; see `compagnon.policy.pairwise`.
+
+    Inputs are divided by their fields' own divisors and clipped, so there is no scaler.
+
+    Attributes:
+        embedding: numbers that a driver or a booking is summed up in.
+        hidden: widths of the scorer's hidden layers; the first is also that of the context.
+    """
+
+    kind: Literal["pairwise"] = "pairwise"
+    embedding: int = Field(32, ge=1, le=4096)
+    hidden: tuple[int, ...] = Field((64, 32), min_length=1)
+    activation: Literal["tanh", "relu"] = "relu"
+    clip: float = Field(5.0, gt=0, allow_inf_nan=False)
+
+    @property
+    def activation_floor(self) -> float:
+        """The least that the activation gives."""
+        return 0.0 if self.activation == "relu" else -1.0
+
+
+NetworkSpec = Annotated[MlpSpec | PairwiseSpec, Field(discriminator="kind")]
 
 
 class ScalerSpec(_Part):
@@ -43,6 +69,16 @@ class ValuesHead(_Part):
     kind: Literal["masked_values"] = "masked_values"
 
 
+class MatchingHead(_Part):
+    """Outputs are logits; the greedy play is the best pair of a batch that is matched at once.
+
+    What matching a pair is worth is its logit less that of letting time pass; the Hungarian method
+    finds the batch that is worth most, one booking a driver.
+    """
+
+    kind: Literal["masked_matching"] = "masked_matching"
+
+
 class GaussianHead(_Part):
     """Outputs are means, in units of the half-range around the middle of the bounds.
 
@@ -62,7 +98,8 @@ class DeterministicHead(_Part):
 
 
 Head = Annotated[
-    CategoricalHead | ValuesHead | GaussianHead | DeterministicHead, Field(discriminator="kind")
+    CategoricalHead | ValuesHead | MatchingHead | GaussianHead | DeterministicHead,
+    Field(discriminator="kind"),
 ]
 
 
@@ -85,7 +122,7 @@ class Manifest(_Part):
     name: str
     schema_: Schema = Field(alias="schema")
     schema_sha256: str
-    network: MlpSpec
+    network: NetworkSpec
     scaler: ScalerSpec | None
     head: Head = CategoricalHead()
     weights_sha256: str
@@ -97,6 +134,30 @@ class Manifest(_Part):
         """How many numbers the network gives for one observation."""
         n = self.schema_.action.n
         return 2 * n if isinstance(self.head, GaussianHead) and self.head.state_dependent else n
+
+    def bound_to(self, given: Schema, who: str) -> "Manifest":
+        """This manifest as it is in an environment of schema `given`.
+
+        A network of pairs takes the size of the boards there; every other one is as it was made.
+
+        Raises:
+            InputError: other actions than those this policy chooses among, or fields it needs are
+                not shown.
+        """
+        if not isinstance(self.network, PairwiseSpec):
+            self.require_actions(given, who)
+            return self
+        own, theirs = self.schema_, given.observation
+        size = Groups.of(theirs.names, who)
+        groups = Groups.of(own.observation.names, who).resized(size.drivers, size.places)
+        schema = Schema(
+            own.env_id,
+            theirs.select(groups.names, own.observation.scaling),
+            ActionSchema("discrete", groups.actions),
+        )
+        resized = self.model_copy(update={"schema_": schema, "schema_sha256": schema.sha256()})
+        resized.require_actions(given, who)
+        return resized
 
     def require_actions(self, given: Schema, who: str) -> None:
         """Raise InputError unless `given` has the actions this policy chooses among."""

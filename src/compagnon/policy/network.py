@@ -1,5 +1,6 @@
 """A trained network as a policy, in numpy alone: what decides needs no training framework."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,16 +11,20 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy.basic import sample_rows
-from compagnon.policy.manifest import DeterministicHead, GaussianHead, Manifest, ValuesHead
+from compagnon.policy.graphs import Graph, graph_of
+from compagnon.policy.groups import Groups
+from compagnon.policy.manifest import (
+    DeterministicHead,
+    GaussianHead,
+    Manifest,
+    MatchingHead,
+    ValuesHead,
+)
+from compagnon.policy.matched import best_matched
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
 
 FloatArray = NDArray[np.float32]
-_NORM_EPS = np.float32(1e-5)
-
-
-def _relu(x: FloatArray) -> FloatArray:
-    return np.maximum(x, np.float32(0))
 
 
 def _sigmoid_units(x: FloatArray) -> FloatArray:
@@ -27,7 +32,6 @@ def _sigmoid_units(x: FloatArray) -> FloatArray:
     return np.tanh(x / 2)
 
 
-_ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "relu": _relu}
 _SQUASHES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid_units,
@@ -36,14 +40,12 @@ _SQUASHES: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 @dataclass(frozen=True)
 class NetworkPolicy(ABC):
-    """A scaler and a multilayer perceptron, exactly as they were trained; heads are subclasses.
+    """A scaler and a network, exactly as they were trained; heads are subclasses.
 
     Attributes:
         manifest: what the policy reads, what it chooses, where it comes from.
-        weights: ``scaler.mean``, ``scaler.std`` (F,); ``actor.<i>.weight`` (out, in),
-            ``actor.<i>.bias`` (out,) for each layer i, with layer norm also
-            ``actor.<i>.norm.weight`` and ``.bias`` (out,); ``head.log_std`` (D,) where there is
-            one.
+        weights: ``scaler.mean``, ``scaler.std`` (F,) where there is a scaler; ``head.log_std`` (D,)
+            where there is one; and those of the network, see `graphs.shapes`.
     """
 
     manifest: Manifest
@@ -67,9 +69,13 @@ class NetworkPolicy(ABC):
         Raises:
             InputError: another number of actions, or a field it needs is not shown.
         """
-        self.manifest.require_actions(given, self.name)
-        projection = self.schema.observation.projection_from(given.observation, self.name)
-        return replace(self, projection=projection)
+        manifest = self.manifest.bound_to(given, self.name)
+        projection = manifest.schema_.observation.projection_from(given.observation, self.name)
+        return replace(self, manifest=manifest, projection=projection)
+
+    @functools.cached_property
+    def _graph(self) -> Graph:
+        return graph_of(self.manifest, self.weights)
 
     def outputs(self, obs: FloatArray) -> FloatArray:
         """What the network says of observations (N, F), before the head; (N, outputs).
@@ -82,27 +88,11 @@ class NetworkPolicy(ABC):
             mean, std = self.weights["scaler.mean"], self.weights["scaler.std"]
             clip = self.manifest.scaler.clip
             x = np.clip((x - mean) / std, -clip, clip).astype(np.float32)
-        network = self.manifest.network
-        activation = _ACTIVATIONS[network.activation]
-        last = len(network.hidden)
-        for layer in range(last + 1):
-            weight = self.weights[f"actor.{layer}.weight"]
-            x = x @ weight.T + self.weights[f"actor.{layer}.bias"]
-            if layer < last:
-                if network.layer_norm:
-                    x = self._normalised(x, layer)
-                x = activation(x)
+        x = self._graph.outputs(x)
         if not np.isfinite(x).all():
             row = int(np.argmin(np.isfinite(x).all(axis=1)))
             raise InputError(f"{self.name}: the outputs of row {row} are not finite numbers")
         return np.asarray(x, np.float32)
-
-    def _normalised(self, x: FloatArray, layer: int) -> FloatArray:
-        """Layer norm (arXiv 1607.06450)."""
-        centred = x - x.mean(axis=1, keepdims=True)
-        spread = np.sqrt((centred**2).mean(axis=1, keepdims=True) + _NORM_EPS)
-        weight = self.weights[f"actor.{layer}.norm.weight"]
-        return np.asarray(centred / spread * weight + self.weights[f"actor.{layer}.norm.bias"])
 
     @abstractmethod
     def act(
@@ -143,6 +133,27 @@ class CategoricalPolicy(NetworkPolicy):
         if rng is not None:
             return sample_rows(self.probabilities(obs, action_mask), rng)
         return _best_possible(self, obs, action_mask)
+
+
+@dataclass(frozen=True)
+class MatchingPolicy(CategoricalPolicy):
+    """A softmax over the possible actions, whose greedy play matches a whole batch of pairs."""
+
+    def act(
+        self,
+        obs: FloatArray,
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> NDArray[np.int64]:
+        """The best pair of the best batch, or with `rng` a draw of the softmax; int64 (N,)."""
+        if rng is not None:
+            return sample_rows(self.probabilities(obs, action_mask), rng)
+        check_choice(obs, action_mask, self.name)
+        return best_matched(self.outputs(obs), action_mask, self._places)
+
+    @functools.cached_property
+    def _places(self) -> int:
+        return Groups.of(self.schema.observation.names, self.name).places
 
 
 @dataclass(frozen=True)
@@ -232,6 +243,7 @@ def network_policy(
     """The policy of a manifest, of the kind that its head says."""
     kinds: dict[type, type[NetworkPolicy]] = {
         ValuesHead: ValuesPolicy,
+        MatchingHead: MatchingPolicy,
         GaussianHead: GaussianPolicy,
         DeterministicHead: DeterministicPolicy,
     }

@@ -5,6 +5,7 @@ import onnx
 import pytest
 import torch
 
+from compagnon.errors import InputError
 from compagnon.learning.dqn import QNetwork
 from compagnon.learning.export.graph import BODIES, OPSET, build_model
 from compagnon.learning.export.torch_policy import MODULES, TorchPolicy
@@ -12,6 +13,7 @@ from compagnon.learning.networks.actor_critic import ActorCritic
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import load_artefact, save_policy
 from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from tests.policy.boards import pairwise_policy
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network
 from tests.policy.test_heads import BOX, DISCRETE, EVERY_HEAD, obs_of
@@ -116,3 +118,9 @@ def test_another_kind_of_network_needs_a_body_and_a_module(monkeypatch):
     )
     obs = obs_of()
     np.testing.assert_allclose(made.outputs(obs), policy.outputs(obs / 2), rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_that_there_is_no_graph_for_is_refused():
+    policy = pairwise_policy()
+    with pytest.raises(InputError, match="kind 'pairwise' cannot be exported; mlp can"):
+        build_model(policy.manifest, policy.weights)

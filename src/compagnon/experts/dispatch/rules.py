@@ -16,6 +16,7 @@ class Boards(NamedTuple):
     Attributes:
         cost, approach: (N, D, B) cost added, and minutes of driving to the pickup; `NEVER` where
             the pair is not possible.
+        slack: (N, D, B) least minutes before a limit of a stop that the pair adds or moves.
         stops: (N, D) stops ahead of each driver.
         deadline: (N, B) minutes until the pickup window ends.
         shown: (N, B) 1 where the place is taken.
@@ -24,6 +25,7 @@ class Boards(NamedTuple):
 
     cost: NDArray[np.float64]
     approach: NDArray[np.float64]
+    slack: NDArray[np.float64]
     stops: NDArray[np.float64]
     deadline: NDArray[np.float64]
     shown: NDArray[np.float64]

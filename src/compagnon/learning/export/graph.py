@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from compagnon.errors import InputError
 from compagnon.policy.exported import (
     ACTION,
     ACTION_MASK,
@@ -76,6 +77,7 @@ Body = Callable[[Graph, Manifest, Weights, str], str]
 def mlp_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
     """A multilayer perceptron; see `NetworkPolicy.outputs`."""
     network = manifest.network
+    assert isinstance(network, MlpSpec)
     last = len(network.hidden)
     for layer in range(last + 1):
         parts = [
@@ -112,8 +114,16 @@ def build_model(manifest: Manifest, weights: Weights) -> Any:
     `probabilities` (N, A) for discrete actions; `std` (N, D) for Gaussian ones. N is free.
 
     The same policy gives the same bytes.
+
+    Raises:
+        InputError: a kind of network that there is no graph for.
     """
     schema = manifest.schema_
+    if manifest.network.kind not in BODIES:
+        raise InputError(
+            f"{manifest.name}: a network of kind {manifest.network.kind!r} cannot be exported; "
+            f"{' and '.join(BODIES)} can"
+        )
     graph = Graph()
     inputs = [_tensor(OBS, TensorProto.FLOAT, [ROWS, len(schema.observation.fields)])]
     x = _scaled(graph, manifest, weights, OBS)

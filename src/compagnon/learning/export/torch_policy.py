@@ -1,5 +1,6 @@
 """A policy on disk as a torch module again: what an export is compared with, and raced against."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Said(NamedTuple):
 def mlp_module(manifest: Manifest, weights: Weights) -> nn.Module:
     """The perceptron of `actor.*`, with torch's own layers."""
     network, layers = manifest.network, nn.Sequential()
+    assert isinstance(network, MlpSpec)
     last = len(network.hidden)
     for layer in range(last + 1):
         fan_out, fan_in = weights[f"actor.{layer}.weight"].shape
@@ -47,7 +49,7 @@ def _fill(module: nn.Linear | nn.LayerNorm, weights: Weights, name: str) -> None
 
 
 # By the kind of network that a manifest names, as `graph.BODIES`.
-MODULES = {MlpSpec().kind: mlp_module}
+MODULES: dict[str, Callable[[Manifest, Weights], nn.Module]] = {MlpSpec().kind: mlp_module}
 
 
 class TorchPolicy(nn.Module):

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from compagnon.policy.manifest import MlpSpec
+
 Activation = Literal["tanh", "relu"]
 Norm = Literal["none", "layer", "batch"]
 
@@ -26,6 +28,11 @@ class PlainMlp:
     activation: Activation
     layer_norm: bool
     weights: dict[str, NDArray[np.float32]]
+
+    @property
+    def spec(self) -> MlpSpec:
+        """What it is, but for its weights."""
+        return MlpSpec(hidden=self.hidden, activation=self.activation, layer_norm=self.layer_norm)
 
 
 def _activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:
@@ -167,6 +174,21 @@ class Mlp(nn.Module):
         return _Layers.apply(  # type: ignore[no-any-return,no-untyped-call]
             x, self.activation, self.activate_output, *self.weights()
         )
+
+    @property
+    def last_layer(self) -> nn.Linear:
+        """The layer that gives the outputs."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
+    def output_layers(self) -> list[nn.Linear]:
+        """The layers that give the outputs."""
+        return [self.last_layer]
+
+    def values(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) -> (B, 1): the last output, which is a critic's value."""
+        return self(x)[:, -1:]  # type: ignore[no-any-return]
 
     def with_weights_fixed(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inputs) -> (B, outputs), through which gradients reach x but not the weights."""

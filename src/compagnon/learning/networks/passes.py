@@ -62,13 +62,15 @@ class AutogradPass:
         self, network: nn.Module, x: torch.Tensor, weights: bool = True, inputs: bool = False
     ) -> None:
         self._network, self._weights = network, weights
-        self._x = x.detach().requires_grad_(inputs)
         run = network
         if inputs and not weights:
             run = network.with_weights_fixed  # type: ignore[assignment]
-        with torch.set_grad_enabled(weights or inputs):
+        # A caller's inference mode ends here: what was made in it keeps no way back.
+        with torch.inference_mode(False), torch.set_grad_enabled(weights or inputs):
+            x = x.clone() if x.is_inference() else x.detach()
+            self._x = x.requires_grad_(inputs)
             self._graph = run(self._x)
-        self.outputs = self._graph.detach()
+            self.outputs = self._graph.detach()
 
     def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
         """See `Pass`."""
@@ -76,7 +78,9 @@ class AutogradPass:
             for parameter in self._network.parameters():
                 assert parameter.grad is not None
                 parameter.grad.zero_()
-        self._graph.backward(gradient)
+        with torch.inference_mode(False):
+            gradient = gradient.clone() if gradient.is_inference() else gradient
+            self._graph.backward(gradient)
         return self._x.grad
 
 

@@ -12,14 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from compagnon.errors import InputError
 from compagnon.learning.networks.mlp import Activation, Mlp, PlainMlp
+from compagnon.learning.networks.pairwise import PairwiseActor, PairwiseCritic
+from compagnon.learning.networks.plain import Plain, PlainNetwork
 from compagnon.learning.networks.scaler import RunningScaler
+from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import (
     CategoricalHead,
     GaussianHead,
     Head,
     Manifest,
-    MlpSpec,
+    MatchingHead,
+    PairwiseSpec,
     Provenance,
     ScalerSpec,
 )
@@ -40,6 +45,7 @@ class TrainedNetwork:
     Args:
         given: the environment's schema. observation: the field names to read; None for all.
         scale_inputs: by running mean and deviation, not at all, or by the fields' own ranges.
+        scaling: what the networks read, if it is not what the environment shows.
 
     Attributes:
         modules: everything that is trained and saved; `actor` is what becomes the policy.
@@ -55,8 +61,10 @@ class TrainedNetwork:
         observation: Sequence[str] | None = None,
         scale_inputs: ScaleInputs = True,
         device: str = "cpu",
+        scaling: str | None = None,
     ) -> None:
-        own = given.observation if observation is None else given.observation.select(observation)
+        names = given.observation.names if observation is None else observation
+        own = given.observation.select(names, scaling)
         self.schema = Schema(given.env_id, own, given.action)
         self.project: Projection = own.projection_from(given.observation, "the network")
         self.scaler: RunningScaler | None = None
@@ -88,7 +96,7 @@ class TrainedNetwork:
         with torch.inference_mode():
             return self.actor(self.tensor(x)).cpu().numpy()  # type: ignore[no-any-return]
 
-    def plain_actor(self) -> PlainMlp:
+    def plain_actor(self) -> Plain:
         """The actor as the policy floor knows it, with whatever else the head needs."""
         return self.actor.plain()  # type: ignore[operator,no-any-return]
 
@@ -105,9 +113,7 @@ class TrainedNetwork:
             name=name,
             schema=self.schema,
             schema_sha256=self.schema.sha256(),
-            network=MlpSpec(
-                hidden=plain.hidden, activation=plain.activation, layer_norm=plain.layer_norm
-            ),
+            network=plain.spec,
             scaler=scaler,
             head=self.head,
             weights_sha256="",
@@ -187,7 +193,12 @@ class PolicyNetwork(TrainedNetwork):
     Attributes:
         critic: its last output is the value; the actor itself where they are one network.
         log_std: of every state alike; None where the state decides, or actions are not vectors.
+        joint: actor and critic are one network.
     """
+
+    critic: Mlp | PairwiseCritic
+    log_std: LogStd | None = None
+    joint: bool = False
 
     def __init__(
         self,
@@ -205,7 +216,6 @@ class PolicyNetwork(TrainedNetwork):
         super().__init__(given, observation, scale_inputs, device)
         generator = torch.Generator().manual_seed(seed)
         inputs, n = len(self.schema.observation.fields), given.action.n
-        self.log_std: LogStd | None = None
         outputs = n
         if given.action.kind == "box":
             self.head = GaussianHead(state_dependent=sd == "by_state")
@@ -214,18 +224,16 @@ class PolicyNetwork(TrainedNetwork):
             else:
                 self.log_std = LogStd(n, initial_sd, sd == "learnt").to(self.device)
         self.joint = networks == "joint"
-        self.actor: Mlp
-        self.critic: Mlp
         if self.joint:
-            self.actor = JointMlp([inputs, *hidden, outputs + 1], activation, generator)
-            self.critic = self.actor
+            actor: Mlp = JointMlp([inputs, *hidden, outputs + 1], activation, generator)
+            self.critic = actor
         else:
-            self.actor = Mlp([inputs, *hidden, outputs], activation, 0.01, generator)
+            actor = Mlp([inputs, *hidden, outputs], activation, 0.01, generator)
             self.critic = Mlp([inputs, *hidden, 1], activation, 1.0, generator)
         if outputs > n:
             with torch.no_grad():
-                self.actor.layers[-1].bias[n:outputs] = math.log(initial_sd)  # type: ignore[operator]
-        self.actor.to(self.device)
+                actor.last_layer.bias[n:outputs] = math.log(initial_sd)
+        self.actor = actor.to(self.device)
         self.critic.to(self.device)
 
     @property
@@ -244,17 +252,63 @@ class PolicyNetwork(TrainedNetwork):
 
     def values(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The critic's output (B,) for read observations (B, F), outside autograd."""
-        critic = self.critic.values if isinstance(self.critic, JointMlp) else self.critic
         with torch.inference_mode():
-            return critic(self.tensor(x)).cpu().numpy()[:, 0]
+            return self.critic.values(self.tensor(x)).cpu().numpy()[:, 0]
 
-    def plain_actor(self) -> PlainMlp:
+    def plain_actor(self) -> Plain:
         """The actor as the policy floor knows it, with the deviations where it has them not."""
         plain = super().plain_actor()
         if self.log_std is None:
             return plain
         log_std = self.log_std.numpy().copy()
-        return replace(plain, weights={**plain.weights, "head.log_std": log_std})
+        return PlainNetwork(plain.spec, {**plain.weights, "head.log_std": log_std})
+
+
+class PairwiseNetwork(PolicyNetwork):
+    """The same with an actor that scores pairs; see `networks.pairwise`.
+
+    Args:
+        given: shows drivers, a board and their pairs.
+        spec: of actor and critic. head: what the policy makes of the logits.
+        fields: kinds of fields to read, as in `kinds_of_fields`; None for all.
+
+    Raises:
+        InputError: observations without pairs, or actions that are not those of a board.
+    """
+
+    def __init__(
+        self,
+        given: Schema,
+        spec: PairwiseSpec,
+        seed: int,
+        fields: Sequence[str] | None = None,
+        device: str = "cpu",
+        head: CategoricalHead | MatchingHead | None = None,
+    ) -> None:
+        groups = board_groups(given, fields)
+        TrainedNetwork.__init__(self, given, groups.names, False, device, "published")
+        generator = torch.Generator().manual_seed(seed)
+        self.head = head or CategoricalHead()
+        self.actor = PairwiseActor(spec, groups, generator).to(self.device)
+        self.critic = PairwiseCritic(spec, groups, generator).to(self.device)
+
+
+def board_groups(given: Schema, fields: Sequence[str] | None) -> Groups:
+    """The groups that a network of pairs reads of a schema.
+
+    Args:
+        fields: kinds of fields, such as ``time``, ``driver_east``, ``place_door``, ``pair_slack``.
+
+    Raises:
+        InputError: no pairs, a kind that is not shown, or actions that are not those of a board.
+    """
+    groups = Groups.of(given.observation.names, "the pairwise network")
+    if given.action.kind != "discrete" or given.action.n != groups.actions:
+        raise InputError(
+            f"the pairwise network chooses among {groups.actions} actions here (wait, pairs, "
+            f"refusals); those of {given.env_id} are {given.action.words}"
+        )
+    return groups if fields is None else groups.selected(fields)
 
 
 def library_versions() -> dict[str, str]:

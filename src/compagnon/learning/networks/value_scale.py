@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from compagnon.learning.networks.mlp import Mlp
+from compagnon.learning.networks.plain import Critic
 
 _RATE = 0.05
 
@@ -36,7 +35,7 @@ class ValueScale:
         """Rewards as the critic says them."""
         return (value - self.mean) / self.std
 
-    def update(self, returns: NDArray[np.float64], critic: Mlp) -> None:
+    def update(self, returns: NDArray[np.float64], critic: Critic) -> None:
         """Take returns (M,) into account, and change `critic` so that no value it says changes.
 
         Args:
@@ -47,8 +46,7 @@ class ValueScale:
         self.started = True
         self.mean += rate * (float(returns.mean()) - self.mean)
         self.second_moment += rate * (float((returns**2).mean()) - self.second_moment)
-        last = critic.layers[-1]
-        assert isinstance(last, nn.Linear)
+        last = critic.last_layer
         with torch.no_grad():
             last.weight[-1:].mul_(old_std / self.std)
             last.bias[-1:].mul_(old_std).add_(old_mean - self.mean).div_(self.std)
