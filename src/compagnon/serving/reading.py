@@ -1,0 +1,170 @@
+"""From a request to what a policy reads: an observation in its own units, and a mask."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
+from compagnon.policy import Schema
+from compagnon.serving.refusal import unprocessable
+from compagnon.serving.wire import DecideRequest
+
+Observation = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Where not everything is always possible, whoever asks must say what is.
+_MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
+
+
+class StateReader(Protocol):
+    """Makes observations and masks of a world's own states, by the world's own rules."""
+
+    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
+        """The policy's fields in physical units, (F,), and what is possible, (A,).
+
+        Raises:
+            Refusal: 422, with the field of the state.
+        """
+        ...
+
+
+class Reader:
+    """Reads requests for policies of one schema.
+
+    Args:
+        schema: what the policies read and choose.
+        states: how a world's states are read; None where there is no such way.
+    """
+
+    def __init__(self, schema: Schema, states: StateReader | None = None) -> None:
+        self.schema = schema
+        self.states = states
+        self.names = schema.observation.names
+        self.needs_mask = schema.env_id in _MASKED
+        fields = schema.observation.fields
+        self._known = frozenset(self.names)
+        self._scaled = schema.observation.scaling == "published"
+        self._divisors = np.array([field.divisor for field in fields])
+        # A bound may be no exact float32, so that what lies on it would fall out.
+        self._low = np.array([field.low for field in fields]) * (1 + 1e-6)
+        self._high = np.array([field.high for field in fields]) * (1 + 1e-6)
+        self._low, self._high = self._low - _slack(self._low), self._high + _slack(self._high)
+        self._all = np.ones(schema.action.n, np.bool_)
+        self._all.flags.writeable = False
+
+    def read(self, request: DecideRequest) -> tuple[Observation, Mask]:
+        """The observation, (F,) float32 in the policy's units, and the mask, (A,).
+
+        Raises:
+            Refusal: 422, with the field.
+        """
+        if request.observation is None:
+            values, mask = self._from_state(request)
+        else:
+            if len(request.state):
+                raise unprocessable("state", "give either an observation or a state, not both")
+            values = self._values(request.observation)
+            mask = self._mask(request)
+        return self._units(values), mask
+
+    def _units(self, values: NDArray[np.float64]) -> Observation:
+        # Comparisons with NaN are false, so what is not finite is outside, too.
+        inside = (values >= self._low) & (values <= self._high)
+        if not inside.all():
+            column = int(inside.argmin())
+            field = self.schema.observation.fields[column]
+            raise unprocessable(
+                f"observation.{field.name}",
+                f"{field.name} is {values[column]:g}; in {field.unit or 'its unit'} it should be "
+                f"{field.low:,g} to {field.high:,g}",
+            )
+        if self._scaled:
+            values = values / self._divisors
+        return values.astype(np.float32)
+
+    def _values(self, given: dict[str, float] | list[float]) -> NDArray[np.float64]:
+        if isinstance(given, dict):
+            try:
+                ordered = [given[name] for name in self.names]
+            except KeyError as error:
+                name = error.args[0]
+                raise unprocessable(f"observation.{name}", f"{name} is missing") from None
+            if len(given) != len(ordered):
+                name = next(name for name in given if name not in self._known)
+                raise unprocessable(
+                    f"observation.{name}",
+                    f"there is no field {name!r}; the fields are {', '.join(self.names)}",
+                )
+            return np.array(ordered, np.float64)
+        if len(given) != len(self.names):
+            raise unprocessable(
+                "observation",
+                f"it has {len(given)} numbers; it should have {len(self.names)}, in the order "
+                "of the fields that /v1/policy lists",
+            )
+        return np.array(given, np.float64)
+
+    def _from_state(self, request: DecideRequest) -> tuple[NDArray[np.float64], Mask]:
+        if not len(request.state):
+            raise unprocessable("observation", "give an observation, or a state")
+        if self.states is None:
+            raise unprocessable(
+                "state", f"states of {self.schema.env_id} are not read; give an observation"
+            )
+        if request.mask_ids is not None or request.mask_bits is not None:
+            given = "mask_bits" if request.mask_ids is None else "mask_ids"
+            raise unprocessable(given, "the mask follows from the state; leave it out")
+        return self.states.read(request.state)
+
+    def _mask(self, request: DecideRequest) -> Mask:
+        ids, bits, n = request.mask_ids, request.mask_bits, self.schema.action.n
+        if ids is not None and bits is not None:
+            raise unprocessable("mask_bits", "give either mask_ids or mask_bits, not both")
+        if bits is not None:
+            return _mask_of_bits(bits, n)
+        if ids is not None:
+            return _mask_of_ids(ids, n)
+        if self.needs_mask:
+            raise unprocessable(
+                "mask_ids", "say what is possible: mask_ids or mask_bits, or a state"
+            )
+        return self._all
+
+
+def _slack(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A little to each side of a bound, where it is finite."""
+    return np.where(np.isfinite(bounds), 2e-6 * np.abs(bounds) + 1e-9, 0.0)
+
+
+def _mask_of_ids(ids: list[int], n: int) -> Mask:
+    mask = np.zeros(n, np.bool_)
+    if not ids:
+        raise unprocessable("mask_ids", "at least one action must be possible")
+    try:
+        chosen = np.array(ids, np.int64)
+    except OverflowError:
+        chosen = np.array([-1])
+    if chosen.min() < 0 or chosen.max() >= n:
+        raise unprocessable("mask_ids", f"actions are 0 to {n - 1}")
+    mask[chosen] = True
+    return mask
+
+
+def _mask_of_bits(bits: str, n: int) -> Mask:
+    if len(bits) != n:
+        raise unprocessable(
+            "mask_bits", f"it has {len(bits)} characters; it should have {n}, one an action"
+        )
+    text = np.frombuffer(bits.encode("utf-8"), np.uint8)
+    mask = text == ord("1")
+    if len(text) != n or not (mask | (text == ord("0"))).all():
+        raise unprocessable("mask_bits", "it should hold 0 and 1 alone, one character an action")
+    if not mask.any():
+        raise unprocessable("mask_bits", "at least one action must be possible")
+    return mask
+
+
+Words = Callable[[int], str]
