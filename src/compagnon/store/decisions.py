@@ -1,0 +1,110 @@
+"""One decision as the log keeps it, and the statements that write and read it."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from compagnon.store.tables import decisions
+
+
+class DecisionRow(NamedTuple):
+    """One row of the log. A named tuple: the fastest thing that a driver takes as it is.
+
+    Attributes:
+        id: UUIDv7, or the client's own; the log holds each once.
+        application: whose decision it is; the draw's seed comes from it and the id.
+        key: what an experiment splits by (a customer, a vehicle), or None.
+        arm, experiment: of an A/B test, or None.
+        model_sha256: of the model that decided.
+        schema_sha256: of the schema that `features` are in.
+        features: float32, little-endian.
+        mask: `numpy.packbits` of the possible actions; None where actions are vectors.
+        probabilities: float64, little-endian: the full masked vector that the draw was made from;
+            empty where actions are vectors.
+        action: its index; None where actions are vectors.
+        action_vector: float32, little-endian; None where actions are indices.
+        probability: of the action that was taken; its density where actions are vectors.
+        seed: of the draw, 0 to 2^63 - 1.
+        mode: how the action was chosen, such as ``sampled`` or ``greedy``.
+        epsilon: share of exploration.
+        time: seconds since 1970, UTC.
+        latency_us: microseconds that the decision took.
+        request_sha256: of what was asked, so that an id repeated with another body is seen.
+        shadow: float64, the other arm's vector for the same question, or None.
+        shadow_sha256: the model that gave `shadow`, or None.
+    """
+
+    id: str
+    application: str
+    key: str | None
+    arm: str | None
+    experiment: str | None
+    model_sha256: str
+    schema_sha256: str
+    features: bytes
+    mask: bytes | None
+    probabilities: bytes
+    action: int | None
+    action_vector: bytes | None
+    probability: float
+    seed: int
+    mode: str
+    epsilon: float
+    time: float
+    latency_us: int
+    request_sha256: str
+    shadow: bytes | None = None
+    shadow_sha256: str | None = None
+
+
+class Written(NamedTuple):
+    """What became of a decision that was given to the log.
+
+    Attributes:
+        status: ``stored``: the row is ours. ``repeated``: the id was there, for the same request.
+            ``conflict``: the id was there, for another request.
+        row: what stands in the log under this id; answer with this one, never with your own.
+    """
+
+    status: Literal["stored", "repeated", "conflict"]
+    row: DecisionRow
+
+
+FIELDS = DecisionRow._fields
+COLUMNS = [decisions.c[name] for name in FIELDS]
+_LIST = ", ".join(f'"{name}"' for name in FIELDS)
+SELECT = f"SELECT {_LIST} FROM decisions"
+_POSTGRES_TYPES = {"VARCHAR": "text", "BLOB": "bytea", "BIGINT": "bigint", "DOUBLE": "float8"}
+
+
+def sqlite_insert(rows: int) -> str:
+    """One statement for several rows: one call into SQLite, so Python's lock changes hands once."""
+    values = "(" + ", ".join("?" * len(FIELDS)) + ")"
+    return (
+        f"INSERT INTO decisions ({_LIST}) VALUES {', '.join([values] * rows)} "
+        "ON CONFLICT (id) DO NOTHING"
+    )
+
+
+def postgres_insert() -> str:
+    """One statement for any number of rows: an array a column, so it is planned once."""
+    arrays = []
+    for column in COLUMNS:
+        kind = str(column.type.compile()).partition("(")[0]
+        arrays.append(f"%b::{_POSTGRES_TYPES[kind]}[]")
+    return (
+        f"INSERT INTO decisions ({_LIST}) SELECT * FROM unnest({', '.join(arrays)}) "
+        "ON CONFLICT (id) DO NOTHING"
+    )
+
+
+def as_row(values: Sequence[Any]) -> DecisionRow:
+    """A row of a result, whose columns are `FIELDS`."""
+    return DecisionRow._make(values)
+
+
+def compare(given: DecisionRow, stored: DecisionRow) -> Written:
+    """What became of `given`, when `stored` stands under its id."""
+    if stored == given:
+        return Written("stored", given)
+    same = stored.request_sha256 == given.request_sha256
+    return Written("repeated" if same else "conflict", stored)

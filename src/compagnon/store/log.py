@@ -1,0 +1,283 @@
+"""The decision log: many callers, one writer thread, a commit for many decisions at once."""
+
+import collections
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Literal, NamedTuple
+
+from compagnon.errors import InputError
+from compagnon.store.database import Store
+from compagnon.store.decisions import COLUMNS, DecisionRow, Written, as_row, compare
+from compagnon.store.errors import LogFull, StoreUnavailable
+from compagnon.store.tables import decisions
+
+__all__ = ["DecisionLog", "DecisionRow", "LogFull", "Store", "StoreUnavailable", "Written"]
+
+BATCH = 64  # rows that are written without waiting for more
+LINGER = 0.005  # seconds between the beginnings of two commits, unless a batch is full
+BOUND = 2048  # rows that may wait, and so what a crash in fast mode can lose
+_MOST = 512  # rows of one transaction: what has gathered while the last one ran
+_RETRY = (0.05, 0.1, 0.2, 0.5)  # seconds between the tries of fast mode; the last for ever
+
+Deliver = Callable[[Callable[[], None]], object]
+
+
+class _Given(NamedTuple):
+    """What one call gave: its rows, and the future that waits for them."""
+
+    rows: Sequence[DecisionRow]
+    future: "Future[Any]"
+    single: bool
+
+
+class DecisionLog:
+    """Writes decisions in groups.
+
+    In durable mode a future is done when its rows are on disk. In fast mode it is done at once,
+    and a crash can lose what waits: `could_lose` rows now, `bound` at the most. In fast mode an id
+    that is in the database already is only seen afterwards (it then counts in `conflicts`): ask
+    `find` first for ids that are not freshly made.
+
+    Args:
+        store: with the tables of this version.
+        mode: ``durable`` or ``fast``.
+        bound: rows that may wait; more are refused with `LogFull`.
+        linger: seconds between the beginnings of two commits, unless 64 rows wait.
+        deliver: calls what it is given, in the thread where futures shall be resolved, for
+            instance an event loop's `call_soon_threadsafe`: one wake-up a commit, not one a row.
+
+    Raises:
+        InputError: another process logs to the same SQLite file.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mode: Literal["durable", "fast"] = "durable",
+        *,
+        bound: int = BOUND,
+        linger: float = LINGER,
+        deliver: Deliver | None = None,
+    ) -> None:
+        if mode not in ("durable", "fast"):
+            raise InputError(f"mode={mode!r}: give durable or fast")
+        self.store, self.mode, self.bound = store, mode, bound
+        self._linger, self._deliver = linger, deliver
+        self._changed = threading.Condition()
+        self._waiting: collections.deque[_Given] = collections.deque()
+        self._unwritten: dict[str, DecisionRow] = {}  # in fast mode: acknowledged, not on disk
+        self._pending = self._committed = self._conflicts = self._lost = 0
+        self._failure: str | None = None
+        self._closing = False
+        self._give_up = float("inf")
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(store.only_log())
+        self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Rows that were given and are not on disk yet."""
+        return self._pending
+
+    @property
+    def committed(self) -> int:
+        """Rows that this log has put on disk."""
+        return self._committed
+
+    @property
+    def could_lose(self) -> int:
+        """Acknowledged rows that a crash now would lose: 0 in durable mode, never over `bound`."""
+        return self._pending if self.mode == "fast" else 0
+
+    @property
+    def conflicts(self) -> int:
+        """Rows whose id stood in the database for another request."""
+        return self._conflicts
+
+    @property
+    def lost(self) -> int:
+        """Rows acknowledged in fast mode that could not be kept: closed without a database."""
+        return self._lost
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last commit failed; None when it went well."""
+        return self._failure
+
+    def submit(self, row: DecisionRow) -> "Future[Written]":
+        """Give one decision; the future says what became of it.
+
+        The future fails with `StoreUnavailable` when it cannot be kept: answer with an error, and
+        let the client try again with the same id.
+        """
+        return self._submit((row,), single=True)
+
+    def submit_many(self, rows: Sequence[DecisionRow]) -> "Future[list[Written]]":
+        """Give several decisions; one future for all of them."""
+        return self._submit(rows, single=False)
+
+    def find(self, decision_id: str) -> DecisionRow | None:
+        """The acknowledged decision of an id, from what waits or from the database.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        waiting = self._unwritten.get(decision_id)
+        return waiting if waiting is not None else find(self.store, decision_id)
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Write what waits, then end; in fast mode give up after `timeout` seconds.
+
+        What could not be written counts in `lost`.
+        """
+        with self._changed:
+            self._closing = True
+            self._give_up = time.monotonic() + timeout
+            self._changed.notify()
+        self._thread.join()
+        self._stack.close()
+
+    def __enter__(self) -> "DecisionLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, rows: Sequence[DecisionRow], single: bool) -> "Future[Any]":
+        future: Future[Any] = Future()
+        given = _Given(rows, future, single)
+        with self._changed:
+            if self._closing:
+                error: StoreUnavailable | None = StoreUnavailable("the decision log is closed")
+            elif self._pending + len(rows) > self.bound:
+                error = LogFull(f"{self._pending} decisions wait to be written, {self.bound} may")
+            else:
+                error = None
+                results = self._acknowledge(rows) if self.mode == "fast" else None
+                before, self._pending = self._pending, self._pending + len(rows)
+                self._waiting.append(given)
+                if before == 0 or before < BATCH <= self._pending:
+                    self._changed.notify()
+        if error is not None:
+            future.set_exception(error)
+        elif results is not None:
+            future.set_result(results[0] if single else results)
+        return future
+
+    def _acknowledge(self, rows: Sequence[DecisionRow]) -> list[Written]:
+        """What fast mode says of rows at once: the first of an id among those that wait counts."""
+        return [compare(row, self._unwritten.setdefault(row.id, row)) for row in rows]
+
+    def _run(self) -> None:
+        begun = float("-inf")
+        while True:
+            with self._changed:
+                while not self._pending and not self._closing:
+                    self._changed.wait()
+                if not self._pending:
+                    return
+                while (
+                    self._pending < BATCH
+                    and not self._closing
+                    and (rest := begun + self._linger - time.monotonic()) > 0
+                ):
+                    self._changed.wait(rest)
+                batch = self._take()
+            begun = time.monotonic()
+            self._commit(batch)
+
+    def _take(self) -> list[_Given]:
+        batch = [self._waiting.popleft()]
+        rows = len(batch[0].rows)
+        while self._waiting and rows + len(self._waiting[0].rows) <= _MOST:
+            batch.append(self._waiting.popleft())
+            rows += len(batch[-1].rows)
+        return batch
+
+    def _commit(self, batch: list[_Given]) -> None:
+        """Write a batch, whatever happens, and say of each of its rows what became of it."""
+        rows = [row for given in batch for row in given.rows]
+        try:
+            results = self._append(rows)
+        except StoreUnavailable as error:
+            self._finish(batch, error, len(rows))
+            return
+        except ValueError as error:
+            # One row holds what no column can; the others shall not suffer for it.
+            if len(batch) > 1:
+                for given in batch:
+                    self._commit([given])
+                return
+            wrong = InputError(f"decision {rows[0].id!r} cannot be stored: {error}")
+            self._finish(batch, wrong, len(rows))
+            return
+        self._committed += sum(result.status == "stored" for result in results)
+        self._conflicts += sum(result.status == "conflict" for result in results)
+        self._finish(batch, results, len(rows))
+
+    def _append(self, rows: list[DecisionRow]) -> list[Written]:
+        """Durable mode tries once. Fast mode, which has acknowledged them, tries until it can."""
+        tries = 0
+        while True:
+            try:
+                results = self.store.append(rows)
+            except StoreUnavailable as error:
+                self._failure = str(error)
+                if self.mode == "durable" or time.monotonic() >= self._give_up:
+                    raise
+                with self._changed:
+                    self._changed.wait(_RETRY[min(tries, len(_RETRY) - 1)])
+                tries += 1
+            else:
+                self._failure = None
+                return results
+
+    def _finish(self, batch: list[_Given], results: list[Written] | Exception, rows: int) -> None:
+        failed = isinstance(results, Exception)
+        if failed and self.mode == "durable" and isinstance(results, StoreUnavailable):
+            # Who came while this failed has waited as long; the next to come tries again.
+            with self._changed:
+                batch = batch + list(self._waiting)
+                self._waiting.clear()
+                rows = self._pending
+        with self._changed:
+            self._pending -= rows
+            if self.mode == "fast":
+                self._lost += rows if failed else 0
+                for given in batch:
+                    for row in given.rows:
+                        self._unwritten.pop(row.id, None)
+        if self.mode == "durable":
+            resolve = functools.partial(_resolve, batch, results)
+            if self._deliver is None:
+                resolve()
+            else:
+                self._deliver(resolve)
+
+
+def _resolve(batch: list[_Given], results: list[Written] | Exception) -> None:
+    start = 0
+    for rows, future, single in batch:
+        if not future.set_running_or_notify_cancel():
+            pass
+        elif isinstance(results, Exception):
+            future.set_exception(results)
+        else:
+            future.set_result(results[start] if single else results[start : start + len(rows)])
+        start += len(rows)
+
+
+def find(store: Store, decision_id: str) -> DecisionRow | None:
+    """The decision of an id, from the database."""
+    import sqlalchemy
+
+    with store.read() as connection:
+        row = connection.execute(
+            sqlalchemy.select(*COLUMNS).where(decisions.c.id == decision_id)
+        ).one_or_none()
+    return None if row is None else as_row(row)

@@ -1,0 +1,209 @@
+"""A store in one file: SQLite with one writer at a time, in this process and among processes.
+
+SQLite up to 3.51.2 can damage a WAL file when one connection writes while another, in its turn
+after a commit, moves pages into the database. BEGIN IMMEDIATE does not keep them apart, since a
+checkpoint runs after its lock is let go. So each transaction also holds a lock on a file beside
+the database, from before its BEGIN until its checkpoint is over. Readers open the file read-only,
+which never checkpoints.
+"""
+
+import contextlib
+import errno
+import fcntl
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine
+
+from compagnon.errors import InputError
+from compagnon.store.database import MODELS, Store, reason
+from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
+from compagnon.store.errors import StoreUnavailable
+
+BUSY_SECONDS = 5.0  # how long a transaction waits for another process's
+_LOCK_POLL = 0.001
+_SIZES = (256, 64, 16, 4, 1)  # rows of a prepared statement; a batch is made of these
+
+
+class SqliteStore(Store):
+    """See `Store`; made by `open_store`."""
+
+    def __init__(self, path: Path, files: Path | None, create: bool) -> None:
+        self.where = str(path)
+        self.address = f"sqlite:///{path}"
+        self.path = path
+        self.files = files or path.parent / MODELS
+        _check_path(path, create)
+        self._mutex = threading.RLock()
+        self._lock_file = _beside(path, "-writer").open("ab")
+        try:
+            with self._alone():
+                self._raw = self._connect()
+        except BaseException:
+            self._lock_file.close()
+            raise
+        self._engine = _engine(self._raw)
+        quoted = quote(str(path.absolute()))
+        self._readers = sqlalchemy.create_engine(
+            f"sqlite:///file:{quoted}?mode=ro&uri=true",
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            poolclass=sqlalchemy.QueuePool,
+            pool_size=4,
+            max_overflow=12,
+        )
+
+    def engine(self) -> Engine:
+        """Readers."""
+        return self._readers
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that writes."""
+        with self._alone(), self.guarded(), self._engine.begin() as connection:
+            yield connection
+
+    def append(self, rows: Sequence[DecisionRow]) -> list[Written]:
+        """Write decisions in one transaction."""
+        with self._alone():
+            try:
+                return self._append(rows)
+            except (
+                sqlite3.IntegrityError,
+                sqlite3.InterfaceError,
+                sqlite3.ProgrammingError,
+            ) as error:
+                raise ValueError(reason(error)) from None
+            except OverflowError as error:
+                raise ValueError(str(error)) from None
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"{self.where}: {reason(error)}") from None
+            finally:
+                if self._raw.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._raw.execute("ROLLBACK")
+
+    def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:
+        first: dict[str, DecisionRow] = {}
+        for row in rows:
+            first.setdefault(row.id, row)
+        fresh = list(first.values())
+        execute = self._raw.execute
+        execute("BEGIN IMMEDIATE")
+        written = start = 0
+        while start < len(fresh):
+            size = next(size for size in _SIZES if size <= len(fresh) - start)
+            values = [value for row in fresh[start : start + size] for value in row]
+            written += execute(sqlite_insert(size), values).rowcount
+            start += size
+        if written < len(fresh):  # some ids were there: who has them?
+            for row in execute(
+                f"{SELECT} WHERE id IN ({', '.join('?' * len(fresh))})", list(first)
+            ).fetchall():
+                first[row[0]] = as_row(row)
+        execute("COMMIT")
+        if written == len(rows):
+            return [Written("stored", row) for row in rows]
+        return [compare(row, first[row.id]) for row in rows]
+
+    @contextlib.contextmanager
+    def only_log(self) -> Iterator[None]:
+        """Hold the lock of the one process that may log."""
+        with _beside(self.path, "-log").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"{self.where} already takes the decisions of another service; one SQLite file "
+                    "serves one: stop the other, give another --db, or use postgresql://..."
+                ) from None
+            yield
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._readers.dispose()
+        with self._alone():
+            self._engine.dispose()
+            self._raw.close()
+        self._lock_file.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            raw = sqlite3.connect(
+                self.path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+            raw.execute("PRAGMA foreign_keys = ON")
+            # Every commit waits for the disk, so that it also outlives a power cut.
+            raw.execute("PRAGMA synchronous = FULL")
+            mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            raw.execute("BEGIN IMMEDIATE")
+            raw.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise InputError(f"{self.where} cannot be used ({reason(error)})") from None
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self.where} is not a database of SQLite ({reason(error)})"
+            ) from None
+        if mode != "wal":
+            raw.close()
+            raise InputError(f"{self.where}: this file system cannot keep a write-ahead log")
+        return raw
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep every other writer out, threads and processes, until the block ends."""
+        with self._mutex:
+            until = time.monotonic() + BUSY_SECONDS
+            while True:
+                try:
+                    fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EAGAIN, errno.EACCES):
+                        raise StoreUnavailable(f"{self.where}: {error.strerror}") from None
+                if time.monotonic() > until:
+                    raise StoreUnavailable(f"{self.where}: another program holds its lock")
+                time.sleep(_LOCK_POLL)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+
+def _engine(raw: sqlite3.Connection) -> Engine:
+    """SQLAlchemy over the one writing connection; it begins at once, not at the first write."""
+    engine = sqlalchemy.create_engine(
+        "sqlite://", creator=lambda: raw, poolclass=sqlalchemy.StaticPool
+    )
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _check_path(path: Path, create: bool) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a database file")
+    if not path.exists():
+        if not create:
+            raise InputError(
+                f"{path} does not exist; make it with: compagnon db upgrade --db {path}"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror})") from None

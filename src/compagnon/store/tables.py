@@ -1,0 +1,170 @@
+"""The tables, as one description for SQLite and PostgreSQL; migrations must lead to exactly it.
+
+Times are seconds since 1970 in UTC, as float64. Hashes are SHA-256 in 64 hexadecimal digits.
+Arrays are bytes: float32 features and float64 probabilities, both little-endian; packed bits for
+masks.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+VERSION = "0001"  # of the database: the last of migrations/versions
+ID_LENGTH = 200  # characters, at most, of an id or a name that comes from outside
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite counts up by itself only in a column that is called exactly INTEGER.
+_COUNTED = BigInteger().with_variant(Integer, "sqlite")
+_ID = String(ID_LENGTH)
+_HASH = String(64)
+
+# From `id` on in the order of DecisionRow, whose fields they are.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", _COUNTED, primary_key=True, autoincrement=True),
+    Column("id", _ID, nullable=False, unique=True),
+    Column("application", _ID, nullable=False),
+    Column("key", _ID),
+    Column("arm", _ID),
+    Column("experiment", _ID),
+    Column("model_sha256", _HASH, nullable=False),
+    Column("schema_sha256", _HASH, nullable=False),
+    Column("features", LargeBinary, nullable=False),
+    Column("mask", LargeBinary),
+    Column("probabilities", LargeBinary, nullable=False),
+    Column("action", BigInteger),
+    Column("action_vector", LargeBinary),
+    Column("probability", Double, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("mode", String(20), nullable=False),
+    Column("epsilon", Double, nullable=False),
+    Column("time", Double, nullable=False),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("request_sha256", _HASH, nullable=False),
+    Column("shadow", LargeBinary),
+    Column("shadow_sha256", _HASH),
+    Index(None, "time"),
+    Index(None, "model_sha256"),
+)
+
+# How long after a decision an outcome of this name may come; after that it is late.
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("name", _ID, primary_key=True),
+    Column("matures_after", Double, nullable=False),
+    Column("time", Double, nullable=False),
+    CheckConstraint("matures_after > 0", name="positive"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("decision_id", ForeignKey("decisions.id"), primary_key=True),
+    Column("name", ForeignKey("metrics.name"), primary_key=True),
+    Column("value", Double, nullable=False),
+    Column("time", Double, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Index(None, "name"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", _ID, primary_key=True),
+    Column("time", Double, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", _COUNTED, primary_key=True, autoincrement=True),
+    Column("model", ForeignKey("models.name"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("sha256", _HASH, nullable=False),
+    Column("schema_sha256", _HASH, nullable=False),
+    Column("parent_sha256", _HASH),
+    Column("data_sha256", _HASH),
+    Column("files", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("time", Double, nullable=False),
+    UniqueConstraint("model", "number", name="uq_versions_number"),
+    UniqueConstraint("model", "sha256", name="uq_versions_sha256"),
+)
+
+pointers = Table(
+    "pointers",
+    metadata,
+    Column("model", ForeignKey("models.name"), primary_key=True),
+    Column("role", String(20), primary_key=True),
+    Column("sha256", _HASH),
+    Column("revision", BigInteger, nullable=False),
+    Column("time", Double, nullable=False),
+    CheckConstraint("role in ('champion', 'challenger')", name="role"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", Double, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("model", _ID),
+    Column("actor", _ID, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", _HASH, nullable=False),
+    Column("hash", _HASH, nullable=False, unique=True),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", _ID, nullable=False),
+    Column("scope", String(20), nullable=False),
+    Column("hash", _HASH, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("revoked", Double),
+    CheckConstraint("scope in ('decide', 'outcomes', 'admin')", name="scope"),
+)
+
+job_slots = Table(
+    "job_slots",
+    metadata,
+    Column("id", _COUNTED, primary_key=True, autoincrement=True),
+    Column("job", _ID, nullable=False),
+    Column("slot", _ID, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("holder", _ID),
+    Column("lease_until", Double),
+    Column("fence", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("result", Text),
+    Column("created", Double, nullable=False),
+    Column("finished", Double),
+    UniqueConstraint("job", "slot", name="uq_job_slots_slot"),
+    CheckConstraint("state in ('running', 'done', 'failed')", name="state"),
+)
