@@ -131,6 +131,8 @@ def policies() -> int:
         ("constant:ACTION", "always this action; the last possible one where it is masked"),
         *_experts(),
         ("PATH", "a policy on disk (policy.json beside its weights), or a run: its best policy"),
+        ("onnx:PATH", "what `compagnon export PATH` wrote: the same policy as an ONNX session"),
+        ("onnx-int8:PATH", "the same in INT8, from `compagnon export PATH --int8`"),
     ]
     output.console().print(output.table(("policy", "what it does"), rows, numbers=False))
     return 0

@@ -96,8 +96,14 @@ def without_window() -> None:
 
 def require_torch(verb: str) -> None:
     """Refuse a verb that stands on torch where torch is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise InputError(f"{verb} needs torch: pip install 'compagnon[train]'")
+    require(verb, "train", "torch")
+
+
+def require(verb: str, extra: str, *modules: str) -> None:
+    """Refuse a verb that stands on packages of which one is not installed."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise InputError(f"{verb} needs {missing[0]}: pip install 'compagnon[{extra}]'")
 
 
 def read_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:

@@ -219,9 +219,7 @@ def open_session(data: bytes, who: str) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(
-            f"{who} needs onnxruntime: pip install 'compagnon[serve]'"
-        ) from None
+        raise InputError(f"{who} needs onnxruntime: pip install 'compagnon[serve]'") from None
     refuse_external_data(data, who)
     options = onnxruntime.SessionOptions()
     # One decision is some microseconds of work: handing it to other threads would cost more.

@@ -62,22 +62,28 @@ class Guard:
 
     Args:
         rate: decisions a second for each key, 0 for no limit.
+        local: nobody but this machine can reach the service.
     """
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rate: float, local: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rate = rate
         self._clock = clock
         self._keys: tuple[KnownKey, ...] = ()
+        self._open = local
         self._buckets: dict[str, Bucket] = {}
 
     @property
     def open(self) -> bool:
-        """No key exists, so that anybody who reaches the service may use it."""
-        return not self._keys
+        """No key ever existed, so that anybody on this machine may use the service."""
+        return self._open
 
     def learn(self, keys: Iterable[KnownKey]) -> None:
         """Take over the keys that the store has now."""
         self._keys = tuple(keys)
+        # That all were revoked does not open the service to everybody.
+        self._open = self._open and not self._keys
         names = {key.name for key in self._keys} | {ANYBODY}
         self._buckets = {name: b for name, b in self._buckets.items() if name in names}
 
@@ -87,7 +93,7 @@ class Guard:
         Raises:
             Refusal: 401 for no key or an unknown one, 403 for one without the scope.
         """
-        if not self._keys:
+        if self._open:
             return self._check_local(scope, host)
         if authorization is None:
             raise Refusal(401, "give a key: Authorization: Bearer KEY", "authorization")

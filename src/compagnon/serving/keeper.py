@@ -67,13 +67,14 @@ class Keeper:
                 found = await asyncio.to_thread(self._find)
                 if found == self._seen and not (again and self._service.refused):
                     return False
-                self._seen = found
                 model = await asyncio.to_thread(self._load, found)
+                self._seen = found
                 if model.sha256 == self._service.model.sha256:
                     self._service.refused = None
                     return False
                 self._service.swap(model)
             except (InputError, OSError) as error:
+                self._seen = found
                 self._refuse(str(error))
                 return False
             except StoreUnavailable as error:

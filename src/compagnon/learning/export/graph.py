@@ -35,6 +35,7 @@ from compagnon.policy.manifest import (
 
 OPSET = 17  # has layer norm; onnxruntime runs it since 1.12
 IR_VERSION = 8
+SCALED = "scaled"  # what the first layer reads where there is a scaler
 ROWS = "N"  # the name of the batch dimension, whose size is free
 _NORM_EPS = 1e-5
 
@@ -168,7 +169,7 @@ def _scaled(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
     low, high = graph.constant("scaler.low", -clip), graph.constant("scaler.high", clip)
     x = graph.node("Sub", [x, mean], "centred")
     x = graph.node("Div", [x, std], "standardised")
-    return graph.node("Clip", [x, low, high], "scaled")
+    return graph.node("Clip", [x, low, high], SCALED)
 
 
 def _choice(graph: Graph, actions: int, values: bool) -> None:

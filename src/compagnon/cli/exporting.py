@@ -1,0 +1,116 @@
+"""`export`, `bench`: a policy as ONNX, and how fast each of its forms decides."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
+
+from compagnon.cli import output
+from compagnon.cli.options import (
+    OnePolicy,
+    Verb,
+    Where,
+    check_seed,
+    flag,
+    optional,
+    require,
+    without_window,
+)
+from compagnon.errors import InputError
+
+if TYPE_CHECKING:
+    from compagnon.policy.exported import ExportRecord
+
+
+@dataclass(frozen=True)
+class Check:
+    """How much is checked before anything is written."""
+
+    states: Annotated[
+        int, arg(metavar="N", help="real states to compare with torch, and INT8 with FP32")
+    ] = 4096
+    episodes: Annotated[int, arg(metavar="N", help="that INT8 and FP32 both play")] = 100
+    seed: Annotated[int, arg(metavar="S", help="the first of their seeds")] = 1_000_000
+    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None
+
+
+def export(
+    policy: OnePolicy,
+    /,
+    where: Where,
+    check: Check,
+    out: Annotated[
+        Path | None, optional("DIR", "a copy of the policy, with the files; else in its own folder")
+    ] = None,
+    int8: Annotated[bool, flag("an INT8 file as well, judged by what it decides")] = False,
+    int8_method: Annotated[
+        Literal["static", "dynamic"],
+        arg(help="ranges from real states, or found anew in each decision"),
+    ] = "static",
+) -> int:
+    """Write a policy as ONNX, after it was compared with torch on thousands of states.
+
+    $ compagnon export runs/demo
+    $ compagnon export runs/demo --int8 --out served
+    $ compagnon evaluate runs/demo onnx:served onnx-int8:served
+    """
+    require("export", "export", "torch", "onnx", "onnxruntime")
+    without_window()
+    from compagnon.learning.export.export import ExportSettings, check_out, export_policy
+
+    check_seed(check.seed)
+    output.check_target(check.json)
+    for name, value in (("states", check.states), ("episodes", check.episodes)):
+        if value < 1:
+            raise InputError(f"--{name} {value}: at least 1")
+    if out is not None:
+        check_out(out)
+    settings = ExportSettings(
+        int8=int8,
+        method=int8_method,
+        real=check.states,
+        episodes=check.episodes,
+        seed=check.seed,
+    )
+    with output.busy("exporting") as say:
+        env = where.resolve(policy)
+        made = export_policy(Path(policy), out, settings, env, say)
+    _show(made.directory, made.record)
+    if check.json is not None:
+        output.write_json(check.json, made.record.model_dump(mode="json"))
+    return 0
+
+
+def _show(directory: Path, record: "ExportRecord") -> None:
+    from compagnon.policy.exported import ONNX_FILES
+    from compagnon.policy.loading import ONNX_KINDS
+
+    out = output.console()
+    out.print(_parity_words(record.parity), soft_wrap=True)
+    out.print()
+    called = {precision: kind for kind, precision in ONNX_KINDS.items()}
+    rows = [
+        (ONNX_FILES[name], f"{file.bytes:,}", file.sha256[:12], f"{called[name]}:{directory}")
+        for name, file in record.files.items()
+    ]
+    out.print(output.table(("file", "bytes", "SHA-256", "its name as a policy"), rows))
+    if "int8" in record.files:
+        out.print(f"\n{record.files['int8'].judged['verdict']}", soft_wrap=True)
+
+
+def _parity_words(parity: dict[str, Any]) -> str:
+    lines = []
+    for kind in ("real", "adversarial"):
+        found = parity[kind]
+        words = f"{found['states']:,} {kind} states: the same action in {found['same_action']:,}"
+        if found["near_ties"]:
+            words += f" and a near tie in {found['near_ties']:,}"
+        if found["overflowing"]:
+            words += f"; {found['overflowing']:,} overflow in torch too, and are refused"
+        words += f"; outputs within {found['outputs']:.1e} of torch's"
+        lines.append(words)
+    return "\n".join(lines)
+
+
+VERBS: dict[str, Verb] = {"export": export}
