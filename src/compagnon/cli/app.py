@@ -43,6 +43,7 @@ GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
         "The dispatch roadmap's table, with honest baselines.",
         dispatch_poc.TABLE_VERBS,
     ),
+    "log": ("The decisions that were logged, made again.", serving.LOG_VERBS),
     "order-book": ("Check an order book, or generate one to try.", workshop.ORDER_BOOK_VERBS),
 }
 _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.

@@ -2,12 +2,13 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, optional
+from compagnon.cli.options import Verb, flag, optional
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,43 @@ def serve(
     return 0
 
 
+def replay(
+    models: Annotated[
+        tuple[Path, ...],
+        Positional,
+        optional("POLICY...", "exported policies that decided, beside those in the registry"),
+    ] = (),
+    /,
+    db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
+        "sqlite:///decisions.db"
+    ),
+    verify: Annotated[bool, flag("exit with 1 unless all of them came out the same")] = False,
+) -> int:
+    """Make every logged decision again with the model that made it, and compare bit for bit.
+
+    $ compagnon log replay --verify
+    $ compagnon log replay runs/workshop-tight --db sqlite:///decisions.db
+    """
+    from compagnon.serving.replaying import loader
+    from compagnon.store import open_store
+    from compagnon.store.replay import replay as play_again
+
+    store = open_store(db)
+    try:
+        with output.busy("replaying") as tell:
+            found = play_again(
+                store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
+            )
+    finally:
+        store.close()
+    out = output.console()
+    out.print(f"{found.checked:,} decisions made again, {found.same:,} the same bit for bit")
+    for one in found.differences:
+        out.print(f"decision {one.id}: {one.field} differs (model {one.model_sha256[:12]})")
+    for sha256, (reason, count) in found.unknown.items():
+        out.print(f"{count:,} decisions of model {sha256[:12]} were not: {reason}", soft_wrap=True)
+    return 0 if found.good or not verify else 1
+
+
 VERBS: dict[str, Verb] = {"serve": serve}
+LOG_VERBS: dict[str, Verb] = {"replay": replay}

@@ -1,30 +1,19 @@
 """Who may ask, and how often: keys by scope, compared in constant time, and token buckets."""
 
-import hashlib
-import hmac
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from compagnon.serving.refusal import Refusal
+from compagnon.store.keys import Keyring, Scope
 
-DECIDE: Final = "decide"
-OUTCOMES: Final = "outcomes"
-ADMIN: Final = "admin"
+DECIDE: Final[Scope] = "decide"
+OUTCOMES: Final[Scope] = "outcomes"
+ADMIN: Final[Scope] = "admin"
 SCOPES: Final = (DECIDE, OUTCOMES, ADMIN)
 ANYBODY: Final = ""
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class KnownKey:
-    """A key as the store keeps it: its name, the SHA-256 of its text, what it may do."""
-
-    name: str
-    sha256: str
-    scopes: frozenset[str]
 
 
 class Bucket:
@@ -62,16 +51,21 @@ class Guard:
 
     Args:
         rate: decisions a second for each key, 0 for no limit.
+        keys: those that are valid now.
         local: nobody but this machine can reach the service.
     """
 
     def __init__(
-        self, rate: float, local: bool = True, clock: Callable[[], float] = time.monotonic
+        self,
+        rate: float,
+        keys: Keyring,
+        local: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rate = rate
         self._clock = clock
-        self._keys: tuple[KnownKey, ...] = ()
-        self._open = local
+        self._keys = keys
+        self._open = local and not len(keys)
         self._buckets: dict[str, Bucket] = {}
 
     @property
@@ -79,37 +73,32 @@ class Guard:
         """No key ever existed, so that anybody on this machine may use the service."""
         return self._open
 
-    def learn(self, keys: Iterable[KnownKey]) -> None:
-        """Take over the keys that the store has now."""
-        self._keys = tuple(keys)
+    def learn(self, keys: Keyring) -> None:
+        """Take over the keys that are valid now."""
+        self._keys = keys
         # That all were revoked does not open the service to everybody.
-        self._open = self._open and not self._keys
-        names = {key.name for key in self._keys} | {ANYBODY}
-        self._buckets = {name: b for name, b in self._buckets.items() if name in names}
+        self._open = self._open and not len(keys)
 
-    def check(self, authorization: bytes | None, scope: str, host: bytes | None = None) -> str:
-        """The name of the key that a request carries.
+    def check(self, authorization: bytes | None, scope: Scope, host: bytes | None = None) -> str:
+        """The id of the key that a request carries.
 
         Raises:
             Refusal: 401 for no key or an unknown one, 403 for one without the scope.
         """
         if self._open:
             return self._check_local(scope, host)
-        if authorization is None:
+        kind, _, text = (authorization or b"").partition(b" ")
+        presented = text.strip().decode("latin-1")
+        if kind.lower() != b"bearer" or not presented:
             raise Refusal(401, "give a key: Authorization: Bearer KEY", "authorization")
-        kind, _, text = authorization.partition(b" ")
-        digest = hashlib.sha256(text.strip()).hexdigest()
-        found: KnownKey | None = None
-        for key in self._keys:  # all of them, so that the time says nothing
-            if hmac.compare_digest(key.sha256, digest):
-                found = key
-        if found is None or kind.lower() != b"bearer":
-            raise Refusal(401, "there is no such key", "authorization")
-        if scope not in found.scopes:
-            raise Refusal(403, f"this key has no scope {scope!r}", "authorization")
-        return found.name
+        key = self._keys.check(presented, scope)
+        if key is not None:
+            return key.id
+        if any(self._keys.check(presented, other) for other in SCOPES):
+            raise Refusal(403, f"this key is not for {scope!r}", "authorization")
+        raise Refusal(401, "there is no such key, or it was revoked", "authorization")
 
-    def _check_local(self, scope: str, host: bytes | None) -> str:
+    def _check_local(self, scope: Scope, host: bytes | None) -> str:
         """Without keys the service is this machine's alone, and no web page's."""
         if scope == ADMIN:
             raise Refusal(

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from compagnon.serving import guard as G
 from compagnon.serving.guard import Guard
-from compagnon.serving.refusal import Refusal
-from compagnon.serving.service import RETRY_SECONDS, Service
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.service import Service
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -109,7 +109,7 @@ class Front:
             self.service.metrics.answered("other", found, time.perf_counter() - begun)
 
 
-def credentials(scope: Scope, wanted: str) -> tuple[bytes | None, str, bytes | None]:
+def credentials(scope: Scope, wanted: G.Scope) -> tuple[bytes | None, G.Scope, bytes | None]:
     """What `Guard.check` wants to know of a request."""
     authorization = host = None
     for name, value in scope["headers"]:

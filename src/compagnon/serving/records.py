@@ -1,16 +1,13 @@
 """Everything that the service keeps in the store: the log, outcomes, keys, the registry."""
 
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from compagnon.errors import InputError
-from compagnon.serving.guard import KnownKey
-from compagnon.serving.refusal import Refusal
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal, unprocessable
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import OutcomeAnswer, OutcomeRequest
-from compagnon.store import DecisionLog, Store, StoreUnavailable, open_store
+from compagnon.store import DecisionLog, Store, StoreUnavailable, open_store, outcomes
+from compagnon.store.keys import Keyring, keyring
 
 
 def open_records(settings: Settings) -> Store:
@@ -57,9 +54,30 @@ class Records:
             return str(error)
         return None
 
-    def keys(self) -> list[KnownKey]:
+    def keys(self) -> Keyring:
         """The keys that may be used now."""
-        return []
+        return keyring(self.store)
+
+    def put_outcome(self, decision_id: str, name: str, given: OutcomeRequest) -> OutcomeAnswer:
+        """Keep what came of a decision.
+
+        Raises:
+            Refusal: 404 for a decision that is not there, 409 for another value than before, 422.
+        """
+        try:
+            put = outcomes.put(self.store, decision_id, name, given.value, given.time)
+        except outcomes.UnknownDecision as error:
+            if self.log.find(decision_id) is not None:  # fast mode: it is still to be written
+                raise Refusal(
+                    503, f"decision {decision_id} is not written yet", "id", RETRY_SECONDS
+                ) from None
+            raise Refusal(404, str(error), "id") from None
+        except InputError as error:
+            raise unprocessable("value", str(error)) from None
+        kept = put.outcome
+        if put.status == "conflict":
+            raise Refusal(409, f"{name} of {decision_id} is {kept.value:g} already", "value")
+        return OutcomeAnswer(kept.decision_id, kept.name, kept.value, kept.time, kept.late)
 
     def close(self) -> None:
         """Write what waits and let go of the database."""

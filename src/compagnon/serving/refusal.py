@@ -1,6 +1,11 @@
 """What a caller is told when a request cannot be served: a status, a sentence, the field."""
 
+from typing import Final
+
 import msgspec
+
+RETRY_SECONDS: Final = 1
+WHOLE: Final = "body"  # the name of everything that was sent
 
 
 class Refusal(Exception):
@@ -26,7 +31,7 @@ class Refusal(Exception):
 
     def under(self, prefix: str) -> "Refusal":
         """The same refusal of a part of a request that stands under `prefix`."""
-        field = prefix if self.field is None else f"{prefix}.{self.field}"
+        field = prefix if self.field in (None, WHOLE) else f"{prefix}.{self.field}"
         return Refusal(self.status, self.error, field, self.retry_after)
 
 

@@ -18,8 +18,8 @@ from compagnon.serving.keeper import Keeper
 from compagnon.serving.metrics import CONTENT_TYPE
 from compagnon.serving.openapi import describe
 from compagnon.serving.records import Records
-from compagnon.serving.refusal import Refusal
-from compagnon.serving.service import RETRY_SECONDS, Service
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.service import Service
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.errors import StoreUnavailable
 
@@ -111,7 +111,7 @@ class _Routes:
         self._check(request, G.DECIDE)
         return _json(describe(self._service.reader, self._service.settings))
 
-    def _check(self, request: Request, scope: str) -> None:
+    def _check(self, request: Request, scope: G.Scope) -> None:
         self._guard.check(*credentials(request.scope, scope))
 
     def _record(self, row: DecisionRow) -> wire.DecisionRecord:

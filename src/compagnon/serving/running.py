@@ -67,9 +67,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         raise
     try:
         keys = await asyncio.to_thread(records.keys)
-        require_keys(settings, bool(keys))
-        guard = Guard(settings.rate, settings.loopback)
-        guard.learn(keys)
+        require_keys(settings, len(keys))
+        guard = Guard(settings.rate, keys, settings.loopback)
         service = Service(settings, records.log, model)
         keeper = Keeper(service, source.find, source.load, settings.watch_seconds, version)
         front = Front(service, guard, routes.build(service, guard, records, keeper))
@@ -88,9 +87,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await asyncio.to_thread(records.close)
 
 
-def require_keys(settings: Settings, any_key: bool) -> None:
+def require_keys(settings: Settings, keys: int) -> None:
     """Refuse to let anybody but this machine ask without a key."""
-    if not any_key and not settings.loopback:
+    if not keys and not settings.loopback:
         raise InputError(
             f"--host {settings.host} lets other machines ask, and there is no key: make one with "
             f"`compagnon keys create --scope decide --db {settings.db}`, or serve 127.0.0.1"

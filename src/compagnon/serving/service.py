@@ -16,14 +16,13 @@ from compagnon.serving.deciding import Decision
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
 from compagnon.serving.reading import Mask, Observation, Reader
-from compagnon.serving.refusal import Refusal
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import Answer, BatchAnswer, DecideRequest
 from compagnon.serving.worlds import state_reader
 from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
 
-RETRY_SECONDS: Final = 1
 _T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from compagnon.serving.refusal import Refusal, unprocessable
+from compagnon.serving.refusal import WHOLE, Refusal, unprocessable
 
 MAX_BATCH: Final = 1024
 MAX_ALTERNATIVES: Final = 20
@@ -236,16 +236,16 @@ def _read(decoder: Any, body: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise explain(error, body) from None
     except RecursionError:
-        raise unprocessable("body", "it is nested too deeply") from None
+        raise unprocessable(WHOLE, "it is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         path = _not_finite(body)
         if path is not None:
             raise unprocessable(path, "it is no finite number, which JSON does not know") from None
-        raise unprocessable("body", f"it is not JSON ({error})") from None
+        raise unprocessable(WHOLE, f"it is not JSON ({error})") from None
 
 
 _PATH = re.compile(r"^(.*?)(?: - at `(key in )?\$(.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`", re.DOTALL)
 
 
 def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> Refusal:
@@ -253,12 +253,12 @@ def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> Refusa
     match = _PATH.match(str(error))
     assert match is not None
     sentence, path = match[1].replace("`", ""), (match[3] or "").lstrip(".")
-    unknown = _UNKNOWN.search(str(error))
-    if unknown:
-        path = f"{path}.{unknown[1]}" if path else unknown[1]
+    named = _NAMED.search(match[1])
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
     elif path.endswith("[...]"):
         path = _culprit(path.removesuffix("[...]"), body)
-    return unprocessable(path or "body", sentence)
+    return unprocessable(path or WHOLE, sentence)
 
 
 def _culprit(path: str, body: bytes | msgspec.Raw) -> str:

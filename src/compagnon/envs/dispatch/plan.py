@@ -64,9 +64,9 @@ def begin(plan, driver, start_node, roads, bookings, now):
     n = 0
     if driver[D.BREAK_MINUTES] > 0.0:
         first, last = driver[D.BREAK_FROM], driver[D.BREAK_TO]
-        _write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+        write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
         n += 1
-    _write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
+    write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
     plan.times[FREE] = driver[D.SHIFT_START]
     # An end that cannot be reached within the shift is reached late, as after a delay.
@@ -74,7 +74,8 @@ def begin(plan, driver, start_node, roads, bookings, now):
 
 
 @njit(cache=True)
-def _write_stop(plan, k, node, service, earliest, limit):
+def write_stop(plan, k, node, service, earliest, limit):
+    """Stop `k` at a node, with nothing but what is given; `settle` fills in the rest."""
     for column in range(CODE_COLUMNS):
         plan.codes[k, column] = 0
     plan.codes[k, NODE], plan.codes[k, PICKED_AT] = node, -1
@@ -259,10 +260,10 @@ def insert(plan, b, i, j, roads, bookings, now):
     """
     row = bookings[b]
     _make_room(plan, j)
-    _write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
+    write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
     plan.stops[j, RIDE_LIMIT] = row[D.MAX_RIDE]
     _make_room(plan, i)
-    _write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
+    write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
     plan.codes[j + 1, PICKED_AT] = i
     kept = schedule(plan, roads, bookings, now)
     plan.state[VERSION] += 1
