@@ -1,5 +1,7 @@
 """A store on each database, with its tables made."""
 
+import shutil
+
 import pytest
 
 from compagnon.store.migrating import upgrade
@@ -17,17 +19,29 @@ def address(request, tmp_path):
     return request.getfixturevalue("postgres")
 
 
-@pytest.fixture
-def store(address, tmp_path):
-    with_files = open_store(address, files=tmp_path / "models", create=True, check=False)
-    upgrade(with_files)
-    yield with_files
-    with_files.close()
-
-
-@pytest.fixture
-def sqlite_store(tmp_path):
-    store = open_store(tmp_path / "log.db", create=True, check=False)
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A file of SQLite with the tables; a copy of it costs less than the migrations."""
+    path = tmp_path_factory.mktemp("made") / "log.db"
+    store = open_store(path, create=True, check=False)
     upgrade(store)
-    yield store
     store.close()
+    return path
+
+
+@pytest.fixture
+def store(address, tmp_path, made):
+    if address.startswith("sqlite"):
+        shutil.copyfile(made, tmp_path / "log.db")
+    opened = open_store(address, files=tmp_path / "models", check=False)
+    upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path, made):
+    shutil.copyfile(made, tmp_path / "log.db")
+    opened = open_store(tmp_path / "log.db")
+    yield opened
+    opened.close()

@@ -34,7 +34,7 @@ class Store(ABC):
 
     @abstractmethod
     def engine(self) -> Engine:
-        """Connections that read, or on PostgreSQL also write."""
+        """Connections that read."""
 
     @abstractmethod
     @contextlib.contextmanager

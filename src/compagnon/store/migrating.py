@@ -13,6 +13,7 @@ from compagnon.errors import InputError
 from compagnon.store.database import Store
 from compagnon.store.tables import VERSION, metadata
 
+FOLDER = Path(__file__).with_name("migrations")
 _LOCK = 7_265_002  # of PostgreSQL's advisory lock: any number that nobody else takes
 
 
@@ -58,7 +59,7 @@ def require_no_drift(store: Store) -> None:
 
 def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

@@ -47,6 +47,9 @@ class PostgresStore(Store):
             raise InputError(
                 "a postgresql:// address needs psycopg: pip install 'compagnon[serve]'"
             ) from None
+        self._readers = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         try:
             with self._engine.connect():
                 pass
@@ -54,8 +57,8 @@ class PostgresStore(Store):
             raise InputError(f"{self.where} cannot be reached: {reason(error)}") from None
 
     def engine(self) -> Engine:
-        """The pool that reads and writes."""
-        return self._engine
+        """Readers, each of which sees one moment of the database."""
+        return self._readers
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -68,7 +71,14 @@ class PostgresStore(Store):
         import psycopg
 
         try:
-            return self._append(rows)
+            try:
+                return self._append(rows)
+            except psycopg.OperationalError:
+                if self._raw is None:
+                    raise
+                # The server was started anew, perhaps long ago: only a fresh connection can tell.
+                self._drop()
+                return self._append(rows)
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
             self._drop()
             raise ValueError(reason(error)) from None

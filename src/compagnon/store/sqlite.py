@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy
@@ -40,7 +41,10 @@ class SqliteStore(Store):
         self.files = files or path.parent / MODELS
         _check_path(path, create)
         self._mutex = threading.RLock()
-        self._lock_file = _beside(path, "-writer").open("ab")
+        try:
+            self._lock_file = _beside(path, "-writer").open("ab")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror})") from None
         try:
             with self._alone():
                 self._raw = self._connect()
@@ -51,11 +55,16 @@ class SqliteStore(Store):
         quoted = quote(str(path.absolute()))
         self._readers = sqlalchemy.create_engine(
             f"sqlite:///file:{quoted}?mode=ro&uri=true",
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            connect_args={
+                "timeout": BUSY_SECONDS,
+                "check_same_thread": False,
+                "isolation_level": None,
+            },
             poolclass=sqlalchemy.QueuePool,
             pool_size=4,
             max_overflow=12,
         )
+        _begin_by(self._readers, "BEGIN")
 
     def engine(self) -> Engine:
         """Readers."""
@@ -123,9 +132,17 @@ class SqliteStore(Store):
                 ) from None
             yield
 
+    def copy_to(self, target: sqlite3.Connection) -> None:
+        """Copy the database as it is at one moment; who writes is not held up."""
+        with self.read() as connection:
+            source: Any = connection.connection.driver_connection
+            source.backup(target)
+
     def close(self) -> None:
         """Let go of every connection."""
         self._readers.dispose()
+        if self._lock_file.closed:
+            return
         with self._alone():
             self._engine.dispose()
             self._raw.close()
@@ -183,12 +200,16 @@ def _engine(raw: sqlite3.Connection) -> Engine:
     engine = sqlalchemy.create_engine(
         "sqlite://", creator=lambda: raw, poolclass=sqlalchemy.StaticPool
     )
+    _begin_by(engine, "BEGIN IMMEDIATE")
+    return engine
+
+
+def _begin_by(engine: Engine, statement: str) -> None:
+    """Begin transactions here; Python's driver would begin none before the first change."""
 
     @sqlalchemy.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+        connection.exec_driver_sql(statement)
 
 
 def _beside(path: Path, ending: str) -> Path:

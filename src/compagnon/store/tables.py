@@ -65,6 +65,10 @@ decisions = Table(
     Column("request_sha256", _HASH, nullable=False),
     Column("shadow", LargeBinary),
     Column("shadow_sha256", _HASH),
+    # SQLite looks at no length by itself, and PostgreSQL takes NaN, the largest number to it.
+    CheckConstraint(f"length(id) between 1 and {ID_LENGTH}", name="id"),
+    CheckConstraint("probability between 0 and 1e300", name="probability"),
+    CheckConstraint("time between 0 and 1e300", name="time"),
     Index(None, "time"),
     Index(None, "model_sha256"),
 )

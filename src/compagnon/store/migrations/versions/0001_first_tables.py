@@ -38,6 +38,11 @@ def upgrade() -> None:
         sa.Column("request_sha256", sa.String(length=64), nullable=False),
         sa.Column("shadow", sa.LargeBinary(), nullable=True),
         sa.Column("shadow_sha256", sa.String(length=64), nullable=True),
+        sa.CheckConstraint("length(id) between 1 and 200", name=op.f("ck_decisions_id")),
+        sa.CheckConstraint(
+            "probability between 0 and 1e300", name=op.f("ck_decisions_probability")
+        ),
+        sa.CheckConstraint("time between 0 and 1e300", name=op.f("ck_decisions_time")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_decisions")),
         sa.UniqueConstraint("id", name=op.f("uq_decisions_id")),
     )
@@ -153,3 +158,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("model", "number", name="uq_versions_number"),
         sa.UniqueConstraint("model", "sha256", name="uq_versions_sha256"),
     )
+    # Nobody changes or removes an event, not even by hand.
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER events_no_{verb.lower()} BEFORE {verb} ON events "
+                "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
+            )
+    else:
+        op.execute(
+            "CREATE FUNCTION events_are_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'events are append-only'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events "
+            "FOR EACH STATEMENT EXECUTE FUNCTION events_are_append_only()"
+        )

@@ -1,0 +1,203 @@
+"""Backup and restore: the whole store in one folder, the same for both databases.
+
+The copy is a file of SQLite, whatever the database: it needs no tool beside this program, fits any
+version of PostgreSQL's server, and a small installation moves to PostgreSQL by a backup and a
+restore. The model files lie beside it.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Connection, func, select
+
+from compagnon.errors import InputError
+from compagnon.files import read_file, replace_directory
+from compagnon.store.database import MODELS, Store
+from compagnon.store.migrating import upgrade
+from compagnon.store.opening import open_store
+from compagnon.store.sqlite import SqliteStore
+from compagnon.store.tables import VERSION, metadata
+
+DATABASE, RECORD = "store.db", "backup.json"
+_PAGE = 1000
+_MAX_RECORD = 1_000_000
+
+
+class Copied(NamedTuple):
+    """What a backup or a restore copied: rows by table, and files of models."""
+
+    rows: dict[str, int]
+    files: int
+
+
+def backup(store: Store, folder: Path) -> Copied:
+    """Copy a store that may be in use; the copy is one moment of it.
+
+    Raises:
+        InputError: the folder is there already, or cannot be written.
+        StoreUnavailable: the database cannot be read.
+    """
+    if folder.exists():
+        raise InputError(f"{folder} is there already; give a new folder")
+    try:
+        with replace_directory(folder) as fresh:
+            rows = _copy_out(store, fresh / DATABASE)
+            # After the database: a version's files are there before its row is.
+            files = _copy_files(store.files, fresh / MODELS)
+            record = {
+                "format": 1,
+                "version": VERSION,
+                "created": time.time(),
+                "rows": rows,
+                "sha256": _sha256(fresh / DATABASE),
+            }
+            (fresh / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(f"{folder} cannot be written ({error})") from None
+    return Copied(rows, files)
+
+
+def restore(store: Store, folder: Path) -> Copied:
+    """Fill an empty store from a backup, in one transaction.
+
+    Raises:
+        InputError: the backup is damaged or of another version, or the store holds something.
+        StoreUnavailable: the database cannot be written; it is still empty.
+    """
+    _check(folder)
+    upgrade(store)
+    with _opened(folder) as source, source.read() as given, store.write() as connection:
+        for table in metadata.sorted_tables:
+            if connection.scalar(select(func.count()).select_from(table)):
+                raise InputError(f"{store.where} holds {table.name}; restore into an empty one")
+        rows = {t.name: _copy_table(given, connection, t) for t in metadata.sorted_tables}
+        if connection.dialect.name == "postgresql":
+            _count_on(connection)
+        files = _copy_files(folder / MODELS, store.files)
+    return Copied(rows, files)
+
+
+def check(store: Store) -> list[str]:
+    """What is wrong with a database: pages, keys between tables, tables changed by hand."""
+    found = []
+    if store.engine().dialect.name == "sqlite":
+        with store.read() as connection:
+            for row in connection.exec_driver_sql("PRAGMA integrity_check"):
+                if row[0] != "ok":
+                    found.append(str(row[0]))
+            for row in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+                found.append(f"{row[0]}: row {row[1]} points at nothing in {row[2]}")
+    return found
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[Store]:
+    """A copy of a backup's database, brought to this version; the backup stays as it is."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / DATABASE
+        shutil.copyfile(folder / DATABASE, copy)
+        source = open_store(copy, check=False)
+        try:
+            upgrade(source)
+            yield source
+        finally:
+            source.close()
+
+
+def _copy_out(store: Store, target: Path) -> dict[str, int]:
+    if isinstance(store, SqliteStore):
+        with contextlib.closing(sqlite3.connect(target)) as made:
+            store.copy_to(made)
+    else:
+        _copy_rows(store, target)
+    with contextlib.closing(sqlite3.connect(target)) as raw:
+        raw.execute("PRAGMA journal_mode = DELETE")  # one plain file, with nothing beside it
+        rows = {
+            t.name: raw.execute(f"SELECT count(*) FROM {t.name}").fetchone()[0]
+            for t in metadata.sorted_tables
+        }
+    for rest in target.parent.glob(f"{target.name}-*"):
+        rest.unlink()
+    return rows
+
+
+def _copy_rows(store: Store, target: Path) -> None:
+    made = open_store(target, create=True, check=False)
+    try:
+        upgrade(made)
+        with store.read() as source, made.write() as connection:
+            for table in metadata.sorted_tables:
+                _copy_table(source, connection, table)
+    finally:
+        made.close()
+
+
+def _copy_table(source: Connection, target: Connection, table: sqlalchemy.Table) -> int:
+    count = 0
+    query = select(table).order_by(*table.primary_key.columns)
+    result = source.execution_options(stream_results=True).execute(query)
+    for page in result.mappings().partitions(_PAGE):
+        target.execute(table.insert(), [dict(row) for row in page])
+        count += len(page)
+    return count
+
+
+def _count_on(connection: Connection) -> None:
+    """Let PostgreSQL's counters go on where the copied rows end."""
+    for table in metadata.sorted_tables:
+        column: Any = table.autoincrement_column
+        if column is not None:
+            connection.execute(
+                sqlalchemy.text(
+                    f"select setval(pg_get_serial_sequence('{table.name}', '{column.name}'), "
+                    f"coalesce(max({column.name}), 0) + 1, false) from {table.name}"
+                )
+            )
+
+
+def _copy_files(source: Path, target: Path) -> int:
+    count = 0
+    for folder in _folders(source):
+        if (target / folder.name).exists():
+            continue
+        with replace_directory(target / folder.name) as fresh:
+            for path in sorted(folder.iterdir()):
+                shutil.copyfile(path, fresh / path.name)
+                count += 1
+    return count
+
+
+def _folders(source: Path) -> Iterator[Path]:
+    if source.is_dir():
+        yield from sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _check(folder: Path) -> None:
+    if not (folder / RECORD).is_file() or not (folder / DATABASE).is_file():
+        raise InputError(f"{folder} is no backup: it should hold {RECORD} and {DATABASE}")
+    try:
+        record = json.loads(read_file(folder / RECORD, _MAX_RECORD))
+        version, said = record["version"], record["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder / RECORD} is not what compagnon db backup writes") from None
+    if str(version) > VERSION:
+        raise InputError(
+            f"{folder} is of version {version}, made by a newer compagnon; this one knows up to "
+            f"{VERSION}: install the newer one"
+        )
+    if _sha256(folder / DATABASE) != said:
+        raise InputError(f"{folder / DATABASE} was changed: it does not have the hash in {RECORD}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
