@@ -70,6 +70,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         require_keys(settings, len(keys))
         guard = Guard(settings.rate, keys, settings.loopback)
         service = Service(settings, records.log, model)
+        del model  # the service lets go of it when another takes its place; so must we
         keeper = Keeper(service, source.find, source.load, settings.watch_seconds, version)
         front = Front(service, guard, routes.build(service, guard, records, keeper))
         watching = [asyncio.create_task(_watch_keys(guard, records))]

@@ -39,11 +39,50 @@ def moments(seed, steps):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_board_shows_what_the_environment_shows(seed):
     looked = 0
-    for k, (env, obs, mask) in enumerate(moments(seed, 240)):
+    for k, (env, obs, mask) in enumerate(moments(seed, 200)):
         if k % 4:
             continue
         found, possible = reader_of(env).look(read(board_of(env.world)))
         np.testing.assert_array_equal(possible, mask)
         np.testing.assert_allclose(found, obs, rtol=1e-5, atol=1e-3)
         looked += 1
-    assert looked > 20
+    assert looked > 15
+
+
+def changed(change, env=None):
+    for moment, _, _ in moments(1, 41):
+        env = moment
+    value = board_of(env.world)
+    change(value)
+    return reader_of(env), read(value)
+
+
+def with_plan(value):
+    return next(driver for driver in value["drivers"] if driver["plan"])
+
+
+def test_a_stop_that_is_left_out_changes_what_is_seen():
+    reader, board = changed(lambda value: None)
+    obs, _ = reader.look(board)
+    reader, board = changed(lambda value: with_plan(value)["plan"].clear() or value["rides"].pop())
+    with_out, _ = reader.look(board)
+    assert (obs != with_out).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v["rides"].append(v["rides"][0]), "twice"),
+        (lambda v: with_plan(v)["plan"].append({"ride": "x", "at": "dropoff"}), "no ride 'x'"),
+        (lambda v: with_plan(v)["plan"].append(
+            {"ride": with_plan(v)["plan"][-1]["ride"], "at": "pickup"}), "drop"),
+        (lambda v: v["drivers"].extend(v["drivers"] * 40), "knows"),
+        (lambda v: v["rides"][0].update(pickup=[95.0, 0.0]), "degrees"),
+        (lambda v: v["rides"][0].update(priority=9), "priority of row 0"),
+        (lambda v: v["drivers"][0].update(aboard=[{"ride": "y", "since": 1.0}]), "no ride 'y'"),
+    ],
+)  # fmt: skip
+def test_boards_that_cannot_be(change, words):
+    reader, board = changed(change)
+    with pytest.raises(InputError, match=words):
+        reader.look(board)
