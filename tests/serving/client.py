@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from compagnon.serving.running import Running, running
+from compagnon.serving.running import Running, address_of, running
+from compagnon.serving.server import Server, listen
 from compagnon.serving.settings import Settings
 
 SHOP = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}
@@ -70,3 +71,17 @@ def served(settings: Settings) -> Iterator[Client]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextlib.contextmanager
+def listening(client: Client) -> Iterator[str]:
+    """The address of a server in front of a client's service."""
+    made = listen("127.0.0.1", 0)
+    server = Server(client.parts.front, 5, lambda: None, lambda: None)
+    serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[made]), client.loop)
+    try:
+        yield address_of(made)
+    finally:
+        client.loop.call_soon_threadsafe(server.end)
+        serving.result(30)
+        made.close()

@@ -202,7 +202,7 @@ def _request(reader: Reader) -> dict[str, Any]:
         },
         "id": {
             "description": "yours, so that asking again gives the same decision; else we make one",
-            "type": ["string", "null"], "pattern": wire.ID_PATTERN,
+            "type": "string", "pattern": wire.ID_PATTERN,
         },
         "key": {
             "description": "what an experiment splits by, such as a customer",

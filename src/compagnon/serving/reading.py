@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
@@ -61,7 +62,7 @@ class Reader:
         Raises:
             Refusal: 422, with the field.
         """
-        if request.observation is None:
+        if request.observation is UNSET:
             values, mask = self._from_state(request)
         else:
             if len(request.state):
@@ -114,18 +115,18 @@ class Reader:
             raise unprocessable(
                 "state", f"states of {self.schema.env_id} are not read; give an observation"
             )
-        if request.mask_ids is not None or request.mask_bits is not None:
-            given = "mask_bits" if request.mask_ids is None else "mask_ids"
+        if request.mask_ids is not UNSET or request.mask_bits is not UNSET:
+            given = "mask_bits" if request.mask_ids is UNSET else "mask_ids"
             raise unprocessable(given, "the mask follows from the state; leave it out")
         return self.states.read(request.state)
 
     def _mask(self, request: DecideRequest) -> Mask:
         ids, bits, n = request.mask_ids, request.mask_bits, self.schema.action.n
-        if ids is not None and bits is not None:
+        if ids is not UNSET and bits is not UNSET:
             raise unprocessable("mask_bits", "give either mask_ids or mask_bits, not both")
-        if bits is not None:
+        if bits is not UNSET:
             return _mask_of_bits(bits, n)
-        if ids is not None:
+        if ids is not UNSET:
             return _mask_of_ids(ids, n)
         if self.needs_mask:
             raise unprocessable(

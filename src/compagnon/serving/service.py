@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from compagnon.errors import InputError
 from compagnon.serving import deciding, wire
@@ -110,7 +111,7 @@ class Service:
         model = self._model
         made = self._make(model, request, begun)
         self.metrics.decided(1, time.perf_counter_ns() - begun)
-        if request.id is not None and self._fast:
+        if request.id is not UNSET and self._fast:
             written = await self._found(made.row)
             if written is not None:
                 return _encode(self._answer(model, request, made, written))
@@ -220,7 +221,7 @@ class Service:
             # What was asked, however it was spaced; a batch of one asks the same as a single one.
             request_sha256=hashlib.sha256(_encode(request)).hexdigest(),
         )
-        return _Made(row, decision, request.id is not None)
+        return _Made(row, decision, request.id is not UNSET)
 
     async def _written(self, future: "Future[_T]") -> _T:
         try:

@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from compagnon.serving.refusal import WHOLE, Refusal, unprocessable
 
@@ -31,11 +32,12 @@ class DecideRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     which the environment's own rules make both.
     """
 
-    observation: dict[str, float] | list[float] | None = None
-    mask_ids: list[int] | None = None
-    mask_bits: str | None = None
+    # What is left out is UNSET; a null is no value of any of them.
+    observation: dict[str, float] | list[float] | UnsetType = UNSET
+    mask_ids: list[int] | UnsetType = UNSET
+    mask_bits: str | UnsetType = UNSET
     state: msgspec.Raw = NOTHING
-    id: DecisionId | None = None
+    id: DecisionId | UnsetType = UNSET
     key: Key = ""
     alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = 3
 
@@ -188,7 +190,7 @@ def read_batch(body: bytes) -> list[DecideRequest]:
             _checked(request)
         except Refusal as refusal:
             raise refusal.under(f"decisions[{place}]") from None
-        if request.id is not None:
+        if request.id is not UNSET:
             if request.id in seen:
                 raise unprocessable(f"decisions[{place}].id", f"{request.id} stands there twice")
             seen.add(request.id)
@@ -223,7 +225,7 @@ def check_name(text: str, field: str = "name") -> str:
 
 
 def _checked(request: DecideRequest) -> DecideRequest:
-    if request.id is not None:
+    if request.id is not UNSET:
         check_id(request.id)
     if "\x00" in request.key:
         raise unprocessable("key", "it may not hold the character of code 0")

@@ -61,12 +61,20 @@ def with_plan(value):
     return next(driver for driver in value["drivers"] if driver["plan"])
 
 
-def test_a_stop_that_is_left_out_changes_what_is_seen():
-    reader, board = changed(lambda value: None)
-    obs, _ = reader.look(board)
-    reader, board = changed(lambda value: with_plan(value)["plan"].clear() or value["rides"].pop())
-    with_out, _ = reader.look(board)
-    assert (obs != with_out).any()
+def test_a_ride_that_is_left_out_changes_what_is_seen():
+    whole, board = changed(lambda value: None)
+    obs, _ = whole.look(board)
+    reader, board = changed(lambda value: value["rides"].remove(open_ride(value)))
+    assert (reader.look(board)[0] != obs).any()
+    reader, board = changed(lambda value: value["drivers"][0].update(phase="off", plan=[]))
+    assert (reader.look(board)[0] != obs).any()
+
+
+def open_ride(value):
+    taken = {stop.get("ride") for driver in value["drivers"] for stop in driver["plan"]}
+    return next(
+        ride for ride in value["rides"] if ride["status"] == "open" and ride["id"] not in taken
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +83,11 @@ def test_a_stop_that_is_left_out_changes_what_is_seen():
         (lambda v: v["rides"].append(v["rides"][0]), "twice"),
         (lambda v: with_plan(v)["plan"].append({"ride": "x", "at": "dropoff"}), "no ride 'x'"),
         (lambda v: with_plan(v)["plan"].append(
-            {"ride": with_plan(v)["plan"][-1]["ride"], "at": "pickup"}), "drop"),
+            {"ride": with_plan(v)["plan"][-1]["ride"], "at": "pickup"}), "already"),
+        (lambda v: with_plan(v)["plan"].append(
+            {"ride": open_ride(v)["id"], "at": "pickup"}), "never dropped off"),
+        (lambda v: with_plan(v)["plan"].append(
+            {"ride": open_ride(v)["id"], "at": "dropoff"}), "never picked up"),
         (lambda v: v["drivers"].extend(v["drivers"] * 40), "knows"),
         (lambda v: v["rides"][0].update(pickup=[95.0, 0.0]), "degrees"),
         (lambda v: v["rides"][0].update(priority=9), "priority of row 0"),
