@@ -70,7 +70,6 @@ decisions = Table(
     CheckConstraint("probability between 0 and 1e300", name="probability"),
     CheckConstraint("time between 0 and 1e300", name="time"),
     Index(None, "time"),
-    Index(None, "model_sha256"),
 )
 
 # How long after a decision an outcome of this name may come; after that it is late.

@@ -46,7 +46,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_decisions")),
         sa.UniqueConstraint("id", name=op.f("uq_decisions_id")),
     )
-    op.create_index(op.f("ix_decisions_model_sha256"), "decisions", ["model_sha256"], unique=False)
     op.create_index(op.f("ix_decisions_time"), "decisions", ["time"], unique=False)
     op.create_table(
         "events",
