@@ -20,6 +20,7 @@ from compagnon.cli.options import (
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
+    from compagnon.learning.export.bench import Bench
     from compagnon.policy.exported import ExportRecord
 
 
@@ -56,6 +57,7 @@ def export(
     $ compagnon evaluate runs/demo onnx:served onnx-int8:served
     """
     require("export", "export", "torch", "onnx", "onnxruntime")
+    _require_network("export", policy)
     without_window()
     from compagnon.learning.export.export import ExportSettings, check_out, export_policy
 
@@ -80,6 +82,17 @@ def export(
     if check.json is not None:
         output.write_json(check.json, made.record.model_dump(mode="json"))
     return 0
+
+
+def _require_network(verb: str, policy: str) -> None:
+    """Refuse what is no policy on disk, before an error that speaks of paths."""
+    from compagnon.policy.loading import ONNX_KINDS
+
+    kind, _, rest = policy.partition(":")
+    if policy == "random" or (rest and kind in ("constant", "expert")):
+        raise InputError(f"{verb} takes a trained policy on disk; {policy} has no network")
+    if rest and kind in ONNX_KINDS:
+        raise InputError(f"{verb} takes the policy itself: {verb} {rest}")
 
 
 def _show(directory: Path, record: "ExportRecord") -> None:
@@ -113,4 +126,64 @@ def _parity_words(parity: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-VERBS: dict[str, Verb] = {"export": export}
+def bench(
+    policy: OnePolicy,
+    /,
+    where: Where,
+    seconds: Annotated[float, arg(metavar="S", help="for each form at each batch size")] = 1.0,
+    batches: Annotated[tuple[int, ...], arg(metavar="N...", help="how many decisions at once")] = (
+        1,
+        8,
+        64,
+        1024,
+    ),
+    no_compile: Annotated[bool, flag("leave torch.compile out, which takes a while")] = False,
+    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+) -> int:
+    """Time a policy's decisions: torch, torch.compile, numpy, ONNX in FP32 and in INT8.
+
+    $ compagnon bench runs/demo
+    $ compagnon bench runs/demo --batches 1 256 --seconds 5 --json speed.json
+    """
+    require("bench", "export", "torch", "onnx", "onnxruntime")
+    _require_network("bench", policy)
+    without_window()
+    from compagnon.learning.export.bench import bench as run
+
+    output.check_target(json)
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"--seconds {seconds:g}: more than 0")
+    if not batches or min(batches) < 1:
+        raise InputError("--batches: give whole numbers from 1 on, such as 1 64")
+    with output.busy("timing") as say:
+        found = run(Path(policy), where.resolve(policy), batches, seconds, not no_compile, say)
+    _show_bench(found)
+    if json is not None:
+        output.write_json(json, found.as_json())
+    return 0
+
+
+def _show_bench(found: "Bench") -> None:
+    out = output.console()
+    out.print(f"{found.policy}: one thread, from arrays to actions, real states\n", soft_wrap=True)
+    columns = ("form", "batch", "p50 us", "p99 us", "decisions/s", "bytes on disk")
+    rows = [
+        (
+            one.form,
+            f"{one.batch:,}",
+            f"{one.p50_us:,.1f}",
+            f"{one.p99_us:,.1f}",
+            f"{one.per_second:,.0f}",
+            f"{found.sizes[one.form]:,}",
+        )
+        for one in found.timings
+    ]
+    out.print(output.table(columns, rows))
+    hopes = [(hope.what, hope.hoped, hope.measured) for hope in found.hopes]
+    out.print()
+    out.print(output.table(("", "the roadmap hoped", "measured"), hopes, numbers=False))
+    for note in found.notes:
+        out.print(f"\n{note}", soft_wrap=True)
+
+
+VERBS: dict[str, Verb] = {"export": export, "bench": bench}

@@ -69,7 +69,10 @@ def judge(
     agreement, moved = agree(fp32, int8, states)
     found = evaluate([fp32, int8], env_id, env_args, episodes, seed)
     pair, mean = found.paired[0], found.scores[0].mean
-    verdict = in_words(agreement, pair, mean, sizes)
+    alike = f"in {agreement:.1%} of real states"
+    if not fp32.discrete:
+        alike = f"within {CLOSE:.0%} of the range {alike} ({moved:.1%} apart on average)"
+    verdict = in_words(alike, pair, mean, sizes)
     return Judgement(
         len(states), agreement, moved, found.episodes, mean, pair.mean, *pair.ci95, *sizes, verdict
     )
@@ -87,22 +90,28 @@ def agree(fp32: OnnxPolicy, int8: OnnxPolicy, states: States) -> tuple[float, fl
     return float((share <= CLOSE).all(axis=1).mean()), float(share.mean())
 
 
-def in_words(agreement: float, pair: PairedDifference, mean: float, sizes: tuple[int, int]) -> str:
-    """What a person who must choose between the two files should know."""
+def in_words(alike: str, pair: PairedDifference, mean: float, sizes: tuple[int, int]) -> str:
+    """What a person who must choose between the two files should know.
+
+    Args:
+        alike: how often both decide alike. pair: INT8's return less FP32's. mean: FP32's.
+        sizes: bytes of FP32 and INT8.
+    """
     low, high = pair.ci95
-    size = f"{sizes[0] / sizes[1]:.1f} times smaller than FP32"
-    same = f"decides alike in {agreement:.1%} of real states"
+    ratio = sizes[0] / sizes[1]
+    smaller = f"{ratio:.1f} times smaller" if ratio >= 1 else f"{1 / ratio:.1f} times larger"
+    size = f"{smaller} than FP32"
     if low == high == 0:
         played = "and plays every episode to the same return"
     elif high < 0:
         played = f"but loses {_cost(-pair.mean, mean)}: keep FP32 unless size is what counts"
     elif low > 0:
-        played = f"and earns {_cost(pair.mean, mean)} more, which chance may explain elsewhere"
+        played = f"and earns {_cost(pair.mean, mean)} more on these episodes"
     elif not np.isfinite(low):
         played = "and was played too little to say what that costs"
     else:
         played = f"and loses nothing that shows; more than {_cost(-low, mean)} is ruled out"
-    return f"INT8 is {size}, {same} {played}"
+    return f"INT8 is {size}, decides alike {alike} {played}"
 
 
 def _cost(amount: float, mean: float) -> str:

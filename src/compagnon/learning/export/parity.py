@@ -99,45 +99,70 @@ def compare(
         usual: the usual size of a row's largest output. batch: states in one run of the graph.
     """
     torch_says, onnx_says = _torch_says(module, states), _onnx_says(session, states, batch)
-    wanted, given = torch_says[OUTPUTS], onnx_says[OUTPUTS]
-    finite, as_finite = (np.isfinite(outputs).all(axis=1) for outputs in (wanted, given))
-    _refuse(np.logical_xor(finite, as_finite), "outputs that are finite numbers", states)
+    finite = _finite_rows(torch_says[OUTPUTS])
+    as_finite = _finite_rows(onnx_says[OUTPUTS])
+    _refuse(finite != as_finite, "outputs that are finite numbers", states)
     clean = States(states.obs[finite], None if states.mask is None else states.mask[finite])
     torch_says = {name: array[finite] for name, array in torch_says.items()}
     onnx_says = {name: array[finite] for name, array in onnx_says.items()}
     wanted, given = (says[OUTPUTS].astype(np.float64) for says in (torch_says, onnx_says))
     size = np.maximum(np.abs(wanted).max(axis=1, initial=0), max(usual, 1e-30))
     outputs = np.abs(given - wanted).max(axis=1, initial=0) / size
-    _refuse(outputs > TOLERANCE, "the same outputs", clean)
-    # What follows from outputs may differ by what they may, in their own units.
-    slack = TOLERANCE * np.maximum(size, 1)
-    probabilities = actions = np.zeros(len(clean))
+    _refuse(~(outputs <= TOLERANCE), "the same outputs", clean)
     if clean.mask is not None:
-        p, q = torch_says[PROBABILITIES], onnx_says[PROBABILITIES]
-        _refuse((q * ~clean.mask).any(axis=1), "nothing of a masked action", clean)
-        same = torch_says[ACTION] == onnx_says[ACTION]
-        tied = ~same & _tied(wanted, clean.mask, onnx_says[ACTION], 2 * TOLERANCE * size)
-        _refuse(~same & ~tied, "the same action", clean)
-        probabilities = np.abs(p - q).max(axis=1) * ~tied
-        _refuse(probabilities > slack, "the same probabilities", clean)
+        heads = _compare_choices(torch_says, onnx_says, clean, size)
     else:
-        actions = _in_half_ranges(manifest, torch_says[ACTION], onnx_says[ACTION])
-        same, tied = actions <= slack, np.zeros(len(clean), np.bool_)
-        _refuse(~same, "the same action", clean)
+        heads = _compare_vectors(manifest, torch_says, onnx_says, clean, size)
+    overflowing = int((~finite).sum())
+    return Parity(len(states), overflowing, float(outputs.max(initial=0)), *heads)
+
+
+Heads = tuple[float, float, int, int]  # probabilities, actions, same_action, near_ties
+
+
+def _compare_choices(
+    torch_says: Arrays, onnx_says: Arrays, states: States, size: NDArray[np.float64]
+) -> Heads:
+    assert states.mask is not None
+    p, q = torch_says[PROBABILITIES], onnx_says[PROBABILITIES]
+    _refuse(((q != 0) & ~states.mask).any(axis=1), "nothing of a masked action", states)
+    same = torch_says[ACTION] == onnx_says[ACTION]
+    values = torch_says[OUTPUTS].astype(np.float64)
+    tied = ~same & _tied(values, states.mask, onnx_says[ACTION], 2 * TOLERANCE * size)
+    _refuse(~same & ~tied, "the same action", states)
+    off = np.where(tied, 0, np.abs(p - q).max(axis=1, initial=0))
+    _refuse(~(off <= _slack(size)), "the same probabilities", states)
+    return float(off.max(initial=0)), 0.0, int(same.sum()), int(tied.sum())
+
+
+def _compare_vectors(
+    manifest: Manifest,
+    torch_says: Arrays,
+    onnx_says: Arrays,
+    states: States,
+    size: NDArray[np.float64],
+) -> Heads:
+    off = _in_half_ranges(manifest, torch_says[ACTION], onnx_says[ACTION])
+    same = off <= _slack(size)
+    _refuse(~same, "the same action", states)
     if STD in torch_says:
-        # exp of what may differ by `slack`; torch's own exp may overflow, and the graph's with it.
-        with np.errstate(invalid="ignore"):
-            off = np.abs(onnx_says[STD] / torch_says[STD] - 1).max(axis=1)
-        _refuse(np.nan_to_num(off) > 2 * slack, "the same deviations", clean)
-    return Parity(
-        len(states),
-        int((~finite).sum()),
-        float(outputs.max(initial=0)),
-        float(probabilities.max(initial=0)),
-        float(actions.max(initial=0)),
-        int(same.sum()),
-        int(tied.sum()),
-    )
+        wanted, given = torch_says[STD], onnx_says[STD]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # So small a deviation is none, and denormal numbers have few digits.
+            apart = np.abs(given.astype(np.float64) - wanted) / np.maximum(wanted, 1e-30)
+        # The exponential of a huge output is infinite, in both alike.
+        apart = np.where(wanted == given, 0, apart).max(axis=1)
+        _refuse(~(apart <= 2 * _slack(size)), "the same deviations", states)
+    return 0.0, float(off.max(initial=0)), int(same.sum()), 0
+
+
+def _slack(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much what follows from outputs may differ, given how much they may, in own units."""
+    return TOLERANCE * np.maximum(size, 1)
+
+
+def _finite_rows(outputs: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(outputs).all(axis=1), np.bool_)
 
 
 def _tied(
@@ -189,7 +214,8 @@ def _onnx_says(session: Any, states: States, batch: int) -> Arrays:
     return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
 
 
-def _refuse(differs: NDArray[np.bool_], what: str, states: States) -> None:
+def _refuse(differs: Any, what: str, states: States) -> None:
+    differs = np.asarray(differs, np.bool_)
     if differs.any():
         row = int(differs.argmax())
         shown = np.array2string(states.obs[row], threshold=8, precision=4)

@@ -54,15 +54,15 @@ def quantise(model: Any, manifest: Manifest, method: Method, calibration: States
 
     The product that reads the observation stays in FP32: it has few columns, and what decides is
     lost in 8 bits of them. So are the outputs of every product, or actions would often tie.
-    Weights keep 7 bits: with 8, processors without VNNI overflow in between, and the same file
-    would decide differently from one machine to the next.
+    Weights are unsigned, as activations are: with signed ones, processors without VNNI overflow in
+    between, and the same file would decide differently from one machine to the next.
     """
     with tempfile.TemporaryDirectory(prefix="compagnon-") as folder, _quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)
         how: dict[str, Any] = {
             "per_channel": True,
-            "reduce_range": True,
+            "weight_type": QuantType.QUInt8,
             "nodes_to_exclude": _first_products(model),
         }
         if method == "static":
@@ -74,11 +74,10 @@ def quantise(model: Any, manifest: Manifest, method: Method, calibration: States
                 op_types_to_quantize=_PRODUCTS,
                 extra_options={"OpTypesToExcludeOutputQuantization": _PRODUCTS},
                 activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
                 **how,
             )
         else:
-            quantize_dynamic(source, target, weight_type=QuantType.QInt8, **how)
+            quantize_dynamic(source, target, **how)
         made = onnx.load(target)
     made.producer_name, made.producer_version = model.producer_name, model.producer_version
     made.doc_string = ""
