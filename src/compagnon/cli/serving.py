@@ -77,9 +77,7 @@ def serve(
         from compagnon.serving.running import Running
         from compagnon.serving.running import serve as run
     except ImportError as error:
-        raise InputError(
-            f"serve needs {error.name}: pip install 'compagnon[serve]'"
-        ) from None
+        raise InputError(f"serve needs {error.name}: pip install 'compagnon[serve]'") from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     out = output.console()
 

@@ -13,6 +13,7 @@ from compagnon.policy.loading import artefact_directory
 from compagnon.policy.manifest import Manifest
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
 from compagnon.serving.worlds import action_words
+
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
 _WANTED: Final = [PROBABILITIES]
 _PARTS: Final = (2, 3, 7, 64)  # batch sizes that must give the same bits as one at a time
@@ -53,9 +54,7 @@ class Model:
         return _run(self.policy, obs, mask)
 
 
-def open_model(
-    path: Path, precision: str = "fp32", schema_sha256: str | None = None
-) -> Model:
+def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = None) -> Model:
     """Load, verify and warm up a policy, or the best policy of a run.
 
     Args:

@@ -37,7 +37,9 @@ _LATER: Final = {"Retry-After": {"required": True, "schema": {"type": "integer",
 
 def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        _ANSWERS, ref_template="#/components/schemas/{name}"
+    )
     for schema in schemas.values():
         schema.get("properties", {}).pop("additionalProperties", None)
     schemas["OutcomeRequest"]["additionalProperties"] = False

@@ -8,7 +8,7 @@ RETRY_SECONDS: Final = 1
 WHOLE: Final = "body"  # the name of everything that was sent
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 (it is an answer rather than an error)
     """A request that is answered with a problem rather than a decision.
 
     Attributes:

@@ -155,7 +155,9 @@ def listen(host: str, port: int) -> socket.socket:
                 f"port {port} of {host} is in use: stop what listens there, or give another --port"
             ) from None
         if error.errno == errno.EACCES:
-            raise InputError(f"port {port} of {host} may not be used; give one above 1023") from None
+            raise InputError(
+                f"port {port} of {host} may not be used; give one above 1023"
+            ) from None
         raise InputError(f"--host {host}: {error.strerror}") from None
     made.setblocking(False)
     return made

@@ -5,7 +5,7 @@ import hashlib
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -162,9 +162,7 @@ class Service:
             raise Refusal(422, f"the policy has no answer to it ({error})", "observation") from None
         return self._row(model, request, decision_id, obs, mask, decision, begun)
 
-    def _make_many(
-        self, model: Model, requests: list[DecideRequest], begun: int
-    ) -> list[_Made]:
+    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[_Made]:
         observed: list[Observation] = []
         masks: list[Mask] = []
         for place, request in enumerate(requests):

@@ -6,7 +6,7 @@ take its time: it happens after the fast reading has failed.
 
 import json
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +19,7 @@ ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$"
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
 _FULL = re.compile(ID_PATTERN[:-1] + r"\Z"), re.compile(NAME_PATTERN[:-1] + r"\Z")
 
+_T = TypeVar("_T")
 DecisionId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Key = Annotated[str, msgspec.Meta(max_length=200)]
 NOTHING: Final = msgspec.Raw(b"")
@@ -232,7 +233,7 @@ def _checked(request: DecideRequest) -> DecideRequest:
     return request
 
 
-def _read(decoder: Any, body: bytes) -> Any:
+def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

@@ -41,7 +41,7 @@ class WorkshopReader:
         except msgspec.ValidationError as error:
             if isinstance(error.__cause__, InputError):
                 sentence = str(error.__cause__)
-                raise unprocessable(f"state.{sentence.split()[0]}", sentence) from None
+                raise unprocessable(f"state.{sentence.split(maxsplit=1)[0]}", sentence) from None
             raise explain(error, state).under("state") from None
         if unknown:
             name = sorted(unknown)[0]
@@ -75,7 +75,9 @@ def action_words(schema: Schema) -> tuple[str, ...]:
 def _dispatch_words(schema: Schema) -> tuple[str, ...]:
     """Both dispatch worlds: wait, then drivers x bookings, then perhaps one refusal a booking."""
     poc = schema.env_id == DISPATCH_POC
-    driver, booking = ("driver_{}_lat", "booking_{}_lat") if poc else ("driver{}_east", "place{}_shown")
+    driver, booking = (
+        ("driver_{}_lat", "booking_{}_lat") if poc else ("driver{}_east", "place{}_shown")
+    )
     names = frozenset(schema.observation.names)
     drivers, places = _count(names, driver), _count(names, booking)
     at = "booking" if poc else "the booking at place"

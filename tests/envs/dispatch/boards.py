@@ -18,9 +18,7 @@ def board_of(worlds: W.World, row: int = 0) -> dict[str, Any]:
     listed = [b for b in range(count) if _listed(w, b)]
     named = set(listed)
     rides = [_ride(w, b, named) for b in listed]
-    at = {
-        status: sum(w.status[b] == status for b in listed) for status in (W.SERVED, W.REJECTED)
-    }
+    at = {status: sum(w.status[b] == status for b in listed) for status in (W.SERVED, W.REJECTED)}
     return {
         "now": float(w.money[W.NOW]),
         "day_begin": float(w.money[W.DAY_BEGIN]),
@@ -42,7 +40,7 @@ def _listed(w, b):
     if status != W.LATER:
         return status != W.NO_SHOW
     outbound = int(w.bookings[b, D.LINKED_TO])
-    return outbound >= 0 and W.OPEN <= w.status[outbound]
+    return outbound >= 0 and w.status[outbound] >= W.OPEN
 
 
 def _ride(w, b, named):

@@ -6,7 +6,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from compagnon.envs.dispatch import kernel as K
 from compagnon.envs.dispatch.board import Board, BoardReader
 from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.errors import InputError

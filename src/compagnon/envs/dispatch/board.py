@@ -287,9 +287,7 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
         where = f"drivers[{d}]"
         aboard = [_find(number, one.ride, f"{where}.aboard") for one in driver.aboard]
         planned = [
-            _find(number, stop.ride, f"{where}.plan")
-            for stop in driver.plan
-            if stop.at == "pickup"
+            _find(number, stop.ride, f"{where}.plan") for stop in driver.plan if stop.at == "pickup"
         ]
         leaving = [] if driver.alighting is None else [
             _find(number, driver.alighting, f"{where}.alighting")
@@ -297,9 +295,7 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
         for rides, becomes in ((aboard, W.ABOARD), (planned, W.PLANNED), (leaving, W.ABOARD)):
             for b in rides:
                 if b in taken:
-                    raise InputError(
-                        f"{where}: {board.rides[b].id!r} is with {taken[b]} already"
-                    )
+                    raise InputError(f"{where}: {board.rides[b].id!r} is with {taken[b]} already")
                 taken[b] = where
                 status[b] = becomes
     for b, value in enumerate(status):
@@ -312,9 +308,7 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
     w.open[: len(waiting)] = waiting
 
 
-def _place_driver(
-    board: Board, d: int, driver: Driver, number: dict[str, int], w: W.World
-) -> None:
+def _place_driver(board: Board, d: int, driver: Driver, number: dict[str, int], w: W.World) -> None:
     plan, where = W.plan_of(w, d), f"drivers[{d}]"
     node = 2 * w.bookings.shape[0] + 2 * d
     state, times = plan.state, plan.times
@@ -361,7 +355,9 @@ def _write(
         if stop.at == "dropoff":
             if b not in since and b not in picked:
                 raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
-            P.write_stop(plan, k, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
+            P.write_stop(
+                plan, k, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
+            )
             plan.stops[k, P.RIDE_LIMIT] = row[D.MAX_RIDE]
             plan.stops[k, P.BOARDED] = since.get(b, 0.0)
             plan.codes[k, P.PICKED_AT] = picked.get(b, -1)
