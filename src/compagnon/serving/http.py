@@ -12,6 +12,7 @@ from compagnon.serving import guard as G
 from compagnon.serving.guard import Guard
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
+from compagnon.store.keys import Scope as KeyScope
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -109,7 +110,7 @@ class Front:
             self.service.metrics.answered("other", found, time.perf_counter() - begun)
 
 
-def credentials(scope: Scope, wanted: G.Scope) -> tuple[bytes | None, G.Scope, bytes | None]:
+def credentials(scope: Scope, wanted: KeyScope) -> tuple[bytes | None, KeyScope, bytes | None]:
     """What `Guard.check` wants to know of a request."""
     authorization = host = None
     for name, value in scope["headers"]:

@@ -22,6 +22,7 @@ from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.keys import Scope as KeyScope
 
 _SMALL_BODY: Final = 10_000
 _JSON: Final = "application/json"
@@ -111,7 +112,7 @@ class _Routes:
         self._check(request, G.DECIDE)
         return _json(describe(self._service.reader, self._service.settings))
 
-    def _check(self, request: Request, scope: G.Scope) -> None:
+    def _check(self, request: Request, scope: KeyScope) -> None:
         self._guard.check(*credentials(request.scope, scope))
 
     def _record(self, row: DecisionRow) -> wire.DecisionRecord:

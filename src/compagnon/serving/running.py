@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -167,6 +168,7 @@ class _Workers:
         self._socket = made
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ending = False
+        self._ready, self._tells = os.pipe()  # a worker writes one byte once it answers
 
     def run(self, ready: Callable[[str, Running | None], None]) -> None:
         """Start them, keep them, and end with them."""
@@ -174,28 +176,37 @@ class _Workers:
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
         self._processes = [self._start() for _ in range(self._settings.workers)]
-        ready(address_of(self._socket), None)
+        waiting = self._settings.workers
         while not self._ending:
-            time.sleep(0.2)
-            for place, process in enumerate(self._processes):
-                code = process.poll()
-                if code is None or self._ending:
-                    continue
-                if code == 2:  # what it was given cannot be used; it has said why
-                    self._end()
-                    self._wait()
-                    raise InputError("a worker could not be started")
-                _logger.error("worker %d ended with %d; another is started", process.pid, code)
-                time.sleep(_RESTART_SECONDS)
-                self._processes[place] = self._start()
+            if waiting <= 0:
+                time.sleep(0.2)
+            elif select.select([self._ready], [], [], 0.2)[0]:
+                waiting -= len(os.read(self._ready, 64))
+                if waiting <= 0:
+                    ready(address_of(self._socket), None)
+            self._tend()
         self._wait()
+
+    def _tend(self) -> None:
+        """Start again what died; end when a worker says that it cannot be."""
+        for place, process in enumerate(self._processes):
+            code = process.poll()
+            if code is None or self._ending:
+                continue
+            if code == 2:  # what it was given cannot be used; it has said why
+                self._end()
+                self._wait()
+                raise InputError("a worker could not be started")
+            _logger.error("worker %d ended with %d; another is started", process.pid, code)
+            time.sleep(_RESTART_SECONDS)
+            self._processes[place] = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         descriptor = self._socket.fileno()
-        command = [sys.executable, "-m", "compagnon.serving.worker", str(descriptor)]
+        numbers = (descriptor, self._tells, os.getpid())
         return subprocess.Popen(
-            [*command, str(os.getpid())],
-            pass_fds=(descriptor,),
+            [sys.executable, "-m", "compagnon.serving.worker", *map(str, numbers)],
+            pass_fds=(descriptor, self._tells),
             # Not on the command line, where every user of the machine could read a password.
             env={**os.environ, "COMPAGNON_SETTINGS": self._settings.to_json()},
         )

@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
         reload: Callable[[], None],
     ) -> None:
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             http=BoundedProtocol,
             loop="none",
             lifespan="off",

@@ -13,17 +13,22 @@ from compagnon.serving.settings import Settings
 
 
 def main() -> int:
-    """Serve on the socket whose number is the first argument; the second is our parent's."""
-    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    """Serve; the arguments are the numbers of a socket, of a pipe to say ready, of our parent."""
+    descriptor, tells, parent = (int(number) for number in sys.argv[1:4])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = Settings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
-        run_loop(serve_on(settings, socket.socket(fileno=descriptor), lambda *_: None))
+        made = socket.socket(fileno=descriptor)
+        run_loop(serve_on(settings, made, lambda *_: _say(tells)))
     except InputError as error:
         print(f"compagnon: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _say(tells: int) -> None:
+    os.write(tells, b"1")
 
 
 def _end_with(parent: int) -> None:
