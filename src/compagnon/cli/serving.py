@@ -57,7 +57,6 @@ def serve(
     $ compagnon serve runs/workshop-tight
     $ compagnon serve registry:workshop --db postgresql://me@localhost/decisions --workers 2
     """
-    from compagnon.errors import InputError
     from compagnon.serving.settings import Settings
 
     settings = Settings(
@@ -73,11 +72,9 @@ def serve(
         rate=deciding.rate,
         max_pending=deciding.max_pending,
     )
-    try:
-        from compagnon.serving.running import Running
-        from compagnon.serving.running import serve as run
-    except ImportError as error:
-        raise InputError(f"serve needs {error.name}: pip install 'compagnon[serve]'") from None
+    from compagnon.serving.running import Running
+    from compagnon.serving.running import serve as run
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     out = output.console()
 

@@ -1,6 +1,5 @@
 """From a request to what a policy reads: an observation in its own units, and a mask."""
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -160,12 +159,10 @@ def _mask_of_bits(bits: str, n: int) -> Mask:
             "mask_bits", f"it has {len(bits)} characters; it should have {n}, one an action"
         )
     text = np.frombuffer(bits.encode("utf-8"), np.uint8)
-    mask = text == ord("1")
+    mask: Mask = text == ord("1")
     if len(text) != n or not (mask | (text == ord("0"))).all():
         raise unprocessable("mask_bits", "it should hold 0 and 1 alone, one character an action")
     if not mask.any():
         raise unprocessable("mask_bits", "at least one action must be possible")
     return mask
 
-
-Words = Callable[[int], str]

@@ -1,5 +1,6 @@
 """What the service knows of particular worlds: how their states are read, what actions mean."""
 
+import logging
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from compagnon.serving.reading import Mask, StateReader
 from compagnon.serving.refusal import unprocessable
 from compagnon.serving.wire import explain
 
+_logger = logging.getLogger("compagnon.serving")
 _GYMNASIUM: Final = {
     "CartPole": ("push left", "push right"),
     "MountainCar": ("push left", "let roll", "push right"),
@@ -54,8 +56,11 @@ def state_reader(schema: Schema, env_args: dict[str, Any]) -> StateReader | None
     if schema.env_id == WORKSHOP:
         return WorkshopReader(schema)
     if schema.env_id == DISPATCH:
-        from compagnon.serving.dispatch_states import dispatch_reader
-
+        try:
+            from compagnon.serving.dispatch_states import dispatch_reader
+        except ModuleNotFoundError as error:
+            _logger.info("boards are not read without %s (extra worlds)", error.name)
+            return None
         return dispatch_reader(schema, env_args)
     return None
 
