@@ -1,6 +1,8 @@
 """Decisions a second that the log keeps: in groups and one by one, durable and fast."""
 
+import contextlib
 import os
+import sqlite3
 import tempfile
 import threading
 from concurrent.futures import Future
@@ -30,10 +32,10 @@ class Settings:
     """Decisions of each measurement."""
     repeats: int = 3
     """Times each is measured; the best one counts."""
-    features: int = 30
+    features: int = 23
     """Numbers of an observation."""
-    actions: int = 25
-    """Actions of the probability vector."""
+    actions: int = 201
+    """Actions of the probability vector; both are the workshop's by default."""
     json: Path | None = None
     """Also write the figures here."""
 
@@ -59,6 +61,9 @@ def main(settings: Settings) -> None:
                 found = measure(number * settings.repeats + repeat)
                 best = max(best, found, key=lambda f: f["rows_per_s"])
             figures[name] = best
+        if settings.db is None:
+            rounds = [_plain(Path(folder), _rows(settings, -r)) for r in range(settings.repeats)]
+            figures["sqlite3 alone, groups of 64"] = max(rounds, key=lambda f: f["rows_per_s"])
         fsync = _fsync(Path(folder)) if settings.db is None else float("nan")
         store.close()
     table = Table("what", "rows/s", "CPU us/row", "p50 ms", "p99 ms")
@@ -72,12 +77,12 @@ def main(settings: Settings) -> None:
 
 
 def _rows(settings: Settings, run: int, divide: int = 1) -> list[DecisionRow]:
-    rng = np.random.default_rng(run)
+    rng = np.random.default_rng(abs(run))
     probabilities = rng.dirichlet(np.ones(settings.actions)).astype("<f8")
     mask = np.packbits(np.ones(settings.actions, bool)).tobytes()
     return [
         DecisionRow(
-            f"0199-{run:04}-{i:08}", "shop", f"customer-{i % 97}", "champion", None, "a" * 64,
+            f"0199-{run:+05}-{i:08}", "shop", f"customer-{i % 97}", "champion", None, "a" * 64,
             "b" * 64, rng.random(settings.features, np.float32).tobytes(), mask,
             probabilities.tobytes(), 3, None, float(probabilities[3]), int(rng.integers(2**62)),
             "sampled", 0.05, 1.7e9 + i, 60, f"{i:064x}",
@@ -94,6 +99,25 @@ def _append(store: Any, rows: list[DecisionRow], size: int) -> dict[str, float]:
         store.append(rows[start : start + size])
         times.append(perf_counter() - before)
     return _figures(rows, begun, cpu, times)
+
+
+def _plain(folder: Path, rows: list[DecisionRow]) -> dict[str, float]:
+    """The same rows with Python's sqlite3 and nothing else: one table, one key, no look back."""
+    times = []
+    with contextlib.closing(sqlite3.connect(folder / "plain.db", isolation_level=None)) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+        columns = ", ".join(DecisionRow._fields[1:])
+        raw.execute(f"CREATE TABLE IF NOT EXISTS d (id TEXT PRIMARY KEY, {columns})")
+        insert = f"INSERT INTO d VALUES ({', '.join('?' * len(DecisionRow._fields))})"
+        cpu, begun = process_time(), perf_counter()
+        for start in range(0, len(rows), 64):
+            before = perf_counter()
+            raw.execute("BEGIN IMMEDIATE")
+            raw.executemany(insert, rows[start : start + 64])
+            raw.execute("COMMIT")
+            times.append(perf_counter() - before)
+        return _figures(rows, begun, cpu, times)
 
 
 def _callers(store: Any, rows: list[DecisionRow], callers: int) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         if len(body) >= length:
             self.load.answered(self, int(head[9:12]))
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, exc) -> None:  # noqa: ARG002
         self.load.lost += 1
 
 

@@ -49,7 +49,7 @@ def test_its_example_is_answered_and_fits_its_own_schema(shared):
 
 
 def _fuzz(shared, examples):
-    """Ask what the description allows and what it does not; every answer must be a described one."""
+    """Ask what the description allows and what it does not; every answer must be in it."""
     client, address = shared
     schema = schemathesis.openapi.from_dict(client.get("/openapi.json"))
     chosen = [CHECKS.get_one(name) for name in (

@@ -102,7 +102,7 @@ def test_a_model_of_another_schema_is_refused(client, registered, tmp_path):
 
 
 def test_a_repeated_id_keeps_its_answer_over_a_swap(client, registered):
-    store, (first, second) = registered
+    store, (_, second) = registered
     before = client.decide(id="a")
     registry.move(store, "shop", "champion", second.sha256)
     assert look(client)

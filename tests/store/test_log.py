@@ -178,6 +178,45 @@ def test_a_row_that_cannot_be_stored_harms_no_other(store, wrong):
                     future.result(10)
 
 
+def test_a_row_that_cannot_be_stored_and_a_database_that_goes_meanwhile(faulty, monkeypatch):
+    faulty.open.clear()
+    append, tries = faulty.store.append, []
+
+    def failing(rows):
+        tries.append(len(rows))
+        if len(tries) == 3:
+            raise StoreUnavailable("gone")
+        return append(rows)
+
+    monkeypatch.setattr(faulty.store, "append", failing)
+    with DecisionLog(faulty) as log:
+        first = log.submit(row(0))
+        assert faulty.entered.acquire(timeout=20)
+        futures = [log.submit(row(i, **({"seed": 2**64} if i == 3 else {}))) for i in range(1, 5)]
+        faulty.open.set()
+        errors = [type(future.exception(20)) for future in [first, *futures]]
+        assert tries[:2] == [1, 4]  # together first, then each for itself
+        assert errors == [type(None), StoreUnavailable, type(None), InputError, type(None)]
+        assert log.pending == 0
+
+
+def test_a_fault_that_nobody_thought_of_is_said(faulty):
+    faulty.error = RuntimeError("a bug")
+    with DecisionLog(faulty) as log:
+        with pytest.raises(StoreUnavailable, match="RuntimeError: a bug"):
+            log.submit(row(1)).result(20)
+        faulty.error = None
+        assert log.submit(row(1)).result(20).status == "stored"
+
+
+def test_futures_are_resolved_when_the_loop_is_closed(sqlite_store):
+    def closed(_):
+        raise RuntimeError("Event loop is closed")
+
+    with DecisionLog(sqlite_store, deliver=closed) as log:
+        assert log.submit(row(1)).result(20).status == "stored"
+
+
 def test_results_are_delivered_where_the_caller_wants_them(sqlite_store):
     inbox: list = []
     arrived = threading.Semaphore(0)
@@ -192,6 +231,11 @@ def test_results_are_delivered_where_the_caller_wants_them(sqlite_store):
         assert not future.done()
         inbox.pop()()
         assert future.result(0).status == "stored"
+
+
+def test_no_rows_are_no_work(sqlite_store):
+    with DecisionLog(sqlite_store) as log:
+        assert log.submit_many([]).result(0) == []
 
 
 def test_a_cancelled_future_is_no_harm(faulty):

@@ -111,6 +111,17 @@ def test_of_two_hands_that_move_at_once_one_does(store, three):
     assert registry.verify(store).fault is None
 
 
+def test_two_that_add_at_once_get_two_numbers(store, tmp_path):
+    folders = [exported(tmp_path / f"run-{i}", b"onnx-%d" % i) for i in range(6)]
+    threads = [threading.Thread(target=registry.add, args=(store, f)) for f in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found.number for found in registry.listed(store)] == [1, 2, 3, 4, 5, 6]
+    assert registry.verify(store).events == 6
+
+
 def test_rollback_goes_back_through_the_champions(store, three):
     with pytest.raises(InputError, match="nothing to go back to"):
         registry.rollback(store, "shop")

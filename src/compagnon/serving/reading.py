@@ -165,4 +165,3 @@ def _mask_of_bits(bits: str, n: int) -> Mask:
     if not mask.any():
         raise unprocessable("mask_bits", "at least one action must be possible")
     return mask
-

@@ -124,10 +124,7 @@ class Store(ABC):
 
 def broken_statement(error: DBAPIError) -> bool:
     """Whether a statement was refused for what it holds, not for the state of the database."""
-    return isinstance(
-        error,
-        sqlalchemy.exc.IntegrityError | sqlalchemy.exc.DataError | sqlalchemy.exc.ProgrammingError,
-    )
+    return isinstance(error, sqlalchemy.exc.IntegrityError | sqlalchemy.exc.DataError)
 
 
 def reason(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """One decision as the log keeps it, and the statements that write and read it."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -76,6 +77,7 @@ SELECT = f"SELECT {_LIST} FROM decisions"
 _POSTGRES_TYPES = {"VARCHAR": "text", "BLOB": "bytea", "BIGINT": "bigint", "DOUBLE": "float8"}
 
 
+@functools.cache
 def sqlite_insert(rows: int) -> str:
     """One statement for several rows: one call into SQLite, so Python's lock changes hands once."""
     values = "(" + ", ".join("?" * len(FIELDS)) + ")"

@@ -150,6 +150,9 @@ class DecisionLog:
 
     def _submit(self, rows: Sequence[DecisionRow], single: bool) -> "Future[Any]":
         future: Future[Any] = Future()
+        if not rows:
+            future.set_result([])
+            return future
         given = _Given(rows, future, single)
         with self._changed:
             if self._closing:
@@ -213,8 +216,12 @@ class DecisionLog:
                 for given in batch:
                     self._commit([given])
                 return
-            wrong = InputError(f"decision {rows[0].id!r} cannot be stored: {error}")
-            self._finish(batch, wrong, len(rows))
+            who = f"decision {rows[0].id!r}" if len(rows) == 1 else f"one of {len(rows)} decisions"
+            self._finish(batch, InputError(f"{who} cannot be stored: {error}"), len(rows))
+            return
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            self._failure = f"{type(error).__name__}: {error}"
+            self._finish(batch, StoreUnavailable(self._failure), len(rows))
             return
         self._committed += sum(result.status == "stored" for result in results)
         self._conflicts += sum(result.status == "conflict" for result in results)
@@ -242,9 +249,9 @@ class DecisionLog:
         if failed and self.mode == "durable" and isinstance(results, StoreUnavailable):
             # Who came while this failed has waited as long; the next to come tries again.
             with self._changed:
+                rows += sum(len(given.rows) for given in self._waiting)
                 batch = batch + list(self._waiting)
                 self._waiting.clear()
-                rows = self._pending
         with self._changed:
             self._pending -= rows
             if self.mode == "fast":
@@ -256,8 +263,11 @@ class DecisionLog:
             resolve = functools.partial(_resolve, batch, results)
             if self._deliver is None:
                 resolve()
-            else:
+                return
+            try:
                 self._deliver(resolve)
+            except RuntimeError:  # an event loop that is closed takes nothing more
+                resolve()
 
 
 def _resolve(batch: list[_Given], results: list[Written] | Exception) -> None:

@@ -41,7 +41,12 @@ class PostgresStore(Store):
         self._insert = postgres_insert()
         try:
             self._engine = sqlalchemy.create_engine(
-                url, pool_pre_ping=True, pool_size=4, max_overflow=12, connect_args=_CONNECT
+                url,
+                pool_pre_ping=True,
+                pool_size=4,
+                max_overflow=12,
+                pool_timeout=5,
+                connect_args=_CONNECT,
             )
         except ImportError:
             raise InputError(
@@ -79,13 +84,15 @@ class PostgresStore(Store):
                 # The server was started anew, perhaps long ago: only a fresh connection can tell.
                 self._drop()
                 return self._append(rows)
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._drop()
             raise ValueError(reason(error)) from None
         except (OverflowError, UnicodeError) as error:
             raise ValueError(str(error)) from None
         except psycopg.Error as error:
             self._drop()
+            if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
+                raise ValueError(reason(error)) from None  # a value of a type that has no column
             raise StoreUnavailable(f"{self.where}: {reason(error)}") from None
 
     def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:

@@ -63,6 +63,7 @@ class SqliteStore(Store):
             poolclass=sqlalchemy.QueuePool,
             pool_size=4,
             max_overflow=12,
+            pool_timeout=BUSY_SECONDS,
         )
         _begin_by(self._readers, "BEGIN")
 
