@@ -106,6 +106,7 @@ def test_vectors_agree_within_a_hundredth_of_the_range():
         (-5.0, (-8.0, -2.0), "but loses 5 an episode (5.00% of FP32's): keep FP32"),
         (1.0, (-2.0, 4.0), "loses nothing that shows; more than 2 an episode (2.00% of FP32's)"),
         (3.0, (1.0, 5.0), "earns 3 an episode (3.00% of FP32's) more"),
+        (1e-3, (-2e-3, 4e-3), "more than 0.002 an episode (under 0.01% of FP32's) is ruled out"),
         (1.0, (float("nan"), float("nan")), "too little to say"),
     ],
 )

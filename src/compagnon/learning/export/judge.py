@@ -115,5 +115,6 @@ def in_words(alike: str, pair: PairedDifference, mean: float, sizes: tuple[int, 
 
 
 def _cost(amount: float, mean: float) -> str:
-    share = f" ({amount / abs(mean):.2%} of FP32's)" if mean else ""
-    return f"{amount:,.4g} an episode{share}"
+    share = amount / abs(mean) if mean else 0.0
+    words = f"{share:.2%}" if share >= 1e-4 else "under 0.01%"
+    return f"{amount:,.4g} an episode" + (f" ({words} of FP32's)" if mean else "")
