@@ -28,6 +28,10 @@ class Client:
         """Run a coroutine where the service runs."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
+    def run_long(self, coroutine: Any) -> Any:
+        """Run one that takes its time."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(3600)
+
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {**self.headers, **options.pop("headers", {})}
 

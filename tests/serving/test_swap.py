@@ -1,18 +1,21 @@
 """Models change under way: nothing is dropped or mixed, and what is wrong is refused."""
 
 import asyncio
+import gc
+import os
 import shutil
+from pathlib import Path
 
+import httpx
+import msgspec
 import numpy as np
 import pytest
 
 from compagnon.serving.settings import Settings
 from compagnon.store import open_store, registry
 from compagnon.store.migrating import upgrade
-from tests.serving.client import SHOP, served
+from tests.serving.client import SHOP, listening, served
 from tests.serving.support import exported
-
-ROWS = {"observation": None}
 
 
 @pytest.fixture
@@ -123,47 +126,60 @@ def test_a_path_is_looked_at_when_told(artefact, sqlite, tmp_path):
         assert client.decide()
 
 
-def check_swaps(artefacts, sqlite, swaps, waves):
-    """Swap under load; every answer's probability is its own model's, and memory stays flat."""
-    with served(Settings(policy=str(artefacts[0]), db=sqlite, rate=0)) as client:
+class Load:
+    """Asks a service again and again over HTTP while its model changes, and checks each answer."""
+
+    def __init__(self, client, artefacts):
+        self.client, self.artefacts = client, artefacts
         service, source = client.parts.service, client.parts.source
-        models = {}
+        obs, mask = service.reader.read(_request())
+        self.expected = {}
         for path in artefacts:
             source._path = path
             model = source.load("")
-            models[model.sha256] = model
-        obs, mask = service.reader.read(_request())
-        expected = {
-            name: model.probabilities(obs[None], mask[None])[0] for name, model in models.items()
-        }
-        del models, model
-        answers = []
+            self.expected[model.sha256] = model.probabilities(obs[None], mask[None])[0]
+        self.served = dict.fromkeys(self.expected, 0)
+        self.refused = []
+        self.ending = False
 
-        async def ask(count):
-            for _ in range(count):
-                answers.append(await service.decide(b'{"state":%s}' % _shop()))
+    async def ask(self, http, address):
+        while not self.ending:
+            response = await http.post(f"{address}/v1/decide", content=b'{"state":%s}' % _shop())
+            if response.status_code == 200:
+                check_answer(response.content, self.expected)
+                self.served[response.json()["model"]] += 1
+            else:
+                self.refused.append(response)
 
-        async def run():
-            asking = [asyncio.create_task(ask(waves)) for _ in range(4)]
-            for k in range(swaps):
-                source._path = artefacts[(k + 1) % 2]
-                fresh = await asyncio.to_thread(source.load, "")
-                service.swap(fresh)
-                del fresh
-            await asyncio.gather(*asking)
+    async def swap(self, swaps, each):
+        service, source = self.client.parts.service, self.client.parts.source
+        for k in range(swaps):
+            source._path = self.artefacts[(k + 1) % 2]
+            service.swap(await asyncio.to_thread(source.load, ""))
+            await asyncio.sleep(0)
+            each(k)
+        self.ending = True
 
-        client.run(run())
-        assert len(answers) == 4 * waves
-        assert service.metrics.models_loaded <= 2
-        for one in answers:
-            check_answer(one, expected)
-        assert service.swaps == swaps
-    return answers
+    async def run(self, address, swaps, each):
+        async with httpx.AsyncClient(timeout=60) as http:
+            asking = [self.ask(http, address) for _ in range(4)]
+            await asyncio.gather(self.swap(swaps, each), *asking)
+
+
+def check_swaps(artefacts, sqlite, swaps, each=lambda k: None):
+    """Nothing is dropped, nothing is mixed, and no model outlives its last request."""
+    settings = Settings(policy=str(artefacts[0]), db=sqlite, rate=0)
+    with served(settings) as client, listening(client) as address:
+        load = Load(client, artefacts)
+        client.run_long(load.run(address, swaps, each))
+        assert load.refused == []
+        assert min(load.served.values()) > 0  # both models answered
+        assert client.parts.service.swaps == swaps
+        assert client.parts.service.metrics.models_loaded <= 2
+        return sum(load.served.values())
 
 
 def _shop():
-    import msgspec
-
     return msgspec.json.encode(SHOP)
 
 
@@ -174,8 +190,6 @@ def _request():
 
 
 def check_answer(body, expected):
-    import msgspec
-
     answer = msgspec.json.decode(body)
     own = expected[answer["model"]].astype(np.float64)
     own /= own.sum()
@@ -186,8 +200,28 @@ def check_answer(body, expected):
 
 
 def test_swaps_under_load_mix_nothing(versions, sqlite):
-    answers = check_swaps(versions, sqlite, swaps=20, waves=60)
-    assert len({one[-66:] for one in answers}) == 2  # both models answered
+    check_swaps(versions, sqlite, swaps=20)
+
+
+@pytest.mark.slow
+def test_a_thousand_swaps_under_load_leave_memory_flat(versions, sqlite):
+    swaps = int(os.environ.get("COMPAGNON_SWAPS", "1000"))
+    sizes = []
+
+    def each(k):
+        if k % 10 == 9:
+            gc.collect()
+            sizes.append(resident())
+
+    answers = check_swaps(versions, sqlite, swaps, each)
+    begun, ended = np.median(sizes[len(sizes) // 10 :][:5]), np.median(sizes[-5:])
+    print(f"{swaps} swaps, {answers} answers, {begun / 1e6:.1f} to {ended / 1e6:.1f} MB")
+    assert ended < 1.05 * begun
+
+
+def resident():
+    """Bytes of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_an_answer_that_mixes_models_would_be_seen(versions, sqlite):
