@@ -20,6 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,25 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
     }
 
 
+@dataclass
+class Server:
+    """A process that serves; the seconds, by the clock and of processor, until it was ready."""
+
+    address: str
+    pid: int
+    ready_s: float = 0.0
+    ready_cpu_s: float = 0.0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all threads of a process so far: it counts no waiting for a core."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
-def ours(policy: Path, folder: Path, mode: str) -> Iterator[tuple[str, float]]:
-    """`compagnon serve`; its address, and the seconds until it was ready."""
+def ours(policy: Path, folder: Path, mode: str) -> Iterator["Server"]:
+    """`compagnon serve`."""
     database = f"sqlite:///{folder / f'{mode}.db'}"
     words = ["serve", str(policy), "--db", database, "--mode", mode, "--port", "0", "--rate", "0"]
     begun = time.perf_counter()
@@ -108,14 +125,15 @@ def ours(policy: Path, folder: Path, mode: str) -> Iterator[tuple[str, float]]:
                 address = found[1]
                 break
         wait_for(f"{address}/readyz")
-        yield address, time.perf_counter() - begun
+        took = time.perf_counter() - begun
+        yield Server(address, process.pid, took, cpu_seconds(process.pid))
     finally:
         process.terminate()
         process.wait(60)
 
 
 @contextlib.contextmanager
-def plain(policy: Path) -> Iterator[str]:
+def plain(policy: Path) -> Iterator["Server"]:
     """`serving_plain.py`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -123,7 +141,7 @@ def plain(policy: Path) -> Iterator[str]:
     process = subprocess.Popen([sys.executable, HERE / "serving_plain.py", str(policy), str(port)])
     try:
         wait_for(f"http://127.0.0.1:{port}/openapi.json")
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -138,13 +156,29 @@ def wait_for(url: str) -> None:
     raise SystemExit(f"{url} does not answer")
 
 
-def load(url: str, file: Path, rate: float, seconds: float, rows: int = 1) -> dict[str, Any]:
-    words = [url, str(file), "--rate", str(rate), "--seconds", str(seconds), "--rows", str(rows)]
+def load(
+    server: Server, path: str, file: Path, rate: float, seconds: float, rows: int = 1
+) -> dict[str, Any]:
+    """One run of the client; with the server's processor time a decision."""
+    before = cpu_seconds(server.pid)
+    words = [
+        f"{server.address}{path}",
+        str(file),
+        "--rate",
+        str(rate),
+        "--seconds",
+        str(seconds),
+        "--rows",
+        str(rows),
+    ]
     found = subprocess.run(
         [sys.executable, HERE / "serving_load.py", *words], capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    return json.loads(found.stdout)
+    figures: dict[str, Any] = json.loads(found.stdout)
+    made = figures["answered"] * int(rate * seconds) * rows
+    figures["cpu_us"] = 1e6 * (cpu_seconds(server.pid) - before) / max(1, made)
+    return figures
 
 
 def main() -> None:
@@ -153,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rates", type=float, nargs="+", default=[250, 500, 1000, 1500, 2000])
+    parser.add_argument("--batches", type=float, default=350, help="of 64, a second")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     out = Console(width=110)
@@ -172,21 +207,25 @@ def main() -> None:
         found["inside"] = inside(model, requests, 20_000)
         out.print("Within the process, microseconds:", found["inside"])
         with (
-            ours(given.policy, folder, "durable") as (durable, cold),
-            ours(given.policy, folder, "fast") as (fast, _),
+            ours(given.policy, folder, "durable") as durable,
+            ours(given.policy, folder, "fast") as fast,
             plain(given.policy) as other,
         ):
-            found["cold_start_s"] = cold
-            out.print(f"Cold start to ready: {cold:.2f} s")
+            found["ready_s"], found["ready_cpu_s"] = durable.ready_s, durable.ready_cpu_s
+            out.print(
+                f"Cold start to ready: {durable.ready_s:.2f} s, of which the processor worked "
+                f"{durable.ready_cpu_s:.2f} s"
+            )
             contenders = {"durable log": durable, "fast log": fast, "plain FastAPI": other}
             found["single"] = run_singles(contenders, single, given, out)
             found["batch"] = {
-                name: load(f"{address}/v1/decide/batch", batch, 150, given.seconds, 64)
-                for name, address in list(contenders.items())[:2]
+                name: load(server, "/v1/decide/batch", batch, given.batches, given.seconds, 64)
+                for name, server in list(contenders.items())[:2]
             }
         for name, one in found["batch"].items():
             out.print(f"batches of 64, {name}: {one['decisions_s']:,.0f} decisions/s of "
-                      f"{one['rate']:,.0f} asked, statuses {one['statuses']}")  # fmt: skip
+                      f"{one['rate']:,.0f} asked, {one['cpu_us']:.0f} us of processor each, "
+                      f"statuses {one['statuses']}")  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if given.json:
@@ -194,17 +233,19 @@ def main() -> None:
 
 
 def run_singles(
-    contenders: dict[str, str], file: Path, given: argparse.Namespace, out: Console
+    contenders: dict[str, Server], file: Path, given: argparse.Namespace, out: Console
 ) -> dict[str, list[dict[str, Any]]]:
     """Every contender at every rate, in turns; the figures of all rounds."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for address in contenders.values():
-        load(f"{address}/v1/decide", file, 200, 2)
+    for server in contenders.values():
+        load(server, "/v1/decide", file, 200, 2)
     for rate in given.rates:
         for _ in range(given.rounds):
-            for name, address in contenders.items():
-                found[name].append(load(f"{address}/v1/decide", file, rate, given.seconds))
-    table = Table("service", "asked/s", "p50 ms", "p99 ms of each round", "answered", "statuses")
+            for name, server in contenders.items():
+                found[name].append(load(server, "/v1/decide", file, rate, given.seconds))
+    table = Table(
+        "service", "asked/s", "p50 ms", "p99 ms of each round", "answered", "cpu us", "statuses"
+    )
     for name, rows in found.items():
         for rate in given.rates:
             here = [row for row in rows if row["rate"] == rate]
@@ -214,6 +255,7 @@ def run_singles(
                 f"{statistics.median(row['p50_ms'] for row in here):.1f}",
                 ", ".join(f"{row['p99_ms']:,.1f}" for row in here),
                 f"{min(row['answered'] for row in here):.0%}",
+                f"{statistics.median(row['cpu_us'] for row in here):,.0f}",
                 str({k: sum(r["statuses"].get(k, 0) for r in here) for k in here[0]["statuses"]}),
             )
     out.print(table)

@@ -1,10 +1,12 @@
 """Every request that cannot be served is refused with the field, and costs nothing."""
 
+import asyncio
 import json
 
 import msgspec
 import pytest
 
+from compagnon.serving import http
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import read_decide
 from tests.serving.client import SHOP, served
@@ -156,6 +158,18 @@ def test_bodies_that_are_too_large(shared):
     assert response.status_code == 413
     response = shared.ask("PUT", "/v1/outcomes/a/profit", content=b" " * 10_001)
     assert response.status_code == 413
+
+
+def test_a_body_that_does_not_end_is_given_up(shared, monkeypatch):
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.01)
+
+    async def slowly():
+        yield b"{"
+        await asyncio.sleep(5)
+        yield b"}"
+
+    response = shared.ask("POST", "/v1/decide", content=slowly())
+    assert response.status_code == 408
 
 
 def test_paths_and_methods(shared):

@@ -68,3 +68,9 @@ def test_the_field_of_a_board_is_named(dispatch, moment, path, value, field):
         place = place[step]
     place[path[-1]] = value
     assert dispatch.decide(422, state=board)["field"] == field
+
+
+def test_a_board_is_described(dispatch):
+    found = dispatch.get("/openapi.json")["components"]["schemas"]
+    assert {"Board", "Ride", "Driver", "Stop"} <= found.keys()
+    assert "returns_from" in found["Ride"]["properties"]

@@ -116,6 +116,26 @@ def test_a_log_that_cannot_be_written_says_503_and_recovers(client, monkeypatch)
     assert client.ask("GET", "/readyz").status_code == 200
 
 
+def test_a_disk_that_is_full_loses_nothing_and_recovers(local):
+    store = local.parts.records.store
+    pages = store._raw.execute("PRAGMA page_count").fetchone()[0]
+    store._raw.execute(f"PRAGMA max_page_count = {pages + 6}")
+    answered = {}
+    for k in range(200):
+        response = local.ask("POST", "/v1/decide", json={"state": SHOP, "id": f"a{k}"})
+        if response.status_code != 200:
+            break
+        answered[f"a{k}"] = response.json()
+    assert response.status_code == 503
+    assert "full" in response.json()["error"]
+    assert local.ask("GET", "/readyz").status_code == 503
+    store._raw.execute("PRAGMA max_page_count = 1000000")
+    answered[f"a{k}"] = local.decide(id=f"a{k}")
+    assert local.ask("GET", "/readyz").status_code == 200
+    for name, answer in answered.items():
+        assert local.decide(id=name) == answer
+
+
 def test_a_database_of_another_version_names_the_command(artefact, db):
     store = open_store(db, create=True, check=False)
     from compagnon.store.migrating import upgrade

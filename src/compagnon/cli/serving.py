@@ -76,6 +76,7 @@ def serve(
     from compagnon.serving.running import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     out = output.console()
 
     def ready(where: str, parts: Running | None) -> None:

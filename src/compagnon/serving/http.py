@@ -4,13 +4,14 @@ A decision takes some tens of microseconds; a framework's parsing and routing wo
 again. So `Front` looks at the path itself, reads the body within its bound, and hands it over.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from compagnon.serving import guard as G
 from compagnon.serving.guard import Guard
-from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.refusal import RETRY_SECONDS, WHOLE, Refusal
 from compagnon.serving.service import Service
 from compagnon.store.keys import Scope as KeyScope
 
@@ -21,6 +22,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DECIDE: Final = "/v1/decide"
 BATCH: Final = "/v1/decide/batch"
+BODY_SECONDS: Final = 10.0  # for a request's body to arrive
 JSON: Final = (b"content-type", b"application/json")
 # A browser that is led here may neither guess, nor frame, nor keep what it gets.
 SECURITY_HEADERS: Final = (
@@ -125,29 +127,48 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body.
 
     Raises:
-        Refusal: 413 for one that says, or turns out, to be larger than `limit`; 400 for one whose
-            sender went away.
+        Refusal: 413 for one that says, or turns out, to be larger than `limit`; 408 for one that
+            does not end; 400 for one whose sender went away.
     """
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > limit:
             raise _too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "the connection was closed before the whole body was there")
-        part = message.get("body", b"")
-        size += len(part)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _rest(receive, body, limit)
+        except TimeoutError:
+            raise Refusal(408, f"the body took longer than {BODY_SECONDS:g} s", WHOLE) from None
+    elif message["type"] == "http.disconnect":
+        raise _broken_off()
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    """A body that comes in parts, as long as it is within the limit."""
+    parts, size, more = [first], len(first), True
+    while more:
         if size > limit:
             raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _broken_off()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _broken_off() -> Refusal:
+    return Refusal(400, "the connection was closed before the whole body was there")
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"a body may have {limit:,} bytes", "body")
+    return Refusal(413, f"a body may have {limit:,} bytes", WHOLE)
 
 
 def problem_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
@@ -159,7 +180,7 @@ def problem_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
         headers.append((b"www-authenticate", b"Bearer"))
     if refusal.status == 405:
         headers.append((b"allow", b"POST"))
-    if refusal.status == 413:
+    if refusal.status in (408, 413):
         headers.append((b"connection", b"close"))
     return headers
 

@@ -26,25 +26,27 @@ _REFUSALS: Final = {
     401: "no key, or an unknown one",
     403: "the key has not this scope",
     404: "there is no such decision",
+    408: "the body did not end in time",
     409: "it was said before, and differently",
     413: "the body is too large",
     422: "something in the request is wrong; the field is named",
     429: "too many decisions a second for this key",
     503: "not now: see Retry-After",
 }
+_PLACE: Final = "#/components/schemas"
 _LATER: Final = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
 
 
 def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    _, schemas = msgspec.json.schema_components(
-        _ANSWERS, ref_template="#/components/schemas/{name}"
-    )
+    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=f"{_PLACE}/{{name}}")
     for schema in schemas.values():
         schema.get("properties", {}).pop("additionalProperties", None)
     schemas["OutcomeRequest"]["additionalProperties"] = False
     schemas["OutcomeRequest"]["properties"]["time"]["anyOf"][0].update(minimum=0, maximum=1e11)
     schemas["DecideRequest"] = _request(reader)
+    if reader.schema.env_id == DISPATCH and reader.states is not None:
+        schemas |= _board_schemas()
     schemas["BatchRequest"] = {
         "type": "object",
         "required": ["decisions"],
@@ -54,7 +56,7 @@ def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
                 "type": "array",
                 "minItems": 1,
                 "maxItems": wire.MAX_BATCH,
-                "items": {"$ref": "#/components/schemas/DecideRequest"},
+                "items": {"$ref": f"{_PLACE}/DecideRequest"},
             }
         },
     }
@@ -84,7 +86,7 @@ def _paths(reader: Reader) -> dict[str, Any]:
         "name": "name", "in": "path", "required": True,
         "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
     }  # fmt: skip
-    deciding = (400, 401, 403, 409, 413, 422, 429, 503)
+    deciding = (400, 401, 403, 408, 409, 413, 422, 429, 503)
     return {
         "/v1/decide": {
             "post": _operation(
@@ -100,7 +102,7 @@ def _paths(reader: Reader) -> dict[str, Any]:
         "/v1/outcomes/{decision_id}/{name}": {
             "put": _operation(
                 "Say what came of a decision", "OutcomeRequest", "OutcomeAnswer",
-                (400, 401, 403, 404, 409, 413, 422, 503), [identity, name], {"value": 12.5},
+                (400, 401, 403, 404, 408, 409, 413, 422, 503), [identity, name], {"value": 12.5},
             )
         },
         "/v1/decisions/{decision_id}": {
@@ -146,7 +148,7 @@ def _operation(
     if parameters:
         operation["parameters"] = parameters
     if takes:
-        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{takes}"}}
+        content: dict[str, Any] = {"schema": {"$ref": f"{_PLACE}/{takes}"}}
         if example is not None:
             content["examples"] = {"one": {"value": example}}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -156,7 +158,7 @@ def _operation(
 
 
 def _response(words: str, form: str) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{form}"}
+    schema = {"$ref": f"{_PLACE}/{form}"}
     return {"description": words, "content": {"application/json": {"schema": schema}}}
 
 
@@ -261,8 +263,17 @@ def _state(reader: Reader) -> dict[str, Any]:
         shop.pop("title", None)
         shop["description"] = "a shop; the fields and the mask follow from it"
         return shop
-    assert reader.schema.env_id == DISPATCH
-    return {"type": "object", "description": "a dispatch board; see docs/serving.md"}
+    return {"$ref": f"{_PLACE}/Board", "description": "a dispatch board"}
+
+
+def _board_schemas() -> dict[str, Any]:
+    """The parts of a dispatch board."""
+    from compagnon.envs.dispatch.board import Board
+
+    _, parts = msgspec.json.schema_components((Board,), ref_template=f"{_PLACE}/{{name}}")
+    for part in parts.values():
+        part["additionalProperties"] = False
+    return parts
 
 
 def request_example(reader: Reader) -> dict[str, Any]:

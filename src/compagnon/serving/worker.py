@@ -16,6 +16,7 @@ def main() -> int:
     """Serve; the arguments are the numbers of a socket, of a pipe to say ready, of our parent."""
     descriptor, tells, parent = (int(number) for number in sys.argv[1:4])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = Settings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
