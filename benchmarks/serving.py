@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compagnon.envs import BatchEnv
-from compagnon.serving.deciding import answer, decide, decide_many, new_id
+from compagnon.serving.deciding import answer, decide, decide_many, likeliest, new_id
 from compagnon.serving.models import Model, open_model
 from compagnon.serving.reading import Reader
 from compagnon.serving.wire import read_decide
@@ -69,7 +69,9 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
         before = time.perf_counter_ns()
         found = decide(model, obs, mask, name, "bench", 0.05)
         deciding.append(time.perf_counter_ns() - before)
-        encode(answer(name, found.action, found.probabilities, model.words, 3, model.sha256))
+        chance = float(found.probabilities[found.action])
+        likely = likeliest(found.probabilities, 3)
+        encode(answer(name, found.action, chance, likely, model.words, 3, model.sha256))
         whole.append(time.perf_counter_ns() - begun)
     import numpy as np
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from compagnon.policy.drawing import decision_seed, draw, draw_many, explored
 from compagnon.serving.models import Model
 from compagnon.serving.wire import Alternative, Answer
+
+Likely = list[tuple[float, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,35 +64,68 @@ def decide_many(
     ]
 
 
+def likeliest(vector: NDArray[np.float64], count: int) -> Likely:
+    """The `count` + 1 likeliest actions of a vector of probabilities, (-p, action), in order.
+
+    One more than asked for, since the action that was taken may be among them.
+    """
+    if count == 0:
+        return []
+    minus = -vector
+    kept = min(count + 1, len(minus))
+    found = minus.argpartition(kept - 1)[:kept]
+    return sorted(zip(minus[found].tolist(), found.tolist(), strict=True))
+
+
+def likeliest_many(vectors: list[NDArray[np.float64]], count: int) -> list[Likely]:
+    """`likeliest` of each."""
+    if count == 0:
+        return [[] for _ in vectors]
+    minus = -np.stack(vectors)
+    kept = min(count + 1, minus.shape[1])
+    found = minus.argpartition(kept - 1, axis=1)[:, :kept]
+    chosen = minus[np.arange(len(minus))[:, None], found]
+    return [
+        sorted(zip(row, actions, strict=True))
+        for row, actions in zip(chosen.tolist(), found.tolist(), strict=True)
+    ]
+
+
 def answer(
     decision_id: str,
     action: int,
-    probabilities: NDArray[np.float64],
+    probability: float,
+    likely: Likely,
     words: tuple[str, ...],
     alternatives: int,
     model_sha256: str,
 ) -> Answer:
     """The decision in words, with the most probable of the other possible actions."""
-    others: list[Alternative] = []
-    if alternatives:
-        count = min(alternatives + 1, len(probabilities))
-        first = probabilities.argpartition(-count)[-count:] if count < len(probabilities) else None
-        ranked = np.arange(len(probabilities)) if first is None else first
-        found = sorted(zip((-probabilities[ranked]).tolist(), ranked.tolist(), strict=True))
-        others = [
-            Alternative(other, words[other], -minus)
-            for minus, other in found
-            if other != action and minus < 0
-        ][:alternatives]
+    others = [
+        Alternative(other, words[other], -minus)
+        for minus, other in likely
+        if other != action and minus < 0
+    ]
     return Answer(
-        decision_id, action, words[action], float(probabilities[action]), others, model_sha256
+        decision_id, action, words[action], probability, others[:alternatives], model_sha256
     )
 
 
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): milliseconds since 1970, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (2**48 - 1)) << 80
-    value |= 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (2**62 - 1)
-    return str(uuid.UUID(int=value))
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """Several at once: asking the system for random bits is what takes the time."""
+    milliseconds = (time.time_ns() // 1_000_000) & (2**48 - 1)
+    random = os.urandom(10 * count)
+    return [_uuid7(milliseconds, random[k : k + 10]) for k in range(0, 10 * count, 10)]
+
+
+def _uuid7(milliseconds: int, random: bytes) -> str:
+    bits = int.from_bytes(random)
+    high = 0x7000 | bits >> 68
+    low = 1 << 63 | bits & (2**62 - 1)
+    text = f"{milliseconds:012x}{high:04x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

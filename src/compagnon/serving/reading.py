@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.policy import Schema
-from compagnon.serving.refusal import unprocessable
+from compagnon.serving.refusal import Refusal, unprocessable
 from compagnon.serving.wire import DecideRequest
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Values = list[float] | NDArray[np.float64]
 
 # Where not everything is always possible, whoever asks must say what is.
 _MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
@@ -61,31 +62,61 @@ class Reader:
         Raises:
             Refusal: 422, with the field.
         """
+        values, mask = self._parts(request)
+        if isinstance(mask, str):
+            mask = _masks_of_bits([mask], self.schema.action.n)[0]
+        try:
+            return self._units(np.array(values, np.float64)[None])[0], mask
+        except _OutsideError as outside:
+            raise outside.refusal from None
+
+    def read_many(self, requests: list[DecideRequest]) -> tuple[Observation, Mask]:
+        """The same for N requests at once: (N, F) and (N, A).
+
+        Raises:
+            Refusal: 422, with the field and which of the requests it is in.
+        """
+        rows: list[Values] = []
+        texts: dict[int, str] = {}
+        masks = np.empty((len(requests), self.schema.action.n), np.bool_)
+        place = 0
+        try:
+            for place, request in enumerate(requests):
+                values, mask = self._parts(request)
+                rows.append(values)
+                if isinstance(mask, str):
+                    texts[place] = mask
+                else:
+                    masks[place] = mask
+            if texts:
+                place = next(iter(texts))
+                masks[list(texts)] = _masks_of_bits(list(texts.values()), self.schema.action.n)
+            return self._units(np.array(rows, np.float64)), masks
+        except _OutsideError as outside:
+            raise outside.refusal.under(f"decisions[{outside.row}]") from None
+        except Refusal as refusal:
+            raise refusal.under(f"decisions[{place}]") from None
+
+    def _parts(self, request: DecideRequest) -> tuple[Values, Mask | str]:
+        """The fields in physical units, unchecked, and the mask, perhaps still as text."""
         if request.observation is UNSET:
-            values, mask = self._from_state(request)
-        else:
-            if len(request.state):
-                raise unprocessable("state", "give either an observation or a state, not both")
-            values = self._values(request.observation)
-            mask = self._mask(request)
-        return self._units(values), mask
+            return self._from_state(request)
+        if len(request.state):
+            raise unprocessable("state", "give either an observation or a state, not both")
+        return self._values(request.observation), self._mask(request)
 
     def _units(self, values: NDArray[np.float64]) -> Observation:
+        """(N, F), in range, in the policy's units."""
         # Comparisons with NaN are false, so what is not finite is outside, too.
         inside = (values >= self._low) & (values <= self._high)
         if not inside.all():
-            column = int(inside.argmin())
-            field = self.schema.observation.fields[column]
-            raise unprocessable(
-                f"observation.{field.name}",
-                f"{field.name} is {values[column]:g}; in {field.unit or 'its unit'} it should be "
-                f"{field.low:,g} to {field.high:,g}",
-            )
+            row, column = (int(k) for k in np.argwhere(~inside)[0])
+            raise _OutsideError(row, _outside(self.schema, column, float(values[row, column])))
         if self._scaled:
             values = values / self._divisors
         return values.astype(np.float32)
 
-    def _values(self, given: dict[str, float] | list[float]) -> NDArray[np.float64]:
+    def _values(self, given: dict[str, float] | list[float]) -> list[float]:
         if isinstance(given, dict):
             try:
                 ordered = [given[name] for name in self.names]
@@ -98,14 +129,14 @@ class Reader:
                     f"observation.{name}",
                     f"there is no field {name!r}; the fields are {', '.join(self.names)}",
                 )
-            return np.array(ordered, np.float64)
+            return ordered
         if len(given) != len(self.names):
             raise unprocessable(
                 "observation",
                 f"it has {len(given)} numbers; it should have {len(self.names)}, in the order "
                 "of the fields that /v1/policy lists",
             )
-        return np.array(given, np.float64)
+        return given
 
     def _from_state(self, request: DecideRequest) -> tuple[NDArray[np.float64], Mask]:
         if not len(request.state):
@@ -119,12 +150,20 @@ class Reader:
             raise unprocessable(given, "the mask follows from the state; leave it out")
         return self.states.read(request.state)
 
-    def _mask(self, request: DecideRequest) -> Mask:
+    def _mask(self, request: DecideRequest) -> Mask | str:
         ids, bits, n = request.mask_ids, request.mask_bits, self.schema.action.n
         if ids is not UNSET and bits is not UNSET:
             raise unprocessable("mask_bits", "give either mask_ids or mask_bits, not both")
         if bits is not UNSET:
-            return _mask_of_bits(bits, n)
+            if len(bits) != n:
+                raise unprocessable(
+                    "mask_bits", f"it has {len(bits)} characters; it should have {n}, one an action"
+                )
+            if bits.count("1") + bits.count("0") != n:
+                raise unprocessable("mask_bits", "it should hold 0 and 1 alone, one an action")
+            if "1" not in bits:
+                raise unprocessable("mask_bits", "at least one action must be possible")
+            return bits
         if ids is not UNSET:
             return _mask_of_ids(ids, n)
         if self.needs_mask:
@@ -153,15 +192,26 @@ def _mask_of_ids(ids: list[int], n: int) -> Mask:
     return mask
 
 
-def _mask_of_bits(bits: str, n: int) -> Mask:
-    if len(bits) != n:
-        raise unprocessable(
-            "mask_bits", f"it has {len(bits)} characters; it should have {n}, one an action"
-        )
-    text = np.frombuffer(bits.encode("utf-8"), np.uint8)
-    mask: Mask = text == ord("1")
-    if len(text) != n or not (mask | (text == ord("0"))).all():
-        raise unprocessable("mask_bits", "it should hold 0 and 1 alone, one character an action")
-    if not mask.any():
-        raise unprocessable("mask_bits", "at least one action must be possible")
+def _masks_of_bits(texts: list[str], n: int) -> Mask:
+    """Checked texts of n characters each -> (N, n)."""
+    codes = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(len(texts), n)
+    mask: Mask = codes == ord("1")
     return mask
+
+
+class _OutsideError(Exception):
+    """A value of one row is outside its field's range."""
+
+    def __init__(self, row: int, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.row = row
+        self.refusal = refusal
+
+
+def _outside(schema: Schema, column: int, value: float) -> Refusal:
+    field = schema.observation.fields[column]
+    return unprocessable(
+        f"observation.{field.name}",
+        f"{field.name} is {value:g}; in {field.unit or 'its unit'} it should be "
+        f"{field.low:,g} to {field.high:,g}",
+    )

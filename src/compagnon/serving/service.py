@@ -10,13 +10,14 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.serving import deciding, wire
-from compagnon.serving.deciding import Decision
+from compagnon.serving.deciding import Decision, Likely
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
-from compagnon.serving.reading import Mask, Observation, Reader
+from compagnon.serving.reading import Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import Answer, BatchAnswer, DecideRequest
@@ -142,10 +143,14 @@ class Service:
         if fresh:
             for found in await self._written(self.log.submit_many(fresh)):
                 known[found.row.id] = found
+        # Where all is as it was made, the answers need no second look at the rows.
+        count_others = max(request.alternatives for request in requests)
+        likely = deciding.likeliest_many([one.decision.probabilities for one in made], count_others)
         answers = []
         for place, (request, one) in enumerate(zip(requests, made, strict=True)):
             try:
-                answers.append(self._answer(model, request, one, known[one.row.id]))
+                written = known[one.row.id]
+                answers.append(self._answer(model, request, one, written, likely[place]))
             except Refusal as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
         return _encode(BatchAnswer(answers))
@@ -160,30 +165,24 @@ class Service:
             )
         except InputError as error:
             raise Refusal(422, f"the policy has no answer to it ({error})", "observation") from None
-        return self._row(model, request, decision_id, obs, mask, decision, begun)
+        packed = np.packbits(mask)
+        return self._row(model, request, decision_id, obs, packed, decision, begun)
 
     def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[_Made]:
-        observed: list[Observation] = []
-        masks: list[Mask] = []
-        for place, request in enumerate(requests):
-            try:
-                obs, mask = self.reader.read(request)
-            except Refusal as refusal:
-                raise refusal.under(f"decisions[{place}]") from None
-            observed.append(obs)
-            masks.append(mask)
-        ids = [request.id or deciding.new_id() for request in requests]
+        obs, masks = self.reader.read_many(requests)
+        fresh = deciding.new_ids(len(requests))
+        ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
         settings = self.settings
         try:
             decisions = deciding.decide_many(
-                model, np.stack(observed), np.stack(masks), ids, settings.application,
-                settings.epsilon,
-            )  # fmt: skip
+                model, obs, masks, ids, settings.application, settings.epsilon
+            )
         except InputError as error:
             raise Refusal(422, f"the policy has no answer to it ({error})", "decisions") from None
+        packed = np.packbits(masks, axis=1)
         return [
             self._row(model, *each, begun)
-            for each in zip(requests, ids, observed, masks, decisions, strict=True)
+            for each in zip(requests, ids, obs, packed, decisions, strict=True)
         ]
 
     def _row(
@@ -192,7 +191,7 @@ class Service:
         request: DecideRequest,
         decision_id: str,
         obs: Observation,
-        mask: Mask,
+        packed: NDArray[np.uint8],
         decision: Decision,
         begun: int,
     ) -> _Made:
@@ -206,7 +205,7 @@ class Service:
             model_sha256=model.sha256,
             schema_sha256=self.schema_sha256,
             features=obs.tobytes(),
-            mask=np.packbits(mask).tobytes(),
+            mask=packed.tobytes(),
             probabilities=decision.probabilities.tobytes(),
             action=decision.action,
             action_vector=None,
@@ -244,19 +243,26 @@ class Service:
         )
 
     def _answer(
-        self, model: Model, request: DecideRequest, made: _Made, written: Written
+        self,
+        model: Model,
+        request: DecideRequest,
+        made: _Made,
+        written: Written,
+        likely: Likely | None = None,
     ) -> Answer:
         row = written.row
         if written.status == "conflict":
             raise Refusal(409, f"{row.id} was asked before, with another body", "id")
-        if row is made.row or written.status == "stored":
-            probabilities = made.decision.probabilities
-        else:
-            probabilities = np.frombuffer(row.probabilities, np.float64)
+        if likely is None or written.status != "stored":
+            vector = made.decision.probabilities
+            if written.status != "stored":
+                vector = np.frombuffer(row.probabilities, np.float64)
+            likely = deciding.likeliest(vector, request.alternatives)
         assert row.action is not None
         return deciding.answer(
-            row.id, row.action, probabilities, model.words, request.alternatives, row.model_sha256
-        )
+            row.id, row.action, row.probability, likely, model.words, request.alternatives,
+            row.model_sha256,
+        )  # fmt: skip
 
 
 async def _done(future: "Future[Any]") -> None:
