@@ -28,6 +28,8 @@ class Settings:
 
     db: str | None = None
     """An empty database, such as postgresql://...; a fresh file of SQLite without it."""
+    folder: Path = Path()
+    """Where that file lies; in /dev/shm it shows what everything but the disk costs."""
     rows: int = 20_000
     """Decisions of each measurement."""
     repeats: int = 3
@@ -43,7 +45,7 @@ class Settings:
 def main(settings: Settings) -> None:
     screen, about = console(), machine()
     print_machine(screen, about)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
         store = open_store(settings.db or Path(folder) / "log.db", create=True, check=False)
         upgrade(store)
         figures: dict[str, dict[str, float]] = {}

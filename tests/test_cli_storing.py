@@ -92,6 +92,14 @@ def test_backup_and_restore(db, tmp_path, capsys):
     assert main(["db", "backup", "copy"]) == 2
 
 
+def test_a_damaged_database_is_one_sentence(db, capsys):
+    data = bytearray(db.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    db.write_bytes(data)
+    assert main(["db", "check"]) == 2
+    assert "malformed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -374,13 +374,12 @@ def _opened(
         from compagnon.store import StoreUnavailable, open_store
     except ImportError:
         raise InputError("the store needs SQLAlchemy: pip install 'compagnon[serve]'") from None
-    store = open_store(db, files=models, create=create, check=check)
     try:
-        yield store
+        store = open_store(db, files=models, create=create, check=check)
+        with contextlib.closing(store):
+            yield store
     except StoreUnavailable as error:
         raise InputError(str(error)) from None
-    finally:
-        store.close()
 
 
 def _say_pointer(model: str, role: str, sha256: str | None, revision: int) -> None:
