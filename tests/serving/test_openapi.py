@@ -86,4 +86,7 @@ def test_nothing_that_is_asked_breaks_it(shared):
 
 @pytest.mark.slow
 def test_nothing_of_much_that_is_asked_breaks_it(shared):
-    assert _fuzz(shared, int(os.environ.get("COMPAGNON_FUZZ", "400"))) > 2000
+    examples = int(os.environ.get("COMPAGNON_FUZZ", "400"))
+    asked = _fuzz(shared, examples)
+    print(f"{asked} requests")
+    assert asked > 4 * examples
