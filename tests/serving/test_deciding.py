@@ -4,10 +4,15 @@ import time
 import uuid
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compagnon.serving.deciding import answer, likeliest, likeliest_many, new_ids
+from compagnon.serving.reading import Reader
+from compagnon.serving.refusal import Refusal
+from compagnon.serving.wire import DecideRequest
+from tests.policy.networks import schema_of
 
 
 def test_ids_are_uuids_of_version_7_in_the_order_of_time():
@@ -34,3 +39,21 @@ def test_the_alternatives_are_the_likeliest_others(weights, count, action):
         assert [one.probability for one in found] == others[:count]
         assert all(vector[one.action] == one.probability for one in found)
         assert action not in [one.action for one in found]
+
+
+def test_what_lies_on_a_bound_is_taken_and_what_float32_cannot_hold_is_not():
+    reader = Reader(schema_of("CartPole-v1"))
+    high = [field.high for field in reader.schema.observation.fields]
+    at_bounds = [high[0], 0.0, -high[2], 0.0]
+    obs, mask = reader.read(DecideRequest(observation=at_bounds))
+    assert obs.tolist() == at_bounds  # CartPole's bounds are float32 themselves
+    assert mask.all()
+    for column, value in ((0, high[0] * 1.001), (1, 1e31), (3, -1e39), (2, -4.0)):
+        wrong = list(at_bounds)
+        wrong[column] = value
+        with pytest.raises(Refusal) as refused:
+            reader.read(DecideRequest(observation=wrong))
+        assert refused.value.field == f"observation.obs_{column}"
+        with pytest.raises(Refusal) as refused:
+            reader.read_many([DecideRequest(observation=row) for row in (at_bounds, wrong)])
+        assert refused.value.field == f"decisions[1].observation.obs_{column}"

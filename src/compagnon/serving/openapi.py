@@ -4,7 +4,6 @@ It is as narrow as the service: the observation's fields, their ranges, and the 
 are those of the policy in service.
 """
 
-import math
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -180,7 +179,7 @@ def _openapi() -> dict[str, Any]:
 
 def _request(reader: Reader) -> dict[str, Any]:
     """What `wire.DecideRequest` takes, for this policy."""
-    fields, actions = reader.schema.observation.fields, reader.schema.action.n
+    numbers, actions = _numbers(reader), reader.schema.action.n
     properties: dict[str, Any] = {
         "observation": {
             "description": "the fields by name, in physical units, or all of them in their order",
@@ -189,10 +188,10 @@ def _request(reader: Reader) -> dict[str, Any]:
                     "type": "object",
                     "required": list(reader.names),
                     "additionalProperties": False,
-                    "properties": {one.name: _number(one) for one in fields},
+                    "properties": dict(zip(reader.names, numbers, strict=True)),
                 },
-                {"type": "array", "prefixItems": [_number(one) for one in fields],
-                 "minItems": len(fields), "maxItems": len(fields)},
+                {"type": "array", "prefixItems": numbers,
+                 "minItems": len(numbers), "maxItems": len(numbers)},
             ],
         },
         "mask_ids": {
@@ -248,12 +247,19 @@ def _exactly(present: list[str], absent: list[str]) -> dict[str, Any]:
     }
 
 
-def _number(field: Any) -> dict[str, Any]:
-    number: dict[str, Any] = {"type": "number", "description": f"{field.meaning} ({field.unit})"}
-    # Beyond this a number has no float32, and JSON readers differ about what it is.
-    number["minimum"] = field.low if math.isfinite(field.low) else -1e30
-    number["maximum"] = field.high if math.isfinite(field.high) else 1e30
-    return number
+def _numbers(reader: Reader) -> list[dict[str, Any]]:
+    """What each field of an observation may be."""
+    return [
+        {
+            "type": "number",
+            "description": f"{one.meaning} ({one.unit})" if one.unit else one.meaning,
+            "minimum": low,
+            "maximum": high,
+        }
+        for one, low, high in zip(
+            reader.schema.observation.fields, reader.low.tolist(), reader.high.tolist(), strict=True
+        )
+    ]
 
 
 def _state(reader: Reader) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Mask = NDArray[np.bool_]
 Values = list[float] | NDArray[np.float64]
 
 # Where not everything is always possible, whoever asks must say what is.
+_LARGEST: Final = 1e30  # of a number without a range
 _MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
 
 
@@ -38,6 +39,9 @@ class Reader:
     Args:
         schema: what the policies read and choose.
         states: how a world's states are read; None where there is no such way.
+
+    Attributes:
+        low, high: (F,), the least and the largest value of each field that is taken.
     """
 
     def __init__(self, schema: Schema, states: StateReader | None = None) -> None:
@@ -49,10 +53,10 @@ class Reader:
         self._known = frozenset(self.names)
         self._scaled = schema.observation.scaling == "published"
         self._divisors = np.array([field.divisor for field in fields])
-        # A bound may be no exact float32, so that what lies on it would fall out.
-        self._low = np.array([field.low for field in fields]) * (1 + 1e-6)
-        self._high = np.array([field.high for field in fields]) * (1 + 1e-6)
-        self._low, self._high = self._low - _slack(self._low), self._high + _slack(self._high)
+        # What is taken: a little more than the range, since a bound may be no exact float32; and
+        # of a range without an end what float32 can hold.
+        self.low = _widened([field.low for field in fields], -1)
+        self.high = _widened([field.high for field in fields], 1)
         self._all = np.ones(schema.action.n, np.bool_)
         self._all.flags.writeable = False
 
@@ -108,7 +112,7 @@ class Reader:
     def _units(self, values: NDArray[np.float64]) -> Observation:
         """(N, F), in range, in the policy's units."""
         # Comparisons with NaN are false, so what is not finite is outside, too.
-        inside = (values >= self._low) & (values <= self._high)
+        inside = (values >= self.low) & (values <= self.high)
         if not inside.all():
             row, column = (int(k) for k in np.argwhere(~inside)[0])
             raise _OutsideError(row, _outside(self.schema, column, float(values[row, column])))
@@ -173,9 +177,11 @@ class Reader:
         return self._all
 
 
-def _slack(bounds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A little to each side of a bound, where it is finite."""
-    return np.where(np.isfinite(bounds), 2e-6 * np.abs(bounds) + 1e-9, 0.0)
+def _widened(bounds: list[float], sign: int) -> NDArray[np.float64]:
+    """Bounds moved outwards by a little; by `sign` they are lower or upper ones."""
+    given = np.array(bounds, np.float64)
+    moved = given + sign * (1e-6 * np.abs(given) + 1e-9)
+    return np.where(np.isfinite(given), moved, sign * _LARGEST)
 
 
 def _mask_of_ids(ids: list[int], n: int) -> Mask:
@@ -213,5 +219,5 @@ def _outside(schema: Schema, column: int, value: float) -> Refusal:
     return unprocessable(
         f"observation.{field.name}",
         f"{field.name} is {value:g}; in {field.unit or 'its unit'} it should be "
-        f"{field.low:,g} to {field.high:,g}",
+        f"{max(field.low, -_LARGEST):,g} to {min(field.high, _LARGEST):,g}",
     )
