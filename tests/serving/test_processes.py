@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import signal
 import socket
 
 import httpx
@@ -13,6 +15,7 @@ from compagnon.store import open_store
 from compagnon.store.log import find
 from tests.serving.client import SHOP, listening
 from tests.serving.processes import burst, serving
+from tests.serving.support import exported
 
 
 def shop(k):
@@ -67,13 +70,18 @@ def test_kill_9_in_fast_mode_loses_no_more_than_the_bound(artefact, sqlite):
     print(f"{missing} of {answered} lost")
 
 
-def test_the_end_answers_what_is_under_way_and_writes_the_log(artefact, sqlite):
+def test_a_new_model_on_sighup_then_the_end_answers_what_is_under_way(artefact, sqlite):
     with serving(str(artefact), "--db", sqlite, "--mode", "fast") as process:
-        ended = []
+        first = httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"]
+        shutil.rmtree(artefact)
+        exported(artefact, scale=0.5)
+        process.popen.send_signal(signal.SIGHUP)  # the model is looked at again
+        while httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"] == first:
+            assert process.popen.poll() is None
 
         def end(count):
             if count == 100:
-                ended.append(process.popen.terminate())
+                process.popen.terminate()
 
         answered, refused = asyncio.run(burst(process.address, 5000, shop, after=end))
         assert process.popen.wait(60) == 0

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from compagnon.errors import InputError
 from compagnon.serving.settings import Settings
-from compagnon.store import open_store, registry
+from compagnon.store import keys, open_store, registry
 from compagnon.store.migrating import upgrade
 from tests.serving.client import SHOP, listening, served
 from tests.serving.support import exported
@@ -111,6 +112,42 @@ def test_a_repeated_id_keeps_its_answer_over_a_swap(client, registered):
     assert look(client)
     assert client.decide(id="a") == before
     assert client.decide(409, id="a", state={**SHOP, "raw": 2})
+
+
+def test_the_registry_is_watched(registered, db):
+    store, (first, second) = registered
+    watching = Settings(policy="registry:shop", db=db, watch_seconds=0.01)
+    with served(watching) as client:
+        assert client.decide()["model"] == first.sha256
+        registry.move(store, "shop", "champion", second.sha256)
+        assert any(client.decide()["model"] == second.sha256 for _ in range(2000))
+
+
+def test_an_admin_may_have_it_looked_at(client, registered):
+    store, (first, second) = registered
+    _, text = keys.create(store, "admin")
+    client.parts.guard.learn(client.parts.records.keys())
+    client.headers["authorization"] = f"Bearer {text}"
+    path = "/v1/admin/reload"
+    assert client.ask("POST", path).json() == {"model": first.sha256, "changed": False}
+    registry.move(store, "shop", "champion", second.sha256)
+    assert client.ask("POST", path).json() == {"model": second.sha256, "changed": True}
+    registry.move(store, "shop", "champion", first.sha256)
+    (store.files / first.sha256 / "policy.onnx").write_bytes(b"x")
+    refused = client.ask("POST", path)
+    assert refused.status_code == 409
+    assert "was changed" in refused.json()["error"]
+
+
+def test_a_model_without_a_champion_names_the_command(db):
+    store = open_store(db, create=True, check=False)
+    upgrade(store)
+    store.close()
+    with (
+        pytest.raises(InputError, match="compagnon registry promote"),
+        served(Settings(policy="registry:shop", db=db)),
+    ):
+        pass
 
 
 def test_a_path_is_looked_at_when_told(artefact, sqlite, tmp_path):
