@@ -75,7 +75,9 @@ def test_a_tampered_model_is_refused_and_the_champion_stays(client, registered):
     registry.move(store, "shop", "champion", second.sha256)
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     assert not look(client)
+    assert not look(client)
     assert "was changed" in client.get("/v1/policy")["refused"]
+    assert b"compagnon_model_refusals_total 1.0" in client.ask("GET", "/metrics").content
     assert client.decide()["model"] == first.sha256
     shutil.rmtree(file.parent)
     assert not look(client, again=True)

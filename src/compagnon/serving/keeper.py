@@ -84,6 +84,8 @@ class Keeper:
             return True
 
     def _refuse(self, reason: str) -> None:
+        if reason == self._service.refused:
+            return  # it was said, and is looked at every second
         self._service.refused = reason
         self._service.metrics.refused()
         _logger.error("a model was refused, the one in service stays: %s", reason)
