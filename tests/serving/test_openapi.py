@@ -48,6 +48,14 @@ def test_its_example_is_answered_and_fits_its_own_schema(shared):
     assert not validator.is_valid({})
 
 
+def test_every_example_of_a_body_is_answered(shared):
+    client, _ = shared
+    for path in ("/v1/decide", "/v1/decide/batch"):
+        operation = client.get("/openapi.json")["paths"][path]["post"]
+        for one in operation["requestBody"]["content"]["application/json"]["examples"].values():
+            assert client.ask("POST", path, json=one["value"]).status_code == 200
+
+
 def _fuzz(shared, examples):
     """Ask what the description allows and what it does not; every answer must be in it."""
     client, address = shared

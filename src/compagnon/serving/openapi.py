@@ -77,6 +77,7 @@ def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
 
 def _paths(reader: Reader) -> dict[str, Any]:
     example = request_example(reader)
+    unnamed = {name: value for name, value in example.items() if name != "id"}
     identity = {
         "name": "decision_id", "in": "path", "required": True,
         "schema": {"type": "string", "pattern": wire.ID_PATTERN},
@@ -95,7 +96,7 @@ def _paths(reader: Reader) -> dict[str, Any]:
         "/v1/decide/batch": {
             "post": _operation(
                 "Decide many times", "BatchRequest", "BatchAnswer", deciding,
-                example={"decisions": [example, example]},
+                example={"decisions": [example, unnamed]},
             )
         },
         "/v1/outcomes/{decision_id}/{name}": {
