@@ -12,7 +12,7 @@ from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.experts.dispatch.routing import solve
+from compagnon.experts.dispatch.routing import foresee, solve
 from compagnon.experts.dispatch.snapshot import leg_tables, snapshot
 from compagnon.policy import DayReader, Schema, load_policy
 from tests.envs.dispatch.worlds import plane_day
@@ -119,3 +119,24 @@ def test_without_the_solver_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ortools.constraint_solver", None)
     with pytest.raises(InputError, match=r"pip install 'compagnon\[dispatch\]'"):
         load_policy("expert:dispatch-ortools", schema_of(DISPATCH, **ARGS))
+
+
+@pytest.mark.parametrize("begin", [[[], []], [[2, 3], [0, 1]]])
+def test_a_foreseen_day_is_counted_by_hand(begin):
+    env, w = begun(RIDES, DRIVERS)
+    taken = snapshot(w, env.weights)
+    legs = leg_tables(taken, w, env.view.minutes, env.view.km)
+    found = foresee(taken, *legs, env.weights, 0.2, begin)
+    # Each driver takes his neighbour 5 km and drives home; a km costs 0.5.
+    assert (found.served, found.km) == (2, pytest.approx(20.0))
+    assert found.cost == pytest.approx(10.0, abs=0.1)
+
+
+def test_what_nobody_can_reach_is_refused_in_a_foreseen_day_too():
+    far = {**RIDES[1], "pickup_from": 0.0, "pickup_to": 20.0}
+    env, w = begun([RIDES[0], far], DRIVERS[1:])
+    taken = snapshot(w, env.weights)
+    legs = leg_tables(taken, w, env.view.minutes, env.view.km)
+    found = foresee(taken, *legs, env.weights, 0.2, [[]])
+    assert (found.served, found.km) == (1, pytest.approx(10.0))
+    assert found.cost == pytest.approx(5.0 + 60.0, abs=0.1)

@@ -10,7 +10,7 @@ from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
 from compagnon.envs.dispatch.options import DispatchOptions
-from tests.envs.dispatch.worlds import random_actions
+from tests.envs.dispatch.worlds import plane_day, random_actions
 
 EVERY = np.ones(1, np.bool_)
 
@@ -108,7 +108,7 @@ def by_enumeration(w, roads, weights, d, b):
 def compare(core):
     """Hold every pair on the board against enumeration; returns (feasible, infeasible) pairs."""
     w = W.World(*(array[0] for array in core.worlds))
-    roads = W.roads_of(w, core.view.minutes, core.view.km)
+    roads = W.roads_for_python(w, core.view.minutes, core.view.km)
     seen = [0, 0]
     for d in range(int(w.size[D.DRIVERS])):
         for place in range(min(core.layout.board, int(w.counts[W.OPEN]))):
@@ -117,7 +117,7 @@ def compare(core):
             allowed = bool(core.out.mask[0, 1 + d * core.layout.board + place])
             assert allowed == (best is not None), (d, b)
             if best is not None:
-                assert w.found[d, b, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
+                assert w.found[b, d, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
             seen[0 if allowed else 1] += 1
     return seen
 
@@ -151,3 +151,31 @@ def test_enumeration_would_notice_a_wrong_window():
     core.worlds.bookings[0, b, D.PICKUP_BY] = 0.0
     with pytest.raises(AssertionError):
         compare(core)
+
+
+@pytest.mark.parametrize(("longest", "possible"), [(52.0, False), (90.0, True)])
+def test_a_shorter_way_on_from_a_break_may_make_a_ride_too_long(longest, possible):
+    """By hand: with the third ride the way on from the break takes 10 minutes instead of 30.
+
+    The first rider then boards at 140 instead of 160, and waits on board for the second one, who
+    is not ready before 200; he gets out at 212.
+    """
+    first = {"pickup": 1, "dropoff": 2, "pickup_from": 121.0, "pickup_to": 400.0}
+    second = {"pickup": 3, "dropoff": 4, "pickup_from": 200.0, "pickup_to": 300.0}
+    third = {"pickup": 0, "dropoff": 5, "pickup_to": 60.0}
+    rests = {"break_from": 100.0, "break_to": 120.0, "break_minutes": 30.0}
+    places = [(0, 0), (30, 0), (30, 11), (30, 1), (30, 12), (20, 0)]
+    day = plane_day([{**first, "max_ride": longest}, second, third], [rests], places)
+    core = DispatchCore(1, DispatchOptions.parse(), [day])
+    core.reset(EVERY)
+    assert core.out.mask[0, 1 + place_of(core, 2)]
+    for b in (0, 1):
+        core.step(np.array([1 + place_of(core, b)]), True)
+    assert core.worlds.codes[0, 0, :6, P.NODE].tolist() == [P.BREAK, 0, 2, 1, 3, 7]
+    assert core.worlds.stops[0, 0, [1, 3], P.START].tolist() == [160.0, 212.0]
+    assert core.out.mask[0, 1 + place_of(core, 2)] == possible
+    compare(core)
+
+
+def place_of(core, b):
+    return int(np.flatnonzero(core.worlds.open[0, : core.worlds.counts[0, W.OPEN]] == b)[0])

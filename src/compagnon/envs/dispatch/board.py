@@ -156,8 +156,6 @@ class BoardReader:
         self.layout = layout
         none = np.zeros((1, 1, 1))
         self._view = K.View(layout.board, np.array(weights), none, none, scales("physical"))
-        self._out = K.allocate_outputs(1, layout.size, layout.actions)
-        self._row = np.zeros(1, np.int64)
 
     def look(self, board: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The observation, (layout.size,), and the mask, (layout.actions,).
@@ -170,8 +168,9 @@ class BoardReader:
                 f"drivers: there are {len(board.drivers)}; this policy knows {self.layout.drivers}"
             )
         world = _stand(board, self.layout.drivers)
-        K.show_serial(world, self._row, self._view, self._out)
-        return self._out.obs[0].astype(np.float64), self._out.mask[0].copy()
+        out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
+        K.show(0, world, self._view, out)
+        return out.obs[0].astype(np.float64), out.mask[0]
 
 
 def _stand(board: Board, drivers: int) -> W.World:
@@ -186,7 +185,7 @@ def _stand(board: Board, drivers: int) -> W.World:
     T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
     T.write_near(w.rule, w.coordinates, w.near)
     none = np.zeros((1, 1, 1))
-    roads = W.roads_of(w, none, none)
+    roads = W.roads_for_python(w, none, none)
     D.derive(w.bookings, len(board.rides), roads)
     w.where[:, :, W.FOUND_FOR] = -1
     w.money[W.NOW], w.money[W.DAY_BEGIN] = board.now, board.day_begin
@@ -196,7 +195,7 @@ def _stand(board: Board, drivers: int) -> W.World:
     for d, driver in enumerate(board.drivers):
         _place_driver(board, d, driver, number, w)
         if driver.phase != "off":
-            P.settle(W.plan_of(w, d), roads, w.bookings, board.now)
+            P.settle(W.plan_for_python(w, d), roads, w.bookings, board.now)
     for d in range(len(board.drivers), drivers):
         w.state[d, P.PHASE] = P.OFF
     return worlds
@@ -309,7 +308,7 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
 
 
 def _place_driver(board: Board, d: int, driver: Driver, number: dict[str, int], w: W.World) -> None:
-    plan, where = W.plan_of(w, d), f"drivers[{d}]"
+    plan, where = W.plan_for_python(w, d), f"drivers[{d}]"
     node = 2 * w.bookings.shape[0] + 2 * d
     state, times = plan.state, plan.times
     state[P.AT], state[P.PHASE], state[P.SERVING] = node, _PHASES[driver.phase], P.BREAK
@@ -330,7 +329,7 @@ def _place_driver(board: Board, d: int, driver: Driver, number: dict[str, int], 
     open_ended = [board.rides[b].id for b in (*since, *picked) if b not in _left(driver, number)]
     if open_ended:
         raise InputError(f"{where}.plan: {open_ended[0]!r} is picked up and never dropped off")
-    P.write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
+    P._write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
     state[P.COUNT] = n + 1
     if driver.phase == "drives":
         if driver.arrives is None:
@@ -348,14 +347,15 @@ def _write(
 ) -> None:  # fmt: skip
     """Stop `k` of a plan, as `plan.insert` would have left it."""
     if stop.at == "break":
-        P.write_stop(plan, k, P.BREAK, driver.break_minutes, driver.break_from, driver.break_to)
+        P._write_stop(plan, k, P.BREAK, driver.break_minutes, driver.break_from, driver.break_to)
+        plan.state[P.RESTS] = 1
     else:
         b = _find(number, stop.ride, f"{where}.ride")
         row = w.bookings[b]
         if stop.at == "dropoff":
             if b not in since and b not in picked:
                 raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
-            P.write_stop(
+            P._write_stop(
                 plan, k, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
             )
             plan.stops[k, P.RIDE_LIMIT] = row[D.MAX_RIDE]
@@ -364,7 +364,7 @@ def _write(
         else:
             nobody = stop.at == "nobody"
             service = 0.0 if nobody else row[D.BOARDING]
-            P.write_stop(plan, k, 2 * b, service, row[D.READY], row[D.PICKUP_BY])
+            P._write_stop(plan, k, 2 * b, service, row[D.READY], row[D.PICKUP_BY])
             if nobody:
                 plan.codes[k, P.PICKED_AT] = P.DEAD
             else:

@@ -13,8 +13,10 @@ from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.fields import Layout, all_fields, scales
 from compagnon.envs.dispatch.generator import PRESETS, max_bookings
 from compagnon.envs.dispatch.instance import Instance
+from compagnon.envs.dispatch.kpis import KPIS
 from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.field import Field
+from compagnon.envs.kernels import Threads
 from compagnon.errors import InputError
 
 _PARALLEL_FROM: Final = 32  # copies; for fewer, waking threads takes longer than they save
@@ -59,11 +61,9 @@ class DispatchCore:
             scale=scales(options.scaling),
         )
         self.worlds = W.allocate(num_envs, bookings, drivers)
-        self.out = K.allocate_outputs(num_envs, self.layout.size, self.layout.actions)
-        parallel = num_envs >= _PARALLEL_FROM
-        self._act = K.act_parallel if parallel else K.act_serial
-        self._show = K.show_parallel if parallel else K.show_serial
+        self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
         self._all = np.arange(num_envs)
+        self._threads = Threads(_PARALLEL_FROM)
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -88,8 +88,7 @@ class DispatchCore:
         """Begin the next day in the selected copies."""
         chosen = np.flatnonzero(rows)
         K.fill(self.worlds, chosen, self.settings)
-        K.begin_rows(self.worlds, chosen, self.view.minutes, self.view.km)
-        self._show(self.worlds, chosen, self.view, self.out)
+        self._run(K.BEGIN, chosen, self._all)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every copy; results stand in `out`.
@@ -97,23 +96,33 @@ class DispatchCore:
         Raises:
             InputError: an action that is masked; no day has moved then.
         """
-        bad = int(K.first_masked(self.out.mask, actions))
+        bad = K.first_masked(self.out.mask, actions)
         if bad >= 0:
             raise InputError(
                 f"action {actions[bad]} of copy {bad} is not possible now: "
                 "take one that info['action_mask'] allows"
             )
-        self._act(self.worlds, self.view, actions, self.out)
-        self._show(self.worlds, self._all, self.view, self.out)
+        self._run(K.ACT, self._all, actions)
         ended = self.out.terminated
         if ended.any():
             self.out.final_obs[ended] = self.out.obs[ended]
             if autoreset:
                 self.reset(ended)
 
+    def _run(self, what: int, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
+        """`kernel.run`, the rows shared among threads."""
+
+        def work(share: NDArray[np.int64]) -> None:
+            K.run(what, self.worlds, share, self.view, actions, self.out)
+
+        self._threads.share(work, rows)
+
     def kpis(self) -> NDArray[np.float64]:
         """KPIs of the running days, (N, KPIS)."""
-        return np.stack([K.kpi_row(self.worlds, row) for row in range(len(self.out.reward))])
+        out = np.zeros((self.num_envs, KPIS))
+        for row in range(self.num_envs):
+            K.write_kpis_of(self.worlds, row, self.out.scratch[row], out[row])
+        return out
 
     def final_kpis(self) -> NDArray[np.float64]:
         """KPIs of the days that ended in the newest step, (N, KPIS); of other rows, older ones."""

@@ -4,17 +4,17 @@ Every function takes one day (`world.row`), its roads and the weights of the cos
 """
 
 import numpy as np
-from numba import njit
 
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.kernels import kernel
 
 _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may differ by
 
 
-@njit(cache=True)
+@kernel
 def set_status(w, b, status):
     """Move booking `b` to another status, and the counts with it."""
     w.counts[w.status[b]] -= 1
@@ -22,7 +22,7 @@ def set_status(w, b, status):
     w.status[b] = status
 
 
-@njit(cache=True)
+@kernel
 def announce(w, b):
     """Dispatch hears of booking `b`: it is open, in the order of the deadlines."""
     k = w.counts[W.OPEN]
@@ -33,10 +33,10 @@ def announce(w, b):
     w.open[k] = b
     set_status(w, b, W.OPEN)
     for d in range(w.state.shape[0]):
-        w.where[d, b, W.FOUND_FOR] = -1
+        w.where[b, d, W.FOUND_FOR] = -1
 
 
-@njit(cache=True)
+@kernel
 def close(w, b, status):
     """Take booking `b` off the open ones."""
     k = 0
@@ -47,13 +47,13 @@ def close(w, b, status):
     set_status(w, b, status)
 
 
-@njit(cache=True)
+@kernel
 def reject_cost(w, b, weights):
     """What a ride that is asked for and not given costs."""
     return weights.reject_base + weights.reject_priority * w.bookings[b, D.PRIORITY]
 
 
-@njit(cache=True)
+@kernel
 def withdraw(w, b, status, weights):
     """Booking `b` will not be ridden: rejected or cancelled, with the return that hangs on it.
 
@@ -80,7 +80,7 @@ def withdraw(w, b, status, weights):
             w.money[W.C_REJECTED] += reject_cost(w, back, weights)
 
 
-@njit(cache=True)
+@kernel
 def _unplan(w, b):
     """Take a planned ride out of its driver's plan; one under way to it finds nobody there."""
     d = int(w.rides[b, W.BY_DRIVER])
@@ -95,7 +95,7 @@ def _unplan(w, b):
     plan.state[P.DIRTY] = 1
 
 
-@njit(cache=True)
+@kernel
 def _leave(w, d, roads, weights):
     """Set out for the first stop; its kilometres are driven from here on."""
     state, times = w.state[d], w.times[d]
@@ -115,7 +115,7 @@ def _leave(w, d, roads, weights):
             break
 
 
-@njit(cache=True)
+@kernel
 def _check_arrival(w, d, roads):
     """Count it if the driver is somewhere earlier than the road allows, or later than agreed."""
     state, times, stop = w.state[d], w.times[d], w.stops[d, 0]
@@ -128,7 +128,7 @@ def _check_arrival(w, d, roads):
         w.counts[W.VIOLATIONS] += 1
 
 
-@njit(cache=True)
+@kernel
 def _arrive(w, d, roads, weights):
     """Begin the first stop. True if that is news: nobody at the door."""
     plan = W.plan_of(w, d)
@@ -148,6 +148,7 @@ def _arrive(w, d, roads, weights):
     free = now + service
     if node == P.BREAK:
         P.remove(plan, 0)
+        state[P.RESTS] = 0
     elif node % 2 == 0:
         news, delay = _meet(w, d, node // 2, now, service, weights)
         free += delay
@@ -161,7 +162,7 @@ def _arrive(w, d, roads, weights):
     return news
 
 
-@njit(cache=True)
+@kernel
 def _meet(w, d, b, now, service, weights):
     """At a pickup's door. Returns (whether nobody is there, the delay); the stop is taken off."""
     plan = W.plan_of(w, d)
@@ -205,7 +206,7 @@ def _meet(w, d, b, now, service, weights):
     return False, row[D.BOARDING_DELAY]
 
 
-@njit(cache=True)
+@kernel
 def _drop(w, d, b, now, weights):
     """At a drop-off's door; returns the delay."""
     row, ride, stop = w.bookings[b], w.rides[b], w.stops[d, 0]
@@ -225,7 +226,7 @@ def _drop(w, d, b, now, weights):
     return row[D.ALIGHTING_DELAY]
 
 
-@njit(cache=True)
+@kernel
 def _finish(w, d):
     """The driver is free again; a ride that ended may bring its return's call."""
     state = w.state[d]
@@ -241,11 +242,9 @@ def _finish(w, d):
             announce(w, back)
 
 
-@njit(cache=True)
+@kernel
 def _driver_event(w, d, roads, weights):
-    """What happens to driver `d` now, if anything; True if it is news."""
-    if w.times[d, P.NEXT] > w.money[W.NOW] or w.state[d, P.DIRTY] == 1:
-        return False
+    """What happens to driver `d` now; True if it is news."""
     phase = w.state[d, P.PHASE]
     if phase == P.DRIVES:
         return _arrive(w, d, roads, weights)
@@ -256,7 +255,7 @@ def _driver_event(w, d, roads, weights):
     return True
 
 
-@njit(cache=True)
+@kernel
 def _calls(w):
     """Announcements that are due; True if there was one."""
     news = False
@@ -277,7 +276,7 @@ def _calls(w):
     return news
 
 
-@njit(cache=True)
+@kernel
 def _cancellations(w, weights):
     """Cancellations that are due; True if there was one."""
     news = False
@@ -293,7 +292,7 @@ def _cancellations(w, weights):
     return news
 
 
-@njit(cache=True)
+@kernel
 def next_event(w):
     """The minute of the next event of any kind, inf if there is none."""
     count = w.counts
@@ -307,7 +306,7 @@ def next_event(w):
     return when
 
 
-@njit(cache=True)
+@kernel
 def advance(w, roads, weights):
     """Let time pass to the next moment with news and an open booking, or to the day's end.
 
@@ -320,7 +319,7 @@ def advance(w, roads, weights):
         now = w.money[W.NOW]
         if when > now:
             if news and w.counts[W.OPEN] > 0:
-                _age_plans(w)
+                w.counts[W.CLOCK] += 1
                 return
             news = False
             b = w.open[0]
@@ -333,12 +332,14 @@ def advance(w, roads, weights):
                 return
             w.money[W.NOW] = when
         for d in range(w.size[D.DRIVERS]):
-            news |= _driver_event(w, d, roads, weights)
+            # Asked here, because a call with a whole world takes longer than most answers.
+            if w.times[d, P.NEXT] <= w.money[W.NOW] and w.state[d, P.DIRTY] == 0:
+                news |= _driver_event(w, d, roads, weights)
         news |= _calls(w)
         news |= _cancellations(w, weights)
 
 
-@njit(cache=True)
+@kernel
 def settle(w, roads):
     """Plan again for the drivers who lost a stop, or stand at a door."""
     for d in range(w.size[D.DRIVERS]):
@@ -346,17 +347,7 @@ def settle(w, roads):
             P.settle(W.plan_of(w, d), roads, w.bookings, w.money[W.NOW])
 
 
-@njit(cache=True)
-def _age_plans(w):
-    """A driver who stands free can leave no earlier than now: what was found for him is old."""
-    now = w.money[W.NOW]
-    for d in range(w.size[D.DRIVERS]):
-        if w.state[d, P.PHASE] == P.WAITS and w.times[d, P.FREE] < now:
-            w.state[d, P.VERSION] += 1
-
-
-@njit(cache=True)
+@kernel
 def begin_calls(w):
     """What is known when the day begins: the rides announced in advance."""
     _calls(w)
-    _age_plans(w)

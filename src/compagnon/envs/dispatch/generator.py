@@ -7,12 +7,12 @@ cancellations and no-shows. A town (clinics and neighbourhoods) stays the same f
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from compagnon.envs import streams
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import Instance
+from compagnon.envs.kernels import kernel
 
 LATITUDE, LONGITUDE = 46.2044, 6.1432  # Geneva, as good a centre as any
 KM_PER_DEGREE = 111.195
@@ -94,26 +94,26 @@ def generate(
     return D.read_instance(f"{preset} {seed}", day)
 
 
-@njit(cache=True)
+@kernel
 def _put(point, radius, u, v):
     """A point uniform in the disc of `radius` km around the centre."""
     distance = radius * np.sqrt(u)
     _place(point, distance * np.cos(2.0 * np.pi * v), distance * np.sin(2.0 * np.pi * v))
 
 
-@njit(cache=True)
+@kernel
 def _place(point, east, north):
     point[0] = LATITUDE + north / KM_PER_DEGREE
     point[1] = LONGITUDE + east / (KM_PER_DEGREE * np.cos(np.radians(LATITUDE)))
 
 
-@njit(cache=True)
+@kernel
 def _draw_clinic(town, which, preset, point):
     u = streams.uniform(town, _TOWN_CLINICS, 2 * which)
     _put(point, 0.7 * preset.radius_km, u, streams.uniform(town, _TOWN_CLINICS, 2 * which + 1))
 
 
-@njit(cache=True)
+@kernel
 def _draw_home(seed, town, index, preset, point):
     """Seven in ten live around one of the neighbourhoods, the others anywhere."""
     u = streams.uniform(seed, _HOME, 4 * index)
@@ -135,14 +135,14 @@ def _draw_home(seed, town, index, preset, point):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel
 def _flat_km(a, b):
     north = (a[0] - b[0]) * KM_PER_DEGREE
     east = (a[1] - b[1]) * KM_PER_DEGREE * np.cos(np.radians(LATITUDE))
     return np.sqrt(north * north + east * east)
 
 
-@njit(cache=True)
+@kernel
 def _appointment(seed, person, treatment):
     """Minute of an appointment, on a quarter of an hour, most in the morning or after lunch."""
     u = streams.uniform(seed, _WHEN, 3 * person)
@@ -160,7 +160,7 @@ def _appointment(seed, person, treatment):
     return 15.0 * np.floor(minute / 15.0)
 
 
-@njit(cache=True)
+@kernel
 def _write_rider(seed, person, ride, habits, row):
     """Seats, minutes at the door, no-show and delays of one ride of a person."""
     u = streams.uniform(seed, _MOBILITY, person)
@@ -180,7 +180,7 @@ def _write_rider(seed, person, ride, habits, row):
     return kind
 
 
-@njit(cache=True)
+@kernel
 def _maybe_cancel(seed, ride, habits, row):
     """A late cancellation comes between the announcement and the pickup window."""
     if streams.uniform(seed, _CANCELS, ride) < habits.cancel:
@@ -189,7 +189,7 @@ def _maybe_cancel(seed, ride, habits, row):
         row[D.CANCEL] = begin + share * max(0.0, row[D.PICKUP_FROM] - begin)
 
 
-@njit(cache=True)
+@kernel
 def _announce(seed, ride, preset, row):
     """In advance, or one to three hours before the pickup window begins."""
     row[D.ANNOUNCE] = 0.0
@@ -198,7 +198,7 @@ def _announce(seed, ride, preset, row):
         row[D.ANNOUNCE] = max(1.0, row[D.PICKUP_FROM] - ahead)
 
 
-@njit(cache=True)
+@kernel
 def _write_outbound(seed, town, person, ride, preset, habits, treatment, day):
     """A ride to an appointment at a clinic; returns the minute of the appointment."""
     row, home, clinic = day.bookings[ride], day.coordinates[2 * ride], day.coordinates[2 * ride + 1]
@@ -219,7 +219,7 @@ def _write_outbound(seed, town, person, ride, preset, habits, treatment, day):
     return appointment
 
 
-@njit(cache=True)
+@kernel
 def _write_return(seed, person, ride, ready, preset, habits, day):
     """The way home, at a fixed time or when the patient calls."""
     outbound = day.bookings[ride - 1]
@@ -242,7 +242,7 @@ def _write_return(seed, person, ride, ready, preset, habits, day):
         row[D.PICKUP_TO] = ready + 45.0 / habits.tightness
 
 
-@njit(cache=True)
+@kernel
 def _write_other(seed, town, person, ride, preset, habits, day):
     """A ride from anywhere to anywhere: shopping, a visit."""
     row = day.bookings[ride]
@@ -264,7 +264,7 @@ def _write_other(seed, town, person, ride, preset, habits, day):
     _announce(seed, ride, preset, row)
 
 
-@njit(cache=True)
+@kernel
 def _write_driver(seed, driver, preset, nodes, day):
     """Shifts of nine and a half hours, the first from about 6:15, the last from about 9:15."""
     row = day.drivers[driver]
@@ -282,7 +282,7 @@ def _write_driver(seed, driver, preset, nodes, day):
         day.coordinates[nodes + 2 * driver + 1, k] = point[k]
 
 
-@njit(cache=True)
+@kernel
 def draw_day(seed, preset, habits, day):
     """Write the day of episode seed `seed` (uint64) into one day's tables, all 0 before."""
     town = streams.mix(np.uint64(habits.town) ^ np.uint64(0x70776E))
@@ -320,7 +320,7 @@ def draw_day(seed, preset, habits, day):
         day.speed[hour] = SPEED[hour]
 
 
-@njit(cache=True)
+@kernel
 def draw_days(seeds, rows, preset, habits, days):
     """Draw the days of the rows that `rows` (int64) lists, from column 1 of `seeds` (N, 2)."""
     for i in rows:

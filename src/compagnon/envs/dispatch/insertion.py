@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS
+from compagnon.envs.kernels import kernel
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
 # cost as planned; when boarding begins; the least minutes left before a limit among the stops that
@@ -31,7 +31,7 @@ class Weights(NamedTuple):
     promise: float  # minutes after the window's begin that a pickup may take at no cost
 
 
-@njit(cache=True)
+@kernel
 def weights_of(values):
     """The weights from an array: a parallel loop takes no tuple within a tuple."""
     return Weights(
@@ -39,7 +39,7 @@ def weights_of(values):
     )
 
 
-@njit(cache=True)
+@kernel
 def _fits(load, seats, row):
     """Whether a booking's load fits beside the `load` (counted from its first column)."""
     fits = True
@@ -48,12 +48,12 @@ def _fits(load, seats, row):
     return fits
 
 
-@njit(cache=True, inline="always")
+@kernel
 def _waits(start, ready, weights):
     return weights.wait * max(0.0, start - ready - weights.promise)
 
 
-@njit(cache=True)
+@kernel
 def _tail(plan, roads, weights, i, j, clock, at, boarded):
     """Walk the stops from `j` on, the driver free at node `at` at minute `clock`.
 
@@ -69,6 +69,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
     minutes, cost, slack = 0.0, 0.0, np.inf
     metric = roads.rule[T.KIND] != T.MATRIX
     away = True  # the last place is not the one that the plan's next leg begins at
+    earlier = False  # a pickup begins earlier than planned: a shorter way on from a break
     last = plan.state[P.COUNT] - 1
     for k in range(j, last + 1):
         node, stop = codes[k, P.NODE], stops[k]
@@ -92,16 +93,36 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
             cost += weights.ride * (start - stop[P.START])
         elif node != P.BREAK and k < last:
             boarded[k] = start + stop[P.SERVICE]
+            earlier |= start < stop[P.START]
             cost -= weights.ride * (start - stop[P.START])
             cost += _waits(start, stop[P.READY], weights)
             cost -= _waits(stop[P.START], stop[P.READY], weights)
         if metric and not away and start == stop[P.START]:
-            break  # from here on nothing changes, but that some rides get shorter
+            # From here on nothing changes, but how long those ride who board at another time.
+            if earlier and not _rides_kept(plan, i, k, boarded):
+                return 0.0, 0.0, -1.0
+            break
         clock = start + stop[P.SERVICE]
     return minutes, cost, max(0.0, slack)
 
 
-@njit(cache=True)
+@kernel
+def _rides_kept(plan, i, k, boarded):
+    """Whether those who board between `i` and `k` and ride on beyond it keep their longest ride.
+
+    Args:
+        boarded: as in `_tail`; the stops after `k` begin as planned.
+    """
+    codes, stops = plan.codes, plan.stops
+    for q in range(k + 1, plan.state[P.COUNT]):
+        stop, picked = stops[q], codes[q, P.PICKED_AT]
+        rides_on = stop[P.RIDE_LIMIT] < np.inf and i <= picked <= k
+        if rides_on and stop[P.START] - boarded[picked] > stop[P.RIDE_LIMIT] + P.EPSILON:
+            return False
+    return True
+
+
+@kernel
 def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     """Find the cheapest feasible insertion of booking `b` into a plan.
 
@@ -125,6 +146,9 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     best_i, best_j, best = -1, -1, np.inf
     if state[P.PHASE] == P.OFF or n + 2 > P.MAX_STOPS:
         return best_i, best_j
+    for seat in range(SEATS):
+        if row[D.LOAD + seat] > seats[seat]:
+            return best_i, best_j
     metric = roads.rule[T.KIND] != T.MATRIX
     km_price = 0.0
     if roads.rule[T.MINUTES_PER_KM] > 0.0:

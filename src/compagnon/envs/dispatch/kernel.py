@@ -7,7 +7,6 @@ depend on how many threads run. Everything random was drawn before the day began
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
@@ -18,8 +17,10 @@ from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.kpis import KPIS, write_kpis
+from compagnon.envs.kernels import kernel, kernel_entry
 
 WAIT = 0  # the action that lets time pass
+BEGIN, ACT, SHOW = 0, 1, 2  # what `run` does
 
 
 class Settings(NamedTuple):
@@ -51,10 +52,13 @@ class Outputs(NamedTuple):
     elapsed: NDArray[np.int64]  # (N,), full minutes of the clock that this step passed
     final_obs: NDArray[np.float32]  # (N, F), valid where terminated
     final_kpis: NDArray[np.float64]  # (N, KPIS), valid where terminated
+    scratch: NDArray[np.float64]  # (N, room for what `show` and `write_kpis` note down)
 
 
-def allocate_outputs(num_envs: int, num_fields: int, num_actions: int) -> Outputs:
-    """Zeroed outputs of `num_envs` days."""
+def allocate_outputs(worlds: W.World, num_fields: int, num_actions: int) -> Outputs:
+    """Zeroed outputs of the days of `worlds`."""
+    num_envs, bookings, drivers = worlds.found.shape[:3]
+    room = max(P.MAX_STOPS + I.COLUMNS, 2 * bookings + drivers)
     return Outputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, num_actions), np.bool_),
@@ -64,6 +68,7 @@ def allocate_outputs(num_envs: int, num_fields: int, num_actions: int) -> Output
         elapsed=np.zeros(num_envs, np.int64),
         final_obs=np.zeros((num_envs, num_fields), np.float32),
         final_kpis=np.zeros((num_envs, KPIS)),
+        scratch=np.zeros((num_envs, room)),
     )
 
 
@@ -100,7 +105,7 @@ def fill(worlds: W.World, rows: NDArray[np.int64], settings: Settings) -> None:
             worlds.counts[rows, W.CANCEL_COUNT] = np.isfinite(minutes).sum(axis=1)
 
 
-@njit(cache=True)
+@kernel
 def begin_day(w, roads):
     """Put a day whose tables stand (`fill`) at its first minute."""
     bookings, drivers = w.size[D.BOOKINGS], w.size[D.DRIVERS]
@@ -114,7 +119,7 @@ def begin_day(w, roads):
         if w.bookings[b, D.ANNOUNCE] > 0.0:
             now = min(now, w.bookings[b, D.ANNOUNCE])
         for d in range(w.state.shape[0]):
-            w.where[d, b, W.FOUND_FOR] = -1
+            w.where[b, d, W.FOUND_FOR] = -1
     w.money[W.NOW] = w.money[W.DAY_BEGIN] = now
     w.money[W.DAY_END] = end
     for d in range(drivers):
@@ -123,42 +128,19 @@ def begin_day(w, roads):
     dynamics.begin_calls(w)
 
 
-@njit(cache=True)
-def begin_rows(worlds, rows, minutes, km):
-    """Put the copies that `rows` (int64) lists at the first minute of their days."""
-    for i in rows:
-        w = W.row(worlds, i)
-        T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
-        T.write_near(w.rule, w.coordinates, w.near)
-        begin_day(w, W.roads_of(w, minutes, km))
-
-
-@njit(cache=True)
+@kernel
 def show(i, worlds, view, out):
     """Write what copy `i` shows now: insertions, mask, observation."""
     w = W.row(worlds, i)
     roads = W.roads_of(w, view.minutes, view.km)
-    boarded, found = np.empty(P.MAX_STOPS), np.empty(I.COLUMNS)
-    observe.look(w, roads, I.weights_of(view.weights), view.board, boarded, found)
+    weights = I.weights_of(view.weights)
+    boarded, found = out.scratch[i, : P.MAX_STOPS], out.scratch[i, P.MAX_STOPS :]
+    observe.look(w, roads, weights, view.board, boarded, found)
     observe.write_mask(w, view.board, out.mask[i])
     observe.write_observation(w, view.board, view.scale, out.obs[i])
 
 
-@njit(cache=True)
-def show_serial(worlds, rows, view, out):
-    """Show the copies that `rows` (int64) lists, on the calling thread."""
-    for i in rows:
-        show(i, worlds, view, out)
-
-
-@njit(cache=True, parallel=True)
-def show_parallel(worlds, rows, view, out):
-    """Show the copies that `rows` (int64) lists, shared among numba's threads."""
-    for k in prange(rows.shape[0]):
-        show(rows[k], worlds, view, out)
-
-
-@njit(cache=True)
+@kernel
 def _cost(w):
     total = 0.0
     for part in range(W.PARTS):
@@ -166,7 +148,7 @@ def _cost(w):
     return total
 
 
-@njit(cache=True)
+@kernel
 def act(w, action, roads, view):
     """Carry out one possible action at the present clock time, and wait where it says so."""
     board, drivers = view.board, w.state.shape[0]
@@ -177,7 +159,7 @@ def act(w, action, roads, view):
         dynamics.withdraw(w, b, W.REJECTED, weights)
     elif action != WAIT:
         d, b = (action - 1) // board, w.open[(action - 1) % board]
-        i, j = w.where[d, b, W.PUT_PICKUP], w.where[d, b, W.PUT_DROPOFF]
+        i, j = w.where[b, d, W.PUT_PICKUP], w.where[b, d, W.PUT_DROPOFF]
         dynamics.close(w, b, W.PLANNED)
         w.rides[b, W.BY_DRIVER] = d
         now = w.money[W.NOW]
@@ -189,7 +171,7 @@ def act(w, action, roads, view):
         dynamics.settle(w, roads)
 
 
-@njit(cache=True)
+@kernel
 def act_row(i, worlds, view, actions, out):
     """Step copy `i`; what it shows then is left to `show`."""
     w = W.row(worlds, i)
@@ -206,35 +188,39 @@ def act_row(i, worlds, view, actions, out):
     done = w.counts[W.DONE] == 1
     out.terminated[i] = done
     if done:
-        write_kpis(w, out.final_kpis[i])
+        write_kpis(w, out.scratch[i], out.final_kpis[i])
 
 
-@njit(cache=True)
-def act_serial(worlds, view, actions, out):
-    """Let every copy act on the calling thread."""
-    for i in range(actions.shape[0]):
-        act_row(i, worlds, view, actions, out)
+# One entry, because each one is compiled with all that it calls. It holds no lock of Python's, so
+# that several threads may run it, each with rows of its own.
+@kernel_entry
+def run(what, worlds, rows, view, actions, out):
+    """Begin the days of some copies, or let these act, or neither; then show them.
+
+    Args:
+        what: BEGIN, ACT or SHOW.
+        rows: int64, which copies.
+        actions: int64 (N,), of all copies.
+    """
+    for i in rows:
+        if what == ACT:
+            act_row(i, worlds, view, actions, out)
+        elif what == BEGIN:
+            w = W.row(worlds, i)
+            T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
+            T.write_near(w.rule, w.coordinates, w.near)
+            begin_day(w, W.roads_of(w, view.minutes, view.km))
+        show(i, worlds, view, out)
 
 
-@njit(cache=True, parallel=True)
-def act_parallel(worlds, view, actions, out):
-    """Let every copy act, shared among numba's threads."""
-    for i in prange(actions.shape[0]):
-        act_row(i, worlds, view, actions, out)
+@kernel
+def write_kpis_of(worlds, i, scratch, out):
+    """The KPIs of copy `i` so far, into (KPIS,); `scratch` as for `write_kpis`."""
+    write_kpis(W.row(worlds, i), scratch, out)
 
 
-@njit(cache=True)
-def first_masked(mask, actions):
+def first_masked(mask: NDArray[np.bool_], actions: NDArray[np.int64]) -> int:
     """The first row whose action is not possible, or -1."""
-    for i in range(actions.shape[0]):
-        if actions[i] < 0 or actions[i] >= mask.shape[1] or not mask[i, actions[i]]:
-            return i
-    return -1
-
-
-@njit(cache=True)
-def kpi_row(worlds, i):
-    """The KPIs of copy `i` so far."""
-    out = np.zeros(KPIS)
-    write_kpis(W.row(worlds, i), out)
-    return out
+    known = (actions >= 0) & (actions < mask.shape[1])
+    good = known & mask[np.arange(len(actions)), np.where(known, actions, 0)]
+    return -1 if good.all() else int(np.argmin(good))

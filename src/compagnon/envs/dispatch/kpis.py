@@ -3,10 +3,10 @@
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.kernels import kernel
 
 KPI_NAMES: Final = (
     "cost",
@@ -39,7 +39,7 @@ KPIS: Final = len(KPI_NAMES)
 EARLY, LATE = 10.0, 30.0  # minutes around the promised pickup that count as on time
 
 
-@njit(cache=True)
+@kernel
 def satisfaction(late, wait, excess):
     """How a served ride is taken, from 5 down to 1.
 
@@ -50,7 +50,7 @@ def satisfaction(late, wait, excess):
     return max(1.0, 5.0 - lost)
 
 
-@njit(cache=True)
+@kernel
 def _sort(values, count):
     """Put the first `count` values in order; a library's sort takes seconds to compile."""
     for k in range(1, count):
@@ -61,7 +61,7 @@ def _sort(values, count):
         values[q] = value
 
 
-@njit(cache=True)
+@kernel
 def _p95(values, count):
     """The smallest value that at least 95 % of the first `count` values do not exceed.
 
@@ -73,7 +73,7 @@ def _p95(values, count):
     return values[int(np.ceil(0.95 * count)) - 1]
 
 
-@njit(cache=True)
+@kernel
 def gini(values):
     """The Gini coefficient of numbers from 0: 0 where all are equal, near 1 where one has all.
 
@@ -88,13 +88,19 @@ def gini(values):
     return weighted / (n * total) if total > 0.0 else 0.0
 
 
-@njit(cache=True)
-def write_kpis(w, out):
-    """The KPIs of one day (`world.row`), into (KPIS,) in the order of `KPI_NAMES`."""
+@kernel
+def write_kpis(w, scratch, out):
+    """The KPIs of one day (`world.row`), into (KPIS,) in the order of `KPI_NAMES`.
+
+    Args:
+        scratch: float64, at least 2 bookings + drivers long.
+    """
     count, money = w.counts, w.money
     bookings, drivers = w.size[D.BOOKINGS], w.size[D.DRIVERS]
-    waits, lates = np.zeros(bookings), np.zeros(bookings)
-    by_driver = np.zeros(drivers)
+    waits, lates = scratch[:bookings], scratch[bookings : 2 * bookings]
+    by_driver = scratch[2 * bookings : 2 * bookings + drivers]
+    for d in range(drivers):
+        by_driver[d] = 0.0
     served, on_time = 0, 0
     wait_sum, late_sum, rides, excess, stars = 0.0, 0.0, 0.0, 0.0, 0.0
     for b in range(bookings):

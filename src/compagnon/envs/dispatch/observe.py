@@ -1,12 +1,12 @@
 """Writes what a policy sees and may do; looks for insertions only where something changed."""
 
-from numba import njit
-
 from compagnon.envs.dispatch import fields as F
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
+from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.kernels import kernel
 
 _GLOBAL, _DRIVER, _BOOKING, _PAIR = len(F.GLOBAL), len(F.DRIVER), len(F.BOOKING), len(F.PAIR)
 _DAY = 2880.0
@@ -14,7 +14,7 @@ _KM = 1000.0
 _MANY = 100_000.0
 
 
-@njit(cache=True)
+@kernel
 def look(w, roads, weights, board, boarded, out):
     """Bring the insertions of every driver and every booking on the board up to date.
 
@@ -22,30 +22,48 @@ def look(w, roads, weights, board, boarded, out):
         boarded, out: scratch for `insertion.best_insertion`.
     """
     now = w.money[W.NOW]
+    clock = w.counts[W.CLOCK]
     shown = min(board, w.counts[W.OPEN])
     for d in range(w.size[D.DRIVERS]):
         plan = W.plan_of(w, d)
         version = plan.state[P.VERSION]
-        seats = W.seats_of(w, d)
+        # Who stands free can leave no earlier than now.
+        standing = plan.state[P.PHASE] == P.WAITS and plan.times[P.FREE] < now
+        seats = w.drivers[d, D.SEAT :]
         for place in range(shown):
             b = w.open[place]
-            if w.where[d, b, W.FOUND_FOR] == version:
-                continue
+            if w.where[b, d, W.FOUND_FOR] == version:
+                if not standing or w.where[b, d, W.FOUND_AT] == clock:
+                    continue
+                if _still_holds(w, roads, plan.state[P.AT], b, now):
+                    w.where[b, d, W.FOUND_AT] = clock
+                    continue
             i, j = I.best_insertion(
                 plan, seats, w.bookings[b], b, roads, weights, now, boarded, out
             )
-            w.where[d, b, W.PUT_PICKUP], w.where[d, b, W.PUT_DROPOFF] = i, j
-            w.where[d, b, W.FOUND_FOR] = version
+            w.where[b, d, W.PUT_PICKUP], w.where[b, d, W.PUT_DROPOFF] = i, j
+            w.where[b, d, W.FOUND_FOR], w.where[b, d, W.FOUND_AT] = version, clock
             for k in range(I.COLUMNS):
-                w.found[d, b, k] = out[k]
+                w.found[b, d, k] = out[k]
 
 
-@njit(cache=True, inline="always")
+@kernel
+def _still_holds(w, roads, at, b, now):
+    """Whether a later clock time changes nothing for a driver who stands free at node `at`.
+
+    It counts only for a ride that comes first in the plan; and where the rider is not ready before
+    the driver could be there now, that one begins when it would have begun before.
+    """
+    base = T.base_minutes(roads, at, 2 * b)
+    return T.arrival(roads.speed, now, base) <= w.bookings[b, D.READY]
+
+
+@kernel
 def _clip(value, low, high):
     return min(high, max(low, value))
 
 
-@njit(cache=True)
+@kernel
 def write_mask(w, board, mask):
     """Wait always; assign where an insertion exists; reject what is shown. Action 0 is to wait."""
     for k in range(mask.shape[0]):
@@ -53,23 +71,22 @@ def write_mask(w, board, mask):
     mask[0] = True
     shown = min(board, w.counts[W.OPEN])
     drivers = w.state.shape[0]
-    for d in range(w.size[D.DRIVERS]):
-        for place in range(shown):
-            if w.found[d, w.open[place], I.FEASIBLE] > 0.0:
+    for place in range(shown):
+        for d in range(w.size[D.DRIVERS]):
+            if w.found[w.open[place], d, I.FEASIBLE] > 0.0:
                 mask[1 + d * board + place] = True
     for place in range(shown):
         mask[1 + drivers * board + place] = True
 
 
-@njit(cache=True)
+@kernel
 def _write_global(w, shown, obs):
     count, now = w.counts, w.money[W.NOW]
     on_call = 0
     for b in range(w.size[D.BOOKINGS]):
-        outbound = int(w.bookings[b, D.LINKED_TO])
-        if w.status[b] == W.LATER and outbound >= 0:
-            known = w.status[outbound]
-            if W.OPEN <= known <= W.SERVED:
+        if w.status[b] == W.LATER:
+            outbound = int(w.bookings[b, D.LINKED_TO])
+            if outbound >= 0 and W.OPEN <= w.status[outbound] <= W.SERVED:
                 on_call += 1
     free = 0
     for d in range(w.size[D.DRIVERS]):
@@ -87,7 +104,7 @@ def _write_global(w, shown, obs):
     obs[9] = free
 
 
-@njit(cache=True)
+@kernel
 def _write_driver(w, d, obs):
     plan, now = W.plan_of(w, d), w.money[W.NOW]
     state, n = plan.state, plan.state[P.COUNT]
@@ -108,7 +125,7 @@ def _write_driver(w, d, obs):
     done = free if n == 1 else plan.stops[n - 2, P.START] + plan.stops[n - 2, P.SERVICE]
     obs[5] = max(0.0, done - now)
     obs[6] = _clip(w.drivers[d, D.SHIFT_END] - now, -_DAY, _DAY)
-    obs[7] = 1.0 if P.position(plan, P.BREAK) >= 0 else 0.0
+    obs[7] = state[P.RESTS]
     obs[8] = first
     obs[9] = max(0.0, plan.stops[first, P.LATEST] - plan.stops[first, P.START])
     for seat in range(4):
@@ -117,7 +134,7 @@ def _write_driver(w, d, obs):
         obs[14 + seat] = seats
 
 
-@njit(cache=True)
+@kernel
 def _write_booking(w, b, obs):
     row, now = w.bookings[b], w.money[W.NOW]
     obs[0] = 1.0
@@ -139,7 +156,7 @@ def _write_booking(w, b, obs):
     obs[19] = _clip(now - max(row[D.ANNOUNCE], w.money[W.DAY_BEGIN]), 0.0, _DAY)
 
 
-@njit(cache=True)
+@kernel
 def write_observation(w, board, scale, obs):
     """One flat vector; see `fields.Layout`.
 
@@ -171,7 +188,7 @@ def write_observation(w, board, scale, obs):
             _write_booking(w, b, obs[column : column + _BOOKING])
             choices = 0.0
             for d in range(present):
-                choices += w.found[d, b, I.FEASIBLE]
+                choices += w.found[b, d, I.FEASIBLE]
             obs[column + _BOOKING - 1] = choices
             for k in range(_BOOKING):
                 obs[column + k] *= scale[of_booking + k]
@@ -181,10 +198,10 @@ def write_observation(w, board, scale, obs):
         column += _BOOKING
     for k in range(column, obs.shape[0]):
         obs[k] = 0.0
-    for d in range(present):
-        for place in range(shown):
-            b = w.open[place]
-            found = w.found[d, b]
+    for place in range(shown):
+        b = w.open[place]
+        for d in range(present):
+            found = w.found[b, d]
             if found[I.FEASIBLE] > 0.0:
                 at = column + (d * board + place) * _PAIR
                 obs[at] = 1.0

@@ -14,12 +14,12 @@ anybody later than the window, or than a delay already did.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS
+from compagnon.envs.kernels import kernel
 
 MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift included
 EPSILON = 1e-6  # minutes; windows are kept to within this
@@ -34,8 +34,8 @@ CODE_COLUMNS = LOAD_AFTER + SEATS
 START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE = range(10)
 STOP_COLUMNS = 10
 # Columns of a driver's whole numbers. AT: the node where the driver stands or came from. SERVING:
-# the node whose door he is at while BUSY.
-AT, PHASE, COUNT, VERSION, SERVING, ABOARD = 0, 1, 2, 3, 4, 5
+# the node whose door he is at while BUSY. RESTS: 1 while the break is to come.
+AT, PHASE, COUNT, VERSION, SERVING, RESTS, ABOARD = 0, 1, 2, 3, 4, 5, 6
 DIRTY = ABOARD + SEATS  # 1 if stops were taken out and `settle` is still to come
 DRIVER_CODES = DIRTY + 1
 WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     times: NDArray[np.float64]  # (DRIVER_TIMES,)
 
 
-@njit(cache=True)
+@kernel
 def begin(plan, driver, start_node, roads, bookings, now):
     """The plan of a driver whose shift has not begun: the break, if any, and the way home.
 
@@ -64,18 +64,18 @@ def begin(plan, driver, start_node, roads, bookings, now):
     n = 0
     if driver[D.BREAK_MINUTES] > 0.0:
         first, last = driver[D.BREAK_FROM], driver[D.BREAK_TO]
-        write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+        _write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+        plan.state[RESTS] = 1
         n += 1
-    write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
+    _write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
     plan.times[FREE] = driver[D.SHIFT_START]
     # An end that cannot be reached within the shift is reached late, as after a delay.
     settle(plan, roads, bookings, now)
 
 
-@njit(cache=True)
-def write_stop(plan, k, node, service, earliest, limit):
-    """Stop `k` at a node, with nothing but what is given; `settle` fills in the rest."""
+@kernel
+def _write_stop(plan, k, node, service, earliest, limit):
     for column in range(CODE_COLUMNS):
         plan.codes[k, column] = 0
     plan.codes[k, NODE], plan.codes[k, PICKED_AT] = node, -1
@@ -85,13 +85,13 @@ def write_stop(plan, k, node, service, earliest, limit):
     stop[READY], stop[RIDE_LIMIT], stop[BOARDED] = earliest, np.inf, 0.0
 
 
-@njit(cache=True)
+@kernel
 def first_open(plan):
     """The first position before which something may be inserted."""
     return 1 if plan.state[PHASE] == DRIVES else 0
 
 
-@njit(cache=True)
+@kernel
 def schedule(plan, roads, bookings, now):
     """Begin every stop as early as possible; write loads, latest starts, and when to leave.
 
@@ -130,7 +130,7 @@ def schedule(plan, roads, bookings, now):
     return kept
 
 
-@njit(cache=True)
+@kernel
 def _write_loads(plan, bookings):
     codes, state = plan.codes, plan.state
     for seat in range(SEATS):
@@ -146,7 +146,7 @@ def _write_loads(plan, bookings):
             codes[k, LOAD_AFTER + seat] = load
 
 
-@njit(cache=True)
+@kernel
 def _write_leave(plan, roads, now):
     """When to leave for the first stop, as late as its start allows; and the next event."""
     state, times, stops = plan.state, plan.times, plan.stops
@@ -165,7 +165,7 @@ def _write_leave(plan, roads, now):
         times[NEXT] = stops[0, START]
 
 
-@njit(cache=True)
+@kernel
 def _move_limits(plan):
     """Let the limits that are broken follow the facts; True if latest starts must be found anew."""
     moved = False
@@ -179,7 +179,7 @@ def _move_limits(plan):
     return moved
 
 
-@njit(cache=True)
+@kernel
 def settle(plan, roads, bookings, now):
     """Plan again after what nobody chose: a delay, a cancellation, a no-show.
 
@@ -204,7 +204,7 @@ def settle(plan, roads, bookings, now):
     state[VERSION] += 1
 
 
-@njit(cache=True)
+@kernel
 def _copy_stop(plan, source, target):
     # Column by column: slices would compile, and run, much more slowly.
     for column in range(CODE_COLUMNS):
@@ -213,7 +213,7 @@ def _copy_stop(plan, source, target):
         plan.stops[target, column] = plan.stops[source, column]
 
 
-@njit(cache=True)
+@kernel
 def remove(plan, k):
     """Take stop `k` out of the plan; `settle` must follow."""
     codes = plan.codes
@@ -229,7 +229,7 @@ def remove(plan, k):
     _forget_leg(plan, k)
 
 
-@njit(cache=True)
+@kernel
 def _forget_leg(plan, k):
     """The leg to the first place from position `k` on begins somewhere else now."""
     while k < plan.state[COUNT] and plan.codes[k, NODE] == BREAK:
@@ -238,7 +238,7 @@ def _forget_leg(plan, k):
         plan.stops[k, LEG] = _UNKNOWN
 
 
-@njit(cache=True)
+@kernel
 def _make_room(plan, k):
     codes = plan.codes
     n = plan.state[COUNT]
@@ -251,7 +251,7 @@ def _make_room(plan, k):
     _forget_leg(plan, k + 1)
 
 
-@njit(cache=True)
+@kernel
 def insert(plan, b, i, j, roads, bookings, now):
     """Put booking `b` in: pickup before the stop now at `i`, drop-off before the one at `j` >= i.
 
@@ -260,17 +260,17 @@ def insert(plan, b, i, j, roads, bookings, now):
     """
     row = bookings[b]
     _make_room(plan, j)
-    write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
+    _write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
     plan.stops[j, RIDE_LIMIT] = row[D.MAX_RIDE]
     _make_room(plan, i)
-    write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
+    _write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
     plan.codes[j + 1, PICKED_AT] = i
     kept = schedule(plan, roads, bookings, now)
     plan.state[VERSION] += 1
     return kept & limits_kept(plan)
 
 
-@njit(cache=True)
+@kernel
 def limits_kept(plan):
     """Whether no stop of the plan begins after its limit."""
     for k in range(plan.state[COUNT]):
@@ -279,7 +279,7 @@ def limits_kept(plan):
     return True
 
 
-@njit(cache=True)
+@kernel
 def position(plan, node):
     """Where a node stands in the plan, or -1."""
     for k in range(plan.state[COUNT]):

@@ -7,11 +7,11 @@ drop-off node 2b + 1; driver d starts at node 2M + 2d and ends at node 2M + 2d +
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.envs.kernels import kernel
 
 # Columns of Day.bookings: as given ...
 (
@@ -155,7 +155,7 @@ def read_instance(name: str, day: Day) -> Instance:
     )
 
 
-@njit(cache=True)
+@kernel
 def derive(bookings, count, roads):
     """Tighten the windows as far as the ride itself allows, and link each ride to its return.
 

@@ -8,8 +8,9 @@ leaving later never means arriving earlier (Ichoua, Gendreau and Potvin 2003).
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from compagnon.envs.kernels import kernel
 
 EARTH_KM: Final = 6371.0088
 SPHERE, PLANE, MATRIX = 0, 1, 2
@@ -32,7 +33,7 @@ class Roads(NamedTuple):
     km: NDArray[np.float64]  # (places, places), road km; read by `matrix` alone
 
 
-@njit(cache=True)
+@kernel
 def write_xyz(kind, coordinates, xyz):
     """Turn degrees (latitude, longitude) or plane km (x, y) into points in space, in km."""
     for k in range(coordinates.shape[0]):
@@ -48,7 +49,7 @@ def write_xyz(kind, coordinates, xyz):
             xyz[k, 2] = EARTH_KM * np.sin(latitude)
 
 
-@njit(cache=True)
+@kernel
 def write_near(rule, coordinates, near):
     """Turn coordinates into km east and north of the middle, for maps and observations."""
     for k in range(coordinates.shape[0]):
@@ -62,7 +63,7 @@ def write_near(rule, coordinates, near):
             near[k, 1] = first * degree
 
 
-@njit(cache=True)
+@kernel
 def straight_km(roads, a, b):
     """Great-circle (haversine) or straight-line distance between two nodes, in km."""
     dx = roads.xyz[a, 0] - roads.xyz[b, 0]
@@ -78,7 +79,7 @@ def straight_km(roads, a, b):
     return 2.0 * EARTH_KM * np.arcsin(min(1.0, half))
 
 
-@njit(cache=True)
+@kernel
 def base_minutes(roads, a, b):
     """Minutes from node `a` to node `b` at relative speed 1."""
     if roads.rule[KIND] == MATRIX:
@@ -86,7 +87,7 @@ def base_minutes(roads, a, b):
     return roads.rule[MINUTES_PER_KM] * straight_km(roads, a, b)
 
 
-@njit(cache=True)
+@kernel
 def road_km(roads, a, b):
     """Kilometres driven from node `a` to node `b`."""
     if roads.rule[KIND] == MATRIX:
@@ -94,7 +95,7 @@ def road_km(roads, a, b):
     return roads.rule[KM_FACTOR] * straight_km(roads, a, b)
 
 
-@njit(cache=True)
+@kernel
 def arrival(speed, leave, base):
     """The minute of arrival of a leg of `base` minutes that begins at minute `leave`."""
     hour = int(np.floor(leave / 60.0))
@@ -108,7 +109,7 @@ def arrival(speed, leave, base):
         leave = 60.0 * hour
 
 
-@njit(cache=True)
+@kernel
 def departure(speed, arrive, base):
     """The latest minute at which a leg of `base` minutes may begin to arrive at `arrive`."""
     hour = int(np.ceil(arrive / 60.0)) - 1

@@ -3,13 +3,13 @@
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
+from compagnon.envs.kernels import kernel
 
 # What has become of a booking. LATER: dispatch has not heard of it yet.
 LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW = range(8)
@@ -24,13 +24,15 @@ PARTS = len(COST_PARTS)
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
 MONEY_COLUMNS = PARTS + 6
 # Columns of World.counts; the first eight count the bookings by status.
-EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS = range(8, 15)
-COUNT_COLUMNS = 15
+EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK = range(8, 16)
+COUNT_COLUMNS = 16
 # Columns of World.rides.
 WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
 RIDE_COLUMNS = 6
-# Columns of World.where: positions of the best insertion, and the plan's version it was found for.
-PUT_PICKUP, PUT_DROPOFF, FOUND_FOR = 0, 1, 2
+# Columns of World.where: positions of the best insertion, the plan's version it was found for, and
+# the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
+PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
+WHERE_COLUMNS = 4
 
 
 class World(NamedTuple):
@@ -56,8 +58,8 @@ class World(NamedTuple):
     stops: NDArray[np.float64]  # (N, D, MAX_STOPS, STOP_COLUMNS)
     state: NDArray[np.int64]  # (N, D, DRIVER_CODES)
     times: NDArray[np.float64]  # (N, D, DRIVER_TIMES)
-    found: NDArray[np.float32]  # (N, D, M, insertion.COLUMNS)
-    where: NDArray[np.int32]  # (N, D, M, 3)
+    found: NDArray[np.float32]  # (N, M, D, insertion.COLUMNS)
+    where: NDArray[np.int32]  # (N, M, D, WHERE_COLUMNS)
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
@@ -80,13 +82,13 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
         stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
         state=np.zeros((n, d, P.DRIVER_CODES), np.int64),
         times=np.zeros((n, d, P.DRIVER_TIMES)),
-        found=np.zeros((n, d, m, I.COLUMNS), np.float32),
-        where=np.zeros((n, d, m, 3), np.int32),
+        found=np.zeros((n, m, d, I.COLUMNS), np.float32),
+        where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
         seeds=np.zeros((n, 2), np.uint64),
     )
 
 
-@njit(cache=True)
+@kernel
 def row(worlds, i):
     """Views of day `i`."""
     return World(
@@ -98,20 +100,18 @@ def row(worlds, i):
     )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
     return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d])
 
 
-@njit(cache=True)
+@kernel
 def roads_of(w, minutes, km):
     """The ways of one day; `minutes` and `km` are all days' matrices, (K, places, places)."""
     k = w.size[D.MATRIX_ROW]
     return T.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
 
 
-@njit(cache=True)
-def seats_of(w, d):
-    """The seats of driver `d`, (4,)."""
-    return w.drivers[d, D.SEAT : D.SEAT + 4]
+# For Python: there, what a kernel returned would be released though nobody holds it.
+plan_for_python, roads_for_python = plan_of.py_func, roads_of.py_func

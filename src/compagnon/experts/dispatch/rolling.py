@@ -146,7 +146,7 @@ class _Rolling:
                 continue
             place = shown.index(booking)
             if driver < 0 or not possible[driver, place]:
-                costs = np.where(possible[:, place], w.found[:, booking, I.COST], np.inf)
+                costs = np.where(possible[:, place], w.found[booking, :, I.COST], np.inf)
                 driver = int(costs.argmin())
             if possible[driver, place]:
                 return int(1 + driver * layout.board + place)

@@ -185,8 +185,8 @@ class _Model:
                 self.solver.Add(cumul >= before)
             before = cumul + _ticks(service)
 
-    def solve(self, seconds: float) -> Any:
-        """The best assignment found, or None."""
+    def solve(self, seconds: float, begin: list[list[int]] | None = None) -> Any:
+        """The best assignment found, or None. The search may `begin` with a plan that is known."""
         parameters = self.pywrapcp.DefaultRoutingSearchParameters()
         parameters.first_solution_strategy = (
             self.enums.FirstSolutionStrategy.PARALLEL_CHEAPEST_INSERTION
@@ -195,6 +195,12 @@ class _Model:
             self.enums.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
         )
         parameters.time_limit.FromMilliseconds(round(1000 * seconds))
+        if begin is not None:
+            self.routing.CloseModelWithParameters(parameters)
+            routes = [[self.index(k) for k in route] for route in begin]
+            first = self.routing.ReadAssignmentFromRoutes(routes, True)
+            if first is not None:
+                return self.routing.SolveFromAssignmentWithParameters(first, parameters)
         if any(k >= 0 for vehicle in self.taken.vehicles for k in vehicle.order):
             return self._solve_from_plans(parameters)
         return self.routing.SolveWithParameters(parameters)
@@ -246,3 +252,61 @@ def solve(
     model = _Model(taken, minutes, km, weights)
     found = model.solve(seconds)
     return None if found is None else model.read(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A whole day as the solver would drive it, had it known every request from the begin.
+
+    Attributes:
+        served: bookings that get a ride.
+        km: kilometres driven.
+        cost: refusals, kilometres, waiting beyond the promise, minutes beyond the direct ride.
+    """
+
+    served: int
+    km: float
+    cost: float
+
+
+def foresee(
+    taken: Snapshot,
+    minutes: NDArray[np.float64],
+    km: NDArray[np.float64],
+    weights: Weights,
+    seconds: float,
+    begin: list[list[int]],
+) -> Foreseen | None:
+    """Plan a moment at which every request of the day is open. None: no answer in time.
+
+    The search is a heuristic one: what it finds is no bound.
+
+    Args:
+        begin: a plan to begin with, for each vehicle the positions in `taken.stops`.
+    """
+    model = _Model(taken, minutes, km, weights)
+    found = model.solve(seconds, begin)
+    if found is None:
+        return None
+    begins: dict[int, float] = {}
+    driven = 0.0
+    for v in range(len(taken.vehicles)):
+        index = model.routing.Start(v)
+        while not model.routing.IsEnd(index):
+            here = model.manager.IndexToNode(index)
+            begins[here] = found.Min(model.time.CumulVar(index)) / _TICKS
+            index = found.Value(model.routing.NextVar(index))
+            there = model.manager.IndexToNode(index)
+            if here < len(km) and there < len(km):
+                driven += float(km[here, there])
+    cost, served = weights.km * driven, 0
+    for ride in taken.rides:
+        if ride.pickup not in begins:
+            cost += ride.penalty
+            continue
+        served += 1
+        boards, service = begins[ride.pickup], taken.stops[ride.pickup].service
+        cost += weights.wait * max(0.0, boards - ride.ready - weights.promise)
+        on_board = begins[ride.dropoff] - boards - service
+        cost += weights.ride * max(0.0, on_board - ride.direct)
+    return Foreseen(served, driven, cost)

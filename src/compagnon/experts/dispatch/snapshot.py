@@ -94,7 +94,8 @@ def snapshot(w: W.World, weights: Weights) -> Snapshot:
     """The moment of one day (`world.row`) as its dispatcher knows it."""
     taken = Snapshot(float(w.money[W.NOW]), [], [], [])
     for d in range(int(w.size[D.DRIVERS])):
-        if w.state[d, P.PHASE] != P.OFF and P.first_open(W.plan_of(w, d)) < w.state[d, P.COUNT]:
+        plan = W.plan_for_python(w, d)
+        if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
             _add_vehicle(taken, w, d, weights)
     for b in w.open[: w.counts[W.OPEN]].tolist():
         row = w.bookings[b]
@@ -127,7 +128,7 @@ def _ride(w: W.World, b: int, pickup: int, dropoff: int, vehicle: int, weights: 
 
 
 def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
-    plan = W.plan_of(w, d)
+    plan = W.plan_for_python(w, d)
     count, doors = int(plan.state[P.COUNT]), 2 * len(w.bookings)
     at, free = int(plan.state[P.AT]), max(float(plan.times[P.FREE]), taken.now)
     aboard = plan.state[P.ABOARD : P.ABOARD + 4]
@@ -142,7 +143,7 @@ def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
         d,
         Stop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
         Stop(int(plan.codes[count - 1, P.NODE]), 0.0, 0.0, float(home[P.LIMIT])),
-        tuple(int(seats) for seats in W.seats_of(w, d)),
+        tuple(int(seats) for seats in w.drivers[d, D.SEAT : D.SEAT + 4]),
     )
     if plan.state[P.PHASE] == P.BUSY:
         vehicle.finishes = float(plan.times[P.FREE])
@@ -200,5 +201,5 @@ def leg_tables(
     leaves = earliest + np.array([stop.service for stop in stops])
     took, driven = np.zeros((n, n)), np.zeros((n, n))
     nodes = np.array([stop.node for stop in stops], np.int64)
-    legs(nodes, leaves, earliest, W.roads_of(w, minutes, km), took, driven)
+    legs(nodes, leaves, earliest, W.roads_for_python(w, minutes, km), took, driven)
     return took, driven

@@ -1,0 +1,58 @@
+"""How a world is compiled, and shared among threads, where every microsecond counts."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_OPTIONS: Final[dict[str, Any]] = {"cache": True, "error_model": "numpy", "_nrt": False}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that only reads and writes the arrays that it is given.
+
+    A view of an array (a row of a table) usually counts who holds it, with an atomic instruction at
+    its begin and at its end. In functions of a microsecond that is most of the time. The arrays
+    that a step is given outlive the step, so nothing has to be counted.
+
+    Such a function makes no array, and returns none to Python or to a function compiled
+    in the usual way: there, a view would be released that nobody held.
+    """
+    return njit(**_OPTIONS)(function)
+
+
+def kernel_entry(function: Callable[..., Any]) -> Any:
+    """Compile a kernel that Python calls; while it runs, other threads of Python do too."""
+    return njit(nogil=True, **_OPTIONS)(function)
+
+
+class Threads:
+    """Shares the rows of a batch among as many threads as numba is allowed.
+
+    A parallel loop of numba's would do the same, but has the whole kernel compiled once more.
+
+    Args:
+        worth: for fewer rows than this, waking threads takes longer than they save.
+    """
+
+    def __init__(self, worth: int) -> None:
+        self._worth = worth
+        self._pool: ThreadPoolExecutor | None = None
+
+    def share(self, work: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
+        """Call `work` (a `kernel_entry`) with disjoint parts of `rows` that together are all.
+
+        The caller's own thread takes one part.
+        """
+        threads = numba.get_num_threads() if len(rows) >= self._worth else 1
+        first, *others = np.array_split(rows, threads)
+        if others and self._pool is None:
+            self._pool = ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        waiting = [self._pool.submit(work, part) for part in others] if self._pool else []
+        work(first)
+        for result in waiting:
+            result.result()
