@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from compagnon.errors import InputError
+from compagnon.extras import EXTRA_OF
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return parse_and_run(argv)
     except InputError as error:
         print(f"compagnon: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:  # of an extra that is not installed
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRA_OF:
+            raise
+        extra = EXTRA_OF[name]
+        print(f"compagnon: this needs {name}: pip install 'compagnon[{extra}]'", file=sys.stderr)
         return 2
     except OSError as error:  # a disk that is full, a folder that may not be written
         print(f"compagnon: {error}", file=sys.stderr)

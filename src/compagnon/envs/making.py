@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from compagnon.envs.registration import register_all
 from compagnon.errors import InputError
+from compagnon.extras import EXTRA_OF
 
 GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
@@ -53,6 +54,8 @@ def _explained(env_id: str) -> Iterator[None]:
         hint = str(error)
         if ".box2d" in str(gymnasium.spec(env_id).entry_point):
             hint = "it needs Box2D: pip install 'compagnon[control]'"
+        elif isinstance(error, ImportError) and error.name in EXTRA_OF:
+            hint = f"it needs {error.name}: pip install 'compagnon[{EXTRA_OF[error.name]}]'"
         raise InputError(f"{env_id} cannot be made: {hint}") from None
     except (TypeError, ValueError, KeyError, AssertionError, gymnasium.error.Error) as error:
         reason = str(error).strip() or type(error).__name__

@@ -1,0 +1,132 @@
+"""`serve`: decisions over HTTP; `log replay`: every logged decision, made again."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from compagnon.cli import output
+from compagnon.cli.options import Verb, flag, optional
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the service listens."""
+
+    host: Annotated[str, arg(metavar="H", help="0.0.0.0 for every machine; needs a key")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, arg(metavar="P", help="0 for any that is free")] = 8000
+    workers: Annotated[int, arg(metavar="N", help="processes; above 1 they need PostgreSQL")] = 1
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How it decides, and what it keeps."""
+
+    db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
+        "sqlite:///decisions.db"
+    )
+    epsilon: Annotated[float, arg(metavar="E", help="share of decisions that explore")] = 0.05
+    mode: Annotated[
+        Literal["durable", "fast"],
+        arg(help="answer when the decision is on disk, or before"),
+    ] = "durable"
+    application: Annotated[str, arg(metavar="NAME", help="whose decisions these are")] = "default"
+    precision: Annotated[Literal["fp32", "int8"], arg(help="which export is served")] = "fp32"
+    rate: Annotated[float, arg(metavar="R", help="decisions a second a key; 0: no limit")] = (
+        10_000.0
+    )
+    max_pending: Annotated[int, arg(metavar="N", help="requests at a time")] = 512
+
+
+def serve(
+    policy: Annotated[
+        str,
+        Positional,
+        arg(metavar="POLICY", help="an exported policy, a run, or registry:NAME"),
+    ],
+    /,
+    address: Address,
+    deciding: Deciding,
+) -> int:
+    """Decide over HTTP, with a log of every decision.
+
+    $ compagnon serve runs/workshop-tight
+    $ compagnon serve registry:workshop --db postgresql://me@localhost/decisions --workers 2
+    """
+    from compagnon.serving.settings import Settings
+
+    settings = Settings(
+        policy=policy,
+        host=address.host,
+        port=address.port,
+        workers=address.workers,
+        db=deciding.db,
+        epsilon=deciding.epsilon,
+        mode=deciding.mode,
+        application=deciding.application,
+        precision=deciding.precision,
+        rate=deciding.rate,
+        max_pending=deciding.max_pending,
+    )
+    from compagnon.serving.running import Running
+    from compagnon.serving.running import serve as run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    out = output.console()
+
+    def ready(where: str, parts: Running | None) -> None:
+        if parts is not None:
+            model = parts.service.model
+            out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
+        out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)
+
+    run(settings, ready)
+    out.print("ended: every answered decision is in the log")
+    return 0
+
+
+def replay(
+    models: Annotated[
+        tuple[Path, ...],
+        Positional,
+        optional("POLICY...", "exported policies that decided, beside those in the registry"),
+    ] = (),
+    /,
+    db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
+        "sqlite:///decisions.db"
+    ),
+    verify: Annotated[bool, flag("exit with 1 unless all of them came out the same")] = False,
+) -> int:
+    """Make every logged decision again with the model that made it, and compare bit for bit.
+
+    $ compagnon log replay --verify
+    $ compagnon log replay runs/workshop-tight --db sqlite:///decisions.db
+    """
+    from compagnon.serving.replaying import loader
+    from compagnon.store import open_store
+    from compagnon.store.replay import replay as play_again
+
+    store = open_store(db)
+    try:
+        with output.busy("replaying") as tell:
+            found = play_again(
+                store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
+            )
+    finally:
+        store.close()
+    out = output.console()
+    out.print(f"{found.checked:,} decisions made again, {found.same:,} the same bit for bit")
+    for one in found.differences:
+        out.print(f"decision {one.id}: {one.field} differs (model {one.model_sha256[:12]})")
+    for sha256, (reason, count) in found.unknown.items():
+        out.print(f"{count:,} decisions of model {sha256[:12]} were not: {reason}", soft_wrap=True)
+    return 0 if found.good or not verify else 1
+
+
+VERBS: dict[str, Verb] = {"serve": serve}
+LOG_VERBS: dict[str, Verb] = {"replay": replay}

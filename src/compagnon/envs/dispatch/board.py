@@ -1,0 +1,376 @@
+"""A dispatch board as its dispatcher can describe it, and what a policy may see and do there.
+
+A running day of the environment knows its future: who will cancel, which door will take long. A
+real one does not. Here the drivers with their plans and the bookings that are known make a day
+that stands at one minute, and the environment's own kernel looks at it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.dispatch import insertion as I
+from compagnon.envs.dispatch import kernel as K
+from compagnon.envs.dispatch import plan as P
+from compagnon.envs.dispatch import tables as D
+from compagnon.envs.dispatch import travel as T
+from compagnon.envs.dispatch import world as W
+from compagnon.envs.dispatch.fields import Layout, scales
+from compagnon.envs.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.errors import InputError
+
+Point = tuple[float, float]
+_PHASES: Final = {"waits": P.WAITS, "busy": P.BUSY, "drives": P.DRIVES, "off": P.OFF}
+_STATUS: Final = {
+    "open": W.OPEN, "later": W.LATER, "served": W.SERVED, "rejected": W.REJECTED,
+    "cancelled": W.CANCELLED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ride:
+    """A booking; minutes since the day's midnight, places as (latitude, longitude) or (x, y) km.
+
+    Attributes:
+        pickup_from, pickup_to, dropoff_from, dropoff_to: windows; None where there is no limit.
+        seats: taken, in the order ambulatory, wheelchair, stretcher, companion.
+        boarding, alighting: minutes at the door. max_ride: minutes on board at most.
+        announced: when it was booked.
+        returns_from: the id of the ride that this one is the way back of.
+        status: ``open`` unless a driver has it; ``later``: a return that a call will announce;
+            ``served``, ``rejected``, ``cancelled``: listed because a return or a plan names it.
+    """
+
+    id: str
+    pickup: Point
+    dropoff: Point
+    pickup_from: float | None = None
+    pickup_to: float | None = None
+    dropoff_from: float | None = None
+    dropoff_to: float | None = None
+    seats: tuple[int, int, int, int] = (1, 0, 0, 0)
+    boarding: float = 2.0
+    alighting: float = 2.0
+    max_ride: float = 120.0
+    priority: int = 3
+    announced: float = 0.0
+    returns_from: str | None = None
+    status: Literal["open", "later", "served", "rejected", "cancelled"] = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A stop of a driver's plan.
+
+    Attributes:
+        ride: its id; None for the break.
+        at: ``pickup``, ``dropoff``, ``break``, or ``nobody``: a pickup that was cancelled while
+            the driver was under way to it.
+        earliest, limit: when it may begin, where that is not what the booking says any more.
+        ride_limit: minutes on board at most, likewise.
+    """
+
+    ride: str | None = None
+    at: Literal["pickup", "dropoff", "break", "nobody"] = "pickup"
+    earliest: float | None = None
+    limit: float | None = None
+    ride_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aboard:
+    """A rider in a vehicle, and the minute at which boarding ended."""
+
+    ride: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """A driver with the vehicle; minutes since midnight.
+
+    Attributes:
+        at: where he stands, or came from. end: where he is when the shift ends.
+        seats: of the vehicle, as in `Ride`.
+        phase: ``waits``, ``busy`` at a door or on a break, ``drives``, or ``off`` for the day.
+        free_at: from when on he can leave `at`. arrives: at the first stop of the plan, for one
+            who drives.
+        plan: the stops to come, in order; the way home is not listed.
+        aboard: who is in the vehicle. alighting: who is leaving it at this very door.
+        break_from, break_to, break_minutes: the break begins between them, if the plan has one.
+    """
+
+    at: Point
+    end: Point
+    shift_end: float
+    shift_start: float = 0.0
+    seats: tuple[int, int, int, int] = (4, 0, 0, 0)
+    phase: Literal["waits", "busy", "drives", "off"] = "waits"
+    free_at: float = 0.0
+    arrives: float | None = None
+    plan: list[Stop] = field(default_factory=list)
+    aboard: list[Aboard] = field(default_factory=list)
+    alighting: str | None = None
+    break_from: float = 0.0
+    break_to: float = 0.0
+    break_minutes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """Everything that dispatch knows at the minute `now`.
+
+    Attributes:
+        kind: ``sphere`` (places are degrees) or ``plane`` (km).
+        speed: relative, by hour of the day; empty for 1 all day.
+        middle: of the map, which places are seen from; the mean of all places without it.
+        day_begin: when the day began. day_end: of the last shift; without it, of those listed.
+        served, rejected: rides so far, beside those listed.
+    """
+
+    now: float
+    drivers: list[Driver]
+    rides: list[Ride]
+    kind: Literal["sphere", "plane"] = "sphere"
+    speed_kmh: float = 30.0
+    detour: float = 1.3
+    speed: list[float] = field(default_factory=list)
+    middle: Point | None = None
+    day_begin: float = 0.0
+    day_end: float | None = None
+    served: int = 0
+    rejected: int = 0
+
+
+class BoardReader:
+    """Shows boards as a policy of one layout sees them; observations in physical units.
+
+    Args:
+        layout: how many drivers and places on the board the policy knows.
+        weights: of the cost, in the order of `insertion.Weights`.
+    """
+
+    def __init__(self, layout: Layout, weights: I.Weights) -> None:
+        self.layout = layout
+        none = np.zeros((1, 1, 1))
+        self._view = K.View(layout.board, np.array(weights), none, none, scales("physical"))
+
+    def look(self, board: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The observation, (layout.size,), and the mask, (layout.actions,).
+
+        Raises:
+            InputError: names what of the board cannot be.
+        """
+        if len(board.drivers) > self.layout.drivers:
+            raise InputError(
+                f"drivers: there are {len(board.drivers)}; this policy knows {self.layout.drivers}"
+            )
+        world = _stand(board, self.layout.drivers)
+        out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
+        K.show(0, world, self._view, out)
+        return out.obs[0].astype(np.float64), out.mask[0]
+
+
+def _stand(board: Board, drivers: int) -> W.World:
+    """The board as a running day."""
+    number = _numbers(board)
+    instance = _instance(board, number)
+    worlds = W.allocate(1, max(1, len(board.rides)), drivers)
+    w = W.World(*(array[0] for array in worlds))
+    day = D.Day(*(getattr(w, name) for name in D.Day._fields))
+    middle = None if board.middle is None else np.array(board.middle, np.float64)
+    D.write_instance(instance, day, 0, middle)
+    T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
+    T.write_near(w.rule, w.coordinates, w.near)
+    none = np.zeros((1, 1, 1))
+    roads = W.roads_for_python(w, none, none)
+    D.derive(w.bookings, len(board.rides), roads)
+    w.where[:, :, W.FOUND_FOR] = -1
+    w.money[W.NOW], w.money[W.DAY_BEGIN] = board.now, board.day_begin
+    last = max((driver.shift_end for driver in board.drivers), default=board.now)
+    w.money[W.DAY_END] = last if board.day_end is None else board.day_end
+    _place_rides(board, number, w)
+    for d, driver in enumerate(board.drivers):
+        _place_driver(board, d, driver, number, w)
+        if driver.phase != "off":
+            P.settle(W.plan_for_python(w, d), roads, w.bookings, board.now)
+    for d in range(len(board.drivers), drivers):
+        w.state[d, P.PHASE] = P.OFF
+    return worlds
+
+
+def _numbers(board: Board) -> dict[str, int]:
+    number: dict[str, int] = {}
+    for b, ride in enumerate(board.rides):
+        if ride.id in number:
+            raise InputError(f"rides[{b}].id: {ride.id!r} stands there twice")
+        number[ride.id] = b
+    return number
+
+
+def _instance(board: Board, number: dict[str, int]) -> Instance:
+    """The day that the board is a moment of, checked like any other."""
+    rides, drivers = board.rides, board.drivers
+    points = [place for ride in rides for place in (ride.pickup, ride.dropoff)]
+    points += [place for driver in drivers for place in (driver.at, driver.end)]
+    n, m = len(rides), len(drivers)
+
+    def column(name: str, missing: float = 0.0) -> NDArray[np.float64]:
+        given = [getattr(ride, name) for ride in rides]
+        return np.array([missing if one is None else one for one in given], np.float64)
+
+    def of_driver(name: str) -> NDArray[np.float64]:
+        return np.array([getattr(driver, name) for driver in drivers], np.float64)
+
+    never = np.full(n, np.inf)
+    bookings = Bookings(
+        pickup=np.arange(0, 2 * n, 2),
+        dropoff=np.arange(1, 2 * n, 2),
+        pickup_from=column("pickup_from", -np.inf),
+        pickup_to=column("pickup_to", np.inf),
+        dropoff_from=column("dropoff_from", -np.inf),
+        dropoff_to=column("dropoff_to", np.inf),
+        load=np.array([ride.seats for ride in rides], np.int64).reshape(n, SEATS),
+        boarding=column("boarding"),
+        alighting=column("alighting"),
+        max_ride=column("max_ride"),
+        priority=np.array([ride.priority for ride in rides], np.int64),
+        announce=column("announced"),
+        linked_to=np.array([_link(b, ride, number) for b, ride in enumerate(rides)], np.int64),
+        no_show=np.zeros(n, np.bool_),
+        cancel=never,
+        boarding_delay=np.zeros(n),
+        alighting_delay=np.zeros(n),
+    )
+    cars = Drivers(
+        start=2 * n + np.arange(0, 2 * m, 2),
+        end=2 * n + np.arange(1, 2 * m, 2),
+        seats=np.array([driver.seats for driver in drivers], np.int64).reshape(m, SEATS),
+        **{
+            name: of_driver(name)
+            for name in ("shift_start", "shift_end", "break_from", "break_to", "break_minutes")
+        },
+    )
+    empty = np.zeros((0, 0))
+    travel = Travel(
+        kind=board.kind,
+        coordinates=np.array(points, np.float64).reshape(len(points), 2),
+        speed_kmh=board.speed_kmh,
+        detour=board.detour,
+        speed=np.array(board.speed or [1.0] * T.HOURS, np.float64),
+        minutes=empty,
+        km=empty,
+    )
+    return Instance("the board", bookings, cars, travel)
+
+
+def _link(b: int, ride: Ride, number: dict[str, int]) -> int:
+    if ride.returns_from is None:
+        return -1
+    return _find(number, ride.returns_from, f"rides[{b}].returns_from")
+
+
+def _find(number: dict[str, int], ride: str | None, where: str) -> int:
+    if ride not in number:
+        raise InputError(f"{where}: there is no ride {ride!r} among the rides")
+    return number[ride]
+
+
+def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
+    """What has become of each ride; the open ones in the order of their deadlines."""
+    status = [_STATUS[ride.status] for ride in board.rides]
+    taken: dict[int, str] = {}
+    for d, driver in enumerate(board.drivers):
+        where = f"drivers[{d}]"
+        aboard = [_find(number, one.ride, f"{where}.aboard") for one in driver.aboard]
+        planned = [
+            _find(number, stop.ride, f"{where}.plan") for stop in driver.plan if stop.at == "pickup"
+        ]
+        leaving = [] if driver.alighting is None else [
+            _find(number, driver.alighting, f"{where}.alighting")
+        ]  # fmt: skip
+        for rides, becomes in ((aboard, W.ABOARD), (planned, W.PLANNED), (leaving, W.ABOARD)):
+            for b in rides:
+                if b in taken:
+                    raise InputError(f"{where}: {board.rides[b].id!r} is with {taken[b]} already")
+                taken[b] = where
+                status[b] = becomes
+    for b, value in enumerate(status):
+        w.status[b] = value
+        w.counts[value] += 1
+    w.counts[W.SERVED] += board.served
+    w.counts[W.REJECTED] += board.rejected
+    waiting = [b for b, value in enumerate(status) if value == W.OPEN]
+    waiting.sort(key=lambda b: float(w.bookings[b, D.PICKUP_BY]))
+    w.open[: len(waiting)] = waiting
+
+
+def _place_driver(board: Board, d: int, driver: Driver, number: dict[str, int], w: W.World) -> None:
+    plan, where = W.plan_for_python(w, d), f"drivers[{d}]"
+    node = 2 * w.bookings.shape[0] + 2 * d
+    state, times = plan.state, plan.times
+    state[P.AT], state[P.PHASE], state[P.SERVING] = node, _PHASES[driver.phase], P.BREAK
+    times[P.FREE] = driver.free_at
+    if driver.phase == "off":
+        state[P.COUNT] = 0
+        return
+    if len(driver.plan) + 3 > P.MAX_STOPS:
+        raise InputError(f"{where}.plan: at most {P.MAX_STOPS - 3} stops")
+    since = {_find(number, one.ride, f"{where}.aboard"): one.since for one in driver.aboard}
+    for b in since:
+        for seat in range(SEATS):
+            state[P.ABOARD + seat] += int(w.bookings[b, D.LOAD + seat])
+    picked: dict[int, int] = {}
+    for k, stop in enumerate(driver.plan):
+        _write(plan, k, driver, stop, since, picked, number, w, f"{where}.plan[{k}]")
+    n = len(driver.plan)
+    open_ended = [board.rides[b].id for b in (*since, *picked) if b not in _left(driver, number)]
+    if open_ended:
+        raise InputError(f"{where}.plan: {open_ended[0]!r} is picked up and never dropped off")
+    P._write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
+    state[P.COUNT] = n + 1
+    if driver.phase == "drives":
+        if driver.arrives is None:
+            raise InputError(f"{where}.arrives: give it for a driver who drives")
+        plan.stops[0, P.START] = driver.arrives
+
+
+def _left(driver: Driver, number: dict[str, int]) -> set[int]:
+    return {number[stop.ride] for stop in driver.plan if stop.at == "dropoff" and stop.ride}
+
+
+def _write(
+    plan: P.Plan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
+    picked: dict[int, int], number: dict[str, int], w: W.World, where: str,
+) -> None:  # fmt: skip
+    """Stop `k` of a plan, as `plan.insert` would have left it."""
+    if stop.at == "break":
+        P._write_stop(plan, k, P.BREAK, driver.break_minutes, driver.break_from, driver.break_to)
+        plan.state[P.RESTS] = 1
+    else:
+        b = _find(number, stop.ride, f"{where}.ride")
+        row = w.bookings[b]
+        if stop.at == "dropoff":
+            if b not in since and b not in picked:
+                raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
+            P._write_stop(
+                plan, k, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
+            )
+            plan.stops[k, P.RIDE_LIMIT] = row[D.MAX_RIDE]
+            plan.stops[k, P.BOARDED] = since.get(b, 0.0)
+            plan.codes[k, P.PICKED_AT] = picked.get(b, -1)
+        else:
+            nobody = stop.at == "nobody"
+            service = 0.0 if nobody else row[D.BOARDING]
+            P._write_stop(plan, k, 2 * b, service, row[D.READY], row[D.PICKUP_BY])
+            if nobody:
+                plan.codes[k, P.PICKED_AT] = P.DEAD
+            else:
+                picked[b] = k
+    for column, given in (
+        (P.EARLIEST, stop.earliest), (P.LIMIT, stop.limit), (P.RIDE_LIMIT, stop.ride_limit),
+    ):  # fmt: skip
+        if given is not None:
+            plan.stops[k, column] = given

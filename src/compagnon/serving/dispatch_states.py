@@ -1,0 +1,89 @@
+"""Reads dispatch boards for policies of the dispatch world; the one part that needs its kernels."""
+
+import re
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.dispatch.board import Board, BoardReader
+from compagnon.envs.dispatch.fields import Layout, all_fields
+from compagnon.envs.dispatch.options import DispatchOptions
+from compagnon.errors import InputError
+from compagnon.policy import Schema
+from compagnon.serving.reading import Mask
+from compagnon.serving.refusal import unprocessable
+from compagnon.serving.wire import explain
+
+_NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^drivers(?=:)")
+_ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")
+_PARTS = {"bookings": "rides", "drivers": "drivers"}
+
+
+class DispatchReader:
+    """Reads boards, `envs.dispatch.board.Board`, for policies that read some of the fields."""
+
+    def __init__(self, schema: Schema, layout: Layout, options: DispatchOptions) -> None:
+        place = {one.name: index for index, one in enumerate(all_fields(layout))}
+        self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
+        self._reader = BoardReader(layout, options.weights())
+        self._decoder = msgspec.json.Decoder(Board)
+
+    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
+        """Field values and mask of a board."""
+        try:
+            board = self._decoder.decode(state)
+            _refuse_unknown(msgspec.json.decode(state))
+        except msgspec.ValidationError as error:
+            raise explain(error, state).under("state") from None
+        try:
+            obs, mask = self._reader.look(board)
+        except InputError as error:
+            raise unprocessable(f"state{_field(str(error))}", str(error)) from None
+        return obs[self._columns], mask
+
+
+def dispatch_reader(schema: Schema, env_args: dict[str, Any]) -> DispatchReader | None:
+    """A reader for the policy's own number of drivers and places; None if it cannot be told."""
+    options = DispatchOptions.parse(**{k: v for k, v in env_args.items() if k != "days"})
+    names = frozenset(schema.observation.names)
+    drivers = board = 0
+    while f"driver{drivers}_present" in names:
+        drivers += 1
+    while f"place{board}_shown" in names:
+        board += 1
+    layout = Layout(drivers=drivers, board=board)
+    known = {one.name for one in all_fields(layout)}
+    if layout.actions != schema.action.n or not names <= known:
+        return None
+    return DispatchReader(schema, layout, options)
+
+
+def _refuse_unknown(board: dict[str, Any]) -> None:
+    """Dataclasses take unknown fields silently."""
+    from compagnon.envs.dispatch.board import Aboard, Driver, Ride, Stop
+
+    def check(value: dict[str, Any], kind: Any, where: str) -> None:
+        unknown = sorted(value.keys() - kind.__dataclass_fields__.keys())
+        if unknown:
+            raise unprocessable(f"{where}.{unknown[0]}", f"there is no field {unknown[0]!r}")
+
+    check(board, Board, "state")
+    for b, ride in enumerate(board["rides"]):
+        check(ride, Ride, f"state.rides[{b}]")
+    for d, driver in enumerate(board["drivers"]):
+        where = f"state.drivers[{d}]"
+        check(driver, Driver, where)
+        for k, stop in enumerate(driver.get("plan", ())):
+            check(stop, Stop, f"{where}.plan[{k}]")
+        for k, one in enumerate(driver.get("aboard", ())):
+            check(one, Aboard, f"{where}.aboard[{k}]")
+
+
+def _field(sentence: str) -> str:
+    """Where in the board a sentence about it points."""
+    named, row = _NAMED.match(sentence), _ROW.match(sentence)
+    if row:
+        return f".{_PARTS[row[1]]}[{row[3]}].{row[2]}"
+    return f".{named[0]}" if named else ""

@@ -1,0 +1,125 @@
+"""Who may ask, and how often: keys by scope, compared in constant time, and token buckets."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Final
+
+from compagnon.serving.refusal import Refusal
+from compagnon.store.keys import Keyring, Scope
+
+DECIDE: Final[Scope] = "decide"
+OUTCOMES: Final[Scope] = "outcomes"
+ADMIN: Final[Scope] = "admin"
+SCOPES: Final = (DECIDE, OUTCOMES, ADMIN)
+ANYBODY: Final = ""
+_LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+class Bucket:
+    """Lets `rate` tokens a second pass, and at most one second's worth at once."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = rate
+        self._clock = clock
+        self._tokens = self._size = max(rate, 1.0)
+        self._then = clock()
+
+    def take(self, count: int = 1) -> None:
+        """Take tokens.
+
+        Raises:
+            Refusal: 429 with the seconds after which there are enough; 413 for more than ever.
+        """
+        now = self._clock()
+        self._tokens = min(self._size, self._tokens + (now - self._then) * self.rate)
+        self._then = now
+        if count > self._size:
+            raise Refusal(
+                413, f"{count:,} decisions at once are more than the limit of {self._size:,.0f}"
+            )
+        if count > self._tokens:
+            seconds = math.ceil((count - self._tokens) / self.rate)
+            raise Refusal(
+                429, f"this key may ask for {self.rate:,g} decisions a second", None, seconds
+            )
+        self._tokens -= count
+
+
+class Guard:
+    """Checks keys and rates.
+
+    Args:
+        rate: decisions a second for each key, 0 for no limit.
+        keys: those that are valid now.
+        local: nobody but this machine can reach the service.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        keys: Keyring,
+        local: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._keys = keys
+        self._open = local and not len(keys)
+        self._buckets: dict[str, Bucket] = {}
+
+    @property
+    def open(self) -> bool:
+        """No key ever existed, so that anybody on this machine may use the service."""
+        return self._open
+
+    def learn(self, keys: Keyring) -> None:
+        """Take over the keys that are valid now."""
+        self._keys = keys
+        # That all were revoked does not open the service to everybody.
+        self._open = self._open and not len(keys)
+
+    def check(self, authorization: bytes | None, scope: Scope, host: bytes | None = None) -> str:
+        """The id of the key that a request carries.
+
+        Raises:
+            Refusal: 401 for no key or an unknown one, 403 for one without the scope.
+        """
+        if self._open:
+            return self._check_local(scope, host)
+        kind, _, text = (authorization or b"").partition(b" ")
+        presented = text.strip().decode("latin-1")
+        if kind.lower() != b"bearer" or not presented:
+            raise Refusal(401, "give a key: Authorization: Bearer KEY", "authorization")
+        key = self._keys.check(presented, scope)
+        if key is not None:
+            return key.id
+        if any(self._keys.check(presented, other) for other in SCOPES):
+            raise Refusal(403, f"this key is not for {scope!r}", "authorization")
+        raise Refusal(401, "there is no such key, or it was revoked", "authorization")
+
+    def _check_local(self, scope: Scope, host: bytes | None) -> str:
+        """Without keys the service is this machine's alone, and no web page's."""
+        if scope == ADMIN:
+            raise Refusal(
+                403, "make a key first: compagnon keys create --scope admin", "authorization"
+            )
+        name = (host or b"localhost").decode("latin-1").lower()
+        name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+        if name not in _LOCAL_NAMES:
+            # A page on the web may point its own name at this machine (DNS rebinding).
+            raise Refusal(403, "without keys, ask for localhost alone", "host")
+        return ANYBODY
+
+    def take(self, key: str, count: int) -> None:
+        """Count decisions against a key's rate.
+
+        Raises:
+            Refusal: 429.
+        """
+        if not self._rate:
+            return
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(self._rate, self._clock)
+        bucket.take(count)

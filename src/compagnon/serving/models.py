@@ -1,0 +1,129 @@
+"""A policy as the service holds it: verified, warmed up, with the words for its answers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.errors import InputError
+from compagnon.policy.exported import ACTION_MASK, OBS, PROBABILITIES
+from compagnon.policy.loading import artefact_directory
+from compagnon.policy.manifest import Manifest
+from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
+from compagnon.serving.worlds import action_words
+
+_WARM_UP: Final = 64  # observations that a fresh model is tried on
+_WANTED: Final = [PROBABILITIES]
+_PARTS: Final = (2, 3, 7, 64)  # batch sizes that must give the same bits as one at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One version of a policy.
+
+    Attributes:
+        policy: over discrete actions.
+        sha256: of the file that the policy was read from; answers and the log name it.
+        words: what each action means.
+        rowwise: a row's probabilities depend, in their last bits, on the rows beside it, so that
+            batches are decided row by row: a replay must find the same bits.
+    """
+
+    policy: OnnxPolicy
+    sha256: str
+    words: tuple[str, ...] = field(repr=False)
+    rowwise: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the policy reads and chooses, and where it comes from."""
+        return self.policy.manifest
+
+    def probabilities(
+        self, obs: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """(N, A), the policy's own, row by row the same bits in every batch.
+
+        Observations and masks were checked by whoever read the request.
+        """
+        if self.rowwise and len(obs) > 1:
+            rows = [_run(self.policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))]
+            return np.concatenate(rows)
+        return _run(self.policy, obs, mask)
+
+
+def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = None) -> Model:
+    """Load, verify and warm up a policy, or the best policy of a run.
+
+    Args:
+        precision: ``fp32`` or ``int8``.
+        schema_sha256: refuse a policy of any other schema.
+
+    Raises:
+        InputError: no policy, not exported, tampered with, of another schema, of vectors of
+            actions, or one that does not answer what it should.
+    """
+    if precision not in ("fp32", "int8"):
+        raise InputError(f"precision={precision!r}: use fp32 or int8")
+    policy = load_onnx(artefact_directory(path), precision)  # type: ignore[arg-type]
+    manifest = policy.manifest
+    if manifest.schema_.action.kind != "discrete":
+        raise InputError(
+            f"{path} chooses {manifest.schema_.action.words}; the service decides among discrete "
+            "actions, whose probabilities it can log"
+        )
+    if schema_sha256 is not None and manifest.schema_sha256 != schema_sha256:
+        raise InputError(
+            f"{path} reads or chooses something else than the policy in service (schema "
+            f"{manifest.schema_sha256[:12]}..., not {schema_sha256[:12]}...); start another service"
+        )
+    words = action_words(manifest.schema_)
+    return Model(policy, policy.sha256, words, rowwise=_warm_up(policy, str(path)))
+
+
+def _run(
+    policy: OnnxPolicy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """What `OnnxPolicy.probabilities` gives before it is widened, without its checks."""
+    found: NDArray[np.float32] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})[0]
+    return found
+
+
+def _warm_up(policy: OnnxPolicy, who: str) -> bool:
+    """Let a policy answer before anybody asks; whether its batches change the bits of a row.
+
+    Raises:
+        InputError: what it says are no probabilities inside the mask.
+    """
+    schema = policy.schema
+    obs, mask = _examples(schema.observation.fields, schema.action.n, schema.observation.scaling)
+    alone = np.concatenate(
+        [policy.probabilities(obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))]
+    )
+    good = np.isfinite(alone).all() and not alone[~mask].any() and (alone >= 0).all()
+    if not good or np.abs(alone.sum(axis=1) - 1).max() > 1e-6:
+        raise InputError(f"{who}: on a trial it gave no probabilities inside the mask")
+    first = np.concatenate([_run(policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))])
+    for size in _PARTS:
+        parts = [
+            _run(policy, obs[k : k + size], mask[k : k + size]) for k in range(0, len(obs), size)
+        ]
+        if not np.array_equal(np.concatenate(parts), first):
+            return True
+    return False
+
+
+def _examples(
+    fields: Any, actions: int, scaling: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Observations within the ranges of their fields, and masks of every density."""
+    rng = np.random.default_rng(0)
+    divisors = np.array([one.divisor if scaling == "published" else 1.0 for one in fields])
+    low = np.clip([one.low for one in fields], -100, 100) / divisors
+    high = np.clip([one.high for one in fields], -100, 100) / divisors
+    obs = rng.uniform(low, np.maximum(low, high), (_WARM_UP, len(divisors))).astype(np.float32)
+    mask = rng.random((_WARM_UP, actions)) < rng.random((_WARM_UP, 1))
+    mask[np.arange(_WARM_UP), rng.integers(actions, size=_WARM_UP)] = True
+    return obs, mask

@@ -1,0 +1,223 @@
+"""From a request to what a policy reads: an observation in its own units, and a mask."""
+
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
+from compagnon.policy import Schema
+from compagnon.serving.refusal import Refusal, unprocessable
+from compagnon.serving.wire import DecideRequest
+
+Observation = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Values = list[float] | NDArray[np.float64]
+
+# Where not everything is always possible, whoever asks must say what is.
+_LARGEST: Final = 1e30  # of a number without a range
+_MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
+
+
+class StateReader(Protocol):
+    """Makes observations and masks of a world's own states, by the world's own rules."""
+
+    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
+        """The policy's fields in physical units, (F,), and what is possible, (A,).
+
+        Raises:
+            Refusal: 422, with the field of the state.
+        """
+        ...
+
+
+class Reader:
+    """Reads requests for policies of one schema.
+
+    Args:
+        schema: what the policies read and choose.
+        states: how a world's states are read; None where there is no such way.
+
+    Attributes:
+        low, high: (F,), the least and the largest value of each field that is taken.
+    """
+
+    def __init__(self, schema: Schema, states: StateReader | None = None) -> None:
+        self.schema = schema
+        self.states = states
+        self.names = schema.observation.names
+        self.needs_mask = schema.env_id in _MASKED
+        fields = schema.observation.fields
+        self._known = frozenset(self.names)
+        self._scaled = schema.observation.scaling == "published"
+        self._divisors = np.array([field.divisor for field in fields])
+        # What is taken: a little more than the range, since a bound may be no exact float32; and
+        # of a range without an end what float32 can hold.
+        self.low = _widened([field.low for field in fields], -1)
+        self.high = _widened([field.high for field in fields], 1)
+        self._all = np.ones(schema.action.n, np.bool_)
+        self._all.flags.writeable = False
+
+    def read(self, request: DecideRequest) -> tuple[Observation, Mask]:
+        """The observation, (F,) float32 in the policy's units, and the mask, (A,).
+
+        Raises:
+            Refusal: 422, with the field.
+        """
+        values, mask = self._parts(request)
+        if isinstance(mask, str):
+            mask = _masks_of_bits([mask], self.schema.action.n)[0]
+        try:
+            return self._units(np.array(values, np.float64)[None])[0], mask
+        except _OutsideError as outside:
+            raise outside.refusal from None
+
+    def read_many(self, requests: list[DecideRequest]) -> tuple[Observation, Mask]:
+        """The same for N requests at once: (N, F) and (N, A).
+
+        Raises:
+            Refusal: 422, with the field and which of the requests it is in.
+        """
+        rows: list[Values] = []
+        texts: dict[int, str] = {}
+        masks = np.empty((len(requests), self.schema.action.n), np.bool_)
+        place = 0
+        try:
+            for place, request in enumerate(requests):
+                values, mask = self._parts(request)
+                rows.append(values)
+                if isinstance(mask, str):
+                    texts[place] = mask
+                else:
+                    masks[place] = mask
+            if texts:
+                place = next(iter(texts))
+                masks[list(texts)] = _masks_of_bits(list(texts.values()), self.schema.action.n)
+            return self._units(np.array(rows, np.float64)), masks
+        except _OutsideError as outside:
+            raise outside.refusal.under(f"decisions[{outside.row}]") from None
+        except Refusal as refusal:
+            raise refusal.under(f"decisions[{place}]") from None
+
+    def _parts(self, request: DecideRequest) -> tuple[Values, Mask | str]:
+        """The fields in physical units, unchecked, and the mask, perhaps still as text."""
+        if request.observation is UNSET:
+            return self._from_state(request)
+        if len(request.state):
+            raise unprocessable("state", "give either an observation or a state, not both")
+        return self._values(request.observation), self._mask(request)
+
+    def _units(self, values: NDArray[np.float64]) -> Observation:
+        """(N, F), in range, in the policy's units."""
+        # Comparisons with NaN are false, so what is not finite is outside, too.
+        inside = (values >= self.low) & (values <= self.high)
+        if not inside.all():
+            row, column = (int(k) for k in np.argwhere(~inside)[0])
+            raise _OutsideError(row, _outside(self.schema, column, float(values[row, column])))
+        if self._scaled:
+            values = values / self._divisors
+        return values.astype(np.float32)
+
+    def _values(self, given: dict[str, float] | list[float]) -> list[float]:
+        if isinstance(given, dict):
+            try:
+                ordered = [given[name] for name in self.names]
+            except KeyError as error:
+                name = error.args[0]
+                raise unprocessable(f"observation.{name}", f"{name} is missing") from None
+            if len(given) != len(ordered):
+                name = next(name for name in given if name not in self._known)
+                raise unprocessable(
+                    f"observation.{name}",
+                    f"there is no field {name!r}; the fields are {', '.join(self.names)}",
+                )
+            return ordered
+        if len(given) != len(self.names):
+            raise unprocessable(
+                "observation",
+                f"it has {len(given)} numbers; it should have {len(self.names)}, in the order "
+                "of the fields that /v1/policy lists",
+            )
+        return given
+
+    def _from_state(self, request: DecideRequest) -> tuple[NDArray[np.float64], Mask]:
+        if not len(request.state):
+            raise unprocessable("observation", "give an observation, or a state")
+        if self.states is None:
+            raise unprocessable(
+                "state", f"states of {self.schema.env_id} are not read; give an observation"
+            )
+        if request.mask_ids is not UNSET or request.mask_bits is not UNSET:
+            given = "mask_bits" if request.mask_ids is UNSET else "mask_ids"
+            raise unprocessable(given, "the mask follows from the state; leave it out")
+        return self.states.read(request.state)
+
+    def _mask(self, request: DecideRequest) -> Mask | str:
+        ids, bits, n = request.mask_ids, request.mask_bits, self.schema.action.n
+        if ids is not UNSET and bits is not UNSET:
+            raise unprocessable("mask_bits", "give either mask_ids or mask_bits, not both")
+        if bits is not UNSET:
+            if len(bits) != n:
+                raise unprocessable(
+                    "mask_bits", f"it has {len(bits)} characters; it should have {n}, one an action"
+                )
+            if bits.count("1") + bits.count("0") != n:
+                raise unprocessable("mask_bits", "it should hold 0 and 1 alone, one an action")
+            if "1" not in bits:
+                raise unprocessable("mask_bits", "at least one action must be possible")
+            return bits
+        if ids is not UNSET:
+            return _mask_of_ids(ids, n)
+        if self.needs_mask:
+            raise unprocessable(
+                "mask_ids", "say what is possible: mask_ids or mask_bits, or a state"
+            )
+        return self._all
+
+
+def _widened(bounds: list[float], sign: int) -> NDArray[np.float64]:
+    """Bounds moved outwards by a little; by `sign` they are lower or upper ones."""
+    given = np.array(bounds, np.float64)
+    moved = given + sign * (1e-6 * np.abs(given) + 1e-9)
+    return np.where(np.isfinite(given), moved, sign * _LARGEST)
+
+
+def _mask_of_ids(ids: list[int], n: int) -> Mask:
+    mask = np.zeros(n, np.bool_)
+    if not ids:
+        raise unprocessable("mask_ids", "at least one action must be possible")
+    try:
+        chosen = np.array(ids, np.int64)
+    except OverflowError:
+        chosen = np.array([-1])
+    if chosen.min() < 0 or chosen.max() >= n:
+        raise unprocessable("mask_ids", f"actions are 0 to {n - 1}")
+    mask[chosen] = True
+    return mask
+
+
+def _masks_of_bits(texts: list[str], n: int) -> Mask:
+    """Checked texts of n characters each -> (N, n)."""
+    codes = np.frombuffer("".join(texts).encode("ascii"), np.uint8).reshape(len(texts), n)
+    mask: Mask = codes == ord("1")
+    return mask
+
+
+class _OutsideError(Exception):
+    """A value of one row is outside its field's range."""
+
+    def __init__(self, row: int, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.row = row
+        self.refusal = refusal
+
+
+def _outside(schema: Schema, column: int, value: float) -> Refusal:
+    field = schema.observation.fields[column]
+    return unprocessable(
+        f"observation.{field.name}",
+        f"{field.name} is {value:g}; in {field.unit or 'its unit'} it should be "
+        f"{max(field.low, -_LARGEST):,g} to {min(field.high, _LARGEST):,g}",
+    )

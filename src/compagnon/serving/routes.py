@@ -1,0 +1,218 @@
+"""The routes that may take their time: outcomes, single decisions, the policy, health, metrics."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from compagnon.serving import guard as G
+from compagnon.serving import wire
+from compagnon.serving.guard import Guard
+from compagnon.serving.http import credentials, problem_headers, read_body
+from compagnon.serving.keeper import Keeper
+from compagnon.serving.metrics import CONTENT_TYPE
+from compagnon.serving.openapi import describe
+from compagnon.serving.records import Records
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.service import Service
+from compagnon.store.decisions import DecisionRow
+from compagnon.store.errors import StoreUnavailable
+from compagnon.store.keys import Scope as KeyScope
+
+_SMALL_BODY: Final = 10_000
+_JSON: Final = "application/json"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def build(service: Service, guard: Guard, records: Records, keeper: Keeper) -> FastAPI:
+    """The application of every route that is not hot."""
+    app = FastAPI(title="Compagnon", openapi_url=None, docs_url=None, redoc_url=None)
+    routes = _Routes(service, guard, records, keeper)
+    for path, method, endpoint in (
+        ("/v1/outcomes/{decision_id}/{name}", "PUT", routes.outcome),
+        ("/v1/decisions/{decision_id}", "GET", routes.decision),
+        ("/v1/policy", "GET", routes.policy),
+        ("/v1/admin/reload", "POST", routes.reload),
+        ("/healthz", "GET", routes.alive),
+        ("/readyz", "GET", routes.ready),
+        ("/metrics", "GET", routes.metrics),
+        ("/openapi.json", "GET", routes.openapi),
+    ):
+        app.add_route(path, _refusing(endpoint), methods=[method])
+    app.add_exception_handler(HTTPException, _plain_error)
+    return app
+
+
+class _Routes:
+    def __init__(self, service: Service, guard: Guard, records: Records, keeper: Keeper) -> None:
+        self._service = service
+        self._guard = guard
+        self._records = records
+        self._keeper = keeper
+
+    async def outcome(self, request: Request) -> Response:
+        """Keep what came of a decision; the same value twice is one outcome."""
+        self._check(request, G.OUTCOMES)
+        decision_id = wire.check_id(request.path_params["decision_id"])
+        name = wire.check_name(request.path_params["name"])
+        given = wire.read_outcome(await read_body(request.scope, request.receive, _SMALL_BODY))
+        answer = await asyncio.to_thread(self._records.put_outcome, decision_id, name, given)
+        return _json(answer)
+
+    async def decision(self, request: Request) -> Response:
+        """A decision as the log has it."""
+        self._check(request, G.DECIDE)
+        decision_id = wire.check_id(request.path_params["decision_id"])
+        row = await asyncio.to_thread(self._service.log.find, decision_id)
+        if row is None:
+            raise Refusal(404, f"no decision has the id {decision_id}", "id")
+        return _json(self._record(row))
+
+    async def policy(self, request: Request) -> Response:
+        """What is in service."""
+        self._check(request, G.DECIDE)
+        return _json(policy_info(self._service))
+
+    async def reload(self, request: Request) -> Response:
+        """Look for another model now."""
+        self._check(request, G.ADMIN)
+        changed = await self._keeper.look(again=True)
+        if self._service.refused is not None:
+            raise Refusal(409, f"the model was refused: {self._service.refused}", "model")
+        return _json(wire.Reloaded(self._service.model.sha256, changed))
+
+    async def alive(self, request: Request) -> Response:  # noqa: ARG002
+        """The process answers."""
+        return _json(wire.Health("alive"))
+
+    async def ready(self, request: Request) -> Response:  # noqa: ARG002
+        """Decisions can be made and logged."""
+        reason = "the service is ending" if self._service.draining else None
+        reason = reason or await asyncio.to_thread(self._records.trouble)
+        if reason is None:
+            return _json(wire.Health("ready"))
+        return _json(wire.Health("not ready", reason), 503, {"retry-after": str(RETRY_SECONDS)})
+
+    async def metrics(self, request: Request) -> Response:
+        """Counters for Prometheus."""
+        if not self._guard.open:
+            self._check(request, G.ADMIN)
+        metrics = self._service.metrics
+        metrics.log_pending.set(self._records.log.pending)
+        metrics.log_could_lose.set(self._records.log.could_lose)
+        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def openapi(self, request: Request) -> Response:
+        """This description."""
+        self._check(request, G.DECIDE)
+        return _json(describe(self._service.reader, self._service.settings))
+
+    def _check(self, request: Request, scope: KeyScope) -> None:
+        self._guard.check(*credentials(request.scope, scope))
+
+    def _record(self, row: DecisionRow) -> wire.DecisionRecord:
+        actions = len(self._service.model.words)
+        probabilities = np.frombuffer(row.probabilities, np.float64)
+        packed = np.frombuffer(row.mask or b"", np.uint8)
+        possible = np.flatnonzero(np.unpackbits(packed, count=len(probabilities)))
+        action = row.action if row.action is not None else -1
+        known = action < actions and row.schema_sha256 == self._service.schema_sha256
+        return wire.DecisionRecord(
+            id=row.id,
+            application=row.application,
+            key=row.key,
+            action=action,
+            meaning=self._service.model.words[action] if known else f"action {action}",
+            probability=row.probability,
+            probabilities=probabilities.tolist(),
+            features=np.frombuffer(row.features, np.float32).tolist(),
+            possible=possible.tolist(),
+            model=row.model_sha256,
+            schema=row.schema_sha256,
+            seed=row.seed,
+            mode=row.mode,
+            epsilon=row.epsilon,
+            time=row.time,
+            latency_us=row.latency_us,
+        )
+
+
+def policy_info(service: Service) -> wire.PolicyInfo:
+    """What `/v1/policy` says."""
+    model, settings, reader = service.model, service.settings, service.reader
+    schema = model.manifest.schema_
+    fields = [
+        wire.FieldInfo(one.name, one.unit, _finite(one.low), _finite(one.high), one.meaning)
+        for one in schema.observation.fields
+    ]
+    return wire.PolicyInfo(
+        model=model.sha256,
+        name=model.manifest.name,
+        schema_sha256=model.manifest.schema_sha256,
+        env=schema.env_id,
+        fields=fields,
+        actions=list(model.words),
+        mask_required=reader.needs_mask,
+        reads_states=reader.states is not None,
+        application=settings.application,
+        mode=settings.mode,
+        epsilon=settings.epsilon,
+        # No possible action is ever less probable than when all of them are possible.
+        p_min=settings.epsilon / schema.action.n,
+        swaps=service.swaps,
+        refused=service.refused,
+        manifest=_plain(model.manifest.model_dump(mode="json", by_alias=True)),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    """Without infinities, which JSON does not know; a range without an end has null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return _finite(value) if isinstance(value, float) else value
+
+
+def _refusing(endpoint: Endpoint) -> Endpoint:
+    """Turn what an endpoint refuses into its answer."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except StoreUnavailable as error:
+            refusal = Refusal(503, f"the store does not answer ({error})", None, RETRY_SECONDS)
+        except Refusal as given:
+            refusal = given
+        return _problem(refusal)
+
+    return answered
+
+
+def _problem(refusal: Refusal) -> Response:
+    headers = {name.decode(): value.decode() for name, value in problem_headers(refusal)}
+    return Response(refusal.body(), refusal.status, headers)
+
+
+async def _plain_error(_: Request, error: Exception) -> Response:
+    """What the router itself refuses: no such path, or not by this method."""
+    assert isinstance(error, HTTPException)
+    sentence = {404: "there is no such path", 405: "not by this method"}.get(
+        error.status_code, str(error.detail)
+    )
+    body = msgspec.json.encode({"error": sentence, "field": None})
+    return Response(body, error.status_code, {**(error.headers or {}), "content-type": _JSON})
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    return Response(body, status, {"content-type": _JSON, **(headers or {})})

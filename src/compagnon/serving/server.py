@@ -1,0 +1,172 @@
+"""The HTTP server: uvicorn with bounded heads, our signals, and an end that loses nothing."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from compagnon.errors import InputError
+from compagnon.serving.http import App
+
+MAX_HEAD: Final = 65_536  # bytes of a request before its body
+HEAD_SECONDS: Final = 10.0  # for a request's head to arrive
+_BACKLOG: Final = 1024
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's own, but that a head has a size and a time; the parser knows neither."""
+
+    _head = 0
+    _head_done = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; hang up on a head that does not end."""
+        self._head += len(data)
+        super().data_received(data)
+        if self._head_done:
+            return
+        if self._head > MAX_HEAD:
+            self._hang_up(b"431 Request Header Fields Too Large")
+        elif self._timer is None:
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._head_done = False
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head has ended."""
+        self._head_done, self._head = True, 0
+        self._stop()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._hang_up, b"408 Request Timeout")
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _hang_up(self, status: bytes) -> None:
+        self._stop()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server that ends on SIGTERM or SIGINT when the requests under way are answered.
+
+    Args:
+        app: the application.
+        drain_seconds: what requests under way get.
+        ending: is called when the end begins. reload: is called on SIGHUP.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        drain_seconds: float,
+        ending: Callable[[], None],
+        reload: Callable[[], None],
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            loop="none",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=max(1, round(drain_seconds)),
+        )
+        super().__init__(config)
+        self._ending = ending
+        self._reload = reload
+
+    def end(self) -> None:
+        """Take no more connections, answer what is under way, then return from `serve`."""
+        if not self.should_exit:
+            self._ending()
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Our handlers; uvicorn's would kill the process again after a clean end."""
+        loop = asyncio.get_running_loop()
+        handlers = {
+            signal.SIGTERM: self.end, signal.SIGINT: self.end, signal.SIGHUP: self._reload,
+        }  # fmt: skip
+        try:
+            for number, handler in handlers.items():
+                loop.add_signal_handler(number, handler)
+        except (ValueError, RuntimeError):  # not the main thread, as in tests
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        InputError: the port is in use, or the address is none of this machine's.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror:
+        raise InputError(f"--host {host}: there is no such address") from None
+    made = socket.socket(family, kind)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind(address)
+        made.listen(_BACKLOG)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(
+                f"port {port} of {host} is in use: stop what listens there, or give another --port"
+            ) from None
+        if error.errno == errno.EACCES:
+            raise InputError(
+                f"port {port} of {host} may not be used; give one above 1023"
+            ) from None
+        raise InputError(f"--host {host}: {error.strerror}") from None
+    made.setblocking(False)
+    return made
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop, uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

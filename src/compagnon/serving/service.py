@@ -1,0 +1,277 @@
+"""The service without its HTTP: requests in, answers out, one model reference a request."""
+
+import asyncio
+import hashlib
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from compagnon.errors import InputError
+from compagnon.serving import deciding, wire
+from compagnon.serving.deciding import Decision, Likely
+from compagnon.serving.metrics import Metrics
+from compagnon.serving.models import Model
+from compagnon.serving.reading import Observation, Reader
+from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.settings import Settings
+from compagnon.serving.wire import Answer, BatchAnswer, DecideRequest
+from compagnon.serving.worlds import state_reader
+from compagnon.store.decisions import DecisionRow, Written, compare
+from compagnon.store.errors import StoreUnavailable
+
+_T = TypeVar("_T")
+_encode = msgspec.json.Encoder().encode
+
+
+class Log(Protocol):
+    """What the service needs of `store.DecisionLog`."""
+
+    def submit(self, row: DecisionRow) -> "Future[Written]":
+        """Give a decision to the log."""
+        ...
+
+    def submit_many(self, rows: list[DecisionRow]) -> "Future[list[Written]]":
+        """Give many to it at once."""
+        ...
+
+    def find(self, decision_id: str) -> DecisionRow | None:
+        """The decision of an id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """One decision that is made and not yet logged."""
+
+    row: DecisionRow
+    decision: Decision
+    asked: bool  # the client chose the id
+
+
+class Service:
+    """Decides and logs.
+
+    Args:
+        settings: of the service.
+        log: where every decision is written before, or in fast mode after, it is answered.
+        model: the first one; `swap` puts another in its place.
+    """
+
+    def __init__(self, settings: Settings, log: Log, model: Model) -> None:
+        self.settings = settings
+        self.log = log
+        self.metrics = Metrics(settings, model.sha256)
+        manifest = model.manifest
+        states = state_reader(manifest.schema_, manifest.provenance.env_args)
+        self.reader = Reader(manifest.schema_, states)
+        self._fast = settings.mode == "fast"
+        self.schema_sha256 = manifest.schema_sha256
+        self.swaps = 0
+        self.refused: str | None = None
+        self.draining = False
+        self._model = model
+        self.metrics.watch(model)
+
+    @property
+    def model(self) -> Model:
+        """The model that decides now. A request reads this once."""
+        return self._model
+
+    def swap(self, model: Model) -> None:
+        """Let another model decide from the next request on.
+
+        Whoever decides with the old one holds it until the answer is made; then it is gone.
+
+        Raises:
+            InputError: it reads or chooses something else; the old model stays.
+        """
+        if model.manifest.schema_sha256 != self.schema_sha256:
+            raise InputError(
+                "the new model reads or chooses something else than the one in service"
+            )
+        self._model = model
+        self.swaps += 1
+        self.refused = None
+        self.metrics.swapped(model)
+
+    async def decide(self, body: bytes) -> bytes:
+        """One decision: the body of a request -> the body of the answer, a `wire.Answer`.
+
+        Raises:
+            Refusal: 422 for what is wrong with the request, 409 for an id that was used for
+                another one, 503 while the log cannot be written.
+        """
+        begun = time.perf_counter_ns()
+        request = wire.read_decide(body)
+        model = self._model
+        made = self._make(model, request, begun)
+        self.metrics.decided(1, time.perf_counter_ns() - begun)
+        if request.id is not UNSET and self._fast:
+            written = await self._found(made.row)
+            if written is not None:
+                return _encode(self._answer(model, request, made, written))
+        written = await self._written(self.log.submit(made.row))
+        return _encode(self._answer(model, request, made, written))
+
+    async def decide_batch(self, body: bytes, count: Any = None) -> bytes:
+        """Many decisions at once, each like `decide`; a `wire.BatchAnswer`.
+
+        Args:
+            body: a `wire.BatchRequest`.
+            count: is told how many decisions there are, before they are made.
+        """
+        begun = time.perf_counter_ns()
+        requests = wire.read_batch(body)
+        if count is not None:
+            count(len(requests))
+        model = self._model
+        made = self._make_many(model, requests, begun)
+        self.metrics.decided(len(made), time.perf_counter_ns() - begun)
+        known: dict[str, Written] = {}
+        if self._fast:
+            for one in made:
+                found = await self._found(one.row) if one.asked else None
+                if found is not None:
+                    known[one.row.id] = found
+        fresh = [one.row for one in made if one.row.id not in known]
+        if fresh:
+            for found in await self._written(self.log.submit_many(fresh)):
+                known[found.row.id] = found
+        # Where all is as it was made, the answers need no second look at the rows.
+        count_others = max(request.alternatives for request in requests)
+        likely = deciding.likeliest_many([one.decision.probabilities for one in made], count_others)
+        answers = []
+        for place, (request, one) in enumerate(zip(requests, made, strict=True)):
+            try:
+                written = known[one.row.id]
+                answers.append(self._answer(model, request, one, written, likely[place]))
+            except Refusal as refusal:
+                raise refusal.under(f"decisions[{place}]") from None
+        return _encode(BatchAnswer(answers))
+
+    def _make(self, model: Model, request: DecideRequest, begun: int) -> _Made:
+        obs, mask = self.reader.read(request)
+        settings = self.settings
+        decision_id = request.id or deciding.new_id()
+        try:
+            decision = deciding.decide(
+                model, obs, mask, decision_id, settings.application, settings.epsilon
+            )
+        except InputError as error:
+            raise Refusal(422, f"the policy has no answer to it ({error})", "observation") from None
+        packed = np.packbits(mask)
+        return self._row(model, request, decision_id, obs, packed, decision, begun)
+
+    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[_Made]:
+        obs, masks = self.reader.read_many(requests)
+        fresh = deciding.new_ids(len(requests))
+        ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
+        settings = self.settings
+        try:
+            decisions = deciding.decide_many(
+                model, obs, masks, ids, settings.application, settings.epsilon
+            )
+        except InputError as error:
+            raise Refusal(422, f"the policy has no answer to it ({error})", "decisions") from None
+        packed = np.packbits(masks, axis=1)
+        return [
+            self._row(model, *each, begun)
+            for each in zip(requests, ids, obs, packed, decisions, strict=True)
+        ]
+
+    def _row(
+        self,
+        model: Model,
+        request: DecideRequest,
+        decision_id: str,
+        obs: Observation,
+        packed: NDArray[np.uint8],
+        decision: Decision,
+        begun: int,
+    ) -> _Made:
+        settings = self.settings
+        row = DecisionRow(
+            id=decision_id,
+            application=settings.application,
+            key=request.key or None,
+            arm=None,
+            experiment=None,
+            model_sha256=model.sha256,
+            schema_sha256=self.schema_sha256,
+            features=obs.tobytes(),
+            mask=packed.tobytes(),
+            probabilities=decision.probabilities.tobytes(),
+            action=decision.action,
+            action_vector=None,
+            probability=float(decision.probabilities[decision.action]),
+            seed=decision.seed,
+            mode="sampled",
+            epsilon=settings.epsilon,
+            time=time.time(),
+            latency_us=(time.perf_counter_ns() - begun) // 1000,
+            # What was asked, however it was spaced; a batch of one asks the same as a single one.
+            request_sha256=hashlib.sha256(_encode(request)).hexdigest(),
+        )
+        return _Made(row, decision, request.id is not UNSET)
+
+    async def _written(self, future: "Future[_T]") -> _T:
+        try:
+            if not future.done():
+                await _done(future)
+            return future.result()
+        except StoreUnavailable as error:
+            raise self._unavailable(error) from None
+
+    async def _found(self, row: DecisionRow) -> Written | None:
+        """What the database has under an id that a client chose: fast mode would see it late."""
+        try:
+            stored = await asyncio.to_thread(self.log.find, row.id)
+        except StoreUnavailable as error:
+            raise self._unavailable(error) from None
+        return None if stored is None else compare(row, stored)
+
+    def _unavailable(self, error: StoreUnavailable) -> Refusal:
+        self.metrics.unlogged()
+        return Refusal(
+            503, f"the decision log cannot be written now ({error})", None, RETRY_SECONDS
+        )
+
+    def _answer(
+        self,
+        model: Model,
+        request: DecideRequest,
+        made: _Made,
+        written: Written,
+        likely: Likely | None = None,
+    ) -> Answer:
+        row = written.row
+        if written.status == "conflict":
+            raise Refusal(409, f"{row.id} was asked before, with another body", "id")
+        if likely is None or written.status != "stored":
+            vector = made.decision.probabilities
+            if written.status != "stored":
+                vector = np.frombuffer(row.probabilities, np.float64)
+            likely = deciding.likeliest(vector, request.alternatives)
+        assert row.action is not None
+        return deciding.answer(
+            row.id, row.action, row.probability, likely, model.words, request.alternatives,
+            row.model_sha256,
+        )  # fmt: skip
+
+
+async def _done(future: "Future[Any]") -> None:
+    """Wait for a future of the log, which resolves it in this very loop (`deliver`)."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    await waiter

@@ -1,0 +1,103 @@
+"""How a service is set up: everything that its command line can say."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import msgspec
+
+from compagnon.errors import InputError
+
+REGISTRY: Final = "registry:"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+Mode = Literal["durable", "fast"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One service.
+
+    Attributes:
+        policy: the path of an exported policy or of a run, or ``registry:NAME`` for the champion
+            of a registered model.
+        db: where decisions, keys and the registry are kept.
+        mode: ``durable`` answers after the decision is on the disk, ``fast`` before.
+        epsilon: the share of decisions that explore among what is possible.
+        application: whose decisions these are; the draw depends on it.
+        precision: ``fp32`` or ``int8``.
+        workers: processes; above 1 they need PostgreSQL.
+        rate: decisions a second for each key, 0 for no limit.
+        max_body: bytes of a request.
+        max_pending: requests at a time; more are told to come back.
+        watch_seconds: how often the registry's champion is looked up.
+        drain_seconds: what requests under way get when the service ends.
+    """
+
+    policy: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    db: str = "sqlite:///decisions.db"
+    mode: Mode = "durable"
+    epsilon: float = 0.05
+    application: str = "default"
+    precision: str = "fp32"
+    workers: int = 1
+    rate: float = 10_000.0
+    max_body: int = 1_000_000
+    max_pending: int = 512
+    watch_seconds: float = 1.0
+    drain_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                option = name.replace("_", "-")
+                raise InputError(
+                    f"--{option} {getattr(self, name):g}: give a number from {low:g} to {high:g}"
+                )
+        if self.mode not in ("durable", "fast"):
+            raise InputError(f"--mode {self.mode}: use durable or fast")
+        if not self.application or len(self.application) > 100:
+            raise InputError("--application: give a name of 1 to 100 characters")
+        if self.workers > 1 and self.db.startswith("sqlite"):
+            raise InputError(
+                f"--workers {self.workers}: SQLite has one writer; use one worker, or PostgreSQL "
+                "(--db postgresql://...)"
+            )
+
+    @property
+    def model_name(self) -> str | None:
+        """The registered model whose champion is served; None where a path is."""
+        return self.policy[len(REGISTRY) :] if self.policy.startswith(REGISTRY) else None
+
+    @property
+    def path(self) -> Path:
+        """Where the policy stands, when it is no registered one."""
+        return Path(self.policy)
+
+    @property
+    def loopback(self) -> bool:
+        """Nobody but this machine can reach the service."""
+        return self.host in LOOPBACK
+
+    def to_json(self) -> str:
+        """For a worker's command line."""
+        return msgspec.json.encode(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` gave."""
+        given: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
+
+
+_RANGES: Final = (
+    ("port", 0, 65_535),
+    ("epsilon", 0, 1),
+    ("workers", 1, 64),
+    ("rate", 0, 1e9),
+    ("max_body", 1_000, 100_000_000),
+    ("max_pending", 1, 100_000),
+    ("watch_seconds", 0.01, 3_600),
+    ("drain_seconds", 0, 3_600),
+)

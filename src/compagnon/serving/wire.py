@@ -1,0 +1,299 @@
+"""What goes over the wire, as typed structures, and how a body is read strictly.
+
+A body that is not what it should be gives 422 and the name of the field. Finding that name may
+take its time: it happens after the fast reading has failed.
+"""
+
+import json
+import re
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from compagnon.serving.refusal import WHOLE, Refusal, unprocessable
+
+MAX_BATCH: Final = 1024
+MAX_ALTERNATIVES: Final = 20
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$"
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
+_FULL = re.compile(ID_PATTERN[:-1] + r"\Z"), re.compile(NAME_PATTERN[:-1] + r"\Z")
+
+_T = TypeVar("_T")
+DecisionId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Key = Annotated[str, msgspec.Meta(max_length=200)]
+NOTHING: Final = msgspec.Raw(b"")
+
+
+class DecideRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One decision that is asked for.
+
+    Give the observation, as named fields in physical units or as a vector in the order of the
+    policy's fields, with what is possible as `mask_ids` or `mask_bits`; or give `state`, from
+    which the environment's own rules make both.
+    """
+
+    # What is left out is UNSET; a null is no value of any of them.
+    observation: dict[str, float] | list[float] | UnsetType = UNSET
+    mask_ids: list[int] | UnsetType = UNSET
+    mask_bits: str | UnsetType = UNSET
+    state: msgspec.Raw = NOTHING
+    id: DecisionId | UnsetType = UNSET
+    key: Key = ""
+    alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = 3
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Many decisions, answered in the same order."""
+
+    decisions: list[DecideRequest]
+
+
+class OutcomeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What came of a decision; `time` is when it was observed, seconds since 1970."""
+
+    value: float
+    time: float | None = None
+
+
+class OutcomeAnswer(msgspec.Struct, frozen=True):
+    """What is kept of an outcome; `late` if it came after its metric's time."""
+
+    id: str
+    name: str
+    value: float
+    time: float
+    late: bool
+
+
+class DecisionRecord(msgspec.Struct, frozen=True):
+    """A decision as the log has it; `features` in the policy's own units, in its order."""
+
+    id: str
+    application: str
+    key: str | None
+    action: int
+    meaning: str
+    probability: float
+    probabilities: list[float]
+    features: list[float]
+    possible: list[int]
+    model: str
+    schema: str
+    seed: int
+    mode: str
+    epsilon: float
+    time: float
+    latency_us: int
+
+
+class FieldInfo(msgspec.Struct, frozen=True):
+    """One field of an observation, in physical units."""
+
+    name: str
+    unit: str
+    low: float | None
+    high: float | None
+    meaning: str
+
+
+class PolicyInfo(msgspec.Struct, frozen=True):
+    """What is in service; `manifest` is the artefact's own."""
+
+    model: str
+    name: str
+    schema_sha256: str
+    env: str
+    fields: list[FieldInfo]
+    actions: list[str]
+    mask_required: bool
+    reads_states: bool
+    application: str
+    mode: str
+    epsilon: float
+    p_min: float
+    swaps: int
+    refused: str | None
+    manifest: dict[str, Any]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the service is; `reason` says why it is not ready."""
+
+    status: str
+    reason: str | None = None
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """The model in service after a reload, and whether it is another one than before."""
+
+    model: str
+    changed: bool
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """Another possible action, and how probable it was."""
+
+    action: int
+    meaning: str
+    probability: float
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A decision.
+
+    `probability` is that of the draw, exploration included; `model` is the SHA-256 of the file
+    that the policy was read from.
+    """
+
+    id: str
+    action: int
+    meaning: str
+    probability: float
+    alternatives: list[Alternative]
+    model: str
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """The decisions of a batch, in the order in which they were asked for."""
+
+    decisions: list[Answer]
+
+
+_decide = msgspec.json.Decoder(DecideRequest)
+_batch = msgspec.json.Decoder(BatchRequest)
+_outcome = msgspec.json.Decoder(OutcomeRequest)
+
+
+def read_decide(body: bytes) -> DecideRequest:
+    """Read the body of one decision.
+
+    Raises:
+        Refusal: 422, with the field.
+    """
+    return _checked(_read(_decide, body))
+
+
+def read_batch(body: bytes) -> list[DecideRequest]:
+    """Read the body of a batch; 1 to `MAX_BATCH` decisions, no id twice.
+
+    Raises:
+        Refusal: 422, with the field.
+    """
+    decisions = _read(_batch, body).decisions
+    if not 1 <= len(decisions) <= MAX_BATCH:
+        raise unprocessable(
+            "decisions", f"a batch holds 1 to {MAX_BATCH:,} decisions, not {len(decisions):,}"
+        )
+    seen: set[str] = set()
+    for place, request in enumerate(decisions):
+        try:
+            _checked(request)
+        except Refusal as refusal:
+            raise refusal.under(f"decisions[{place}]") from None
+        if request.id is not UNSET:
+            if request.id in seen:
+                raise unprocessable(f"decisions[{place}].id", f"{request.id} stands there twice")
+            seen.add(request.id)
+    return decisions
+
+
+def read_outcome(body: bytes) -> OutcomeRequest:
+    """Read the body of an outcome.
+
+    Raises:
+        Refusal: 422, with the field.
+    """
+    return _read(_outcome, body)
+
+
+def check_id(text: str, field: str = "id") -> str:
+    """A decision's id, or 422."""
+    if not _FULL[0].match(text):
+        raise unprocessable(
+            field, "an id is 1 to 64 letters, digits and . _ : - and begins with a letter or digit"
+        )
+    return text
+
+
+def check_name(text: str, field: str = "name") -> str:
+    """An outcome's name, or 422."""
+    if not _FULL[1].match(text):
+        raise unprocessable(
+            field, "a name is 1 to 64 letters, digits and . _ - and begins with a letter or digit"
+        )
+    return text
+
+
+def _checked(request: DecideRequest) -> DecideRequest:
+    if request.id is not UNSET:
+        check_id(request.id)
+    if "\x00" in request.key:
+        raise unprocessable("key", "it may not hold the character of code 0")
+    return request
+
+
+def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise explain(error, body) from None
+    except RecursionError:
+        raise unprocessable(WHOLE, "it is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        path = _not_finite(body)
+        if path is not None:
+            raise unprocessable(path, "it is no finite number, which JSON does not know") from None
+        raise unprocessable(WHOLE, f"it is not JSON ({error})") from None
+
+
+_PATH = re.compile(r"^(.*?)(?: - at `(key in )?\$(.*)`)?$", re.DOTALL)
+_NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`", re.DOTALL)
+
+
+def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> Refusal:
+    """The refusal for what a decoder found wrong: its sentence, and the field by name."""
+    match = _PATH.match(str(error))
+    assert match is not None
+    sentence, path = match[1].replace("`", ""), (match[3] or "").lstrip(".")
+    named = _NAMED.search(match[1])
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+    elif path.endswith("[...]"):
+        path = _culprit(path.removesuffix("[...]"), body)
+    return unprocessable(path or WHOLE, sentence)
+
+
+def _culprit(path: str, body: bytes | msgspec.Raw) -> str:
+    """Which entry of the list or mapping at `path` is no finite number."""
+    try:
+        value = json.loads(bytes(body))
+        for step in re.findall(r"[^.\[\]]+", path):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        for name, item in _entries(value):
+            if isinstance(item, bool) or not isinstance(item, int | float) or item - item != 0:
+                return f"{path}{name}"
+    except (RecursionError, LookupError, ValueError, TypeError):
+        pass
+    return path
+
+
+def _not_finite(body: bytes) -> str | None:
+    """Where the first NaN or infinity stands in what is JSON but for that; None for no such."""
+    try:
+        waiting = [("", json.loads(body))]
+    except (ValueError, RecursionError):
+        return None
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, float) and value - value != 0:
+            return path.lstrip(".")
+        if isinstance(value, dict | list):
+            waiting += [(path + name, item) for name, item in reversed(_entries(value))]
+    return None
+
+
+def _entries(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f".{name}", item) for name, item in value.items()]
+    return [(f"[{index}]", item) for index, item in enumerate(value)]

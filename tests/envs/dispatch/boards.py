@@ -1,0 +1,115 @@
+"""A running day of the environment as the JSON of a board."""
+
+from typing import Any
+
+import numpy as np
+
+from compagnon.envs.dispatch import plan as P
+from compagnon.envs.dispatch import tables as D
+from compagnon.envs.dispatch import travel as T
+from compagnon.envs.dispatch import world as W
+
+
+def board_of(worlds: W.World, row: int = 0) -> dict[str, Any]:
+    """The day's future (cancellations, delays at doors) is left out; what it has become is not."""
+    w = W.World(*(array[row] for array in worlds))
+    count, m = int(w.size[D.BOOKINGS]), w.bookings.shape[0]
+    detour = float(w.rule[T.KM_FACTOR])
+    listed = [b for b in range(count) if _listed(w, b)]
+    named = set(listed)
+    rides = [_ride(w, b, named) for b in listed]
+    at = {status: sum(w.status[b] == status for b in listed) for status in (W.SERVED, W.REJECTED)}
+    return {
+        "now": float(w.money[W.NOW]),
+        "day_begin": float(w.money[W.DAY_BEGIN]),
+        "day_end": float(w.money[W.DAY_END]),
+        "kind": T.KINDS[int(w.rule[T.KIND])],
+        "speed_kmh": 60.0 * detour / float(w.rule[T.MINUTES_PER_KM]),
+        "detour": detour,
+        "speed": w.speed.tolist(),
+        "middle": w.rule[T.MIDDLE : T.MIDDLE + 2].tolist(),
+        "served": int(w.counts[W.SERVED] - at[W.SERVED]),
+        "rejected": int(w.counts[W.REJECTED] - at[W.REJECTED]),
+        "drivers": [_driver(w, d, m) for d in range(int(w.size[D.DRIVERS]))],
+        "rides": rides,
+    }
+
+
+def _listed(w, b):
+    status = w.status[b]
+    if status != W.LATER:
+        return status != W.NO_SHOW
+    outbound = int(w.bookings[b, D.LINKED_TO])
+    return outbound >= 0 and w.status[outbound] >= W.OPEN
+
+
+def _ride(w, b, named):
+    row = w.bookings[b]
+    names = {W.LATER: "later", W.SERVED: "served", W.REJECTED: "rejected", W.CANCELLED: "cancelled"}
+    outbound = int(row[D.LINKED_TO])
+    windows = {
+        name: float(row[column]) if abs(row[column]) < 1e9 else None
+        for name, column in (
+            ("pickup_from", D.PICKUP_FROM), ("pickup_to", D.PICKUP_TO),
+            ("dropoff_from", D.DROPOFF_FROM), ("dropoff_to", D.DROPOFF_TO),
+        )
+    }  # fmt: skip
+    return {
+        "id": f"r{b}",
+        "pickup": w.coordinates[2 * b].tolist(),
+        "dropoff": w.coordinates[2 * b + 1].tolist(),
+        **windows,
+        "seats": row[D.LOAD : D.LOAD + 4].astype(int).tolist(),
+        "boarding": float(row[D.BOARDING]),
+        "alighting": float(row[D.ALIGHTING]),
+        "max_ride": float(row[D.MAX_RIDE]),
+        "priority": int(row[D.PRIORITY]),
+        "announced": float(row[D.ANNOUNCE]),
+        "returns_from": f"r{outbound}" if outbound in named else None,
+        "status": names.get(int(w.status[b]), "open"),
+    }
+
+
+def _driver(w, d, m):
+    row, state, times = w.drivers[d], w.state[d], w.times[d]
+    codes, stops = w.codes[d], w.stops[d]
+    phase = ("waits", "busy", "drives", "off")[state[P.PHASE]]
+    serving = int(state[P.SERVING])
+    leaving = phase == "busy" and 0 <= serving < 2 * m and serving % 2 == 1
+    plan, aboard = [], []
+    for k in range(max(0, int(state[P.COUNT]) - 1)):
+        node = int(codes[k, P.NODE])
+        stop = {"earliest": float(stops[k, P.EARLIEST]), "limit": float(stops[k, P.LIMIT])}
+        if node == P.BREAK:
+            plan.append({"at": "break", **stop})
+            continue
+        ride = f"r{node // 2}"
+        if node % 2:
+            plan.append(
+                {"ride": ride, "at": "dropoff", "ride_limit": float(stops[k, P.RIDE_LIMIT]), **stop}
+            )
+            if codes[k, P.PICKED_AT] < 0:
+                aboard.append({"ride": ride, "since": float(stops[k, P.BOARDED])})
+        else:
+            dead = codes[k, P.PICKED_AT] == P.DEAD
+            plan.append({"ride": ride, "at": "nobody" if dead else "pickup", **stop})
+    for one in plan:
+        for name in ("earliest", "limit", "ride_limit"):
+            if not np.isfinite(one.get(name, 0.0)):
+                one[name] = None
+    taken = any(stop["at"] == "break" for stop in plan)
+    breaks = {"break_from": D.BREAK_FROM, "break_to": D.BREAK_TO, "break_minutes": D.BREAK_MINUTES}
+    return {
+        "at": w.coordinates[int(state[P.AT])].tolist(),
+        "end": w.coordinates[2 * m + 2 * d + 1].tolist(),
+        "shift_start": float(row[D.SHIFT_START]),
+        "shift_end": float(row[D.SHIFT_END]),
+        "seats": row[D.SEAT : D.SEAT + 4].astype(int).tolist(),
+        "phase": phase,
+        "free_at": float(times[P.FREE]),
+        "arrives": float(stops[0, P.START]) if phase == "drives" else None,
+        "plan": plan,
+        "aboard": aboard,
+        "alighting": f"r{serving // 2}" if leaving else None,
+        **({name: float(row[column]) for name, column in breaks.items()} if taken else {}),
+    }

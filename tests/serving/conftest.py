@@ -1,0 +1,58 @@
+"""A service on each database, asked as a client asks it but without a socket."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compagnon.serving.settings import Settings
+from tests.serving.client import Client, served
+from tests.serving.support import exported
+
+
+@pytest.fixture(scope="session")
+def _artefact(tmp_path_factory) -> Path:
+    return exported(tmp_path_factory.mktemp("policies") / "workshop")
+
+
+@pytest.fixture
+def artefact(_artefact, tmp_path) -> Path:
+    """An exported workshop policy, of this test's own."""
+    return shutil.copytree(_artefact, tmp_path / "policy")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request, tmp_path) -> str:
+    """The address of an empty database with the tables of this version."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'decisions.db'}"
+    from compagnon.store import open_store
+    from compagnon.store.migrating import upgrade
+
+    address = request.getfixturevalue("postgres")
+    store = open_store(address, check=False)
+    upgrade(store)
+    store.close()
+    return address
+
+
+@pytest.fixture
+def sqlite(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'decisions.db'}"
+
+
+@pytest.fixture
+def client(artefact, db):
+    """A client of a durable service on each database."""
+    with served(Settings(policy=str(artefact), db=db)) as client:
+        yield client
+
+
+@pytest.fixture
+def local(artefact, sqlite):
+    """A client of a durable service on SQLite, for what no database changes."""
+    with served(Settings(policy=str(artefact), db=sqlite)) as client:
+        yield client
+
+
+__all__ = ["Client"]

@@ -1,0 +1,157 @@
+"""What a decision is: drawn inside the mask, logged as it was answered, the same when repeated."""
+
+import numpy as np
+import pytest
+
+from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.serving.settings import Settings
+from compagnon.store.log import find
+from tests.serving.client import SHOP, served
+
+FREE = {"m1_task": "idle"}
+
+
+def observation(client, value=1.0):
+    schema = client.parts.service.reader.schema
+    return {f.name: min(max(value, f.low), f.high) for f in schema.observation.fields}
+
+
+def logged(client, decision_id):
+    return find(client.parts.records.store, decision_id)
+
+
+def test_an_answer_says_what_how_probable_and_what_else(client):
+    answer = client.decide()
+    model = client.parts.service.model
+    assert answer["meaning"] == model.words[answer["action"]]
+    assert answer["model"] == model.sha256
+    others = [one["probability"] for one in answer["alternatives"]]
+    assert len(others) == 3
+    assert others == sorted(others, reverse=True)
+    assert answer["action"] not in [one["action"] for one in answer["alternatives"]]
+
+
+def test_the_log_holds_the_whole_decision_before_it_is_answered(client):
+    answer = client.decide(key="line-1")
+    row = logged(client, answer["id"])
+    probabilities = np.frombuffer(row.probabilities)
+    mask = np.unpackbits(np.frombuffer(row.mask, np.uint8), count=201).astype(bool)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-12)
+    assert not probabilities[~mask].any()
+    assert (probabilities[mask] >= 0.05 / mask.sum()).all()
+    assert probabilities[row.action] == row.probability == answer["probability"]
+    assert (row.key, row.application, row.epsilon) == ("line-1", "default", 0.05)
+    assert row.seed == decision_seed(row.id, "default")
+    assert draw(probabilities, row.seed) == row.action
+
+
+def test_the_logged_vector_is_the_model_s_own_explored(client):
+    row = logged(client, client.decide()["id"])
+    obs = np.frombuffer(row.features, np.float32)[None]
+    mask = np.unpackbits(np.frombuffer(row.mask, np.uint8), count=201).astype(bool)[None]
+    own = client.parts.service.model.policy.probabilities(obs, mask)
+    again = explored(own[0], mask[0], 0.05)
+    np.testing.assert_allclose(np.frombuffer(row.probabilities), again, rtol=1e-12)
+
+
+def test_an_action_that_is_masked_is_never_taken(client):
+    for _ in range(50):
+        answer = client.decide(observation=observation(client), mask_ids=[3, 77], alternatives=20)
+        assert answer["action"] in (3, 77)
+        assert {one["action"] for one in answer["alternatives"]} <= {3, 77}
+
+
+def test_the_ways_to_say_the_same_give_the_same_decision(client):
+    named = observation(client)
+    bits = "".join("1" if action in (3, 77) else "0" for action in range(201))
+    vector = list(named.values())
+    answers = [
+        client.decide(id="one", observation=named, mask_ids=[3, 77]),
+        logged(client, "one"),
+        client.decide(id="two", observation=vector, mask_bits=bits),
+    ]
+    one, two = logged(client, "one"), logged(client, "two")
+    assert (one.features, one.mask, one.probabilities) == (
+        two.features, two.mask, two.probabilities,
+    )  # fmt: skip
+    assert answers[0]["probability"] in np.frombuffer(one.probabilities)
+
+
+def test_a_repeated_id_gives_the_same_answer(client):
+    first = client.decide(id="a", alternatives=5)
+    assert client.decide(id="a", alternatives=5) == first
+    assert client.get("/v1/decisions/a")["action"] == first["action"]
+
+
+def test_a_repeated_id_with_another_body_is_a_conflict(client):
+    client.decide(id="a")
+    problem = client.decide(409, id="a", state={**SHOP, "raw": 13})
+    assert problem["field"] == "id"
+    assert logged(client, "a").features == logged(client, "a").features
+
+
+def test_a_batch_decides_like_one_at_a_time(client):
+    bodies = [{"id": f"b{k}", "state": {**SHOP, "raw": k, "time": 15 * k}} for k in range(30)]
+    response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
+    assert response.status_code == 200, response.text
+    together = response.json()["decisions"]
+    assert [one["id"] for one in together] == [body["id"] for body in bodies]
+    # Asked again one by one, they are found in the log; under new ids, they are made again.
+    assert [client.decide(**body) for body in bodies] == together
+    for k, body in enumerate(bodies):
+        client.decide(**{**body, "id": f"c{k}"})
+        alone, batch = logged(client, f"c{k}"), logged(client, f"b{k}")
+        assert alone.probabilities == batch.probabilities
+
+
+def test_a_batch_with_a_conflict_says_which(client):
+    client.decide(id="b1")
+    bodies = [{"id": "b0", "state": SHOP}, {"id": "b1", "state": {**SHOP, "raw": 2}}]
+    response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
+    assert response.status_code == 409
+    assert response.json()["field"] == "decisions[1].id"
+
+
+def test_the_draws_follow_the_probabilities(local):
+    named = observation(local)
+    bodies = [{"observation": named, "mask_ids": [3, 77, 200]} for _ in range(1000)]
+    counts = np.zeros(201)
+    for _ in range(3):
+        response = local.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
+        for one in response.json()["decisions"]:
+            counts[one["action"]] += 1
+    row = logged(local, one["id"])
+    expected = 3000 * np.frombuffer(row.probabilities)
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected + 1)).all()
+
+
+def test_fast_mode_sees_a_repeated_id_too(artefact, db):
+    settings = Settings(policy=str(artefact), db=db, mode="fast")
+    with served(settings) as client:
+        first = client.decide(id="a")
+        assert client.decide(id="a") == first
+        assert client.decide(409, id="a", state={**SHOP, "raw": 13})["field"] == "id"
+        body = {"decisions": [{"id": "a", "state": SHOP}, {"state": SHOP}]}
+        response = client.ask("POST", "/v1/decide/batch", json=body)
+        assert response.json()["decisions"][0] == first
+    with served(settings) as client:  # what was pending at the end was written
+        assert client.decide(id="a") == first
+
+
+def test_another_application_draws_otherwise(artefact, tmp_path):
+    seeds = set()
+    for name in ("shop-a", "shop-b"):
+        db = f"sqlite:///{tmp_path / name}.db"
+        with served(Settings(policy=str(artefact), db=db, application=name)) as client:
+            client.decide(id="a")
+            seeds.add(logged(client, "a").seed)
+    assert len(seeds) == 2
+
+
+def test_without_exploration_the_policy_s_own_probabilities_are_logged(artefact, sqlite):
+    with served(Settings(policy=str(artefact), db=sqlite, epsilon=0.0)) as client:
+        row = logged(client, client.decide()["id"])
+        obs = np.frombuffer(row.features, np.float32)[None]
+        mask = np.unpackbits(np.frombuffer(row.mask, np.uint8), count=201).astype(bool)[None]
+        own = client.parts.service.model.policy.probabilities(obs, mask)[0]
+        np.testing.assert_allclose(np.frombuffer(row.probabilities), own, rtol=1e-12)

@@ -1,0 +1,76 @@
+"""A dispatch board over HTTP gets the decision that the environment's own moment gets."""
+
+import json
+
+import numpy as np
+import pytest
+
+from compagnon.envs.dispatch.env import DispatchEnv
+from compagnon.serving.settings import Settings
+from compagnon.store.log import find
+from tests.envs.dispatch.boards import board_of
+from tests.serving.client import served
+from tests.serving.support import exported
+
+OPTIONS = {"preset": "clinic-day"}
+
+
+@pytest.fixture(scope="module")
+def dispatch(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dispatch")
+    policy = exported(folder / "p", "compagnon/Dispatch-v0", env_args=OPTIONS)
+    manifest = json.loads((policy / "policy.json").read_text())
+    manifest["provenance"]["env_args"] = OPTIONS
+    (policy / "policy.json").write_text(json.dumps(manifest))
+    with served(Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def moment():
+    env = DispatchEnv(**OPTIONS)
+    obs, info = env.reset(seed=3)
+    for _ in range(30):
+        possible = np.flatnonzero(info["action_mask"])
+        obs, _, _, _, info = env.step(int(possible[len(possible) // 2]))
+    return board_of(env.world), obs, info["action_mask"]
+
+
+def test_a_board_is_decided(dispatch, moment):
+    board, obs, mask = moment
+    answer = dispatch.decide(state=board, id="board")
+    assert mask[answer["action"]]
+    assert answer["meaning"].split()[0] in ("wait", "driver", "refuse")
+    row = find(dispatch.parts.records.store, "board")
+    np.testing.assert_allclose(np.frombuffer(row.features, np.float32), obs, rtol=1e-5, atol=1e-3)
+    packed = np.frombuffer(row.mask, np.uint8)
+    np.testing.assert_array_equal(np.unpackbits(packed, count=len(mask)).astype(bool), mask)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        (("now",), "x", "state.now"),
+        (("colour",), 1, "state.colour"),
+        (("rides", 0, "colour"), 1, "state.rides[0].colour"),
+        (("rides", 0, "priority"), 9, "state.rides[0].priority"),
+        (("rides", 0, "status"), "lost", "state.rides[0].status"),
+        (("rides", 0, "pickup"), [1.0], "state.rides[0].pickup"),
+        (("drivers", 0, "seats"), [4, 0], "state.drivers[0].seats"),
+        (("drivers", 0, "shift_end"), -1.0, "state.drivers[0].shift_end"),
+        (("drivers",), [], "state"),
+    ],
+)
+def test_the_field_of_a_board_is_named(dispatch, moment, path, value, field):
+    board = json.loads(json.dumps(moment[0]))
+    place = board
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert dispatch.decide(422, state=board)["field"] == field
+
+
+def test_a_board_is_described(dispatch):
+    found = dispatch.get("/openapi.json")["components"]["schemas"]
+    assert {"Board", "Ride", "Driver", "Stop"} <= found.keys()
+    assert "returns_from" in found["Ride"]["properties"]

@@ -1,0 +1,176 @@
+"""Whole processes: killed, ended, several at once, and started where they cannot be."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+
+import httpx
+import pytest
+
+from compagnon.cli import main
+from compagnon.store import open_store
+from compagnon.store.log import find
+from tests.serving.client import SHOP, listening
+from tests.serving.processes import burst, serving
+from tests.serving.support import exported
+
+
+def shop(k):
+    return {"id": f"k{k}", "state": {**SHOP, "raw": k % 50}}
+
+
+def check_log(db, answered):
+    """Every acknowledged decision is in the log as it was answered; how many are missing."""
+    store = open_store(db)
+    missing = 0
+    for body, answer in answered:
+        row = find(store, body["id"])
+        if row is None:
+            missing += 1
+        else:
+            assert (row.action, row.probability) == (answer["action"], answer["probability"])
+    store.close()
+    return missing
+
+
+def kill_in_a_burst(artefact, db, mode, at):
+    with serving(str(artefact), "--db", db, "--mode", mode) as process:
+        after = lambda count: process.kill() if count == at else None  # noqa: E731
+        answered, refused = asyncio.run(burst(process.address, 5000, shop, after=after))
+        assert at <= len(answered) < 5000
+        assert not refused
+    return check_log(db, answered), len(answered)
+
+
+def test_kill_9_loses_no_acknowledged_decision(artefact, db):
+    for kill in range(1 if "postgres" in db else 2):
+        missing, _ = kill_in_a_burst(artefact, db, "durable", at=40 + 7 * kill)
+        assert missing == 0
+
+
+@pytest.mark.slow
+def test_fifty_kills_lose_no_acknowledged_decision(artefact, db):
+    kills = int(os.environ.get("COMPAGNON_KILLS", "50"))
+    total = 0
+    for kill in range(kills):
+        # The same ids again: what was answered before the last kill is found, not made anew.
+        missing, answered = kill_in_a_burst(artefact, db, "durable", at=20 + 13 * kill)
+        assert missing == 0
+        total += answered
+    print(f"{kills} kills, {total:,} acknowledged decisions, 0 missing")
+
+
+@pytest.mark.slow
+def test_kill_9_in_fast_mode_loses_no_more_than_the_bound(artefact, sqlite):
+    missing, answered = kill_in_a_burst(artefact, sqlite, "fast", at=500)
+    assert missing <= 2048
+    print(f"{missing} of {answered} lost")
+
+
+def test_a_new_model_on_sighup_then_the_end_answers_what_is_under_way(artefact, sqlite):
+    with serving(str(artefact), "--db", sqlite, "--mode", "fast") as process:
+        first = httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"]
+        shutil.rmtree(artefact)
+        exported(artefact, scale=0.5)
+        process.popen.send_signal(signal.SIGHUP)  # the model is looked at again
+        while httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"] == first:
+            assert process.popen.poll() is None
+
+        def end(count):
+            if count == 100:
+                process.popen.terminate()
+
+        answered, refused = asyncio.run(burst(process.address, 5000, shop, after=end))
+        assert process.popen.wait(60) == 0
+        assert 100 <= len(answered) < 5000
+        assert not refused  # whoever was let in was answered
+    assert check_log(sqlite, answered) == 0  # even in fast mode
+    assert "every answered decision is in the log" in "".join(process.lines)
+
+
+def test_two_services_on_one_postgresql_never_give_one_id_two_actions(artefact, postgres):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(postgres, check=False)
+    upgrade(store)
+    store.close()
+    with (
+        serving(str(artefact), "--db", postgres) as one,
+        serving(str(artefact), "--db", postgres, "--epsilon", "1") as other,
+    ):
+
+        async def race():
+            return await asyncio.gather(
+                burst(one.address, 300, shop), burst(other.address, 300, shop)
+            )
+
+        (first, none), (second, nothing) = asyncio.run(race())
+    assert not none
+    assert not nothing
+    first_actions = {body["id"]: answer for body, answer in first}
+    second_actions = {body["id"]: answer for body, answer in second}
+    assert len(first_actions) == 300
+    assert first_actions == second_actions
+    assert check_log(postgres, first) == 0
+
+
+def test_several_workers_share_one_port(artefact, postgres):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(postgres, check=False)
+    upgrade(store)
+    store.close()
+    with serving(str(artefact), "--db", postgres, "--workers", "2") as process:
+        workers = set()
+        for _ in range(200):
+            text = httpx.get(f"{process.address}/metrics", timeout=60).text
+            workers |= {line for line in text.splitlines() if line.startswith("compagnon_service")}
+            if len(workers) == 2:
+                break
+        assert len(workers) == 2
+        answered, refused = asyncio.run(burst(process.address, 50, shop))
+        assert (len(answered), refused) == (50, [])
+        assert process.end() == 0
+    assert check_log(postgres, answered) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--port", "PORT"), "port PORT of 127.0.0.1 is in use"),
+        (("--host", "0.0.0.0", "--port", "0"), "compagnon keys create"),
+        (("--workers", "2"), "SQLite has one writer"),
+        (("--epsilon", "2"), "--epsilon 2"),
+        (("--db", "postgresql://nobody@127.0.0.1:1/none"), "cannot be reached"),
+    ],
+)
+def test_what_cannot_be_served_says_why(artefact, sqlite, words, sentence, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        words = tuple(word.replace("PORT", port) for word in words)
+        if "--db" not in words:
+            words = (*words, "--db", sqlite)
+        assert main(["serve", str(artefact), *words]) == 2
+    said = capsys.readouterr().err
+    assert sentence.replace("PORT", port) in " ".join(said.split())
+
+
+def test_a_head_that_does_not_end_is_hung_up_on(local):
+    with listening(local) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall(b"POST /v1/decide HTTP/1.1\r\nx: ")
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    raw.sendall(b"y" * 4096)
+            raw.settimeout(20)
+            with contextlib.suppress(ConnectionResetError):
+                answer = raw.recv(4096)
+                assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
+                assert raw.recv(4096) == b""
+        assert httpx.get(f"{address}/healthz").status_code == 200

@@ -1,0 +1,181 @@
+"""Outcomes, replays, and a log that cannot be written for a while."""
+
+import numpy as np
+import pytest
+
+from compagnon.errors import InputError
+from compagnon.serving.replaying import loader
+from compagnon.serving.settings import Settings
+from compagnon.store import StoreUnavailable, open_store
+from compagnon.store.replay import replay
+from compagnon.store.tables import decisions
+from tests.serving.client import SHOP, served
+from tests.serving.support import exported
+
+
+def put(client, decision_id, name, value, status, **more):
+    path = f"/v1/outcomes/{decision_id}/{name}"
+    response = client.ask("PUT", path, json={"value": value, **more})
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def test_an_outcome_is_kept_once(client):
+    client.decide(id="a")
+    first = put(client, "a", "profit", 12.5, 200)
+    assert first == {**first, "id": "a", "name": "profit", "value": 12.5, "late": False}
+    assert put(client, "a", "profit", 12.5, 200) == first
+    assert put(client, "a", "profit", 13.0, 409)["field"] == "value"
+    assert put(client, "a", "hours", 13.0, 200)["value"] == 13.0
+
+
+def test_a_late_outcome_is_kept_and_flagged(client):
+    client.decide(id="a")
+    assert put(client, "a", "profit", 1.0, 200, time=4e9)["late"]
+
+
+def test_outcomes_that_cannot_be(client):
+    client.decide(id="a")
+    assert put(client, "none", "profit", 1.0, 404)["field"] == "id"
+    assert put(client, "a", "a b", 1.0, 422)["field"] == "name"
+    assert put(client, "a", "profit", "x", 422)["field"] == "value"
+    response = client.ask("PUT", "/v1/outcomes/a/profit", content=b'{"value": NaN}')
+    assert response.json()["field"] == "value"
+    response = client.ask("PUT", "/v1/outcomes/a/profit", content=b'{"value": 1, "x": 2}')
+    assert response.json()["field"] == "x"
+
+
+def decided(client, count=150):
+    bodies = [{"id": f"d{k}", "state": {**SHOP, "raw": k % 50, "time": k}} for k in range(count)]
+    for start in range(0, count, 70):  # batches that are no multiple of what a replay takes
+        body = {"decisions": bodies[start : start + 70]}
+        assert client.ask("POST", "/v1/decide/batch", json=body).status_code == 200
+    client.decide(id="alone")
+
+
+def test_every_logged_decision_is_made_again_bit_for_bit(client, artefact):
+    decided(client)
+    store = client.parts.records.store
+    found = replay(store, loader(store, [artefact]))
+    assert (found.checked, found.same) == (151, 151)
+    assert found.good
+
+
+@pytest.mark.parametrize("column", ["probabilities", "features", "seed", "epsilon", "mask"])
+def test_a_changed_log_does_not_replay(client, artefact, column):
+    decided(client, 3)
+    store = client.parts.records.store
+    row = client.parts.service.log.find("d1")
+    value = getattr(row, column)
+    if isinstance(value, bytes):
+        kind = np.uint8 if column == "mask" else np.float32
+        array = np.frombuffer(value, kind).copy()
+        array[0] += 1
+        value = array.tobytes()
+    else:
+        value = value + 0.1 if column == "epsilon" else value + 1
+    with store.write() as connection:
+        changed = decisions.update().where(decisions.c.id == "d1").values({column: value})
+        connection.execute(changed)
+    found = replay(store, loader(store, [artefact]))
+    assert [one.id for one in found.differences] == ["d1"]
+    assert not found.good
+
+
+def test_a_model_that_is_not_there_is_named(local, artefact, tmp_path):
+    local.decide()
+    store = local.parts.records.store
+    other = exported(tmp_path / "other", scale=0.5)
+    found = replay(store, loader(store, [other]))
+    assert not found.good
+    ((sha256, (reason, count)),) = found.unknown.items()
+    assert sha256 == local.parts.service.model.sha256
+    assert count == 1
+    assert "registry" in reason
+    (artefact / "policy.onnx").unlink()
+    with pytest.raises(InputError, match="compagnon export"):
+        loader(store, [artefact])
+
+
+def test_a_log_that_cannot_be_written_says_503_and_recovers(client, monkeypatch):
+    store = client.parts.records.store
+    real = type(store).append
+
+    def full(self, rows):
+        raise StoreUnavailable("no space left on device")
+
+    monkeypatch.setattr(type(store), "append", full)
+    response = client.ask("POST", "/v1/decide", json={"state": SHOP, "id": "a"})
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "no space left" in response.json()["error"]
+    assert client.ask("GET", "/readyz").status_code == 503
+    monkeypatch.setattr(type(store), "append", real)
+    first = client.decide(id="a")
+    assert client.decide(id="a") == first
+    assert client.ask("GET", "/readyz").status_code == 200
+
+
+def test_a_disk_that_is_full_loses_nothing_and_recovers(local):
+    store = local.parts.records.store
+    pages = store._raw.execute("PRAGMA page_count").fetchone()[0]
+    store._raw.execute(f"PRAGMA max_page_count = {pages + 6}")
+    answered = {}
+    for k in range(200):
+        response = local.ask("POST", "/v1/decide", json={"state": SHOP, "id": f"a{k}"})
+        if response.status_code != 200:
+            break
+        answered[f"a{k}"] = response.json()
+    assert response.status_code == 503
+    assert "full" in response.json()["error"]
+    assert local.ask("GET", "/readyz").status_code == 503
+    store._raw.execute("PRAGMA max_page_count = 1000000")
+    answered[f"a{k}"] = local.decide(id=f"a{k}")
+    assert local.ask("GET", "/readyz").status_code == 200
+    for name, answer in answered.items():
+        assert local.decide(id=name) == answer
+
+
+def test_a_database_of_another_version_names_the_command(artefact, db):
+    store = open_store(db, create=True, check=False)
+    from compagnon.store.migrating import upgrade
+
+    upgrade(store)
+    with store.write() as connection:
+        connection.exec_driver_sql("update alembic_version set version_num = '0000'")
+    store.close()
+    with (
+        pytest.raises(InputError, match="compagnon db upgrade"),
+        served(Settings(policy=str(artefact), db=db)),
+    ):
+        pass
+
+
+def test_two_services_of_one_sqlite_file_are_refused(local, artefact, sqlite):
+    with (
+        pytest.raises(InputError, match="one SQLite file"),
+        served(Settings(policy=str(artefact), db=sqlite)),
+    ):
+        pass
+
+
+def test_a_policy_that_was_not_exported_names_the_command(artefact, sqlite):
+    (artefact / "policy.onnx").unlink()
+    with (
+        pytest.raises(InputError, match="compagnon export"),
+        served(Settings(policy=str(artefact), db=sqlite)),
+    ):
+        pass
+
+
+def test_several_workers_need_postgresql(artefact, sqlite):
+    with pytest.raises(InputError, match="SQLite has one writer"):
+        Settings(policy=str(artefact), db=sqlite, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("epsilon", 1.5), ("port", 70_000), ("workers", 0), ("rate", -1)]
+)
+def test_settings_that_cannot_be(option, value):
+    with pytest.raises(InputError, match=f"--{option}"):
+        Settings(policy="p", **{option: value})
