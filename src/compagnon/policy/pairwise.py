@@ -23,7 +23,7 @@ from compagnon.policy.manifest import PairwiseSpec
 FloatArray = NDArray[np.float32]
 NEVER: Final = 5.0  # what a pair that is not possible would cost, in the unit of the scaled field
 PRICE: Final = 16  # width of the layer that prices pairs
-_NEAR: Final = 0.1  # differences of about this size are what `_sharpened` tells apart
+NEAR: Final = 0.1  # differences of about this size are what `_sharpened` tells apart
 DRIVER_RELATIONS, PLACE_RELATIONS, PAIR_RELATIONS = 4, 6, 8
 
 
@@ -125,7 +125,7 @@ def _lowest(cost: FloatArray, count: int, axis: int) -> list[FloatArray]:
 
 def _sharpened(x: FloatArray) -> FloatArray:
     """x beside ``x / (0.1 + |x|)``, which tells small differences apart."""
-    return np.concatenate([x, x / (np.float32(_NEAR) + np.abs(x))], axis=-1)
+    return np.concatenate([x, x / (np.float32(NEAR) + np.abs(x))], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from compagnon.learning.export.torch_policy import MODULES, TorchPolicy
 from compagnon.learning.networks.actor_critic import ActorCritic
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import load_artefact, save_policy
+from compagnon.policy.manifest import MatchingHead
 from compagnon.policy.onnx_policy import OnnxPolicy, open_session
-from tests.policy.boards import pairwise_policy
+from tests.policy.boards import Cut, pairwise_policy, schema
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network
 from tests.policy.test_heads import BOX, DISCRETE, EVERY_HEAD, obs_of
@@ -120,7 +121,35 @@ def test_another_kind_of_network_needs_a_body_and_a_module(monkeypatch):
     np.testing.assert_allclose(made.outputs(obs), policy.outputs(obs / 2), rtol=1e-5, atol=1e-5)
 
 
-def test_a_network_that_there_is_no_graph_for_is_refused():
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("size", [(3, 4), (1, 2), (2, 1), (6, 5)])
+def test_pairs_are_scored_as_numpy_scores_them(activation, size):
+    policy = pairwise_policy(*size, activation=activation)
+    made = OnnxPolicy(
+        policy.manifest,
+        open_session(build_model(policy.manifest, policy.weights).SerializeToString(), "it"),
+        "",
+    )
+    read, rng = policy.bind(schema(*size)).projection, np.random.default_rng(1)
+    module = TorchPolicy(policy.manifest, policy.weights)
+    for count in (1, 7):
+        obs = read(Cut(*size, count, rng).flat())
+        said = made.outputs(obs)
+        np.testing.assert_allclose(said, policy.outputs(obs), rtol=1e-4, atol=2e-5)
+        with torch.inference_mode():
+            torched = module.network(torch.from_numpy(obs)).numpy()
+        np.testing.assert_allclose(said, torched, rtol=1e-4, atol=2e-5)
+        assert np.unique(said).size > 0.3 * said.size  # of unlike pairs, not all the same
+
+
+def test_what_is_matched_is_refused():
+    policy = pairwise_policy(head=MatchingHead())
+    with pytest.raises(InputError, match="Hungarian"):
+        build_model(policy.manifest, policy.weights)
+
+
+def test_a_network_that_there_is_no_graph_for_is_refused(monkeypatch):
     policy = pairwise_policy()
+    monkeypatch.delitem(BODIES, "pairwise")
     with pytest.raises(InputError, match="kind 'pairwise' cannot be exported; mlp can"):
         build_model(policy.manifest, policy.weights)

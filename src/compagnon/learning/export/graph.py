@@ -5,17 +5,17 @@ scaler, the network, the mask, the treatment of outputs. A new kind of network a
 `BODIES`; scaler and heads stay as they are.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from compagnon.errors import InputError
+from compagnon.learning.export.nodes import ROWS, Graph, Weights
+from compagnon.learning.export.pairwise_graph import pairwise_body
 from compagnon.policy.exported import (
     ACTION,
     ACTION_MASK,
@@ -30,46 +30,16 @@ from compagnon.policy.manifest import (
     DeterministicHead,
     GaussianHead,
     Manifest,
+    MatchingHead,
     MlpSpec,
+    PairwiseSpec,
     ValuesHead,
 )
 
 OPSET = 17  # has layer norm; onnxruntime runs it since 1.12
 IR_VERSION = 8
 SCALED = "scaled"  # what the first layer reads where there is a scaler
-ROWS = "N"  # the name of the batch dimension, whose size is free
 _NORM_EPS = 1e-5
-
-Weights = dict[str, NDArray[np.float32]]
-
-
-@dataclass
-class Graph:
-    """Nodes and constants, in the order in which they are added.
-
-    Attributes:
-        outputs: name, element type and shape of what the graph gives.
-    """
-
-    nodes: list[Any] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-    outputs: list[tuple[str, int, list[str | int]]] = field(default_factory=list)
-
-    def constant(self, name: str, value: Any) -> str:
-        """Add a constant; its name."""
-        array = np.ascontiguousarray(value)
-        self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
-        return name
-
-    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Add a node with one output; the output's name."""
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def give(self, name: str, kind: int, *columns: int) -> None:
-        """Name something already computed, one row an observation, as what the graph gives."""
-        self.outputs.append((name, kind, [ROWS, *columns]))
-
 
 Body = Callable[[Graph, Manifest, Weights, str], str]
 
@@ -103,7 +73,7 @@ def mlp_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
 
 # What turns scaled observations into `outputs`, by the kind of network that a manifest names. A
 # body reads the tensor it is given, (N, F), and ends with a node whose output is named `outputs`.
-BODIES: dict[str, Body] = {MlpSpec().kind: mlp_body}
+BODIES: dict[str, Body] = {MlpSpec().kind: mlp_body, PairwiseSpec().kind: pairwise_body}
 
 
 def build_model(manifest: Manifest, weights: Weights) -> Any:
@@ -116,9 +86,14 @@ def build_model(manifest: Manifest, weights: Weights) -> Any:
     The same policy gives the same bytes.
 
     Raises:
-        InputError: a kind of network that there is no graph for.
+        InputError: a kind of network or of choice that there is no graph for.
     """
     schema = manifest.schema_
+    if isinstance(manifest.head, MatchingHead):
+        raise InputError(
+            f"{manifest.name}: its choices are matched by the Hungarian method, which no graph "
+            'computes; export the same network with `greedy = "best"`'
+        )
     if manifest.network.kind not in BODIES:
         raise InputError(
             f"{manifest.name}: a network of kind {manifest.network.kind!r} cannot be exported; "
@@ -233,9 +208,7 @@ def _gaussian(graph: Graph, head: GaussianHead, n: int, weights: Weights) -> str
     if head.state_dependent:
         means, logs = "means", "log_std"
         sizes = graph.constant("halves", np.array([n, n], np.int64))
-        graph.nodes.append(
-            helper.make_node("Split", [OUTPUTS, sizes], [means, logs], name="split", axis=1)
-        )
+        graph.split("Split", [OUTPUTS, sizes], [means, logs], axis=1)
         graph.node("Exp", [logs], STD)
     else:
         means = OUTPUTS

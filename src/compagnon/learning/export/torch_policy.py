@@ -8,7 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compagnon.policy.manifest import DeterministicHead, GaussianHead, Manifest, MlpSpec, ValuesHead
+from compagnon.learning.networks.pairwise import PairwiseActor
+from compagnon.policy.groups import Groups
+from compagnon.policy.manifest import (
+    DeterministicHead,
+    GaussianHead,
+    Manifest,
+    MlpSpec,
+    PairwiseSpec,
+    ValuesHead,
+)
 
 Weights = dict[str, NDArray[np.float32]]
 _NORM_EPS = 1e-5
@@ -42,6 +51,17 @@ def mlp_module(manifest: Manifest, weights: Weights) -> nn.Module:
     return layers
 
 
+def pairwise_module(manifest: Manifest, weights: Weights) -> nn.Module:
+    """The network of pairs, as it is trained."""
+    spec = manifest.network
+    assert isinstance(spec, PairwiseSpec)
+    groups = Groups.of(manifest.schema_.observation.names, manifest.name)
+    actor = PairwiseActor(spec, groups, torch.Generator())
+    own = {name.removeprefix("actor."): torch.from_numpy(w.copy()) for name, w in weights.items()}
+    actor.load_state_dict(own)
+    return actor
+
+
 def _fill(module: nn.Linear | nn.LayerNorm, weights: Weights, name: str) -> None:
     with torch.no_grad():
         module.weight.copy_(torch.from_numpy(weights[f"{name}.weight"]))
@@ -49,7 +69,10 @@ def _fill(module: nn.Linear | nn.LayerNorm, weights: Weights, name: str) -> None
 
 
 # By the kind of network that a manifest names, as `graph.BODIES`.
-MODULES: dict[str, Callable[[Manifest, Weights], nn.Module]] = {MlpSpec().kind: mlp_module}
+MODULES: dict[str, Callable[[Manifest, Weights], nn.Module]] = {
+    MlpSpec().kind: mlp_module,
+    PairwiseSpec().kind: pairwise_module,
+}
 
 
 class TorchPolicy(nn.Module):
