@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 _WAIT = 0
 
@@ -24,6 +23,9 @@ def best_matched(
     Returns:
         Actions (N,).
     """
+    # A server that plays no matching policy does without scipy.
+    from scipy.optimize import linear_sum_assignment
+
     last = logits.shape[1] - places
     possible = np.ones_like(logits, np.bool_) if action_mask is None else action_mask
     # One of the two that a matching chooses between must always be there.
