@@ -8,11 +8,12 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
+from compagnon.policy.loading import artefact_directory
 from compagnon.policy.onnx_policy import load_onnx
 
 
 def build(artefact: Path) -> FastAPI:
-    policy = load_onnx(artefact)
+    policy = load_onnx(artefact_directory(artefact))
     names = policy.schema.observation.names
     actions = policy.schema.action.n
     app = FastAPI()

@@ -18,7 +18,7 @@ from compagnon.store.tables import decisions
 __all__ = ["DecisionLog", "DecisionRow", "LogFull", "Store", "StoreUnavailable", "Written"]
 
 BATCH = 64  # rows that are written without waiting for more
-LINGER = 0.005  # seconds between the beginnings of two commits, unless a batch is full
+LINGER = 0.002  # seconds between the beginnings of two commits, unless a batch is full
 BOUND = 2048  # rows that may wait, and so what a crash in fast mode can lose
 _MOST = 512  # rows of one transaction: what has gathered while the last one ran
 _RETRY = (0.05, 0.1, 0.2, 0.5)  # seconds between the tries of fast mode; the last for ever
