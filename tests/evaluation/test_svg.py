@@ -63,6 +63,17 @@ def test_a_dot_stands_within_its_interval() -> None:
     assert low < dots[0] < high
 
 
+def test_labels_tell_apart_what_the_axis_does() -> None:
+    near = [svg.Interval("a", 32.19, 31.84, 32.55), svg.Interval("b", 32.35, 31.97, 32.73)]
+    chart = svg.interval_plot(near, "served", "rides")
+    assert ">32.19<" in chart
+    assert "b 32.35 [31.97, 32.73]" in chart
+    far = [svg.Interval("a", 10_974, 10_898, 11_044), svg.Interval("b", 12_014, 11_957, 12_072)]
+    assert ">10,974<" in svg.interval_plot(far, "profit", "profit")
+    alone = svg.interval_plot([svg.Interval("a", 500, 500, 500)], "return", "return")
+    assert ">500<" in alone
+
+
 def test_light_and_dark_are_the_readers_choice() -> None:
     for image in charts().values():
         assert "prefers-color-scheme:dark" in image

@@ -85,6 +85,7 @@ def interval_plot(rows: Sequence[Interval], title: str, x_label: str, zero: bool
     ends += [0.0] if zero else []
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     pad = 0.06 * (high - low)
+    form = f",.{_digits(high - low)}f"
     x = _Axis(low - pad, high + pad, left, _WIDTH - 110)
     height = 30 * len(rows) + 52
     body = _grid_x(x, 8, height - 44, x_label, height)
@@ -99,14 +100,19 @@ def interval_plot(rows: Sequence[Interval], title: str, x_label: str, zero: bool
                 f'M{x(row.high)} {y - 5}v10" stroke="var(--c0)" stroke-width="2" fill="none"/>'
             )
         body.append(f'<circle cx="{x(row.mean)}" cy="{y}" r="5" fill="var(--c0)"/>')
-        label = f"{row.mean:{'+' if zero else ''}z,.0f}".replace("-", "\N{MINUS SIGN}")
+        label = f"{row.mean:{'+' if zero else ''}z{form}}".replace("-", "\N{MINUS SIGN}")
         body.append(_text(_WIDTH - 96, y + 4, label, "b"))
     described = "; ".join(
-        f"{r.name} {r.mean:,.0f}"
-        + (f" [{r.low:,.0f}, {r.high:,.0f}]" if isfinite(r.low) and isfinite(r.high) else "")
+        f"{r.name} {r.mean:{form}}"
+        + (f" [{r.low:{form}}, {r.high:{form}}]" if isfinite(r.low) and isfinite(r.high) else "")
         for r in rows
     )
     return _svg(height, title, described, body)
+
+
+def _digits(span: float) -> int:
+    """Decimals that tell apart what an axis of this length does: 0 from 10 on, 1 from 1 on."""
+    return min(6, max(0, 1 - floor(log10(span)))) if span > 0 else 0
 
 
 def term_bars(
