@@ -5,6 +5,7 @@ again. So `Front` looks at the path itself, reads the body within its bound, and
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -12,18 +13,24 @@ from typing import Any, Final
 from compagnon.serving import guard as G
 from compagnon.serving.guard import Guard
 from compagnon.serving.refusal import RETRY_SECONDS, WHOLE, Refusal
-from compagnon.serving.service import Service
+from compagnon.serving.service import Asked, Service
+from compagnon.store.decisions import Written
+from compagnon.store.errors import StoreUnavailable
 from compagnon.store.keys import Scope as KeyScope
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+Done = Callable[[int, bytes, Headers], object]
 
 DECIDE: Final = "/v1/decide"
 BATCH: Final = "/v1/decide/batch"
 BODY_SECONDS: Final = 10.0  # for a request's body to arrive
 JSON: Final = (b"content-type", b"application/json")
+TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+CLOSE: Final = (b"connection", b"close")
 # A browser that is led here may neither guess, nor frame, nor keep what it gets.
 SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,6 +39,8 @@ SECURITY_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+
+_logger = logging.getLogger("compagnon.serving")
 
 
 class Front:
@@ -48,6 +57,7 @@ class Front:
         self.guard = guard
         self._cold = cold
         self._active = 0
+        self._looking: set[asyncio.Task[None]] = set()
         self._hot = {DECIDE: self._decide, BATCH: self._batch}
 
     @property
@@ -82,6 +92,39 @@ class Front:
         await reply(send, status, body, headers)
         self.service.metrics.answered(path, status, time.perf_counter() - begun)
 
+    def ask(self, headers: Headers, body: bytes, done: Done) -> None:
+        """Answer one decision without a task; what `__call__` says of the same request.
+
+        Args:
+            headers: of the request, names in lower case.
+            body: the whole of it.
+            done: is told the status, the body and the headers, perhaps before this returns.
+        """
+        waits = _Waits(self, done)
+        self._active += 1
+        try:
+            service = self.service
+            if self._active > service.settings.max_pending:
+                raise Refusal(503, "too many requests at a time", None, RETRY_SECONDS)
+            if len(body) > self._max_body:
+                raise _too_large(self._max_body)
+            self.guard.take(self.guard.check(*credentials({"headers": headers}, G.DECIDE)), 1)
+            asked = waits.asked = service.begin(body)
+            if service.must_look(asked):
+                task = asyncio.get_running_loop().create_task(waits.look(asked))
+                self._looking.add(task)
+                task.add_done_callback(self._looking.discard)
+            else:
+                service.log.give((asked.row,), waits.kept)
+                waits.prepare()
+        except Exception as error:
+            waits.failed(error)
+
+    def ended(self, status: int, seconds: float) -> None:
+        """A request that `ask` took is answered."""
+        self._active -= 1
+        self.service.metrics.answered(DECIDE, status, seconds)
+
     @property
     def _max_body(self) -> int:
         return self.service.settings.max_body
@@ -110,6 +153,69 @@ class Front:
         finally:
             self._active -= 1
             self.service.metrics.answered("other", found, time.perf_counter() - begun)
+
+
+class _Waits:
+    """One request on its way through the log and back."""
+
+    __slots__ = ("_begun", "_body", "_done", "_front", "asked", "over")
+
+    def __init__(self, front: Front, done: Done) -> None:
+        self._front = front
+        self._done = done
+        self._begun = time.perf_counter()
+        self._body: bytes | None = None
+        self.asked: Asked | None = None
+        self.over = False
+
+    def prepare(self) -> None:
+        """Put the answer into words while the disk works; nearly always it is the right one."""
+        if not self.over and self.asked is not None:
+            stored = Written("stored", self.asked.row)
+            self._body = self._front.service.finish(self.asked, stored)
+
+    async def look(self, asked: Asked) -> None:
+        """Read the database first, then log."""
+        service = self._front.service
+        try:
+            written = await service.found(asked.row)
+            if written is None:
+                service.log.give((asked.row,), self.kept)
+            else:
+                self.kept([written])
+        except Exception as error:
+            self.failed(error)
+
+    def kept(self, results: list[Written] | Exception) -> None:
+        """Answer, now that the log has the decision, or has it not."""
+        service = self._front.service
+        try:
+            if isinstance(results, StoreUnavailable):
+                raise service.unavailable(results)
+            if isinstance(results, Exception):
+                raise results
+            body = self._body
+            if body is None or results[0].status != "stored":
+                assert self.asked is not None
+                body = service.finish(self.asked, results[0])
+        except Exception as error:
+            self.failed(error)
+        else:
+            self._end(200, body, [JSON])
+
+    def failed(self, error: Exception) -> None:
+        """Answer with what went wrong."""
+        if isinstance(error, Refusal):
+            self._end(error.status, error.body(), problem_headers(error))
+        else:
+            _logger.error("a decision failed", exc_info=error)
+            self._end(500, b"Internal Server Error", [TEXT, CLOSE])
+
+    def _end(self, status: int, body: bytes, headers: Headers) -> None:
+        if not self.over:
+            self.over = True
+            self._front.ended(status, time.perf_counter() - self._begun)
+            self._done(status, body, headers)
 
 
 def credentials(scope: Scope, wanted: KeyScope) -> tuple[bytes | None, KeyScope, bytes | None]:
@@ -171,7 +277,7 @@ def _too_large(limit: int) -> Refusal:
     return Refusal(413, f"a body may have {limit:,} bytes", WHOLE)
 
 
-def problem_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
+def problem_headers(refusal: Refusal) -> Headers:
     """The headers that a refusal needs beside those of every answer."""
     headers = [JSON]
     if refusal.retry_after is not None:
@@ -181,11 +287,11 @@ def problem_headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
     if refusal.status == 405:
         headers.append((b"allow", b"POST"))
     if refusal.status in (408, 413):
-        headers.append((b"connection", b"close"))
+        headers.append(CLOSE)
     return headers
 
 
-async def reply(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+async def reply(send: Send, status: int, body: bytes, headers: Headers) -> None:
     """Send a whole answer."""
     length = (b"content-length", str(len(body)).encode())
     await send(

@@ -39,6 +39,7 @@ class Metrics:
             "compagnon_request_seconds", "From the first byte to the answer", ["route"],
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
+        self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._unlogged = Counter(
             "compagnon_unlogged", "Requests turned away because the log could not be written",
             registry=self.registry,
@@ -96,8 +97,12 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counters = self._by_answer.get((route, status))
+        if counters is None:  # finding them by their labels costs more than counting
+            counters = (self._requests.labels(route, str(status)), self._seconds.labels(route))
+            self._by_answer[route, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     @property
     def models_loaded(self) -> int:

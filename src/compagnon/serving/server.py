@@ -6,71 +6,15 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from compagnon.errors import InputError
 from compagnon.serving.http import App
+from compagnon.serving.protocol import DecisionProtocol
 
-MAX_HEAD: Final = 65_536  # bytes of a request before its body
-HEAD_SECONDS: Final = 10.0  # for a request's head to arrive
 _BACKLOG: Final = 1024
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's own, but that a head has a size and a time; the parser knows neither."""
-
-    _head = 0
-    _head_done = False
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._stop()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came; hang up on a head that does not end."""
-        self._head += len(data)
-        super().data_received(data)
-        if self._head_done:
-            return
-        if self._head > MAX_HEAD:
-            self._hang_up(b"431 Request Header Fields Too Large")
-        elif self._timer is None:
-            self._wait()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._head_done = False
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Its head has ended."""
-        self._head_done, self._head = True, 0
-        self._stop()
-        super().on_headers_complete()
-
-    def _wait(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._hang_up, b"408 Request Timeout")
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _hang_up(self, status: bytes) -> None:
-        self._stop()
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n")
-            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -91,7 +35,7 @@ class Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=DecisionProtocol,
             loop="none",
             lifespan="off",
             ws="none",

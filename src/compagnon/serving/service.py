@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -26,11 +27,16 @@ from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
 
 _T = TypeVar("_T")
+Results = list[Written] | Exception
 _encode = msgspec.json.Encoder().encode
 
 
 class Log(Protocol):
     """What the service needs of `store.DecisionLog`."""
+
+    def give(self, rows: Sequence[DecisionRow], done: Callable[[Results], object]) -> None:
+        """Give decisions to the log, which tells `done` what became of them."""
+        ...
 
     def submit(self, row: DecisionRow) -> "Future[Written]":
         """Give a decision to the log."""
@@ -52,6 +58,20 @@ class _Made:
     row: DecisionRow
     decision: Decision
     asked: bool  # the client chose the id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A single decision that is made and not yet answered; it holds the model that made it."""
+
+    model: Model
+    request: DecideRequest
+    made: _Made
+
+    @property
+    def row(self) -> DecisionRow:
+        """What goes into the log."""
+        return self.made.row
 
 
 class Service:
@@ -107,17 +127,36 @@ class Service:
             Refusal: 422 for what is wrong with the request, 409 for an id that was used for
                 another one, 503 while the log cannot be written.
         """
+        asked = self.begin(body)
+        written = await self.found(asked.row) if self.must_look(asked) else None
+        if written is None:
+            written = await self._written(self.log.submit(asked.row))
+        return self.finish(asked, written)
+
+    def begin(self, body: bytes) -> Asked:
+        """Read a request and decide; nothing is logged yet.
+
+        Raises:
+            Refusal: 422.
+        """
         begun = time.perf_counter_ns()
         request = wire.read_decide(body)
         model = self._model
         made = self._make(model, request, begun)
         self.metrics.decided(1, time.perf_counter_ns() - begun)
-        if request.id is not UNSET and self._fast:
-            written = await self._found(made.row)
-            if written is not None:
-                return _encode(self._answer(model, request, made, written))
-        written = await self._written(self.log.submit(made.row))
-        return _encode(self._answer(model, request, made, written))
+        return Asked(model, request, made)
+
+    def must_look(self, asked: Asked) -> bool:
+        """Whether the database must be read first: fast mode would see a known id too late."""
+        return self._fast and asked.made.asked
+
+    def finish(self, asked: Asked, written: Written) -> bytes:
+        """The body of the answer, a `wire.Answer`, from what became of the row.
+
+        Raises:
+            Refusal: 409.
+        """
+        return _encode(self._answer(asked.model, asked.request, asked.made, written))
 
     async def decide_batch(self, body: bytes, count: Any = None) -> bytes:
         """Many decisions at once, each like `decide`; a `wire.BatchAnswer`.
@@ -136,7 +175,7 @@ class Service:
         known: dict[str, Written] = {}
         if self._fast:
             for one in made:
-                found = await self._found(one.row) if one.asked else None
+                found = await self.found(one.row) if one.asked else None
                 if found is not None:
                     known[one.row.id] = found
         fresh = [one.row for one in made if one.row.id not in known]
@@ -226,17 +265,18 @@ class Service:
                 await _done(future)
             return future.result()
         except StoreUnavailable as error:
-            raise self._unavailable(error) from None
+            raise self.unavailable(error) from None
 
-    async def _found(self, row: DecisionRow) -> Written | None:
+    async def found(self, row: DecisionRow) -> Written | None:
         """What the database has under an id that a client chose: fast mode would see it late."""
         try:
             stored = await asyncio.to_thread(self.log.find, row.id)
         except StoreUnavailable as error:
-            raise self._unavailable(error) from None
+            raise self.unavailable(error) from None
         return None if stored is None else compare(row, stored)
 
-    def _unavailable(self, error: StoreUnavailable) -> Refusal:
+    def unavailable(self, error: StoreUnavailable) -> Refusal:
+        """503: nothing was answered, and the same request may be sent again."""
         self.metrics.unlogged()
         return Refusal(
             503, f"the decision log cannot be written now ({error})", None, RETRY_SECONDS

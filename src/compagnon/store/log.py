@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,20 +19,23 @@ from compagnon.store.tables import decisions
 __all__ = ["DecisionLog", "DecisionRow", "LogFull", "Store", "StoreUnavailable", "Written"]
 
 BATCH = 64  # rows that are written without waiting for more
-LINGER = 0.002  # seconds between the beginnings of two commits, unless a batch is full
+LINGER = 0.0  # seconds between the beginnings of two commits, unless a batch is full
 BOUND = 2048  # rows that may wait, and so what a crash in fast mode can lose
 _MOST = 512  # rows of one transaction: what has gathered while the last one ran
 _RETRY = (0.05, 0.1, 0.2, 0.5)  # seconds between the tries of fast mode; the last for ever
 
 Deliver = Callable[[Callable[[], None]], object]
+Results = list[Written] | Exception
+Done = Callable[[Results], object]
+
+_logger = logging.getLogger("compagnon.store")
 
 
 class _Given(NamedTuple):
-    """What one call gave: its rows, and the future that waits for them."""
+    """What one call gave: its rows, and who is told what became of them."""
 
     rows: Sequence[DecisionRow]
-    future: "Future[Any]"
-    single: bool
+    done: Done
 
 
 class DecisionLog:
@@ -115,11 +119,40 @@ class DecisionLog:
         The future fails with `StoreUnavailable` when it cannot be kept: answer with an error, and
         let the client try again with the same id.
         """
-        return self._submit((row,), single=True)
+        future: Future[Written] = Future()
+        self.give((row,), functools.partial(_settle, future, True))
+        return future
 
     def submit_many(self, rows: Sequence[DecisionRow]) -> "Future[list[Written]]":
         """Give several decisions; one future for all of them."""
-        return self._submit(rows, single=False)
+        future: Future[list[Written]] = Future()
+        self.give(rows, functools.partial(_settle, future, False))
+        return future
+
+    def give(self, rows: Sequence[DecisionRow], done: Done) -> None:
+        """Give decisions without a future, which costs as much as writing one.
+
+        Args:
+            done: is told what became of each row, or why none of them is kept: in durable mode
+                once they are on disk, where `deliver` calls; in fast mode, and where they are
+                refused, before this returns.
+        """
+        results: Results | None = None
+        with self._changed:
+            if self._closing:
+                results = StoreUnavailable("the decision log is closed")
+            elif self._pending + len(rows) > self.bound:
+                results = LogFull(f"{self._pending} decisions wait to be written, {self.bound} may")
+            elif not rows:
+                results = []
+            else:
+                results = self._acknowledge(rows) if self.mode == "fast" else None
+                before, self._pending = self._pending, self._pending + len(rows)
+                self._waiting.append(_Given(rows, done))
+                if before == 0 or before < BATCH <= self._pending:
+                    self._changed.notify()
+        if results is not None:
+            done(results)
 
     def find(self, decision_id: str) -> DecisionRow | None:
         """The acknowledged decision of an id, from what waits or from the database.
@@ -147,30 +180,6 @@ class DecisionLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _submit(self, rows: Sequence[DecisionRow], single: bool) -> "Future[Any]":
-        future: Future[Any] = Future()
-        if not rows:
-            future.set_result([])
-            return future
-        given = _Given(rows, future, single)
-        with self._changed:
-            if self._closing:
-                error: StoreUnavailable | None = StoreUnavailable("the decision log is closed")
-            elif self._pending + len(rows) > self.bound:
-                error = LogFull(f"{self._pending} decisions wait to be written, {self.bound} may")
-            else:
-                error = None
-                results = self._acknowledge(rows) if self.mode == "fast" else None
-                before, self._pending = self._pending, self._pending + len(rows)
-                self._waiting.append(given)
-                if before == 0 or before < BATCH <= self._pending:
-                    self._changed.notify()
-        if error is not None:
-            future.set_exception(error)
-        elif results is not None:
-            future.set_result(results[0] if single else results)
-        return future
 
     def _acknowledge(self, rows: Sequence[DecisionRow]) -> list[Written]:
         """What fast mode says of rows at once: the first of an id among those that wait counts."""
@@ -244,7 +253,7 @@ class DecisionLog:
                 self._failure = None
                 return results
 
-    def _finish(self, batch: list[_Given], results: list[Written] | Exception, rows: int) -> None:
+    def _finish(self, batch: list[_Given], results: Results, rows: int) -> None:
         failed = isinstance(results, Exception)
         if failed and self.mode == "durable" and isinstance(results, StoreUnavailable):
             # Who came while this failed has waited as long; the next to come tries again.
@@ -270,16 +279,24 @@ class DecisionLog:
                 resolve()
 
 
-def _resolve(batch: list[_Given], results: list[Written] | Exception) -> None:
+def _resolve(batch: list[_Given], results: Results) -> None:
     start = 0
-    for rows, future, single in batch:
-        if not future.set_running_or_notify_cancel():
-            pass
-        elif isinstance(results, Exception):
-            future.set_exception(results)
-        else:
-            future.set_result(results[start] if single else results[start : start + len(rows)])
-        start += len(rows)
+    for rows, done in batch:
+        end = start + len(rows)
+        try:
+            done(results if isinstance(results, Exception) else results[start:end])
+        except Exception:  # of one who waits; the others are told all the same
+            _logger.exception("an answer of the log could not be delivered")
+        start = end
+
+
+def _settle(future: "Future[Any]", single: bool, results: Results) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(results, Exception):
+        future.set_exception(results)
+    else:
+        future.set_result(results[0] if single else results)
 
 
 def find(store: Store, decision_id: str) -> DecisionRow | None:
