@@ -1,32 +1,27 @@
-"""Decisions over HTTP: how long one takes, how many a second, beside plain FastAPI.
+"""Decisions over HTTP: how long one takes and how many a second, beside what others would use.
 
-    python benchmarks/serving.py POLICY [--seconds 8] [--rates 250 500 1000 1500] [--json FILE]
+    python benchmarks/serving.py POLICY [--bento PYTHON] [--ray PYTHON] [--json FILE]
 
-POLICY is an exported workshop policy. The client is a process of its own (`serving_load.py`), on
-the same machine. All contenders take turns at each rate.
+POLICY is an exported workshop policy; PYTHON is that of an environment with `bentoml onnxruntime`,
+or with `ray[serve] onnxruntime`. The client is a process of its own (`serving_load.py`), on the
+same machine. It takes about seven minutes and prints the tables of docs/serving.md.
 """
 
 import argparse
-import contextlib
 import json
 import os
-import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
 from compagnon.envs import BatchEnv
 from compagnon.serving.deciding import answer, decide, decide_many, likeliest, new_id
@@ -34,10 +29,14 @@ from compagnon.serving.models import Model, open_model
 from compagnon.serving.reading import Reader
 from compagnon.serving.wire import read_decide
 from compagnon.serving.worlds import state_reader
+from harness import machine
+from serving_contenders import HERE, Server, bento, cpu_seconds, ours, plain, ray
 
-HERE = Path(__file__).parent
 LIMIT_MS = 28.0  # the roadmap's hope for one decision
-COMPAGNON = "import sys; from compagnon.cli import main; sys.exit(main())"
+ENOUGH = 1.1  # a rate is found when one this many times as high does not hold
+CLIENTS = 8  # that ask for batches, each for its next when the last one is answered
+
+Figures = dict[str, Any]
 
 
 def bodies(model: Model, count: int) -> list[bytes]:
@@ -73,8 +72,6 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
         likely = likeliest(found.probabilities, 3)
         encode(answer(name, found.action, chance, likely, model.words, 3, model.sha256))
         whole.append(time.perf_counter_ns() - begun)
-    import numpy as np
-
     many = np.stack([reader.read(read_decide(body))[0] for body in requests[:64]])
     masks = np.stack([reader.read(read_decide(body))[1] for body in requests[:64]])
     ids = [new_id() for _ in range(64)]
@@ -92,111 +89,165 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
     }
 
 
-@dataclass
-class Server:
-    """A process that serves; the seconds, by the clock and of processor, until it was ready."""
-
-    address: str
-    pid: int
-    ready_s: float = 0.0
-    ready_cpu_s: float = 0.0
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time of all threads of a process so far: it counts no waiting for a core."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextlib.contextmanager
-def ours(policy: Path, folder: Path, mode: str) -> Iterator["Server"]:
-    """`compagnon serve`."""
-    database = f"sqlite:///{folder / f'{mode}.db'}"
-    words = ["serve", str(policy), "--db", database, "--mode", mode, "--port", "0", "--rate", "0"]
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMPAGNON, *words], stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        address = ""
-        for line in process.stdout:
-            found = re.search(r"listening on (http://\S+);", line)
-            if found:
-                address = found[1]
-                break
-        wait_for(f"{address}/readyz")
-        took = time.perf_counter() - begun
-        yield Server(address, process.pid, took, cpu_seconds(process.pid))
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-@contextlib.contextmanager
-def plain(policy: Path) -> Iterator["Server"]:
-    """`serving_plain.py`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, HERE / "serving_plain.py", str(policy), str(port)])
-    try:
-        wait_for(f"http://127.0.0.1:{port}/openapi.json")
-        yield Server(f"http://127.0.0.1:{port}", process.pid)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.02)
-    raise SystemExit(f"{url} does not answer")
-
-
 def load(
-    server: Server, path: str, file: Path, rate: float, seconds: float, rows: int = 1
-) -> dict[str, Any]:
+    server: Server,
+    path: str,
+    file: Path,
+    rate: float,
+    seconds: float,
+    rows: int = 1,
+    connections: int = 64,
+    limit_ms: float | None = None,
+) -> Figures:
     """One run of the client; with the server's processor time a decision."""
     before = cpu_seconds(server.pid)
-    words = [
-        f"{server.address}{path}",
-        str(file),
-        "--rate",
-        str(rate),
-        "--seconds",
-        str(seconds),
-        "--rows",
-        str(rows),
-    ]
+    words = [f"{server.address}{path}", str(file)]
+    for name, value in (
+        ("rate", rate), ("seconds", seconds), ("rows", rows), ("connections", connections),
+    ):  # fmt: skip
+        words += [f"--{name}", str(value)]
+    if limit_ms is not None:
+        words += ["--limit-ms", str(limit_ms)]
     found = subprocess.run(
         [sys.executable, HERE / "serving_load.py", *words], capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    figures: dict[str, Any] = json.loads(found.stdout)
-    made = figures["answered"] * int(rate * seconds) * rows
+    figures: Figures = json.loads(found.stdout)
+    made = figures["requests"] * rows
     figures["cpu_us"] = 1e6 * (cpu_seconds(server.pid) - before) / max(1, made)
     return figures
+
+
+def holds(figures: Figures) -> bool:
+    """Every request was answered with 200, and 99 in 100 of them in time."""
+    good = figures["statuses"].get("200", 0) == figures["planned"]
+    return good and figures["p99_ms"] < LIMIT_MS
+
+
+def highest_rate(server: Server, file: Path, seconds: float) -> float:
+    """The highest rate that holds; one that fails is tried once more. 0 where 125 a second fail."""
+
+    def tried(rate: float) -> bool:
+        for _ in range(2):
+            if holds(load(server, "/v1/decide", file, rate, seconds, limit_ms=LIMIT_MS)):
+                return True
+            time.sleep(1)  # what was left behind is worked off
+        return False
+
+    low, high = 0.0, 1000.0
+    while tried(high):
+        low, high = high, high * 1.6
+    if not low:
+        low, high = 125.0, 1000.0
+        if not tried(low):
+            return 0.0
+    while high / low > ENOUGH:
+        middle = round((low * high) ** 0.5)
+        low, high = (middle, high) if tried(middle) else (low, middle)
+    return low
+
+
+def in_turns(
+    contenders: dict[str, Server], file: Path, given: argparse.Namespace
+) -> dict[str, list[Figures]]:
+    """Every contender at every rate, in turns; the figures of all rounds."""
+    found: dict[str, list[Figures]] = {name: [] for name in contenders}
+    for server in contenders.values():
+        load(server, "/v1/decide", file, 200, 1)
+    for rate in given.rates:
+        for _ in range(given.rounds):
+            for name, server in contenders.items():
+                found[name].append(load(server, "/v1/decide", file, rate, given.seconds))
+    return found
+
+
+def measure(contenders: dict[str, Server], file: Path, given: argparse.Namespace) -> Figures:
+    """Latencies in turns, then the highest rate of each."""
+    singles = in_turns(contenders, file, given)
+    return {
+        name: {
+            "ready_s": server.ready_s,
+            "ready_cpu_s": server.ready_cpu_s,
+            "runs": singles[name],
+            "highest_rate": highest_rate(server, file, given.search),
+        }
+        for name, server in contenders.items()
+    }
+
+
+def show_singles(services: Figures, rates: list[float]) -> None:
+    print("\n| service | asked a second | p50 ms | p99 ms (each round) | processor us a decision |")
+    print("|---|---|---|---|---|")
+    for rate in rates:
+        for name, service in services.items():
+            here = [run for run in service["runs"] if run["rate"] == rate]
+            p50 = statistics.median(run["p50_ms"] for run in here)
+            p99 = ", ".join(f"{run['p99_ms']:,.1f}" for run in here)
+            cpu = statistics.median(run["cpu_us"] for run in here)
+            print(f"| {name} | {rate:,.0f} | {p50:,.1f} | {p99} | {cpu:,.0f} |")
+    statuses: Counter[str] = Counter()
+    for service in services.values():
+        for run in service["runs"]:
+            statuses.update(run["statuses"])
+            statuses["none"] += run["planned"] - sum(run["statuses"].values())
+    print(f"\nAnswers by status: {dict(+statuses)}")
+
+
+def show_rates(services: Figures) -> None:
+    print(f"\n| service | highest rate with p99 under {LIMIT_MS:g} ms | cold start to ready, s |")
+    print("|---|---|---|")
+    for name, one in services.items():
+        rate = f"{one['highest_rate']:,.0f}" if one["highest_rate"] else "under 125"
+        start = f"{one['ready_s']:.1f} (processor {one['ready_cpu_s']:.1f})"
+        print(f"| {name} | {rate} | {start} |")
+
+
+def show_batches(batches: dict[str, list[Figures]]) -> None:
+    print(f"\n| batches of 64, {CLIENTS} clients | decisions a second (each round) "
+          "| processor us each | statuses |")  # fmt: skip
+    print("|---|---|---|---|")
+    for name, runs in batches.items():
+        made = ", ".join(f"{run['decisions_s']:,.0f}" for run in runs)
+        cpu = statistics.median(run["cpu_us"] for run in runs)
+        print(f"| {name} | {made} | {cpu:.0f} | {runs[0]['statuses']} |")
+
+
+def show_machine(when: str, folder: Path) -> Figures:
+    """Processor, load and what the disk takes for the flush that a durable answer waits for."""
+    about = machine()
+    times = []
+    with (folder / "probe").open("wb") as probe:
+        for _ in range(100):
+            begun = time.perf_counter()
+            probe.write(b"\1" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+            times.append(1e3 * (time.perf_counter() - begun))
+    times.sort()
+    about["fsync_ms"] = {"p50": times[50], "p99": times[98]}
+    print(f"\n{when}: {about['processor']}, {about['cores']} cores, load "
+          f"{about['load_average']:.1f}; a write and fsync of 4 KiB takes {times[50]:.2f} ms, "
+          f"p99 {times[98]:.2f}")  # fmt: skip
+    return about
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("policy", type=Path)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--rates", type=float, nargs="+", default=[250, 500, 1000, 1500, 2000])
-    parser.add_argument("--batches", type=float, default=350, help="of 64, a second")
+    parser.add_argument("--seconds", type=float, default=4, help="of each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rates", type=float, nargs="+", default=[500, 1500])
+    parser.add_argument("--search", type=float, default=3, help="seconds of each rate tried")
+    parser.add_argument("--bento", type=Path, help="a Python with bentoml and onnxruntime")
+    parser.add_argument("--ray", type=Path, help="a Python with ray[serve] and onnxruntime")
+    parser.add_argument("--folder", type=Path, help="where the databases lie, instead of TMPDIR")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    out = Console(width=110)
-    folder = Path(tempfile.mkdtemp(prefix="serving-"))
-    found: dict[str, Any] = {}
+    folder = Path(tempfile.mkdtemp(prefix="serving-", dir=given.folder))
+    found: Figures = {}
     try:
         model = open_model(given.policy)
+        artefact = given.policy / "best" if (given.policy / "best").is_dir() else given.policy
         requests = bodies(model, 512)
         single, batch = folder / "single", folder / "batch"
         single.write_bytes(b"\n".join(requests))
@@ -206,68 +257,42 @@ def main() -> None:
                 for k in range(0, 448, 64)
             )
         )
-        found["inside"] = inside(model, requests, 20_000)
-        out.print("Within the process, microseconds:", found["inside"])
+        found["before"] = show_machine("Before", folder)
         with (
             ours(given.policy, folder, "durable") as durable,
             ours(given.policy, folder, "fast") as fast,
             plain(given.policy) as other,
         ):
-            found["ready_s"], found["ready_cpu_s"] = durable.ready_s, durable.ready_cpu_s
-            out.print(
-                f"Cold start to ready: {durable.ready_s:.2f} s, of which the processor worked "
-                f"{durable.ready_cpu_s:.2f} s"
-            )
-            contenders = {"durable log": durable, "fast log": fast, "plain FastAPI": other}
-            found["single"] = run_singles(contenders, single, given, out)
-            found["batch"] = {
-                name: load(server, "/v1/decide/batch", batch, given.batches, given.seconds, 64)
-                for name, server in list(contenders.items())[:2]
+            three = {
+                "ours, durable log": durable, "ours, fast log": fast,
+                "plain FastAPI and pydantic, no log": other,
+            }  # fmt: skip
+            found["services"] = measure(three, single, given)
+            found["batches"] = {
+                name: [
+                    load(server, "/v1/decide/batch", batch, 0, given.seconds, 64, CLIENTS)
+                    for _ in range(given.rounds)
+                ]
+                for name, server in list(three.items())[:2]
             }
-        for name, one in found["batch"].items():
-            out.print(f"batches of 64, {name}: {one['decisions_s']:,.0f} decisions/s of "
-                      f"{one['rate']:,.0f} asked, {one['cpu_us']:.0f} us of processor each, "
-                      f"statuses {one['statuses']}")  # fmt: skip
+        found["inside"] = inside(model, requests, 20_000)
+        for name, start, python in (
+            ("BentoML, no log", bento, given.bento), ("Ray Serve, no log", ray, given.ray),
+        ):  # fmt: skip
+            if python is None:
+                print(f"\n{name}: left out, no environment with it was given")
+                continue
+            with start(python, artefact) as server:
+                found["services"] |= measure({name: server}, single, given)
+        show_singles(found["services"], given.rates)
+        show_rates(found["services"])
+        show_batches(found["batches"])
+        print("\nWithin the process, us:", {k: round(v, 1) for k, v in found["inside"].items()})
+        found["after"] = show_machine("After", folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
-
-
-def run_singles(
-    contenders: dict[str, Server], file: Path, given: argparse.Namespace, out: Console
-) -> dict[str, list[dict[str, Any]]]:
-    """Every contender at every rate, in turns; the figures of all rounds."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for server in contenders.values():
-        load(server, "/v1/decide", file, 200, 2)
-    for rate in given.rates:
-        for _ in range(given.rounds):
-            for name, server in contenders.items():
-                found[name].append(load(server, "/v1/decide", file, rate, given.seconds))
-    table = Table(
-        "service", "asked/s", "p50 ms", "p99 ms of each round", "answered", "cpu us", "statuses"
-    )
-    for name, rows in found.items():
-        for rate in given.rates:
-            here = [row for row in rows if row["rate"] == rate]
-            table.add_row(
-                name,
-                f"{rate:,.0f}",
-                f"{statistics.median(row['p50_ms'] for row in here):.1f}",
-                ", ".join(f"{row['p99_ms']:,.1f}" for row in here),
-                f"{min(row['answered'] for row in here):.0%}",
-                f"{statistics.median(row['cpu_us'] for row in here):,.0f}",
-                str({k: sum(r["statuses"].get(k, 0) for r in here) for k in here[0]["statuses"]}),
-            )
-    out.print(table)
-    for name, rows in found.items():
-        good = [
-            rate for rate in given.rates
-            if min(row["p99_ms"] for row in rows if row["rate"] == rate) < LIMIT_MS
-        ]  # fmt: skip
-        out.print(f"{name}: p99 under {LIMIT_MS:g} ms up to {max(good, default=0):,.0f} a second")
-    return found
 
 
 if __name__ == "__main__":

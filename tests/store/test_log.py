@@ -233,6 +233,30 @@ def test_results_are_delivered_where_the_caller_wants_them(sqlite_store):
         assert future.result(0).status == "stored"
 
 
+def test_one_who_cannot_be_told_harms_no_other(faulty, caplog):
+    def broken(results):
+        raise RuntimeError("he hung up")
+
+    told: list = []
+    faulty.open.clear()
+    with DecisionLog(faulty) as log:
+        log.give([row(0)], broken)
+        log.give([row(1), row(2)], told.append)
+        faulty.open.set()
+        assert log.submit(row(3)).result(20).status == "stored"
+    assert [[written.row for written in results] for results in told] == [[row(1), row(2)]]
+    assert "he hung up" in caplog.text
+
+
+def test_whoever_gives_is_told_of_a_refusal_at_once(sqlite_store):
+    told: list = []
+    with DecisionLog(sqlite_store, bound=1) as log:
+        log.give([row(1), row(2)], told.append)
+        assert isinstance(told.pop(), LogFull)
+    log.give([row(1)], told.append)
+    assert isinstance(told.pop(), StoreUnavailable)
+
+
 def test_no_rows_are_no_work(sqlite_store):
     with DecisionLog(sqlite_store) as log:
         assert log.submit_many([]).result(0) == []

@@ -7,6 +7,7 @@ application and back as one call each; everything else goes uvicorn's way.
 
 import asyncio
 import functools
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -206,17 +207,21 @@ class DecisionProtocol(BoundedProtocol):
             self._idle_timer = self.loop.call_later(rest, self._look_idle)
 
 
-_GOOD: Final = (JSON,)
-_LINES: Final = b"".join(b"%s: %s\r\n" % header for header in SECURITY_HEADERS)
-_GOOD_LINES: Final = b"%s: %s\r\n" % JSON + _LINES
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+_GOOD: Final = [JSON]
+_GOOD_LINES: Final = _lines(_GOOD)
+_LAST_LINES: Final = _lines(SECURITY_HEADERS) + b"\r\n"
 
 
 def _head(status: int, headers: Headers, default: Headers, length: int) -> bytes:
     """The head of an answer, as the long way would send it."""
-    if status == 200 and len(headers) == 1:
+    if status == 200 and headers == _GOOD:
         first, lines = b"HTTP/1.1 200 OK\r\n", _GOOD_LINES
     else:
         first = b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers) + _LINES
-    common = b"".join([b"%s: %s\r\n" % header for header in default])
-    return b"%s%s%scontent-length: %d\r\n\r\n" % (first, common, lines, length)
+        lines = _lines(headers)
+    common = _lines(default)
+    return b"%s%s%scontent-length: %d\r\n%s" % (first, common, lines, length, _LAST_LINES)

@@ -51,7 +51,7 @@ class Log(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Made:
     """One decision that is made and not yet logged."""
 
@@ -60,7 +60,7 @@ class _Made:
     asked: bool  # the client chose the id
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Asked:
     """A single decision that is made and not yet answered; it holds the model that made it."""
 

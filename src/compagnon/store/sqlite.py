@@ -4,7 +4,7 @@ SQLite up to 3.51.2 can damage a WAL file when one connection writes while anoth
 after a commit, moves pages into the database. BEGIN IMMEDIATE does not keep them apart, since a
 checkpoint runs after its lock is let go. So each transaction also holds a lock on a file beside
 the database, from before its BEGIN until its checkpoint is over. Readers open the file read-only,
-which never checkpoints.
+which never checkpoints. Where decisions are logged, `moving` does it beside the commits.
 """
 
 import contextlib
@@ -25,10 +25,13 @@ from compagnon.errors import InputError
 from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.moving import EVERY, Mover
 
 BUSY_SECONDS = 5.0  # how long a transaction waits for another process's
 _LOCK_POLL = 0.001
-_SIZES = (256, 64, 16, 4, 1)  # rows of a prepared statement; a batch is made of these
+_PREPARED = 64  # rows, at most, of a statement; each number of rows has one of its own
+_PAGES = 4  # that a commit writes beside its rows, about
+_OWN_MOVES = 16_000  # pages after which a commit moves them itself: the mover could not
 
 
 class SqliteStore(Store):
@@ -41,6 +44,7 @@ class SqliteStore(Store):
         self.files = files or path.parent / MODELS
         _check_path(path, create)
         self._mutex = threading.RLock()
+        self._mover: Mover | None = None
         try:
             self._lock_file = _beside(path, "-writer").open("ab")
         except OSError as error:
@@ -103,19 +107,24 @@ class SqliteStore(Store):
             first.setdefault(row.id, row)
         fresh = list(first.values())
         execute = self._raw.execute
-        execute("BEGIN IMMEDIATE")
-        written = start = 0
-        while start < len(fresh):
-            size = next(size for size in _SIZES if size <= len(fresh) - start)
-            values = [value for row in fresh[start : start + size] for value in row]
-            written += execute(sqlite_insert(size), values).rowcount
-            start += size
-        if written < len(fresh):  # some ids were there: who has them?
+        if len(fresh) <= _PREPARED:
+            # One statement is a transaction of its own, and one call into SQLite: at each call
+            # Python's lock changes hands, and may not come back for as long as a decision takes.
+            written = execute(sqlite_insert(len(fresh)), _values(fresh)).rowcount
+        else:
+            execute("BEGIN IMMEDIATE")
+            written = 0
+            for start in range(0, len(fresh), _PREPARED):
+                part = fresh[start : start + _PREPARED]
+                written += execute(sqlite_insert(len(part)), _values(part)).rowcount
+            execute("COMMIT")
+        if self._mover is not None:
+            self._mover.wrote(_PAGES + written)
+        if written < len(fresh):  # some ids were there, and stay there: who has them?
             for row in execute(
                 f"{SELECT} WHERE id IN ({', '.join('?' * len(fresh))})", list(first)
             ).fetchall():
                 first[row[0]] = as_row(row)
-        execute("COMMIT")
         if written == len(rows):
             return [Written("stored", row) for row in rows]
         return [compare(row, first[row.id]) for row in rows]
@@ -131,7 +140,27 @@ class SqliteStore(Store):
                     f"{self.where} already takes the decisions of another service; one SQLite file "
                     "serves one: stop the other, give another --db, or use postgresql://..."
                 ) from None
+            with self._moving():
+                yield
+
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        """Let a thread move pages out of the log, instead of the commits."""
+        with self._alone():
+            mover = Mover(self._connect, self._alone)
+        try:
+            self._move_after(_OWN_MOVES)
+            mover.start()
+            self._mover = mover
             yield
+        finally:
+            self._mover = None
+            mover.stop()
+            self._move_after(EVERY)
+
+    def _move_after(self, pages: int) -> None:
+        with self._alone():
+            self._raw.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def copy_to(self, target: sqlite3.Connection) -> None:
         """Copy the database as it is at one moment; who writes is not held up."""
@@ -156,7 +185,7 @@ class SqliteStore(Store):
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
-                cached_statements=64,
+                cached_statements=_PREPARED + 16,
             )
             raw.execute("PRAGMA foreign_keys = ON")
             # Every commit waits for the disk, so that it also outlives a power cut.
@@ -194,6 +223,10 @@ class SqliteStore(Store):
                 yield
             finally:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+
+def _values(rows: Sequence[DecisionRow]) -> list[Any]:
+    return [value for row in rows for value in row]
 
 
 def _engine(raw: sqlite3.Connection) -> Engine:

@@ -1,0 +1,275 @@
+"""A single decision's short way from the parser to the log: the same answers as the long way."""
+
+import contextlib
+import json
+import re
+import socket
+
+import pytest
+
+from compagnon.serving.http import Front
+from compagnon.serving.protocol import DecisionProtocol
+from compagnon.serving.settings import Settings
+from compagnon.store.decisions import Written
+from compagnon.store.errors import StoreUnavailable
+from tests.serving.client import SHOP, listening, served
+
+
+@pytest.fixture
+def long_ways(monkeypatch):
+    """Paths of the requests that went the long way."""
+    seen = []
+    call = Front.__call__
+
+    async def counted(self, scope, receive, send):
+        seen.append(scope["path"])
+        await call(self, scope, receive, send)
+
+    monkeypatch.setattr(Front, "__call__", counted)
+    return seen
+
+
+@contextlib.contextmanager
+def connected(client):
+    """A connection to a service."""
+    with listening(client) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            yield connection
+
+
+@pytest.fixture
+def raw(local):
+    """A connection to a service, and the service."""
+    with connected(local) as connection:
+        yield connection, local
+
+
+def request(path="/v1/decide", version="1.1", headers="", **body):
+    content = json.dumps(body or {"state": SHOP}).encode()
+    head = f"POST {path} HTTP/{version}\r\nhost: localhost\r\ncontent-length: {len(content)}\r\n"
+    return f"{head}{headers}\r\n".encode() + content
+
+
+def answer(connection):
+    """(status, headers, body) of the next answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        assert more, data
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
+    length = int(dict(headers)["content-length"])
+    while len(body) < length:
+        body += connection.recv(65536)
+    assert len(body) == length
+    return int(lines[0].split(" ")[1]), headers, json.loads(body) if body[:1] == b"{" else body
+
+
+def ask(connection, **options):
+    connection.sendall(request(**options))
+    return answer(connection)
+
+
+def test_both_ways_say_the_same(raw, long_ways):
+    connection, _ = raw
+    short = ask(connection, id="one", state=SHOP)
+    assert long_ways == []
+    long = ask(connection, path="/v1/decide?x", id="one", state=SHOP)
+    assert long_ways == ["/v1/decide"]
+    assert short[0] == long[0] == 200
+    assert short[2] == long[2]
+    assert [name for name, _ in short[1]] == [name for name, _ in long[1]]
+    assert short[1][1:] == long[1][1:]  # all but the date
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"state": {**SHOP, "raw": 99}}, 422),
+        ({"state": SHOP, "id": "one", "alternatives": 0}, 409),
+        ({"state": SHOP, "key": "x" * 70_000}, 422),
+    ],
+)
+def test_both_ways_refuse_the_same(raw, long_ways, body, status):
+    connection, _ = raw
+    assert ask(connection, id="one", state=SHOP)[0] == 200
+    short, long = ask(connection, **body), ask(connection, path="/v1/decide?x", **body)
+    assert short[0] == long[0] == status
+    assert short[1][1:] == long[1][1:]
+    assert short[2] == long[2]
+
+
+def test_a_body_that_is_too_large_closes_the_connection(artefact, sqlite):
+    settings = Settings(policy=str(artefact), db=sqlite, max_body=1000)
+    with served(settings) as client, connected(client) as connection:
+        status, headers, body = ask(connection, state=SHOP, key="x" * 1000)
+        assert (status, ("connection", "close") in headers) == (413, True)
+        assert "1,000 bytes" in body["error"]
+        assert connection.recv(100) == b""
+
+
+def test_too_many_at_a_time_are_told_to_come_back(raw):
+    connection, local = raw
+    local.parts.front._active = local.parts.service.settings.max_pending
+    status, headers, _ = ask(connection)
+    assert (status, dict(headers)["retry-after"]) == (503, "1")
+    local.parts.front._active = 0
+    assert ask(connection)[0] == 200
+    assert local.parts.front.active == 0
+
+
+def test_a_key_is_asked_for(raw):
+    connection, local = raw
+    local.parts.guard._open = False
+    status, headers, _ = ask(connection)
+    assert (status, dict(headers)["www-authenticate"]) == (401, "Bearer")
+    assert ask(connection, headers="authorization: Bearer none\r\n")[0] == 401
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"version": "1.0"},
+        {"headers": "connection: close\r\n"},
+        {"path": "/v1/decide?x=1"},
+    ],
+)
+def test_what_is_unusual_goes_the_long_way(raw, long_ways, head):
+    assert ask(raw[0], **head)[0] == 200
+    assert long_ways == ["/v1/decide"]
+
+
+def test_another_method_goes_the_long_way(raw, long_ways):
+    raw[0].sendall(b"PUT /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n")
+    assert answer(raw[0])[0] == 405
+    assert long_ways == ["/v1/decide"]
+
+
+def test_whoever_waits_for_leave_to_send_gets_it(raw, long_ways):
+    connection, _ = raw
+    whole = request(headers="expect: 100-continue\r\n")
+    head, _, body = whole.partition(b"\r\n\r\n")
+    connection.sendall(head + b"\r\n\r\n")
+    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(body)
+    assert answer(connection)[0] == 200
+    assert long_ways == ["/v1/decide"]
+
+
+@pytest.mark.parametrize("cut", [1, 30, 90, -5])
+def test_a_request_in_two_parts_is_answered(raw, cut):
+    connection, _ = raw
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    whole = request()
+    for _ in range(3):
+        connection.sendall(whole[:cut])
+        connection.sendall(whole[cut:])
+        assert answer(connection)[0] == 200
+
+
+def test_a_body_that_is_not_whole_goes_the_long_way_which_waits_for_it(raw, long_ways):
+    connection, _ = raw
+    whole = request()
+    connection.sendall(whole[:-5])
+    while not long_ways:
+        pass
+    connection.sendall(whole[-5:])
+    assert answer(connection)[0] == 200
+    assert ask(connection)[0] == 200
+    assert long_ways == ["/v1/decide"]
+
+
+def test_chunks_are_read(raw):
+    connection, _ = raw
+    body = json.dumps({"state": SHOP}).encode()
+    head = b"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    parts = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:]))
+    connection.sendall(head + parts + b"0\r\n\r\n")
+    assert answer(connection)[0] == 200
+
+
+def test_requests_that_come_together_are_answered_in_their_order(raw):
+    connection, _ = raw
+    ids = [f"p{k}" for k in range(20)]
+    connection.sendall(b"".join(request(id=one, state=SHOP) for one in ids))
+    data = b""
+    while data.count(b'"id":') < len(ids):
+        more = connection.recv(65536)
+        assert more
+        data += more
+    assert re.findall(rb'"id":"(p\d+)"', data) == [one.encode() for one in ids]
+    assert ask(connection)[0] == 200
+
+
+def test_a_client_that_left_harms_nobody(raw):
+    connection, local = raw
+    service = local.parts.service
+    log, held = service.log, []
+
+    class Held:
+        def give(self, rows, done):
+            held.append((rows, done))
+
+    service.log = Held()
+    connection.sendall(request())
+    while not held:
+        pass
+    connection.close()
+    (row,), done = held.pop()
+
+    async def answered():
+        done([Written("stored", row)])
+
+    local.run(answered())
+    service.log = log
+    assert local.parts.front.active == 0
+    assert local.decide()["action"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(StoreUnavailable("the disk is full"), 503), (RuntimeError("bug"), 500)]
+)
+def test_a_decision_that_cannot_be_logged_is_not_answered_as_one(raw, error, status):
+    connection, local = raw
+    service = local.parts.service
+    log = service.log
+
+    class Failing:
+        def give(self, rows, done):
+            done(error)
+
+    service.log = Failing()
+    found, headers, body = ask(connection)
+    assert found == status
+    assert ("disk is full" in str(body)) == (status == 503)
+    assert (("connection", "close") in headers) == (status == 500)
+    service.log = log
+    assert local.parts.front.active == 0
+
+
+def test_an_id_of_the_database_is_seen_in_fast_mode(artefact, sqlite):
+    settings = Settings(policy=str(artefact), db=sqlite, mode="fast")
+    with served(settings) as client, connected(client) as connection:
+        first = ask(connection, id="one", state=SHOP)
+        log = client.parts.records.log
+        while log.pending:
+            pass
+        assert ask(connection, id="one", state=SHOP)[2] == first[2]
+        assert ask(connection, id="one", state={**SHOP, "raw": 1})[0] == 409
+        assert log.conflicts == 0
+
+
+def test_whoever_asks_no_more_is_hung_up_on(local, monkeypatch):
+    made = DecisionProtocol.connection_made
+
+    def impatient(self, transport):
+        made(self, transport)
+        self.timeout_keep_alive = 0.05
+
+    monkeypatch.setattr(DecisionProtocol, "connection_made", impatient)
+    with connected(local) as connection:
+        assert ask(connection)[0] == 200
+        assert connection.recv(100) == b""
