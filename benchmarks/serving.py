@@ -234,7 +234,7 @@ def show_machine(when: str, folder: Path) -> Figures:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("policy", type=Path)
-    parser.add_argument("--seconds", type=float, default=4, help="of each run")
+    parser.add_argument("--seconds", type=float, default=3, help="of each run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="+", default=[500, 1500])
     parser.add_argument("--search", type=float, default=3, help="seconds of each rate tried")

@@ -97,7 +97,7 @@ class Load:
                     self.waiting.append((planned, request))
                 sent += 1
             await asyncio.sleep(max(0.0, min(0.001, begun + sent / self.rate - now)))
-        deadline = time.perf_counter() + (10 if self.limit == float("inf") else 1)
+        deadline = time.perf_counter() + (5 if self.limit == float("inf") else 1)
         while len(self.latencies) < sent and time.perf_counter() < deadline:
             await asyncio.sleep(0.01)
         self.planned = total
