@@ -69,14 +69,17 @@ def decide_many(
 def likeliest(vector: NDArray[np.float64], count: int) -> Likely:
     """The `count` + 1 likeliest actions of a vector of probabilities, (-p, action), in order.
 
-    One more than asked for, since the action that was taken may be among them.
+    One more than asked for, since the action that was taken may be among them. Of those that are
+    as likely the first comes first.
     """
     if count == 0:
         return []
-    minus = -vector
-    kept = min(count + 1, len(minus))
-    found = minus.argpartition(kept - 1)[:kept]
-    return sorted(zip(minus[found].tolist(), found.tolist(), strict=True))
+    left, found = vector.copy(), []
+    for _ in range(min(count + 1, len(vector))):  # a few passes that only compare, without a sort
+        action = int(left.argmax())
+        found.append((-float(left[action]), action))
+        left[action] = -1.0
+    return found
 
 
 def likeliest_many(vectors: list[NDArray[np.float64]], count: int) -> list[Likely]:
@@ -88,7 +91,7 @@ def likeliest_many(vectors: list[NDArray[np.float64]], count: int) -> list[Likel
     rows = np.arange(len(left))
     found = np.empty((len(left), kept), np.int64)
     values = np.empty((len(left), kept))
-    for place in range(kept):  # a few passes that only compare are faster than one that sorts
+    for place in range(kept):
         found[:, place] = best = left.argmax(axis=1)
         values[:, place] = left[rows, best]
         left[rows, best] = -1.0
