@@ -176,15 +176,17 @@ def measure(contenders: dict[str, Server], file: Path, given: argparse.Namespace
 
 
 def show_singles(services: Figures, rates: list[float]) -> None:
-    print("\n| service | asked a second | p50 ms | p99 ms (each round) | processor us a decision |")
-    print("|---|---|---|---|---|")
+    print("\n| service | asked a second | answered | p50 ms | p99 ms (each round) "
+          "| processor us a decision |")  # fmt: skip
+    print("|---|---|---|---|---|---|")
     for rate in rates:
         for name, service in services.items():
             here = [run for run in service["runs"] if run["rate"] == rate]
             p50 = statistics.median(run["p50_ms"] for run in here)
             p99 = ", ".join(f"{run['p99_ms']:,.1f}" for run in here)
             cpu = statistics.median(run["cpu_us"] for run in here)
-            print(f"| {name} | {rate:,.0f} | {p50:,.1f} | {p99} | {cpu:,.0f} |")
+            share = min(run["answered"] for run in here)
+            print(f"| {name} | {rate:,.0f} | {share:.0%} | {p50:,.1f} | {p99} | {cpu:,.0f} |")
     statuses: Counter[str] = Counter()
     for service in services.values():
         for run in service["runs"]:
