@@ -25,6 +25,15 @@ def kernel(function: Callable[..., Any]) -> Any:
     return njit(**_OPTIONS)(function)
 
 
+def kernel_inline(function: Callable[..., Any]) -> Any:
+    """Compile a kernel into every place where it is called.
+
+    A call hands over each array as seven numbers or more; for a function of many arrays that is
+    short and often called, that takes longer than what it does.
+    """
+    return njit(forceinline=True, **_OPTIONS)(function)
+
+
 def kernel_entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls; while it runs, other threads of Python do too."""
     return njit(nogil=True, **_OPTIONS)(function)
@@ -37,10 +46,13 @@ class Threads:
 
     Args:
         worth: for fewer rows than this, waking threads takes longer than they save.
+        parts: how many parts a thread's share is cut into. A thread that is done with one takes
+            the next that nobody has taken, so that none waits long for another.
     """
 
-    def __init__(self, worth: int) -> None:
+    def __init__(self, worth: int, parts: int = 1) -> None:
         self._worth = worth
+        self._parts = parts
         self._pool: ThreadPoolExecutor | None = None
 
     def share(self, work: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
@@ -49,10 +61,18 @@ class Threads:
         The caller's own thread takes one part.
         """
         threads = numba.get_num_threads() if len(rows) >= self._worth else 1
-        first, *others = np.array_split(rows, threads)
-        if others and self._pool is None:
+        if threads == 1:
+            work(rows)
+            return
+        if self._pool is None:
             self._pool = ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        waiting = [self._pool.submit(work, part) for part in others] if self._pool else []
-        work(first)
+        left = iter(np.array_split(rows, min(len(rows), threads * self._parts)))
+
+        def take_all() -> None:
+            for part in left:  # `next` of an iterator over a list is one step of the interpreter
+                work(part)
+
+        waiting = [self._pool.submit(take_all) for _ in range(threads - 1)]
+        take_all()
         for result in waiting:
             result.result()

@@ -18,7 +18,8 @@ def look_again(core):
     obs, mask, found, where = out.obs.copy(), out.mask.copy(), w.found.copy(), w.where.copy()
     shown = [w.open[i, : min(core.layout.board, w.counts[i, W.OPEN])] for i in range(len(obs))]
     w.where[..., W.FOUND_FOR] = -1
-    K.run(K.SHOW, w, np.arange(len(obs)), core.view, np.zeros(len(obs), np.int64), out)
+    rows = np.arange(len(obs))
+    K.run(K.SHOW, w, rows, core.settings, core.view, np.zeros_like(rows), out)
     assert np.array_equal(mask, out.mask)
     assert np.array_equal(obs, out.obs)
     for i, bookings in enumerate(shown):

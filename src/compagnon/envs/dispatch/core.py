@@ -19,6 +19,7 @@ from compagnon.envs.field import Field
 from compagnon.envs.kernels import Threads
 from compagnon.errors import InputError
 
+_PARTS: Final = 4  # of a thread's share; days end, and begin, in some copies and not in others
 _PARALLEL_FROM: Final = 32  # copies; for fewer, waking threads takes longer than they save
 
 
@@ -63,7 +64,7 @@ class DispatchCore:
         self.worlds = W.allocate(num_envs, bookings, drivers)
         self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
         self._all = np.arange(num_envs)
-        self._threads = Threads(_PARALLEL_FROM)
+        self._threads = Threads(_PARALLEL_FROM, _PARTS)
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -86,9 +87,7 @@ class DispatchCore:
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next day in the selected copies."""
-        chosen = np.flatnonzero(rows)
-        K.fill(self.worlds, chosen, self.settings)
-        self._run(K.BEGIN, chosen, self._all)
+        self._run(K.BEGIN, np.flatnonzero(rows), self._all)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every copy; results stand in `out`.
@@ -102,18 +101,13 @@ class DispatchCore:
                 f"action {actions[bad]} of copy {bad} is not possible now: "
                 "take one that info['action_mask'] allows"
             )
-        self._run(K.ACT, self._all, actions)
-        ended = self.out.terminated
-        if ended.any():
-            self.out.final_obs[ended] = self.out.obs[ended]
-            if autoreset:
-                self.reset(ended)
+        self._run(K.PLAY if autoreset else K.ACT, self._all, actions)
 
     def _run(self, what: int, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
         """`kernel.run`, the rows shared among threads."""
 
         def work(share: NDArray[np.int64]) -> None:
-            K.run(what, self.worlds, share, self.view, actions, self.out)
+            K.run(what, self.worlds, share, self.settings, self.view, actions, self.out)
 
         self._threads.share(work, rows)
 

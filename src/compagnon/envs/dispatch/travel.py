@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import kernel, kernel_inline
 
 EARTH_KM: Final = 6371.0088
 SPHERE, PLANE, MATRIX = 0, 1, 2
@@ -63,7 +63,7 @@ def write_near(rule, coordinates, near):
             near[k, 1] = first * degree
 
 
-@kernel
+@kernel_inline
 def straight_km(roads, a, b):
     """Great-circle (haversine) or straight-line distance between two nodes, in km."""
     dx = roads.xyz[a, 0] - roads.xyz[b, 0]
@@ -79,7 +79,7 @@ def straight_km(roads, a, b):
     return 2.0 * EARTH_KM * np.arcsin(min(1.0, half))
 
 
-@kernel
+@kernel_inline
 def base_minutes(roads, a, b):
     """Minutes from node `a` to node `b` at relative speed 1."""
     if roads.rule[KIND] == MATRIX:
@@ -95,7 +95,7 @@ def road_km(roads, a, b):
     return roads.rule[KM_FACTOR] * straight_km(roads, a, b)
 
 
-@kernel
+@kernel_inline
 def arrival(speed, leave, base):
     """The minute of arrival of a leg of `base` minutes that begins at minute `leave`."""
     hour = int(np.floor(leave / 60.0))
@@ -109,7 +109,7 @@ def arrival(speed, leave, base):
         leave = 60.0 * hour
 
 
-@kernel
+@kernel_inline
 def departure(speed, arrive, base):
     """The latest minute at which a leg of `base` minutes may begin to arrive at `arrive`."""
     hour = int(np.ceil(arrive / 60.0)) - 1
