@@ -1,5 +1,7 @@
 """What makes the world fast must change nothing: what is remembered, and threads."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,6 +66,34 @@ def test_looking_again_would_notice_what_is_out_of_date():
     env._core.worlds.found[1, env._core.worlds.open[1, 0], 2] += 1.0
     with pytest.raises(AssertionError):
         look_again(env._core)
+
+
+def test_who_is_done_takes_the_next_part(monkeypatch):
+    monkeypatch.setattr(kernels.numba, "get_num_threads", lambda: 2)
+    seen, others_done = [], Event()
+
+    def work(rows):
+        if rows[0] == 0:  # as long as the seven others together
+            assert others_done.wait(timeout=60)
+        else:
+            seen.extend(rows.tolist())
+            if len(seen) == 35:
+                others_done.set()
+
+    kernels.Threads(worth=8, parts=4).share(work, np.arange(40))
+    assert sorted(seen) == list(range(5, 40))
+
+
+@kernels.kernel_entry
+def ask_for(table, offset):
+    kernels.prefetch(table, offset)
+
+
+def test_asking_for_memory_changes_none_and_may_miss():
+    table = np.arange(12.0).reshape(3, 4)
+    for offset in (0, 40, 4096, 2**40):  # beyond the table, too: nothing is read
+        ask_for(table, offset)
+    assert np.array_equal(table, np.arange(12.0).reshape(3, 4))
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -1,5 +1,6 @@
 """N days of dispatch as arrays: what the single and the vector environment both stand on."""
 
+import copy
 from pathlib import Path
 from typing import Final
 
@@ -121,6 +122,15 @@ class DispatchCore:
     def final_kpis(self) -> NDArray[np.float64]:
         """KPIs of the days that ended in the newest step, (N, KPIS); of other rows, older ones."""
         return self.out.final_kpis.copy()
+
+    def fork(self, row: int) -> "DispatchCore":
+        """The same with one copy, that stands where copy `row` of this one does."""
+        one = copy.copy(self)
+        one.num_envs = 1
+        one.worlds = W.World(*(array[[row]] for array in self.worlds))
+        one.out = K.Outputs(*(array[[row]] for array in self.out))
+        one._all = np.arange(1)
+        return one
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""

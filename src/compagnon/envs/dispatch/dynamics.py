@@ -16,7 +16,7 @@ _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may
 
 @kernel
 def awaits_call(status):
-    """1 if a return that is not heard of yet will be called while its outbound ride has `status`."""
+    """1 if the return of an outbound ride of this status is still to be called, if unheard of."""
     return 1 if W.OPEN <= status <= W.SERVED else 0
 
 

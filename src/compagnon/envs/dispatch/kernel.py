@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
-from compagnon.envs.dispatch import dynamics, generator, observe
+from compagnon.envs.dispatch import ahead, dynamics, generator, observe
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
@@ -257,11 +257,19 @@ def run(what, worlds, rows, settings, view, actions, out):
     if len(rows) == 0:
         return
     scratch = out.scratch[rows[0]]  # one for all, so that it stays in the cache
-    for i in rows:
+    count = len(rows)
+    for k in range(count):
+        i = rows[k]
+        if k + 2 < count:
+            ahead.fetch_heads(rows[k + 2], worlds)
+        if k + 1 < count:
+            ahead.fetch_plans(rows[k + 1], worlds)
         begins = what == BEGIN
-        acts = what == ACT or what == PLAY
+        acts = what in (ACT, PLAY)
         if acts:
             act_row(i, worlds, view, actions, out, scratch)
+        if k + 1 < count:
+            ahead.fetch_board(rows[k + 1], worlds, view.board)
         while True:
             if begins:
                 _begin_row(i, worlds, settings, view)

@@ -6,7 +6,7 @@ from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
-from compagnon.envs.kernels import kernel, kernel_inline
+from compagnon.envs.kernels import kernel_inline
 
 _GLOBAL, _DRIVER, _BOOKING, _PAIR = len(F.GLOBAL), len(F.DRIVER), len(F.BOOKING), len(F.PAIR)
 _DAY = 2880.0

@@ -97,8 +97,8 @@ def first_open(plan):
 
 
 @kernel
-def schedule(plan, roads, bookings, now):
-    """Begin every stop as early as possible; write loads, latest starts, and when to leave.
+def schedule(plan, roads, now):
+    """Begin every stop as early as possible; write latest starts, and when to leave.
 
     Returns:
         Whether no ride takes longer than its limit.
@@ -213,7 +213,7 @@ def settle(plan, roads, bookings, now):
         stops[k, BEFORE] = stops[k, START]
     # One call in a loop: compiled into every place where it is called, a schedule takes long.
     for attempt in range(3):
-        kept = schedule(plan, roads, bookings, now)
+        kept = schedule(plan, roads, now)
         if attempt == 0 and not kept:
             for k in range(first_open(plan), n):
                 node = codes[k, NODE]
@@ -303,7 +303,7 @@ def insert(plan, b, i, j, roads, bookings, now):
         for k in range(i + 1, j + 1):
             codes[k, LOAD_AFTER + seat] += seats
         codes[j + 1, LOAD_AFTER + seat] = codes[j, LOAD_AFTER + seat] - seats
-    kept = schedule(plan, roads, bookings, now)
+    kept = schedule(plan, roads, now)
     write_gaps(plan, roads)
     plan.state[VERSION] += 1
     return kept & limits_kept(plan)

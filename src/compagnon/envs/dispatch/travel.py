@@ -19,6 +19,7 @@ HOURS: Final = 24
 # Columns of Roads.rule.
 KIND, MINUTES_PER_KM, KM_FACTOR, MIDDLE = 0, 1, 2, 3  # MIDDLE: two coordinates
 RULE_COLUMNS = 5
+_AN_HOUR = 1.0 / 60.0  # a product is a guess, put right by comparing; to divide takes longer
 
 
 class Roads(NamedTuple):
@@ -98,7 +99,11 @@ def road_km(roads, a, b):
 @kernel_inline
 def arrival(speed, leave, base):
     """The minute of arrival of a leg of `base` minutes that begins at minute `leave`."""
-    hour = int(np.floor(leave / 60.0))
+    hour = int(leave * _AN_HOUR)
+    if leave < 60.0 * hour:
+        hour -= 1
+    elif leave >= 60.0 * (hour + 1):
+        hour += 1
     while True:
         relative = speed[hour % HOURS]
         room = (60.0 * (hour + 1) - leave) * relative
@@ -112,7 +117,11 @@ def arrival(speed, leave, base):
 @kernel_inline
 def departure(speed, arrive, base):
     """The latest minute at which a leg of `base` minutes may begin to arrive at `arrive`."""
-    hour = int(np.ceil(arrive / 60.0)) - 1
+    hour = int(arrive * _AN_HOUR)
+    if arrive <= 60.0 * hour:
+        hour -= 1
+    elif arrive > 60.0 * (hour + 1):
+        hour += 1
     while True:
         relative = speed[hour % HOURS]
         room = (arrive - 60.0 * hour) * relative

@@ -23,11 +23,11 @@ PARTS = len(COST_PARTS)
 # Columns of World.money: the cost's parts, then the clock and what was driven.
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
 MONEY_COLUMNS = PARTS + 6
-# Columns of World.counts; the first eight count the bookings by status. ON_CALL: the returns not yet
-# heard of whose outbound ride is (`awaits_call`).
-EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL = range(
-    8, 17
-)
+# Columns of World.counts; the first eight count the bookings by status. ON_CALL: the returns not
+# heard of yet whose outbound ride is (`dynamics.awaits_call`).
+(
+    EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL,
+) = range(8, 17)  # fmt: skip
 COUNT_COLUMNS = 17
 # Columns of World.rides.
 WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
@@ -52,11 +52,11 @@ class World(NamedTuple):
     near: NDArray[np.float64]  # (N, nodes, 2), km east and north of the middle
     money: NDArray[np.float64]  # (N, MONEY_COLUMNS)
     counts: NDArray[np.int64]  # (N, COUNT_COLUMNS)
-    status: NDArray[np.int32]  # (N, M)
+    status: NDArray[np.int64]  # (N, M)
     rides: NDArray[np.float64]  # (N, M, RIDE_COLUMNS)
-    open: NDArray[np.int32]  # (N, M), the open bookings, earliest deadline first
-    calls: NDArray[np.int32]  # (N, M), the bookings in the order of their announcement
-    cancels: NDArray[np.int32]  # (N, M), those to be cancelled, in that order
+    open: NDArray[np.int64]  # (N, M), the open bookings, earliest deadline first
+    calls: NDArray[np.int64]  # (N, M), the bookings in the order of their announcement
+    cancels: NDArray[np.int64]  # (N, M), those to be cancelled, in that order
     codes: NDArray[np.int32]  # (N, D, MAX_STOPS, CODE_COLUMNS), these five as in `plan.Plan`
     stops: NDArray[np.float64]  # (N, D, MAX_STOPS, STOP_COLUMNS)
     state: NDArray[np.int32]  # (N, D, DRIVER_CODES)
@@ -77,11 +77,11 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
         near=np.zeros((n, nodes, 2)),
         money=np.zeros((n, MONEY_COLUMNS)),
         counts=np.zeros((n, COUNT_COLUMNS), np.int64),
-        status=np.zeros((n, m), np.int32),
+        status=np.zeros((n, m), np.int64),
         rides=np.zeros((n, m, RIDE_COLUMNS)),
-        open=np.zeros((n, m), np.int32),
-        calls=np.zeros((n, m), np.int32),
-        cancels=np.zeros((n, m), np.int32),
+        open=np.zeros((n, m), np.int64),
+        calls=np.zeros((n, m), np.int64),
+        cancels=np.zeros((n, m), np.int64),
         codes=np.zeros((n, d, P.MAX_STOPS, P.CODE_COLUMNS), np.int32),
         stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
         state=np.zeros((n, d, P.DRIVER_CODES), np.int32),

@@ -1,19 +1,31 @@
 """The cheapest way through a small day, every decision tried: no policy can be cheaper.
 
 The search plays the world itself, so it knows every call, delay, no-show and cancellation.
+`expert:dispatch-clairvoyant` is the policy that then plays what was found.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from compagnon.envs import BatchEnv
+from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
 from compagnon.envs.dispatch.instance import Instance
 from compagnon.envs.dispatch.options import DispatchOptions
+from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.errors import InputError
+from compagnon.experts.dispatch.experts import BoardReader
+from compagnon.experts.dispatch.rolling import RollingPolicy, seconds_of
+from compagnon.policy.protocol import Policy
+from compagnon.policy.schema import Schema
 
 _EVERY = np.ones(1, np.bool_)
+MAX_STEPS: Final = 200_000  # of the world, that a search may take
+MAX_BOOKINGS: Final = 12  # of a day that is tried at all; most need more steps from about 6 on
 
 
 @dataclass(slots=True)
@@ -32,7 +44,7 @@ class BestDay:
 
 
 def best_day(
-    instance: Instance, options: DispatchOptions | None = None, max_steps: int = 200_000
+    instance: Instance, options: DispatchOptions | None = None, max_steps: int = MAX_STEPS
 ) -> BestDay:
     """Try every sequence of decisions; costs only grow, so what is dearer than the best is left.
 
@@ -43,6 +55,17 @@ def best_day(
     core = DispatchCore(1, chosen, [instance])
     core.seed(np.zeros(1, np.uint64), _EVERY)
     core.reset(_EVERY)
+    return best_rest(core, max_steps)
+
+
+def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
+    """The cheapest way on from where the one copy of `core` stands, which it is left at.
+
+    The cost is that of the whole day.
+
+    Raises:
+        InputError: what is left of the day is too large for `max_steps` steps of the world.
+    """
     best = BestDay()
     _search(core, [], best, max_steps)
     return best
@@ -69,3 +92,100 @@ def _search(core: DispatchCore, path: list[int], best: BestDay, max_steps: int) 
             else:
                 _search(core, [*path, action], best, max_steps)
         core.load_state_dict(saved)
+
+
+class ClairvoyantPolicy:
+    """Plays the cheapest day there is; it reads all that will happen, so it must be told the day.
+
+    Raises:
+        InputError: another environment.
+    """
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        self.name = name
+        BoardReader(name, schema)
+
+    def playing(self, env: BatchEnv) -> Policy:
+        """This policy for the copies of `env`, from where they stand to the end of their days.
+
+        Raises:
+            InputError: a day is too large to try everything.
+        """
+        if not isinstance(env.vec, DispatchVectorEnv):
+            raise InputError(f"{self.name} plays the days of dispatch only, not {env.env_id}")
+        return _Clairvoyant(self.name, env.vec)
+
+    def act(
+        self,
+        obs: NDArray[np.float32],  # noqa: ARG002
+        action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """Refused: an observation does not show what will happen.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.name} reads the whole day, not observations alone; `compagnon evaluate` lets it"
+        )
+
+
+class _Clairvoyant:
+    """The policy, bound to the copies of one environment."""
+
+    def __init__(self, name: str, env: DispatchVectorEnv) -> None:
+        self.name = name
+        self._env = env
+        self._episodes = env.world.counts[:, W.EPISODE].copy()
+        self._decisions = env.world.counts[:, W.DECISIONS].copy()
+        self._actions = [self._plan(row) for row in range(env.num_envs)]
+
+    def _plan(self, row: int) -> list[int]:
+        bookings = int(self._env.world.size[row, D.BOOKINGS])
+        if bookings > MAX_BOOKINGS:
+            raise InputError(
+                f"{self.name}: a day of {bookings} bookings is too large to try everything, which "
+                f"takes at most {MAX_BOOKINGS}; give a number of seconds after a colon, and "
+                "OR-Tools plans with the same knowledge, which is no bound"
+            )
+        return best_rest(self._env.fork(row)).actions
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """One action a copy, int64 (N,); a copy whose day is over waits.
+
+        Raises:
+            InputError: not all copies, or a copy that has played something else.
+        """
+        if action_mask is None or len(obs) != len(self._actions):
+            raise InputError(f"{self.name}: give it all {len(self._actions)} copies and their mask")
+        chosen = np.zeros(len(obs), np.int64)
+        counts = self._env.world.counts
+        for i, actions in enumerate(self._actions):
+            if counts[i, W.EPISODE] != self._episodes[i]:
+                continue
+            taken = int(counts[i, W.DECISIONS] - self._decisions[i])
+            if taken >= len(actions) or not action_mask[i, actions[taken]]:
+                raise InputError(f"{self.name}: copy {i} has not played what was planned for it")
+            chosen[i] = actions[taken]
+        return chosen
+
+
+def clairvoyant(schema: Schema, argument: str | None = None) -> ClairvoyantPolicy | RollingPolicy:
+    """``expert:dispatch-clairvoyant``: the cheapest way through a small day, all of it known.
+
+    ``expert:dispatch-clairvoyant:SECONDS`` plays days of any size: OR-Tools, so long at each
+    moment, told of every ride of the day. What it finds is no bound.
+
+    Raises:
+        InputError: SECONDS is not a number from 0.01 to 3600, or OR-Tools is missing.
+    """
+    if argument is None:
+        return ClairvoyantPolicy("expert:dispatch-clairvoyant", schema)
+    name = f"expert:dispatch-clairvoyant:{argument}"
+    return RollingPolicy(name, seconds_of(name, argument), schema, foresight=True)
