@@ -170,7 +170,7 @@ class BoardReader:
             )
         world = _stand(board, self.layout.drivers)
         out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
-        K.show(0, world, self._view, out)
+        K.show(0, world, self._view, out, out.scratch[0])
         return out.obs[0].astype(np.float64), out.mask[0]
 
 

@@ -1,6 +1,5 @@
 """Experts of dispatch: rules and solvers that put bookings into plans."""
 
-from compagnon.experts.dispatch.clairvoyant import clairvoyant
 from compagnon.experts.dispatch.experts import (
     earliest,
     insertion,
@@ -11,13 +10,4 @@ from compagnon.experts.dispatch.experts import (
 )
 from compagnon.experts.dispatch.rolling import ortools
 
-__all__ = [
-    "clairvoyant",
-    "earliest",
-    "insertion",
-    "least_loaded",
-    "matching",
-    "nearest",
-    "ortools",
-    "regret",
-]
+__all__ = ["earliest", "insertion", "least_loaded", "matching", "nearest", "ortools", "regret"]

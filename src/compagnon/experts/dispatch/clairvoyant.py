@@ -131,25 +131,43 @@ class ClairvoyantPolicy:
         )
 
 
+@dataclass(slots=True)
+class _Plan:
+    """What one copy is to play, and the copy of it that plays along.
+
+    Attributes:
+        core: one copy, `taken` decisions on from where it stood at first.
+        decisions: of the day before the first of `actions`.
+        episode: of the copy that it was made for.
+    """
+
+    core: DispatchCore
+    actions: list[int]
+    decisions: int
+    episode: int
+    taken: int = 0
+
+
 class _Clairvoyant:
     """The policy, bound to the copies of one environment."""
 
     def __init__(self, name: str, env: DispatchVectorEnv) -> None:
         self.name = name
         self._env = env
-        self._episodes = env.world.counts[:, W.EPISODE].copy()
-        self._decisions = env.world.counts[:, W.DECISIONS].copy()
-        self._actions = [self._plan(row) for row in range(env.num_envs)]
+        self._plans = [self._plan(row) for row in range(env.num_envs)]
 
-    def _plan(self, row: int) -> list[int]:
-        bookings = int(self._env.world.size[row, D.BOOKINGS])
+    def _plan(self, row: int) -> _Plan:
+        world = self._env.world
+        bookings = int(world.size[row, D.BOOKINGS])
         if bookings > MAX_BOOKINGS:
             raise InputError(
                 f"{self.name}: a day of {bookings} bookings is too large to try everything, which "
                 f"takes at most {MAX_BOOKINGS}; give a number of seconds after a colon, and "
                 "OR-Tools plans with the same knowledge, which is no bound"
             )
-        return best_rest(self._env.fork(row)).actions
+        core = self._env.fork(row)
+        decisions, episode = int(world.counts[row, W.DECISIONS]), int(world.counts[row, W.EPISODE])
+        return _Plan(core, best_rest(core).actions, decisions, episode)
 
     def act(
         self,
@@ -160,19 +178,23 @@ class _Clairvoyant:
         """One action a copy, int64 (N,); a copy whose day is over waits.
 
         Raises:
-            InputError: not all copies, or a copy that has played something else.
+            InputError: not all copies, or one where something else was played.
         """
-        if action_mask is None or len(obs) != len(self._actions):
-            raise InputError(f"{self.name}: give it all {len(self._actions)} copies and their mask")
+        if action_mask is None or len(obs) != len(self._plans):
+            raise InputError(f"{self.name}: give it all {len(self._plans)} copies and their mask")
         chosen = np.zeros(len(obs), np.int64)
-        counts = self._env.world.counts
-        for i, actions in enumerate(self._actions):
-            if counts[i, W.EPISODE] != self._episodes[i]:
+        world = self._env.world
+        for i, plan in enumerate(self._plans):
+            if world.counts[i, W.EPISODE] != plan.episode:
                 continue
-            taken = int(counts[i, W.DECISIONS] - self._decisions[i])
-            if taken >= len(actions) or not action_mask[i, actions[taken]]:
+            while plan.taken < world.counts[i, W.DECISIONS] - plan.decisions:
+                plan.core.step(np.array([plan.actions[plan.taken]], np.int64), False)
+                plan.taken += 1
+            if not all(
+                np.array_equal(a[0], b[i]) for a, b in zip(plan.core.worlds, world, strict=True)
+            ):
                 raise InputError(f"{self.name}: copy {i} has not played what was planned for it")
-            chosen[i] = actions[taken]
+            chosen[i] = plan.actions[plan.taken]
         return chosen
 
 

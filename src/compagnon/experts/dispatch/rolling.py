@@ -127,6 +127,8 @@ class _Rolling:
             return
         until = MARGIN + min((vehicle.finishes for vehicle in taken.vehicles), default=np.inf)
         moment.promises = [plan for plan in planned if plan.leaves <= until]
+        if self._foresight:  # what it leaves out makes room for what it knows will come
+            return
         kept = {plan.booking for plan in planned}
         moment.left_out = [
             ride.booking
