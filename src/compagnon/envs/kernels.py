@@ -42,8 +42,7 @@ def kernel_entry(function: Callable[..., Any]) -> Any:
     return njit(nogil=True, **_OPTIONS)(function)
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:  # noqa: ARG001
+def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:  # noqa: ARG001
     """Ask for the memory `offset` bytes into an array without waiting for it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -56,6 +55,9 @@ def prefetch(typing_context: Any, array: Any, offset: Any) -> Any:  # noqa: ARG0
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
 
 
 class Threads:

@@ -23,9 +23,10 @@ def _fetch(array, first, size):
 
 
 @kernel_inline
-def fetch_heads(i, worlds):
+def fetch_heads(i, worlds, out):
     """What says where the rest is: counters, the open bookings, the drivers' states and times."""
     drivers = worlds.state.shape[1]
+    _fetch(out.obs[i], 0, 4 * out.obs.shape[1])
     _fetch(worlds.counts[i], 0, 8 * W.COUNT_COLUMNS)
     _fetch(worlds.money[i], 0, 8 * W.MONEY_COLUMNS)
     _fetch(worlds.open[i], 0, 2 * _LINE)

@@ -261,7 +261,7 @@ def run(what, worlds, rows, settings, view, actions, out):
     for k in range(count):
         i = rows[k]
         if k + 2 < count:
-            ahead.fetch_heads(rows[k + 2], worlds)
+            ahead.fetch_heads(rows[k + 2], worlds, out)
         if k + 1 < count:
             ahead.fetch_plans(rows[k + 1], worlds)
         begins = what == BEGIN
