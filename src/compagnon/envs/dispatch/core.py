@@ -127,8 +127,9 @@ class DispatchCore:
         """The same with one copy, that stands where copy `row` of this one does."""
         one = copy.copy(self)
         one.num_envs = 1
-        one.worlds = W.World(*(array[[row]] for array in self.worlds))
-        one.out = K.Outputs(*(array[[row]] for array in self.out))
+        worlds, out = self.worlds._asdict(), self.out._asdict()
+        one.worlds = W.World(**{name: array[[row]] for name, array in worlds.items()})
+        one.out = K.Outputs(**{name: array[[row]] for name, array in out.items()})
         one._all = np.arange(1)
         return one
 

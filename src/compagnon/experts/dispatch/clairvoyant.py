@@ -190,9 +190,8 @@ class _Clairvoyant:
             while plan.taken < world.counts[i, W.DECISIONS] - plan.decisions:
                 plan.core.step(np.array([plan.actions[plan.taken]], np.int64), False)
                 plan.taken += 1
-            if not all(
-                np.array_equal(a[0], b[i]) for a, b in zip(plan.core.worlds, world, strict=True)
-            ):
+            mine, theirs = plan.core.worlds._asdict(), world._asdict()
+            if not all(np.array_equal(mine[name][0], theirs[name][i]) for name in mine):
                 raise InputError(f"{self.name}: copy {i} has not played what was planned for it")
             chosen[i] = plan.actions[plan.taken]
         return chosen
