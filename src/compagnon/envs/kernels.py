@@ -67,13 +67,10 @@ class Threads:
 
     Args:
         worth: for fewer rows than this, waking threads takes longer than they save.
-        parts: how many parts a thread's share is cut into. A thread that is done with one takes
-            the next that nobody has taken, so that none waits long for another.
     """
 
-    def __init__(self, worth: int, parts: int = 1) -> None:
+    def __init__(self, worth: int) -> None:
         self._worth = worth
-        self._parts = parts
         self._pool: ThreadPoolExecutor | None = None
 
     def share(self, work: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
@@ -82,18 +79,10 @@ class Threads:
         The caller's own thread takes one part.
         """
         threads = numba.get_num_threads() if len(rows) >= self._worth else 1
-        if threads == 1:
-            work(rows)
-            return
-        if self._pool is None:
+        first, *others = np.array_split(rows, threads)
+        if others and self._pool is None:
             self._pool = ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        left = iter(np.array_split(rows, min(len(rows), threads * self._parts)))
-
-        def take_all() -> None:
-            for part in left:  # `next` of an iterator over a list is one step of the interpreter
-                work(part)
-
-        waiting = [self._pool.submit(take_all) for _ in range(threads - 1)]
-        take_all()
+        waiting = [self._pool.submit(work, part) for part in others] if self._pool else []
+        work(first)
         for result in waiting:
             result.result()

@@ -1,7 +1,5 @@
 """What makes the world fast must change nothing: what is remembered, and threads."""
 
-from threading import Event
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,22 +64,6 @@ def test_looking_again_would_notice_what_is_out_of_date():
     env._core.worlds.found[1, env._core.worlds.open[1, 0], 2] += 1.0
     with pytest.raises(AssertionError):
         look_again(env._core)
-
-
-def test_who_is_done_takes_the_next_part(monkeypatch):
-    monkeypatch.setattr(kernels.numba, "get_num_threads", lambda: 2)
-    seen, others_done = [], Event()
-
-    def work(rows):
-        if rows[0] == 0:  # as long as the seven others together
-            assert others_done.wait(timeout=60)
-        else:
-            seen.extend(rows.tolist())
-            if len(seen) == 35:
-                others_done.set()
-
-    kernels.Threads(worth=8, parts=4).share(work, np.arange(40))
-    assert sorted(seen) == list(range(5, 40))
 
 
 @kernels.kernel_entry

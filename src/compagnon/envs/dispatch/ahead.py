@@ -24,7 +24,7 @@ def _fetch(array, first, size):
 
 @kernel_inline
 def fetch_heads(i, worlds, out):
-    """What says where the rest is: counters, the open bookings, the drivers' states and times."""
+    """What says where the rest is (counters, open bookings, states, times), and what is shown."""
     drivers = worlds.state.shape[1]
     _fetch(out.obs[i], 0, 4 * out.obs.shape[1])
     _fetch(worlds.counts[i], 0, 8 * W.COUNT_COLUMNS)

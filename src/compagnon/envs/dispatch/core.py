@@ -20,7 +20,6 @@ from compagnon.envs.field import Field
 from compagnon.envs.kernels import Threads
 from compagnon.errors import InputError
 
-_PARTS: Final = 4  # of a thread's share; days end, and begin, in some copies and not in others
 _PARALLEL_FROM: Final = 32  # copies; for fewer, waking threads takes longer than they save
 
 
@@ -65,7 +64,7 @@ class DispatchCore:
         self.worlds = W.allocate(num_envs, bookings, drivers)
         self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
         self._all = np.arange(num_envs)
-        self._threads = Threads(_PARALLEL_FROM, _PARTS)
+        self._threads = Threads(_PARALLEL_FROM)
 
     @property
     def observation_space(self) -> spaces.Box:
