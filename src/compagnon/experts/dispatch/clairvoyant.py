@@ -163,7 +163,7 @@ class _Clairvoyant:
             raise InputError(
                 f"{self.name}: a day of {bookings} bookings is too large to try everything, which "
                 f"takes at most {MAX_BOOKINGS}; give a number of seconds after a colon, and "
-                "OR-Tools plans with the same knowledge, which is no bound"
+                "OR-Tools plans, told of every request, which is no bound"
             )
         core = self._env.fork(row)
         decisions, episode = int(world.counts[row, W.DECISIONS]), int(world.counts[row, W.EPISODE])
