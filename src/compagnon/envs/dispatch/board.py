@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.dispatch import dynamics
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import kernel as K
 from compagnon.envs.dispatch import plan as P
@@ -169,7 +170,7 @@ class BoardReader:
             )
         world = _stand(board, self.layout.drivers)
         out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
-        K.show(0, world, self._view, out)
+        K.show(0, world, self._view, out, out.scratch[0])
         return out.obs[0].astype(np.float64), out.mask[0]
 
 
@@ -195,7 +196,9 @@ def _stand(board: Board, drivers: int) -> W.World:
     for d, driver in enumerate(board.drivers):
         _place_driver(board, d, driver, number, w)
         if driver.phase != "off":
-            P.settle(W.plan_for_python(w, d), roads, w.bookings, board.now)
+            plan = W.plan_for_python(w, d)
+            P.write_loads(plan, w.bookings)
+            P.settle(plan, roads, w.bookings, board.now)
     for d in range(len(board.drivers), drivers):
         w.state[d, P.PHASE] = P.OFF
     return worlds
@@ -300,6 +303,9 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
     for b, value in enumerate(status):
         w.status[b] = value
         w.counts[value] += 1
+        outbound = int(w.bookings[b, D.LINKED_TO])
+        if value == W.LATER and outbound >= 0:
+            w.counts[W.ON_CALL] += dynamics.awaits_call(status[outbound])
     w.counts[W.SERVED] += board.served
     w.counts[W.REJECTED] += board.rejected
     waiting = [b for b, value in enumerate(status) if value == W.OPEN]
