@@ -14,7 +14,7 @@ from compagnon.policy import Schema
 from compagnon.serving.reading import Mask
 from compagnon.serving.states import StateDecoder, looked_at
 
-_NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)*(?=:)")
+_NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)?(?=:)")
 _ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")
 _PARTS = {"bookings": "rides", "drivers": "drivers"}
 
