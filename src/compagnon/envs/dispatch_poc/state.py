@@ -3,6 +3,7 @@
 The environment's own kernel looks at it: the same travel times, the same order, the same mask.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -134,7 +135,8 @@ class PocReader:
         row[A.PRIORITY], row[A.TAKEN] = booking.priority, booking.taken
         row[A.END] = now + _left(booking, now)
         for k in range(len(d.load)):
-            d.km[j, k] = kilometres(*d.places[k], lat, lon, row[A.COSINE])
+            from_lat, from_lon, from_cosine = d.places[k]
+            d.km[j, k] = kilometres(from_lat, from_lon, from_cosine, lat, lon, row[A.COSINE])
 
 
 def action_in_words(action: int, look: Look, state: PocState) -> str:
@@ -162,22 +164,25 @@ def _check(state: PocState, options: PocOptions) -> None:
             f"time: it is {state.time:g}; it should be a multiple of {R.TICK_MINUTES} from 0 to "
             f"{last}, minutes since 0{R.START_HOUR}:00"
         )
-    for name, found, most in (
-        ("drivers", state.drivers, options.drivers), ("bookings", state.bookings, options.slots),
-    ):  # fmt: skip
-        if len(found) > most:
-            raise InputError(f"{name}: there are {len(found)}; this policy knows {most}")
-        seen: set[str] = set()
-        for k, one in enumerate(found):
-            if one.id in seen:
-                raise InputError(f"{name}[{k}].id: {one.id!r} stands there twice")
-            seen.add(one.id)
-            _within(f"{name}[{k}].lat", one.lat, R.CENTRE_LAT - R.REACH, R.CENTRE_LAT + R.REACH)
-            _within(f"{name}[{k}].lon", one.lon, R.CENTRE_LON - R.REACH, R.CENTRE_LON + R.REACH)
+    _check_group("drivers", state.drivers, options.drivers)
+    _check_group("bookings", state.bookings, options.slots)
     for k, driver in enumerate(state.drivers):
         _within(f"drivers[{k}].load", driver.load, 0, R.MAX_LOAD)
     for k, booking in enumerate(state.bookings):
         _check_booking(f"bookings[{k}]", booking, state.time, options)
+
+
+def _check_group(name: str, found: Sequence[PocDriver | PocBooking], most: int) -> None:
+    """How many there are, their ids, and where they stand."""
+    if len(found) > most:
+        raise InputError(f"{name}: there are {len(found)}; this policy knows {most}")
+    seen: set[str] = set()
+    for k, one in enumerate(found):
+        if one.id in seen:
+            raise InputError(f"{name}[{k}].id: {one.id!r} stands there twice")
+        seen.add(one.id)
+        _within(f"{name}[{k}].lat", one.lat, R.CENTRE_LAT - R.REACH, R.CENTRE_LAT + R.REACH)
+        _within(f"{name}[{k}].lon", one.lon, R.CENTRE_LON - R.REACH, R.CENTRE_LON + R.REACH)
 
 
 def _check_booking(where: str, booking: PocBooking, now: float, options: PocOptions) -> None:
@@ -185,11 +190,10 @@ def _check_booking(where: str, booking: PocBooking, now: float, options: PocOpti
     if (booking.minutes_left is None) == (booking.window_end is None):
         raise InputError(f"{where}.minutes_left: give it or window_end, and not both")
     given = "minutes_left" if booking.window_end is None else "window_end"
+    begun = now if given == "window_end" else 0.0
     # A booking that is taken keeps its slot, with the original's faults, when its window is over.
-    before, least = (now, 0.0) if given == "window_end" else (0.0, 0.0)
-    if booking.taken and given == "window_end":
-        least = -now
-    _within(f"{where}.{given}", getattr(booking, given), before + least, before + _LONGEST)
+    least = 0.0 if booking.taken else begun
+    _within(f"{where}.{given}", getattr(booking, given), least, begun + _LONGEST)
     if booking.window is not None:
         _within(f"{where}.window", booking.window, max(0.0, _left(booking, now)), _LONGEST)
     if booking.taken and not options.faults:
