@@ -212,6 +212,7 @@ def test_an_id_of_another_policy_is_a_conflict(policies, sqlite):
         assert client.get("/v1/decisions/c")["meaning"] == "action 3"
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_a_policy_that_gives_no_numbers_is_refused(tmp_path):
     policy = network(schema_of(PENDULUM), head=GaussianHead())
     broken = {**policy.weights, "head.log_std": np.array([200.0], np.float32)}
