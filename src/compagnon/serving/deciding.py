@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from compagnon.serving.models import Model
 from compagnon.serving.wire import Alternative, Answer
 
 Likely = list[tuple[float, int]]
+
+
+class Words(Protocol):
+    """What each action means."""
+
+    def __getitem__(self, action: int, /) -> str:
+        """In words."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +105,7 @@ def answer(
     action: int,
     probability: float,
     likely: Likely,
-    words: tuple[str, ...],
+    words: Words,
     alternatives: int,
     model_sha256: str,
 ) -> Answer:
