@@ -108,6 +108,41 @@ def test_a_plan_without_slack_costs_more():
     assert with_slack((12, 60, 60)) == [pair(0, 0)]  # 11.7
 
 
+def held_board(boards_in, pairs):
+    """Bookings that begin to be boarded in so many minutes, with a way of one minute there."""
+    obs = board(pairs, (10,) * len(boards_in))
+    for place, minutes in enumerate(boards_in):
+        for d in range(LAYOUT.drivers):
+            begin = LAYOUT.pair_start + (d * LAYOUT.board + place) * len(PAIR)
+            obs[0, begin + AT["pair"]["boards_in"]] = minutes
+            obs[0, begin + AT["pair"]["slack"]] = 1000.0
+    return obs
+
+
+def test_what_can_wait_is_held_until_an_hour_before_a_driver_must_leave():
+    two = {(0, 0): (5.0, 1.0), (1, 0): (12.0, 1.0)}
+    assert policy("regret:3:hold").act(held_board((62,), two)).tolist() == [0]
+    assert policy("regret:3:hold").act(held_board((61,), two)).tolist() == [pair(0, 0)]
+    assert policy("regret:3:slack").act(held_board((62,), two)).tolist() == [pair(0, 0)]
+    # With one driver only it cannot wait: he could be given away.
+    assert policy("regret:3:hold").act(held_board((62,), {(0, 0): (5.0, 1.0)})).tolist() == [
+        pair(0, 0)
+    ]
+
+
+def test_what_presses_goes_before_what_is_held():
+    # Place 1 would be missed more, but only place 0 presses; then time passes, and nobody who is
+    # held is refused though others wait behind.
+    pairs = {(0, 0): (5.0, 1.0), (1, 0): (6.0, 1.0), (0, 1): (5.0, 1.0), (1, 1): (50.0, 1.0)}
+    assert policy("regret:3:slack").act(held_board((30, 90), pairs)).tolist() == [pair(0, 1)]
+    assert policy("regret:3:hold").act(held_board((30, 90), pairs)).tolist() == [pair(0, 0)]
+    behind = board({(0, 0): (5.0, 1.0), (1, 0): (6.0, 1.0)}, (10, 20), behind=3)
+    for d in range(LAYOUT.drivers):
+        begin = LAYOUT.pair_start + d * LAYOUT.board * len(PAIR)
+        behind[0, begin + AT["pair"]["boards_in"]] = 90
+    assert policy("regret:3:hold").act(behind).tolist() == [0]
+
+
 def test_an_equal_regret_goes_to_the_cheaper_booking():
     pairs = {(0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0), (0, 1): (2.0, 1.0), (1, 1): (4.0, 1.0)}
     assert policy("regret").act(board(pairs, (10, 20))).tolist() == [pair(0, 1)]
@@ -228,8 +263,8 @@ def test_what_does_not_fit_is_refused():
     for wrong in ("1", "x", "-2", "101", "2.5"):
         with pytest.raises(InputError, match="whole number from 2 to 100"):
             policy(f"regret:{wrong}")
-    for wrong in ("3:tight", "3:slack:slack"):
-        with pytest.raises(InputError, match="after K there may stand 'slack'"):
+    for wrong in ("3:tight", "3:slack:slack", "3:hold:slack"):
+        with pytest.raises(InputError, match="after K there may stand 'slack' or 'hold'"):
             policy(f"regret:{wrong}")
     with pytest.raises(InputError, match="takes no argument"):
         policy("matching:3")

@@ -16,9 +16,14 @@ from tests.policy.networks import network, schema_of
 WORKSHOP = "compagnon/Workshop-v0"
 
 
-def exported(path: Path, env_id: str = WORKSHOP, scale: float = 1.0, env_args=None) -> Path:
+def exported(
+    path: Path, env_id: str = WORKSHOP, scale: float = 1.0, env_args=None, head=None
+) -> Path:
     """An artefact with its ONNX file; `scale` makes another version of the same policy."""
-    policy = network(schema_of(env_id, **(env_args or {})))
+    policy = network(schema_of(env_id, **(env_args or {})), head=head)
+    provenance = policy.manifest.provenance.model_copy(update={"env_args": env_args or {}})
+    manifest = policy.manifest.model_copy(update={"provenance": provenance})
+    policy = replace(policy, manifest=manifest)
     weights = {name: array * np.float32(scale) for name, array in policy.weights.items()}
     return export(replace(policy, weights=weights), path)
 

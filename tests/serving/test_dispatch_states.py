@@ -9,6 +9,7 @@ from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.serving.settings import Settings
 from compagnon.store.log import find
 from tests.envs.dispatch.boards import board_of
+from tests.envs.dispatch.test_board import matrix_day
 from tests.serving.client import served
 from tests.serving.support import exported
 
@@ -74,3 +75,48 @@ def test_a_board_is_described(dispatch):
     found = dispatch.get("/openapi.json")["components"]["schemas"]
     assert {"Board", "Ride", "Driver", "Stop"} <= found.keys()
     assert "returns_from" in found["Ride"]["properties"]
+
+
+def with_matrix(seed=3):
+    """A moment of a day whose ways are a matrix: its board, and what is possible."""
+    day = matrix_day(seed)
+    env = DispatchEnv(**OPTIONS, instances=[day])
+    obs, info = env.reset(seed=0)
+    for _ in range(6):
+        possible = np.flatnonzero(info["action_mask"])
+        obs, _, _, _, info = env.step(int(possible[len(possible) // 2]))
+    return board_of(env.world, travel=day.travel), obs, info["action_mask"]
+
+
+def test_a_board_with_a_matrix_is_decided(dispatch):
+    board, obs, mask = with_matrix()
+    answer = dispatch.decide(state=board, id="matrix")
+    assert mask[answer["action"]]
+    row = find(dispatch.parts.records.store, "matrix")
+    np.testing.assert_allclose(np.frombuffer(row.features, np.float32), obs, rtol=1e-5, atol=1e-3)
+    packed = np.frombuffer(row.mask, np.uint8)
+    np.testing.assert_array_equal(np.unpackbits(packed, count=len(mask)).astype(bool), mask)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        (("minutes", 1, 2), None, "state.minutes[1][2]"),
+        (("minutes", 1, 2), -1.0, "state.minutes[1][2]"),
+        (("km", 0), [1.0], "state.km[0]"),
+        (("minutes",), [], "state.minutes"),
+        (("places", 0, "at"), [1.0], "state.places[0].at"),
+        (("places", 0, "colour"), 1, "state.places[0].colour"),
+        (("places", 1, "name"), "p0", "state.places[1].name"),
+        (("rides", 0, "pickup"), "nowhere", "state.rides[0].pickup"),
+        (("kind",), "cube", "state.kind"),
+        (("kind",), "plane", "state.minutes"),
+    ],
+)
+def test_the_field_of_a_matrix_is_named(dispatch, path, value, field):
+    board = with_matrix()[0]
+    place = board
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert dispatch.decide(422, state=board)["field"] == field

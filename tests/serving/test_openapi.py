@@ -8,7 +8,9 @@ import pytest
 import schemathesis
 from schemathesis.checks import CHECKS
 
-from compagnon.serving.openapi import describe, request_example
+from compagnon.policy.manifest import GaussianHead
+from compagnon.serving.openapi import describe
+from compagnon.serving.openapi_requests import request_example
 from compagnon.serving.settings import Settings
 from tests.serving.client import listening, served
 from tests.serving.support import exported
@@ -20,10 +22,17 @@ PATHS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["compagnon/Workshop-v0", "CartPole-v1"])
+POLICIES = {
+    "compagnon/Workshop-v0": None,
+    "CartPole-v1": None,
+    "Pendulum-v1": GaussianHead(),
+}
+
+
+@pytest.fixture(scope="module", params=POLICIES)
 def shared(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("openapi")
-    policy = exported(folder / "policy", request.param)
+    policy = exported(folder / "policy", request.param, head=POLICIES[request.param])
     settings = Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}", rate=0)
     with served(settings) as client, listening(client) as address:
         yield client, address
@@ -56,7 +65,10 @@ def test_every_example_of_a_body_is_answered(shared):
             assert client.ask("POST", path, json=one["value"]).status_code == 200
 
 
-def _fuzz(shared, examples):
+MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+
+
+def _fuzz(shared, examples, modes=MODES):
     """Ask what the description allows and what it does not; every answer must be in it."""
     client, address = shared
     schema = schemathesis.openapi.from_dict(client.get("/openapi.json"))
@@ -67,7 +79,7 @@ def _fuzz(shared, examples):
     asked = 0
     for result in schema.get_all_operations():
         operation = result.ok()
-        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+        for mode in modes:
             try:
                 strategy = operation.as_strategy(generation_mode=mode)
 
@@ -88,6 +100,20 @@ def _fuzz(shared, examples):
     return asked
 
 
+def test_a_vector_is_described_as_narrowly_as_the_policy(shared):
+    client, _ = shared
+    schemas = client.get("/openapi.json")["components"]["schemas"]
+    found = schemas["DecideRequest"]["properties"].keys() & {"mask_ids", "mask_bits"}
+    assert bool(found) != client.parts.service.reader.chooses_vectors
+    if not found:
+        action = schemas["VectorAnswer"]["properties"]["action"]
+        assert action["required"] == ["torque"]
+        torque = action["properties"]["torque"]
+        assert torque == {
+            "type": "number", "description": "N m", "minimum": -2.0, "maximum": 2.0
+        }  # fmt: skip
+
+
 def test_nothing_that_is_asked_breaks_it(shared):
     assert _fuzz(shared, 5) > 30
 
@@ -96,5 +122,7 @@ def test_nothing_that_is_asked_breaks_it(shared):
 def test_nothing_of_much_that_is_asked_breaks_it(shared):
     examples = int(os.environ.get("COMPAGNON_FUZZ", "400"))
     asked = _fuzz(shared, examples)
-    print(f"{asked} requests")
+    client, _ = shared
+    env = client.parts.service.reader.schema.env_id
+    print(f"{env}: {asked:,} requests, {client.parts.records.log.committed:,} decisions")
     assert asked > 4 * examples

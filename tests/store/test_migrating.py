@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
@@ -10,8 +11,10 @@ from sqlalchemy import inspect, text
 from compagnon.errors import InputError
 from compagnon.store import migrating
 from compagnon.store.decisions import FIELDS
+from compagnon.store.log import find
 from compagnon.store.opening import open_store
 from compagnon.store.tables import VERSION, decisions, metadata
+from tests.store.rows import row
 
 
 def test_migrations_lead_to_the_description(store):
@@ -67,10 +70,37 @@ def test_two_that_upgrade_at_once_do_not_stumble(address):
         store.close()
 
 
+def test_a_database_of_the_first_version_keeps_its_decisions(address):
+    store = open_store(address, create=True, check=False)
+    old = row(7)
+    names = FIELDS[: FIELDS.index("distribution")]
+    with store.write() as connection:
+        command.upgrade(migrating._config(connection), "0001")
+        listed = ", ".join(f'"{name}"' for name in names)
+        values = ", ".join(f":{name}" for name in names)
+        connection.execute(
+            text(f"insert into decisions ({listed}) values ({values})"),
+            {name: getattr(old, name) for name in names},
+        )
+    with pytest.raises(InputError, match=r"version 0001, .* needs 0002: run compagnon db upgrade"):
+        open_store(address)
+    assert migrating.upgrade(store) == ("0001", "0002")
+    assert migrating.drift(store) == []
+    assert find(store, old.id) == old
+    assert (old.distribution, old.log_density) == (None, None)
+    vector = row(
+        8, mask=None, probabilities=b"", action=None, action_vector=b"\0" * 8,
+        distribution=b"\1" * 32, log_density=-812.5, probability=0.0,
+    )  # fmt: skip
+    assert store.append([vector])[0].status == "stored"
+    assert find(store, vector.id) == vector
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("version", "word"),
-    [("0000", "is at version 0000, this program needs 0001: run compagnon db upgrade --db"),
-     ("9999", "made by a newer compagnon; this one knows up to 0001")],
+    [("0000", "is at version 0000, this program needs 0002: run compagnon db upgrade --db"),
+     ("9999", "made by a newer compagnon; this one knows up to 0002")],
 )  # fmt: skip
 def test_another_version_is_refused(store, version, word):
     with store.write() as connection:

@@ -40,6 +40,7 @@ def test_a_log_that_comes_out_the_same_is_good(logged, monkeypatch):
     [
         ("action", 4), ("seed", 1), ("probability", 0.25000000000000006), ("shadow", b""),
         ("probabilities", b"\x00" * 40), ("mask", b"\xff"), ("action_vector", b""),
+        ("distribution", b""), ("log_density", 0.0),
     ],
 )  # fmt: skip
 def test_a_difference_in_any_field_is_named(sqlite_store, field, value):

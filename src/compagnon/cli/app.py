@@ -13,10 +13,12 @@ from compagnon.cli import (
     diagnosing,
     dispatch_poc,
     exporting,
+    keeping,
     learning,
     listing,
     output,
     playing,
+    registering,
     serving,
     storing,
     tuning,
@@ -40,16 +42,16 @@ VERBS: dict[str, Verb] = {
 }
 GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
     "data": ("Bookings and drivers of a real fleet, as days to replay.", data.DATA_VERBS),
-    "db": ("The database of decisions and models.", storing.DB_VERBS),
+    "db": ("The database of decisions and models.", storing.VERBS),
     "dispatch-poc": (
         "The dispatch roadmap's table, with honest baselines.",
         dispatch_poc.TABLE_VERBS,
     ),
-    "keys": ("Keys for the service.", storing.KEYS_VERBS),
+    "keys": ("Keys for the service.", keeping.KEYS_VERBS),
     "log": ("The decisions that were logged, made again.", serving.LOG_VERBS),
     "order-book": ("Check an order book, or generate one to try.", workshop.ORDER_BOOK_VERBS),
-    "outcomes": ("What came of decisions.", storing.OUTCOMES_VERBS),
-    "registry": ("Models, their versions, and which of them decides.", storing.REGISTRY_VERBS),
+    "outcomes": ("What came of decisions.", keeping.OUTCOMES_VERBS),
+    "registry": ("Models, their versions, and which of them decides.", registering.VERBS),
 }
 _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.
 

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 import numba
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "error_model": "numpy", "_nrt": False}
@@ -25,9 +28,36 @@ def kernel(function: Callable[..., Any]) -> Any:
     return njit(**_OPTIONS)(function)
 
 
+def kernel_inline(function: Callable[..., Any]) -> Any:
+    """Compile a kernel into every place where it is called.
+
+    A call hands over each array as seven numbers or more; for a function of many arrays that is
+    short and often called, that takes longer than what it does.
+    """
+    return njit(forceinline=True, **_OPTIONS)(function)
+
+
 def kernel_entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls; while it runs, other threads of Python do too."""
     return njit(nogil=True, **_OPTIONS)(function)
+
+
+def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:  # noqa: ARG001
+    """Ask for the memory `offset` bytes into an array without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.gep(builder.bitcast(data, cgutils.voidptr_t), [args[1]])
+        whole = ir.IntType(32)
+        form = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, whole, whole, whole])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], form)
+        builder.call(ask, [pointer, whole(0), whole(3), whole(1)])  # to read, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
 
 
 class Threads:

@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,14 @@ from compagnon.serving.wire import Alternative, Answer
 
 Likely = list[tuple[float, int]]
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+class Words(Protocol):
+    """What each action means."""
+
+    def __getitem__(self, action: int, /) -> str:
+        """In words."""
+        ...
 
 
 @dataclass(slots=True, eq=False)  # a frozen one takes three times as long to make
@@ -106,7 +114,7 @@ def answer(
     action: int,
     probability: float,
     likely: Likely,
-    words: tuple[str, ...],
+    words: Words,
     alternatives: int,
     model_sha256: str,
 ) -> Answer:

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from compagnon.envs.dispatch.board import Board, BoardReader
 from compagnon.envs.dispatch.fields import Layout, all_fields
 from compagnon.envs.dispatch.options import DispatchOptions
-from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask
-from compagnon.serving.refusal import unprocessable
-from compagnon.serving.wire import explain
+from compagnon.serving.states import StateDecoder, looked_at
 
-_NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^drivers(?=:)")
+_NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)?(?=:)")
 _ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")
 _PARTS = {"bookings": "rides", "drivers": "drivers"}
 
@@ -28,19 +26,11 @@ class DispatchReader:
         place = {one.name: index for index, one in enumerate(all_fields(layout))}
         self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
         self._reader = BoardReader(layout, options.weights())
-        self._decoder = msgspec.json.Decoder(Board)
+        self._decoder = StateDecoder(Board)
 
     def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
         """Field values and mask of a board."""
-        try:
-            board = self._decoder.decode(state)
-            _refuse_unknown(msgspec.json.decode(state))
-        except msgspec.ValidationError as error:
-            raise explain(error, state).under("state") from None
-        try:
-            obs, mask = self._reader.look(board)
-        except InputError as error:
-            raise unprocessable(f"state{_field(str(error))}", str(error)) from None
+        obs, mask = looked_at(self._reader.look, self._decoder.read(state), _field)
         return obs[self._columns], mask
 
 
@@ -58,27 +48,6 @@ def dispatch_reader(schema: Schema, env_args: dict[str, Any]) -> DispatchReader 
     if layout.actions != schema.action.n or not names <= known:
         return None
     return DispatchReader(schema, layout, options)
-
-
-def _refuse_unknown(board: dict[str, Any]) -> None:
-    """Dataclasses take unknown fields silently."""
-    from compagnon.envs.dispatch.board import Aboard, Driver, Ride, Stop
-
-    def check(value: dict[str, Any], kind: Any, where: str) -> None:
-        unknown = sorted(value.keys() - kind.__dataclass_fields__.keys())
-        if unknown:
-            raise unprocessable(f"{where}.{unknown[0]}", f"there is no field {unknown[0]!r}")
-
-    check(board, Board, "state")
-    for b, ride in enumerate(board["rides"]):
-        check(ride, Ride, f"state.rides[{b}]")
-    for d, driver in enumerate(board["drivers"]):
-        where = f"state.drivers[{d}]"
-        check(driver, Driver, where)
-        for k, stop in enumerate(driver.get("plan", ())):
-            check(stop, Stop, f"{where}.plan[{k}]")
-        for k, one in enumerate(driver.get("aboard", ())):
-            check(one, Aboard, f"{where}.aboard[{k}]")
 
 
 def _field(sentence: str) -> str:

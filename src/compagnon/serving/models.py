@@ -1,5 +1,7 @@
 """A policy as the service holds it: verified, warmed up, with the words for its answers."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -8,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.exported import ACTION_MASK, OBS, PROBABILITIES
+from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.manifest import Manifest
+from compagnon.policy.manifest import GaussianHead, Manifest
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
-from compagnon.serving.worlds import action_words
+from compagnon.policy.vector_drawing import Bounds
+from compagnon.serving.worlds import Component, action_components, action_words
 
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
 _WANTED: Final = [PROBABILITIES]
@@ -24,10 +27,9 @@ class Model:
     """One version of a policy.
 
     Attributes:
-        policy: over discrete actions.
         sha256: of the file that the policy was read from; answers and the log name it.
-        words: what each action means.
-        rowwise: a row's probabilities depend, in their last bits, on the rows beside it, so that
+        words: what each action means; empty for actions that are vectors.
+        rowwise: what is said of a row depends, in its last bits, on the rows beside it, so that
             batches are decided row by row: a replay must find the same bits.
     """
 
@@ -54,6 +56,43 @@ class Model:
         return _run(self.policy, obs, mask)
 
 
+@dataclass(frozen=True, eq=False)
+class VectorModel(Model):
+    """One version of a policy whose actions are vectors.
+
+    Attributes:
+        components: what each number of a vector is.
+        bounds: of the vectors.
+    """
+
+    components: tuple[Component, ...] = field(repr=False, kw_only=True)
+    bounds: Bounds = field(repr=False, kw_only=True)
+
+    def distributions(
+        self, obs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and deviations (N, D) of what the policy draws from, in the units of the action.
+
+        A deterministic policy's means are its actions, with deviations of 0. Row by row the same
+        bits in every batch.
+        """
+        if self.rowwise and len(obs) > 1:
+            rows = [_run_vectors(self.policy, obs[k : k + 1]) for k in range(len(obs))]
+            raw = np.concatenate(rows)
+        else:
+            raw = _run_vectors(self.policy, obs)
+        n = self.manifest.schema_.action.n
+        middle, half = (part.astype(np.float64) for part in self._units)
+        wide = raw.astype(np.float64)
+        if not isinstance(self.manifest.head, GaussianHead):
+            return wide, np.zeros_like(wide)
+        return middle + half * wide[:, :n], half * wide[:, n:]
+
+    @functools.cached_property
+    def _units(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self.manifest.schema_.action.middle_and_half()
+
+
 def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = None) -> Model:
     """Load, verify and warm up a policy, or the best policy of a run.
 
@@ -62,24 +101,29 @@ def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = 
         schema_sha256: refuse a policy of any other schema.
 
     Raises:
-        InputError: no policy, not exported, tampered with, of another schema, of vectors of
-            actions, or one that does not answer what it should.
+        InputError: no policy, not exported, tampered with, of another schema, or one that does not
+            answer what it should.
     """
     if precision not in ("fp32", "int8"):
         raise InputError(f"precision={precision!r}: use fp32 or int8")
     policy = load_onnx(artefact_directory(path), precision)  # type: ignore[arg-type]
     manifest = policy.manifest
-    if manifest.schema_.action.kind != "discrete":
-        raise InputError(
-            f"{path} chooses {manifest.schema_.action.words}; the service decides among discrete "
-            "actions, whose probabilities it can log"
-        )
     if schema_sha256 is not None and manifest.schema_sha256 != schema_sha256:
         raise InputError(
             f"{path} reads or chooses something else than the policy in service (schema "
             f"{manifest.schema_sha256[:12]}..., not {schema_sha256[:12]}...); start another service"
         )
-    words = action_words(manifest.schema_)
+    schema = manifest.schema_
+    if schema.action.kind != "discrete":
+        return VectorModel(
+            policy,
+            policy.sha256,
+            (),
+            rowwise=_warm_up_vectors(policy, str(path)),
+            components=action_components(schema),
+            bounds=Bounds(schema.action.low, schema.action.high),
+        )
+    words = action_words(schema)
     return Model(policy, policy.sha256, words, rowwise=_warm_up(policy, str(path)))
 
 
@@ -89,6 +133,15 @@ def _run(
     """What `OnnxPolicy.probabilities` gives before it is widened, without its checks."""
     found: NDArray[np.float32] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})[0]
     return found
+
+
+def _run_vectors(policy: OnnxPolicy, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, D) actions of a deterministic policy, (N, 2 D) means and deviations of another one."""
+    if not isinstance(policy.manifest.head, GaussianHead):
+        action: NDArray[np.float32] = policy.session.run([ACTION], {OBS: obs})[0]
+        return action
+    outputs, std = policy.session.run([OUTPUTS, STD], {OBS: obs})
+    return np.concatenate([outputs[:, : policy.schema.action.n], std], axis=1)
 
 
 def _warm_up(policy: OnnxPolicy, who: str) -> bool:
@@ -105,14 +158,35 @@ def _warm_up(policy: OnnxPolicy, who: str) -> bool:
     good = np.isfinite(alone).all() and not alone[~mask].any() and (alone >= 0).all()
     if not good or np.abs(alone.sum(axis=1) - 1).max() > 1e-6:
         raise InputError(f"{who}: on a trial it gave no probabilities inside the mask")
-    first = np.concatenate([_run(policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))])
-    for size in _PARTS:
-        parts = [
-            _run(policy, obs[k : k + size], mask[k : k + size]) for k in range(0, len(obs), size)
-        ]
-        if not np.array_equal(np.concatenate(parts), first):
-            return True
-    return False
+    return _rows_depend(lambda part: _run(policy, obs[part], mask[part]), len(obs))
+
+
+def _warm_up_vectors(policy: OnnxPolicy, who: str) -> bool:
+    """The same for vectors of actions.
+
+    Raises:
+        InputError: what it says are no vectors within the bounds, or no deviations.
+    """
+    schema = policy.schema
+    obs, _ = _examples(schema.observation.fields, 1, schema.observation.scaling)
+    low, high = (np.array(bound, np.float32) for bound in (schema.action.low, schema.action.high))
+    answer = policy.answer(obs)
+    good = ((answer.action >= low) & (answer.action <= high)).all()
+    if answer.std is not None:
+        good = good and np.isfinite(answer.std).all() and (answer.std >= 0).all()
+    if not good:
+        raise InputError(f"{who}: on a trial it gave no vectors within the bounds")
+    return _rows_depend(lambda part: _run_vectors(policy, obs[part]), len(obs))
+
+
+def _rows_depend(run: Callable[[slice], NDArray[np.float32]], count: int) -> bool:
+    """Whether batches change the bits that a row has alone."""
+
+    def parts(size: int) -> NDArray[np.float32]:
+        return np.concatenate([run(slice(k, k + size)) for k in range(0, count, size)])
+
+    first = parts(1)
+    return any(not np.array_equal(parts(size), first) for size in _PARTS)
 
 
 def _examples(

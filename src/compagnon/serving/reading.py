@@ -42,7 +42,10 @@ class Reader:
 
     Attributes:
         low, high: (F,), the least and the largest value of each field that is taken.
+        chooses_vectors: the policies choose vectors, rather than one of several actions.
     """
+
+    chooses_vectors = False
 
     def __init__(self, schema: Schema, states: StateReader | None = None) -> None:
         self.schema = schema

@@ -1,5 +1,6 @@
 """Makes logged decisions again, from their ids, features and masks, with the model of the log."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,8 +11,9 @@ from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.models import Model, VectorModel, open_model
 from compagnon.serving.sources import open_version
+from compagnon.serving.vectors import decide_vector
 from compagnon.store import DecisionRow, Store, registry
 from compagnon.store.replay import Recompute
 
@@ -31,6 +33,26 @@ def recompute_with(model: Model) -> Recompute:
 
 
 def _again(model: Model, rows: Sequence[DecisionRow]) -> list[DecisionRow]:
+    if isinstance(model, VectorModel):
+        return _vectors_again(model, rows)
+    return _actions_again(model, rows)
+
+
+def _vectors_again(model: VectorModel, rows: Sequence[DecisionRow]) -> list[DecisionRow]:
+    size = 4 * len(model.manifest.schema_.observation.fields)
+    good = [row for row in rows if len(row.features) == size]
+    found: dict[str, DecisionRow] = {}
+    if good:
+        obs = np.stack([np.frombuffer(row.features, "<f4") for row in good])
+        means, stds = model.distributions(np.ascontiguousarray(obs, np.float32))
+        for row, mean, std in zip(good, means, stds, strict=True):
+            with contextlib.suppress(InputError):  # no such epsilon, or what the policy refuses
+                parts = decide_vector(model, mean, std, row.id, row.application, row.epsilon)
+                found[row.id] = row._replace(**parts)
+    return [found.get(row.id, row._replace(seed=-1)) for row in rows]
+
+
+def _actions_again(model: Model, rows: Sequence[DecisionRow]) -> list[DecisionRow]:
     schema = model.manifest.schema_
     fields, actions = len(schema.observation.fields), schema.action.n
     # A row that no request of this policy can have written is not as it was logged.

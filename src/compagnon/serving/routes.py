@@ -10,16 +10,20 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from compagnon.policy.manifest import DeterministicHead
 from compagnon.serving import guard as G
-from compagnon.serving import wire
+from compagnon.serving import vector_wire, vectors, wire
 from compagnon.serving.guard import Guard
 from compagnon.serving.http import credentials, problem_headers, read_body
 from compagnon.serving.keeper import Keeper
 from compagnon.serving.metrics import CONTENT_TYPE
+from compagnon.serving.models import VectorModel
 from compagnon.serving.openapi import describe
 from compagnon.serving.records import Records
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
+from compagnon.serving.vectors import VectorService
+from compagnon.serving.worlds import Component
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.keys import Scope as KeyScope
@@ -115,7 +119,9 @@ class _Routes:
     def _check(self, request: Request, scope: KeyScope) -> None:
         self._guard.check(*credentials(request.scope, scope))
 
-    def _record(self, row: DecisionRow) -> wire.DecisionRecord:
+    def _record(self, row: DecisionRow) -> wire.DecisionRecord | vector_wire.VectorRecord:
+        if row.action_vector is not None:
+            return self._vector_record(row)
         actions = len(self._service.model.words)
         probabilities = np.frombuffer(row.probabilities, np.float64)
         packed = np.frombuffer(row.mask or b"", np.uint8)
@@ -141,8 +147,37 @@ class _Routes:
             latency_us=row.latency_us,
         )
 
+    def _vector_record(self, row: DecisionRow) -> vector_wire.VectorRecord:
+        action = vectors.vector_of(row)
+        mean, std = vectors.distribution_of(row)
+        service = self._service
+        if isinstance(service, VectorService) and row.schema_sha256 == service.schema_sha256:
+            parts = service.components
+        else:  # of another service on this database
+            low, high = -math.inf, math.inf
+            parts = tuple(Component(f"action_{k}", "", low, high) for k in range(len(action)))
+        return vector_wire.VectorRecord(
+            id=row.id,
+            application=row.application,
+            key=row.key,
+            action=vectors.named(parts, action),
+            meaning=vectors.in_words(parts, action),
+            density=vectors.density_of(row),
+            log_density=row.log_density or 0.0,
+            mean=vectors.named(parts, mean),
+            std=vectors.named(parts, std),
+            features=np.frombuffer(row.features, np.float32).tolist(),
+            model=row.model_sha256,
+            schema=row.schema_sha256,
+            seed=row.seed,
+            mode=row.mode,
+            epsilon=row.epsilon,
+            time=row.time,
+            latency_us=row.latency_us,
+        )
 
-def policy_info(service: Service) -> wire.PolicyInfo:
+
+def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyInfo:
     """What `/v1/policy` says."""
     model, settings, reader = service.model, service.settings, service.reader
     schema = model.manifest.schema_
@@ -150,23 +185,37 @@ def policy_info(service: Service) -> wire.PolicyInfo:
         wire.FieldInfo(one.name, one.unit, _finite(one.low), _finite(one.high), one.meaning)
         for one in schema.observation.fields
     ]
+    # What both kinds of policies say of themselves.
+    common: dict[str, Any] = {
+        "model": model.sha256,
+        "name": model.manifest.name,
+        "schema_sha256": model.manifest.schema_sha256,
+        "env": schema.env_id,
+        "fields": fields,
+        "reads_states": reader.states is not None,
+        "application": settings.application,
+        "mode": settings.mode,
+        "epsilon": settings.epsilon,
+        "swaps": service.swaps,
+        "refused": service.refused,
+        "manifest": _plain(model.manifest.model_dump(mode="json", by_alias=True)),
+    }
+    if isinstance(model, VectorModel):
+        return vector_wire.VectorPolicyInfo(
+            components=[
+                vector_wire.ComponentInfo(one.name, one.unit, _finite(one.low), _finite(one.high))
+                for one in model.components
+            ],
+            deterministic=isinstance(model.manifest.head, DeterministicHead),
+            density_min=settings.epsilon * math.exp(-model.bounds.log_volume),
+            **common,
+        )
     return wire.PolicyInfo(
-        model=model.sha256,
-        name=model.manifest.name,
-        schema_sha256=model.manifest.schema_sha256,
-        env=schema.env_id,
-        fields=fields,
         actions=list(model.words),
         mask_required=reader.needs_mask,
-        reads_states=reader.states is not None,
-        application=settings.application,
-        mode=settings.mode,
-        epsilon=settings.epsilon,
         # No possible action is ever less probable than when all of them are possible.
         p_min=settings.epsilon / schema.action.n,
-        swaps=service.swaps,
-        refused=service.refused,
-        manifest=_plain(model.manifest.model_dump(mode="json", by_alias=True)),
+        **common,
     )
 
 

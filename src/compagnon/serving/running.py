@@ -25,6 +25,7 @@ from compagnon.serving.server import Server, listen, new_loop
 from compagnon.serving.service import Service
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import Source, source_of
+from compagnon.serving.vectors import service_of
 from compagnon.store.errors import StoreUnavailable
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
@@ -70,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         keys = await asyncio.to_thread(records.keys)
         require_keys(settings, len(keys))
         guard = Guard(settings.rate, keys, settings.loopback)
-        service = Service(settings, records.log, model)
+        service = service_of(settings, records.log, model)
         del model  # the service lets go of it when another takes its place; so must we
         keeper = Keeper(service, source.find, source.load, settings.watch_seconds, version)
         front = Front(service, guard, routes.build(service, guard, records, keeper))

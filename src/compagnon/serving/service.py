@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.serving import deciding, wire
-from compagnon.serving.deciding import Decision, Likely
+from compagnon.serving.deciding import Decision, Likely, Words
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
 from compagnon.serving.reading import Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
-from compagnon.serving.wire import Answer, BatchAnswer, DecideRequest
+from compagnon.serving.wire import BatchAnswer, DecideRequest
 from compagnon.serving.worlds import state_reader
 from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
@@ -52,12 +52,12 @@ class Log(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Made:
+class Made:
     """One decision that is made and not yet logged."""
 
     row: DecisionRow
-    decision: Decision
     asked: bool  # the client chose the id
+    probabilities: NDArray[np.float64]  # (A,), that were drawn from; empty for vectors
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +66,7 @@ class Asked:
 
     model: Model
     request: DecideRequest
-    made: _Made
+    made: Made
 
     @property
     def row(self) -> DecisionRow:
@@ -89,7 +89,9 @@ class Service:
         self.metrics = Metrics(settings, model.sha256)
         manifest = model.manifest
         states = state_reader(manifest.schema_, manifest.provenance.env_args)
-        self.reader = Reader(manifest.schema_, states)
+        self.reader = self._reader(manifest.schema_, states)
+        # Where what an action means depends on the state, by the names that the state has.
+        self._words = getattr(states, "words", None)
         self._fast = settings.mode == "fast"
         self.schema_sha256 = manifest.schema_sha256
         self.swaps = 0
@@ -97,6 +99,11 @@ class Service:
         self.draining = False
         self._model = model
         self.metrics.watch(model)
+
+    # How requests are read; a service of vectors has its own.
+    _reader: type[Reader] = Reader
+    _read_one = staticmethod(wire.read_decide)
+    _read_many = staticmethod(wire.read_batch)
 
     @property
     def model(self) -> Model:
@@ -140,7 +147,7 @@ class Service:
             Refusal: 422.
         """
         begun = time.perf_counter_ns()
-        request = wire.read_decide(body)
+        request = self._read_one(body)
         model = self._model
         made = self._make(model, request, begun)
         self.metrics.decided(1, time.perf_counter_ns() - begun)
@@ -166,7 +173,7 @@ class Service:
             count: is told how many decisions there are, before they are made.
         """
         begun = time.perf_counter_ns()
-        requests = wire.read_batch(body)
+        requests = self._read_many(body)
         if count is not None:
             count(len(requests))
         model = self._model
@@ -182,9 +189,7 @@ class Service:
         if fresh:
             for found in await self._written(self.log.submit_many(fresh)):
                 known[found.row.id] = found
-        # Where all is as it was made, the answers need no second look at the rows.
-        count_others = max(request.alternatives for request in requests)
-        likely = deciding.likeliest_many([one.decision.probabilities for one in made], count_others)
+        likely = self._likeliest(made, requests)
         answers = []
         for place, (request, one) in enumerate(zip(requests, made, strict=True)):
             try:
@@ -192,9 +197,16 @@ class Service:
                 answers.append(self._answer(model, request, one, written, likely[place]))
             except Refusal as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
-        return _encode(BatchAnswer(answers))
+        return _encode(self._batch_answer(answers))
 
-    def _make(self, model: Model, request: DecideRequest, begun: int) -> _Made:
+    _batch_answer: Callable[[list[Any]], Any] = BatchAnswer
+
+    def _likeliest(self, made: list[Made], requests: list[DecideRequest]) -> list[Likely | None]:
+        """For answers where all is as it was made: they need no second look at the rows."""
+        count = max(request.alternatives for request in requests)
+        return [*deciding.likeliest_many([one.probabilities for one in made], count)]
+
+    def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
         obs, mask = self.reader.read(request)
         settings = self.settings
         decision_id = request.id or deciding.new_id()
@@ -207,7 +219,7 @@ class Service:
         packed = np.packbits(mask)
         return self._row(model, request, decision_id, obs, packed, decision, begun)
 
-    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[_Made]:
+    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
         obs, masks = self.reader.read_many(requests)
         fresh = deciding.new_ids(len(requests))
         ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
@@ -233,7 +245,7 @@ class Service:
         packed: NDArray[np.uint8],
         decision: Decision,
         begun: int,
-    ) -> _Made:
+    ) -> Made:
         settings = self.settings
         row = DecisionRow(
             id=decision_id,
@@ -257,7 +269,7 @@ class Service:
             # What was asked, however it was spaced; a batch of one asks the same as a single one.
             request_sha256=hashlib.sha256(_encode(request)).hexdigest(),
         )
-        return _Made(row, decision, request.id is not UNSET)
+        return Made(row, request.id is not UNSET, decision.probabilities)
 
     async def _written(self, future: "Future[_T]") -> _T:
         try:
@@ -286,23 +298,34 @@ class Service:
         self,
         model: Model,
         request: DecideRequest,
-        made: _Made,
+        made: Made,
         written: Written,
         likely: Likely | None = None,
-    ) -> Answer:
+    ) -> Any:
         row = written.row
-        if written.status == "conflict":
-            raise Refusal(409, f"{row.id} was asked before, with another body", "id")
+        if written.status != "stored":
+            self._require_same(written)
         if likely is None or written.status != "stored":
-            vector = made.decision.probabilities
+            vector = made.probabilities
             if written.status != "stored":
                 vector = np.frombuffer(row.probabilities, np.float64)
             likely = deciding.likeliest(vector, request.alternatives)
         assert row.action is not None
+        words: Words = model.words
+        if self._words is not None and len(request.state):
+            words = self._words(request.state)
         return deciding.answer(
-            row.id, row.action, row.probability, likely, model.words, request.alternatives,
+            row.id, row.action, row.probability, likely, words, request.alternatives,
             row.model_sha256,
         )  # fmt: skip
+
+    def _require_same(self, written: Written) -> None:
+        """Refuse to answer with what stands under an id for another question, or policy."""
+        row = written.row
+        if written.status == "conflict":
+            raise Refusal(409, f"{row.id} was asked before, with another body", "id")
+        if row.schema_sha256 != self.schema_sha256:
+            raise Refusal(409, f"{row.id} was asked before, of another policy", "id")
 
 
 async def _done(future: "Future[Any]") -> None:

@@ -43,10 +43,23 @@ class DecideRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = 3
 
 
+class VectorRequest(DecideRequest, forbid_unknown_fields=True, omit_defaults=True):
+    """The same of a policy whose actions are vectors: without a mask, and without alternatives."""
+
+    # A default is not checked against the range, so that this one says that nothing was given.
+    alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = -1
+
+
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Many decisions, answered in the same order."""
 
     decisions: list[DecideRequest]
+
+
+class VectorBatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The same of vectors."""
+
+    decisions: list[VectorRequest]
 
 
 class OutcomeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -162,6 +175,8 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 
 _decide = msgspec.json.Decoder(DecideRequest)
 _batch = msgspec.json.Decoder(BatchRequest)
+_vector = msgspec.json.Decoder(VectorRequest)
+_vector_batch = msgspec.json.Decoder(VectorBatchRequest)
 _outcome = msgspec.json.Decoder(OutcomeRequest)
 
 
@@ -180,7 +195,20 @@ def read_batch(body: bytes) -> list[DecideRequest]:
     Raises:
         Refusal: 422, with the field.
     """
-    decisions = _read(_batch, body).decisions
+    return _checked_all(_read(_batch, body).decisions)
+
+
+def read_vector(body: bytes) -> DecideRequest:
+    """`read_decide` of a policy whose actions are vectors."""
+    return _checked(_read(_vector, body))
+
+
+def read_vector_batch(body: bytes) -> list[DecideRequest]:
+    """`read_batch` of a policy whose actions are vectors."""
+    return _checked_all([*_read(_vector_batch, body).decisions])
+
+
+def _checked_all(decisions: list[DecideRequest]) -> list[DecideRequest]:
     if not 1 <= len(decisions) <= MAX_BATCH:
         raise unprocessable(
             "decisions", f"a batch holds 1 to {MAX_BATCH:,} decisions, not {len(decisions):,}"

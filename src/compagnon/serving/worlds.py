@@ -1,13 +1,13 @@
 """What the service knows of particular worlds: how their states are read, what actions mean."""
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
+from compagnon.envs.registration import BALL, DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.envs.workshop import rules as workshop_rules
 from compagnon.envs.workshop.fields import FIELDS as WORKSHOP_FIELDS
 from compagnon.envs.workshop.state import ShopState
@@ -23,6 +23,24 @@ _GYMNASIUM: Final = {
     "MountainCar": ("push left", "let roll", "push right"),
     "LunarLander": ("do nothing", "fire left", "fire main engine", "fire right"),
 }
+# Names and units of the components of a vector.
+_MOTORS: Final = ("hip_1", "knee_1", "hip_2", "knee_2")
+_VECTORS: Final = {
+    "Pendulum": (("torque", "N m"),),
+    "MountainCarContinuous": (("force", ""),),
+    "LunarLander": (("main_engine", ""), ("side_engines", "")),
+    "LunarLanderContinuous": (("main_engine", ""), ("side_engines", "")),
+    "BipedalWalker": tuple((motor, "") for motor in _MOTORS),
+}
+
+
+class Component(NamedTuple):
+    """One number of an action that is a vector; an infinite bound is none."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
 
 
 class WorkshopReader:
@@ -62,6 +80,13 @@ def state_reader(schema: Schema, env_args: dict[str, Any]) -> StateReader | None
             _logger.info("boards are not read without %s (extra worlds)", error.name)
             return None
         return dispatch_reader(schema, env_args)
+    if schema.env_id == DISPATCH_POC:
+        try:
+            from compagnon.serving.poc_states import poc_reader
+        except ModuleNotFoundError as error:
+            _logger.info("states are not read without %s (extra worlds)", error.name)
+            return None
+        return poc_reader(schema, env_args)
     return None
 
 
@@ -72,9 +97,23 @@ def action_words(schema: Schema) -> tuple[str, ...]:
         return tuple(workshop_rules.describe_action(action) for action in range(n))
     if schema.env_id in (DISPATCH, DISPATCH_POC):
         return _dispatch_words(schema)
-    name = schema.env_id.rpartition("/")[2].partition("-")[0]
-    known = _GYMNASIUM.get(name, ())
+    known = _GYMNASIUM.get(_family(schema), ())
     return known if len(known) == n else tuple(f"action {action}" for action in range(n))
+
+
+def action_components(schema: Schema) -> tuple[Component, ...]:
+    """What each number of a vector of actions is."""
+    n, low, high = schema.action.n, schema.action.low, schema.action.high
+    known = _VECTORS.get(_family(schema), ())
+    if schema.env_id == BALL:
+        known = tuple((f"push_{k}", "") for k in range(n))
+    if len(known) != n:
+        known = tuple((f"action_{k}", "") for k in range(n))
+    return tuple(Component(*each, low[k], high[k]) for k, each in enumerate(known))
+
+
+def _family(schema: Schema) -> str:
+    return schema.env_id.rpartition("/")[2].partition("-")[0]
 
 
 def _dispatch_words(schema: Schema) -> tuple[str, ...]:

@@ -23,15 +23,20 @@ class DecisionRow(NamedTuple):
             empty where actions are vectors.
         action: its index; None where actions are vectors.
         action_vector: float32, little-endian; None where actions are indices.
-        probability: of the action that was taken; its density where actions are vectors.
+        probability: of the action that was taken. Where actions are vectors, its density, which is
+            `exp(log_density)`, at most 1e300.
         seed: of the draw, 0 to 2^63 - 1.
-        mode: how the action was chosen, such as ``sampled`` or ``greedy``.
+        mode: how the action was chosen: ``sampled``, or ``deterministic`` where nothing was drawn.
         epsilon: share of exploration.
         time: seconds since 1970, UTC.
         latency_us: microseconds that the decision took.
         request_sha256: of what was asked, so that an id repeated with another body is seen.
         shadow: float64, the other arm's vector for the same question, or None.
         shadow_sha256: the model that gave `shadow`, or None.
+        distribution: float64, little-endian, (2, D): means and deviations of the normal
+            distributions that the policy drew a vector from, before bounds and exploration, in the
+            units of the action; None where actions are indices.
+        log_density: of `action_vector`, see `policy.vector_drawing`; None likewise.
     """
 
     id: str
@@ -55,6 +60,8 @@ class DecisionRow(NamedTuple):
     request_sha256: str
     shadow: bytes | None = None
     shadow_sha256: str | None = None
+    distribution: bytes | None = None
+    log_density: float | None = None
 
 
 class Written(NamedTuple):

@@ -12,7 +12,10 @@ from compagnon.store.tables import decisions
 
 _PAGE = 1000
 # What a decision computed again must give to the last bit.
-REPLAYED = ("seed", "mask", "probabilities", "action", "action_vector", "probability", "shadow")
+REPLAYED = (
+    *("seed", "mask", "distribution", "probabilities", "action", "action_vector"),
+    *("probability", "log_density", "shadow"),
+)
 
 # Computes decisions of one model again: from their ids, features and masks alone.
 Recompute = Callable[[Sequence[DecisionRow]], Sequence[DecisionRow]]

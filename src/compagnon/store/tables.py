@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = "0001"  # of the database: the last of migrations/versions
+VERSION = "0002"  # of the database: the last of migrations/versions
 ID_LENGTH = 200  # characters, at most, of an id or a name that comes from outside
 
 metadata = MetaData(
@@ -65,6 +65,8 @@ decisions = Table(
     Column("request_sha256", _HASH, nullable=False),
     Column("shadow", LargeBinary),
     Column("shadow_sha256", _HASH),
+    Column("distribution", LargeBinary),
+    Column("log_density", Double),
     # SQLite looks at no length by itself, and PostgreSQL takes NaN, the largest number to it.
     CheckConstraint(f"length(id) between 1 and {ID_LENGTH}", name="id"),
     CheckConstraint("probability between 0 and 1e300", name="probability"),

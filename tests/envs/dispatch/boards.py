@@ -8,30 +8,62 @@ from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.dispatch.instance import Travel
 
 
-def board_of(worlds: W.World, row: int = 0) -> dict[str, Any]:
-    """The day's future (cancellations, delays at doors) is left out; what it has become is not."""
+def board_of(worlds: W.World, row: int = 0, travel: Travel | None = None) -> dict[str, Any]:
+    """The day's future (cancellations, delays at doors) is left out; what it has become is not.
+
+    With `travel`, of a day with a matrix, places are named or numbered, in turn.
+    """
     w = W.World(*(array[row] for array in worlds))
     count, m = int(w.size[D.BOOKINGS]), w.bookings.shape[0]
     detour = float(w.rule[T.KM_FACTOR])
     listed = [b for b in range(count) if _listed(w, b)]
     named = set(listed)
     rides = [_ride(w, b, named) for b in listed]
+    drivers = [_driver(w, d, m) for d in range(int(w.size[D.DRIVERS]))]
+    if travel is not None:
+        return {
+            **_common(w, listed, rides, drivers),
+            **_places(w, travel, listed, rides, drivers, m),
+        }
+    return {
+        **_common(w, listed, rides, drivers),
+        "kind": T.KINDS[int(w.rule[T.KIND])],
+        "speed_kmh": 60.0 * detour / float(w.rule[T.MINUTES_PER_KM]),
+        "detour": detour,
+    }
+
+
+def _common(w, listed, rides, drivers):
     at = {status: sum(w.status[b] == status for b in listed) for status in (W.SERVED, W.REJECTED)}
     return {
         "now": float(w.money[W.NOW]),
         "day_begin": float(w.money[W.DAY_BEGIN]),
         "day_end": float(w.money[W.DAY_END]),
-        "kind": T.KINDS[int(w.rule[T.KIND])],
-        "speed_kmh": 60.0 * detour / float(w.rule[T.MINUTES_PER_KM]),
-        "detour": detour,
         "speed": w.speed.tolist(),
         "middle": w.rule[T.MIDDLE : T.MIDDLE + 2].tolist(),
         "served": int(w.counts[W.SERVED] - at[W.SERVED]),
         "rejected": int(w.counts[W.REJECTED] - at[W.REJECTED]),
-        "drivers": [_driver(w, d, m) for d in range(int(w.size[D.DRIVERS]))],
+        "drivers": drivers,
         "rides": rides,
+    }
+
+
+def _places(w, travel, listed, rides, drivers, m):
+    for b, ride in zip(listed, rides, strict=True):
+        ride["pickup"] = int(w.place[2 * b])
+        ride["dropoff"] = f"p{w.place[2 * b + 1]}"
+    for d, driver in enumerate(drivers):
+        driver["at"] = f"p{w.place[int(w.state[d, P.AT])]}"
+        driver["end"] = int(w.place[2 * m + 2 * d + 1])
+    points = travel.coordinates.tolist()
+    return {
+        "kind": "matrix",
+        "places": [{"name": f"p{k}", "at": at} for k, at in enumerate(points)],
+        "minutes": travel.minutes.tolist(),
+        "km": travel.km.tolist(),
     }
 
 

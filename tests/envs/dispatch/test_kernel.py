@@ -59,6 +59,25 @@ def test_the_return_is_minus_the_cost(preset):
             checked += 1
 
 
+@pytest.mark.parametrize("what", ["a load", "a gap", "a call"])
+def test_the_recount_sees_what_was_not_kept_up(what):
+    env = DispatchVectorEnv(1, preset="clinic-day")
+    _, info = env.reset(seed=3)
+    w = env._core.worlds
+    while not (w.codes[0, :, 1, P.LOAD_AFTER] > 0).any():
+        _, _, _, _, info = env.step(first_feasible(info["action_mask"], env.layout))
+    recount(w)
+    d = int(np.argmax(w.codes[0, :, 1, P.LOAD_AFTER]))
+    if what == "a load":
+        w.codes[0, d, 1, P.LOAD_AFTER] -= 1
+    elif what == "a gap":
+        w.gaps[0, d, 1, P.DONE] += 1.0
+    else:
+        w.counts[0, W.ON_CALL] += 1
+    with pytest.raises(AssertionError):
+        recount(w)
+
+
 def test_two_policies_meet_the_same_day():
     days = []
     for policy in ("random", "wait"):

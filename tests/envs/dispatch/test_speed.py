@@ -18,7 +18,8 @@ def look_again(core):
     obs, mask, found, where = out.obs.copy(), out.mask.copy(), w.found.copy(), w.where.copy()
     shown = [w.open[i, : min(core.layout.board, w.counts[i, W.OPEN])] for i in range(len(obs))]
     w.where[..., W.FOUND_FOR] = -1
-    K.run(K.SHOW, w, np.arange(len(obs)), core.view, np.zeros(len(obs), np.int64), out)
+    rows = np.arange(len(obs))
+    K.run(K.SHOW, w, rows, core.settings, core.view, np.zeros_like(rows), out)
     assert np.array_equal(mask, out.mask)
     assert np.array_equal(obs, out.obs)
     for i, bookings in enumerate(shown):
@@ -63,6 +64,18 @@ def test_looking_again_would_notice_what_is_out_of_date():
     env._core.worlds.found[1, env._core.worlds.open[1, 0], 2] += 1.0
     with pytest.raises(AssertionError):
         look_again(env._core)
+
+
+@kernels.kernel_entry
+def ask_for(table, offset):
+    kernels.prefetch(table, offset)
+
+
+def test_asking_for_memory_changes_none_and_may_miss():
+    table = np.arange(12.0).reshape(3, 4)
+    for offset in (0, 40, 4096, 2**40):  # beyond the table, too: nothing is read
+        ask_for(table, offset)
+    assert np.array_equal(table, np.arange(12.0).reshape(3, 4))
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -54,6 +54,10 @@ def recount(worlds, row=0):
     generated = n - w.counts[W.LATER]
     assert generated == w.counts[W.OPEN : W.NO_SHOW + 1].sum()
     shown = w.open[: w.counts[W.OPEN]]
+    outbound = w.bookings[:n, D.LINKED_TO].astype(int)
+    awaits = (status == W.LATER) & (outbound >= 0)
+    awaits &= (status[outbound] >= W.OPEN) & (status[outbound] <= W.SERVED)
+    assert w.counts[W.ON_CALL] == awaits.sum()
     assert sorted(shown) == sorted(np.flatnonzero(status == W.OPEN))
     assert (np.diff(w.bookings[shown, D.PICKUP_BY]) >= 0).all()
     picked, dropped = [], []
@@ -66,18 +70,22 @@ def recount(worlds, row=0):
             node, stop = int(w.codes[d, k, P.NODE]), w.stops[d, k]
             assert stop[P.START] >= clock - 1e-9
             assert stop[P.START] <= stop[P.LIMIT] + 1e-6
+            if k > 0:
+                assert w.gaps[d, k, P.DONE] == clock
+            bound = P.LIMIT if node == P.BREAK else P.LATEST
+            assert w.gaps[d, k, P.BOUND] == stop[bound]
             clock = stop[P.START] + stop[P.SERVICE]
+            dead = w.codes[d, k, P.PICKED_AT] == P.DEAD
             if node == P.BREAK:
                 assert not aboard.any()
-            elif node < 2 * m and node % 2 == 0:
-                if w.codes[d, k, P.PICKED_AT] == P.DEAD:
-                    continue
+            elif node < 2 * m and node % 2 == 0 and not dead:
                 picked.append(node // 2)
                 aboard += w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
                 assert (aboard <= w.drivers[d, D.SEAT : D.SEAT + 4]).all()
-            elif node < 2 * m:
+            elif node < 2 * m and not dead:
                 dropped.append(node // 2)
                 aboard -= w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
+            assert np.array_equal(w.codes[d, k, P.LOAD_AFTER : P.LOAD_AFTER + 4], aboard)
         assert not aboard.any()
     serving = w.state[: int(w.size[D.DRIVERS])]
     serving = serving[serving[:, P.PHASE] == P.BUSY, P.SERVING]

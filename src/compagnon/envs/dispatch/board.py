@@ -5,143 +5,31 @@ real one does not. Here the drivers with their plans and the bookings that are k
 that stands at one minute, and the environment's own kernel looks at it.
 """
 
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.dispatch import dynamics
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import kernel as K
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
+from compagnon.envs.dispatch.board_parts import Aboard, Board, Driver, Place, Ride, Stop
+from compagnon.envs.dispatch.board_travel import Places
 from compagnon.envs.dispatch.fields import Layout, scales
-from compagnon.envs.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.envs.dispatch.instance import SEATS, Bookings, Drivers, Instance
 from compagnon.errors import InputError
 
-Point = tuple[float, float]
+__all__ = ["Aboard", "Board", "BoardReader", "Driver", "Place", "Ride", "Stop"]
+
 _PHASES: Final = {"waits": P.WAITS, "busy": P.BUSY, "drives": P.DRIVES, "off": P.OFF}
 _STATUS: Final = {
     "open": W.OPEN, "later": W.LATER, "served": W.SERVED, "rejected": W.REJECTED,
     "cancelled": W.CANCELLED,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ride:
-    """A booking; minutes since the day's midnight, places as (latitude, longitude) or (x, y) km.
-
-    Attributes:
-        pickup_from, pickup_to, dropoff_from, dropoff_to: windows; None where there is no limit.
-        seats: taken, in the order ambulatory, wheelchair, stretcher, companion.
-        boarding, alighting: minutes at the door. max_ride: minutes on board at most.
-        announced: when it was booked.
-        returns_from: the id of the ride that this one is the way back of.
-        status: ``open`` unless a driver has it; ``later``: a return that a call will announce;
-            ``served``, ``rejected``, ``cancelled``: listed because a return or a plan names it.
-    """
-
-    id: str
-    pickup: Point
-    dropoff: Point
-    pickup_from: float | None = None
-    pickup_to: float | None = None
-    dropoff_from: float | None = None
-    dropoff_to: float | None = None
-    seats: tuple[int, int, int, int] = (1, 0, 0, 0)
-    boarding: float = 2.0
-    alighting: float = 2.0
-    max_ride: float = 120.0
-    priority: int = 3
-    announced: float = 0.0
-    returns_from: str | None = None
-    status: Literal["open", "later", "served", "rejected", "cancelled"] = "open"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """A stop of a driver's plan.
-
-    Attributes:
-        ride: its id; None for the break.
-        at: ``pickup``, ``dropoff``, ``break``, or ``nobody``: a pickup that was cancelled while
-            the driver was under way to it.
-        earliest, limit: when it may begin, where that is not what the booking says any more.
-        ride_limit: minutes on board at most, likewise.
-    """
-
-    ride: str | None = None
-    at: Literal["pickup", "dropoff", "break", "nobody"] = "pickup"
-    earliest: float | None = None
-    limit: float | None = None
-    ride_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aboard:
-    """A rider in a vehicle, and the minute at which boarding ended."""
-
-    ride: str
-    since: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
-    """A driver with the vehicle; minutes since midnight.
-
-    Attributes:
-        at: where he stands, or came from. end: where he is when the shift ends.
-        seats: of the vehicle, as in `Ride`.
-        phase: ``waits``, ``busy`` at a door or on a break, ``drives``, or ``off`` for the day.
-        free_at: from when on he can leave `at`. arrives: at the first stop of the plan, for one
-            who drives.
-        plan: the stops to come, in order; the way home is not listed.
-        aboard: who is in the vehicle. alighting: who is leaving it at this very door.
-        break_from, break_to, break_minutes: the break begins between them, if the plan has one.
-    """
-
-    at: Point
-    end: Point
-    shift_end: float
-    shift_start: float = 0.0
-    seats: tuple[int, int, int, int] = (4, 0, 0, 0)
-    phase: Literal["waits", "busy", "drives", "off"] = "waits"
-    free_at: float = 0.0
-    arrives: float | None = None
-    plan: list[Stop] = field(default_factory=list)
-    aboard: list[Aboard] = field(default_factory=list)
-    alighting: str | None = None
-    break_from: float = 0.0
-    break_to: float = 0.0
-    break_minutes: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    """Everything that dispatch knows at the minute `now`.
-
-    Attributes:
-        kind: ``sphere`` (places are degrees) or ``plane`` (km).
-        speed: relative, by hour of the day; empty for 1 all day.
-        middle: of the map, which places are seen from; the mean of all places without it.
-        day_begin: when the day began. day_end: of the last shift; without it, of those listed.
-        served, rejected: rides so far, beside those listed.
-    """
-
-    now: float
-    drivers: list[Driver]
-    rides: list[Ride]
-    kind: Literal["sphere", "plane"] = "sphere"
-    speed_kmh: float = 30.0
-    detour: float = 1.3
-    speed: list[float] = field(default_factory=list)
-    middle: Point | None = None
-    day_begin: float = 0.0
-    day_end: float | None = None
-    served: int = 0
-    rejected: int = 0
 
 
 class BoardReader:
@@ -167,16 +55,29 @@ class BoardReader:
             raise InputError(
                 f"drivers: there are {len(board.drivers)}; this policy knows {self.layout.drivers}"
             )
-        world = _stand(board, self.layout.drivers)
+        places = Places(board)
+        minutes, km = (_stacked(matrix) for matrix in places.matrices.values())
+        world = _stand(board, self.layout.drivers, places, minutes, km)
         out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
-        K.show(0, world, self._view, out)
+        K.show(0, world, self._view._replace(minutes=minutes, km=km), out, out.scratch[0])
         return out.obs[0].astype(np.float64), out.mask[0]
 
 
-def _stand(board: Board, drivers: int) -> W.World:
+def _stacked(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A matrix as the only one of a stack; one entry that nobody reads where there is none."""
+    return matrix[None] if matrix.size else np.zeros((1, 1, 1))
+
+
+def _stand(
+    board: Board,
+    drivers: int,
+    places: Places,
+    minutes: NDArray[np.float64],
+    km: NDArray[np.float64],
+) -> W.World:
     """The board as a running day."""
     number = _numbers(board)
-    instance = _instance(board, number)
+    instance = _instance(board, number, places)
     worlds = W.allocate(1, max(1, len(board.rides)), drivers)
     w = W.World(*(array[0] for array in worlds))
     day = D.Day(*(getattr(w, name) for name in D.Day._fields))
@@ -184,8 +85,7 @@ def _stand(board: Board, drivers: int) -> W.World:
     D.write_instance(instance, day, 0, middle)
     T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
     T.write_near(w.rule, w.coordinates, w.near)
-    none = np.zeros((1, 1, 1))
-    roads = W.roads_for_python(w, none, none)
+    roads = W.roads_for_python(w, minutes, km)
     D.derive(w.bookings, len(board.rides), roads)
     w.where[:, :, W.FOUND_FOR] = -1
     w.money[W.NOW], w.money[W.DAY_BEGIN] = board.now, board.day_begin
@@ -195,7 +95,9 @@ def _stand(board: Board, drivers: int) -> W.World:
     for d, driver in enumerate(board.drivers):
         _place_driver(board, d, driver, number, w)
         if driver.phase != "off":
-            P.settle(W.plan_for_python(w, d), roads, w.bookings, board.now)
+            plan = W.plan_for_python(w, d)
+            P.write_loads(plan, w.bookings)
+            P.settle(plan, roads, w.bookings, board.now)
     for d in range(len(board.drivers), drivers):
         w.state[d, P.PHASE] = P.OFF
     return worlds
@@ -210,12 +112,21 @@ def _numbers(board: Board) -> dict[str, int]:
     return number
 
 
-def _instance(board: Board, number: dict[str, int]) -> Instance:
+def _instance(board: Board, number: dict[str, int], places: Places) -> Instance:
     """The day that the board is a moment of, checked like any other."""
     rides, drivers = board.rides, board.drivers
-    points = [place for ride in rides for place in (ride.pickup, ride.dropoff)]
-    points += [place for driver in drivers for place in (driver.at, driver.end)]
-    n, m = len(rides), len(drivers)
+    n = len(rides)
+    ways = [
+        (places.find(ride.pickup, f"rides[{b}].pickup"),
+         places.find(ride.dropoff, f"rides[{b}].dropoff"))
+        for b, ride in enumerate(rides)
+    ]  # fmt: skip
+    ends = [
+        (places.find(driver.at, f"drivers[{d}].at"), places.find(driver.end, f"drivers[{d}].end"))
+        for d, driver in enumerate(drivers)
+    ]
+    pickup, dropoff = np.array(ways, np.int64).reshape(n, 2).T
+    start, end = np.array(ends, np.int64).reshape(len(drivers), 2).T
 
     def column(name: str, missing: float = 0.0) -> NDArray[np.float64]:
         given = [getattr(ride, name) for ride in rides]
@@ -226,8 +137,8 @@ def _instance(board: Board, number: dict[str, int]) -> Instance:
 
     never = np.full(n, np.inf)
     bookings = Bookings(
-        pickup=np.arange(0, 2 * n, 2),
-        dropoff=np.arange(1, 2 * n, 2),
+        pickup=pickup,
+        dropoff=dropoff,
         pickup_from=column("pickup_from", -np.inf),
         pickup_to=column("pickup_to", np.inf),
         dropoff_from=column("dropoff_from", -np.inf),
@@ -245,25 +156,15 @@ def _instance(board: Board, number: dict[str, int]) -> Instance:
         alighting_delay=np.zeros(n),
     )
     cars = Drivers(
-        start=2 * n + np.arange(0, 2 * m, 2),
-        end=2 * n + np.arange(1, 2 * m, 2),
-        seats=np.array([driver.seats for driver in drivers], np.int64).reshape(m, SEATS),
+        start=start,
+        end=end,
+        seats=np.array([driver.seats for driver in drivers], np.int64).reshape(-1, SEATS),
         **{
             name: of_driver(name)
             for name in ("shift_start", "shift_end", "break_from", "break_to", "break_minutes")
         },
     )
-    empty = np.zeros((0, 0))
-    travel = Travel(
-        kind=board.kind,
-        coordinates=np.array(points, np.float64).reshape(len(points), 2),
-        speed_kmh=board.speed_kmh,
-        detour=board.detour,
-        speed=np.array(board.speed or [1.0] * T.HOURS, np.float64),
-        minutes=empty,
-        km=empty,
-    )
-    return Instance("the board", bookings, cars, travel)
+    return Instance("the board", bookings, cars, places.travel())
 
 
 def _link(b: int, ride: Ride, number: dict[str, int]) -> int:
@@ -300,6 +201,9 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
     for b, value in enumerate(status):
         w.status[b] = value
         w.counts[value] += 1
+        outbound = int(w.bookings[b, D.LINKED_TO])
+        if value == W.LATER and outbound >= 0:
+            w.counts[W.ON_CALL] += dynamics.awaits_call(status[outbound])
     w.counts[W.SERVED] += board.served
     w.counts[W.REJECTED] += board.rejected
     waiting = [b for b, value in enumerate(status) if value == W.OPEN]

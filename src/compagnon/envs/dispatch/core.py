@@ -1,5 +1,6 @@
 """N days of dispatch as arrays: what the single and the vector environment both stand on."""
 
+import copy
 from pathlib import Path
 from typing import Final
 
@@ -86,9 +87,7 @@ class DispatchCore:
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next day in the selected copies."""
-        chosen = np.flatnonzero(rows)
-        K.fill(self.worlds, chosen, self.settings)
-        self._run(K.BEGIN, chosen, self._all)
+        self._run(K.BEGIN, np.flatnonzero(rows), self._all)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every copy; results stand in `out`.
@@ -102,18 +101,13 @@ class DispatchCore:
                 f"action {actions[bad]} of copy {bad} is not possible now: "
                 "take one that info['action_mask'] allows"
             )
-        self._run(K.ACT, self._all, actions)
-        ended = self.out.terminated
-        if ended.any():
-            self.out.final_obs[ended] = self.out.obs[ended]
-            if autoreset:
-                self.reset(ended)
+        self._run(K.PLAY if autoreset else K.ACT, self._all, actions)
 
     def _run(self, what: int, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
         """`kernel.run`, the rows shared among threads."""
 
         def work(share: NDArray[np.int64]) -> None:
-            K.run(what, self.worlds, share, self.view, actions, self.out)
+            K.run(what, self.worlds, share, self.settings, self.view, actions, self.out)
 
         self._threads.share(work, rows)
 
@@ -127,6 +121,16 @@ class DispatchCore:
     def final_kpis(self) -> NDArray[np.float64]:
         """KPIs of the days that ended in the newest step, (N, KPIS); of other rows, older ones."""
         return self.out.final_kpis.copy()
+
+    def fork(self, row: int) -> "DispatchCore":
+        """The same with one copy, that stands where copy `row` of this one does."""
+        one = copy.copy(self)
+        one.num_envs = 1
+        worlds, out = self.worlds._asdict(), self.out._asdict()
+        one.worlds = W.World(**{name: array[[row]] for name, array in worlds.items()})
+        one.out = K.Outputs(**{name: array[[row]] for name, array in out.items()})
+        one._all = np.arange(1)
+        return one
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""

@@ -15,11 +15,23 @@ _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may
 
 
 @kernel
+def awaits_call(status):
+    """1 if the return of an outbound ride of this status is still to be called, if unheard of."""
+    return 1 if W.OPEN <= status <= W.SERVED else 0
+
+
+@kernel
 def set_status(w, b, status):
     """Move booking `b` to another status, and the counts with it."""
-    w.counts[w.status[b]] -= 1
+    before = w.status[b]
+    w.counts[before] -= 1
     w.counts[status] += 1
     w.status[b] = status
+    back, outbound = int(w.bookings[b, D.RETURN]), int(w.bookings[b, D.LINKED_TO])
+    if back >= 0 and w.status[back] == W.LATER:
+        w.counts[W.ON_CALL] += awaits_call(status) - awaits_call(before)
+    if before == W.LATER and outbound >= 0:
+        w.counts[W.ON_CALL] -= awaits_call(w.status[outbound])
 
 
 @kernel
@@ -85,8 +97,9 @@ def _unplan(w, b):
     """Take a planned ride out of its driver's plan; one under way to it finds nobody there."""
     d = int(w.rides[b, W.BY_DRIVER])
     plan = W.plan_of(w, d)
-    P.remove(plan, P.position(plan, 2 * b + 1))
-    k = P.position(plan, 2 * b)
+    k, last = P.position(plan, 2 * b), P.position(plan, 2 * b + 1)
+    P.lighten(plan, w.bookings[b], k, last)
+    P.remove(plan, last)
     if k == 0 and plan.state[P.PHASE] == P.DRIVES:
         plan.codes[0, P.PICKED_AT] = P.DEAD
         plan.stops[0, P.SERVICE] = 0.0
@@ -175,6 +188,7 @@ def _meet(w, d, b, now, service, weights):
     stranded = outbound >= 0 and w.status[outbound] != W.SERVED  # the outbound ride is delayed
     dropoff = P.position(plan, 2 * b + 1)
     if missing or stranded:
+        P.lighten(plan, row, 0, dropoff)
         P.remove(plan, dropoff)
         P.remove(plan, 0)
         set_status(w, b, W.NO_SHOW if missing else W.REJECTED)
@@ -183,8 +197,10 @@ def _meet(w, d, b, now, service, weights):
         back = int(row[D.RETURN])
         if back >= 0 and w.status[back] <= W.PLANNED:
             if w.status[back] == W.PLANNED and int(w.rides[back, W.BY_DRIVER]) == d:
-                P.remove(plan, P.position(plan, 2 * back + 1))
-                P.remove(plan, P.position(plan, 2 * back))
+                first, last = P.position(plan, 2 * back), P.position(plan, 2 * back + 1)
+                P.lighten(plan, w.bookings[back], first, last)
+                P.remove(plan, last)
+                P.remove(plan, first)
                 set_status(w, back, W.CANCELLED)
             else:
                 withdraw(w, back, W.CANCELLED, weights)

@@ -318,14 +318,3 @@ def draw_day(seed, preset, habits, day):
     day.rule[T.MIDDLE], day.rule[T.MIDDLE + 1] = LATITUDE, LONGITUDE
     for hour in range(T.HOURS):
         day.speed[hour] = SPEED[hour]
-
-
-@kernel
-def draw_days(seeds, rows, preset, habits, days):
-    """Draw the days of the rows that `rows` (int64) lists, from column 1 of `seeds` (N, 2)."""
-    for i in rows:
-        day = D.Day(
-            days.size[i], days.bookings[i], days.drivers[i], days.coordinates[i], days.place[i],
-            days.rule[i], days.speed[i],
-        )  # fmt: skip
-        draw_day(seeds[i, 1], preset, habits, day)

@@ -8,7 +8,7 @@ from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch.instance import SEATS
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import kernel, kernel_inline
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
 # cost as planned; when boarding begins; the least minutes left before a limit among the stops that
@@ -39,7 +39,7 @@ def weights_of(values):
     )
 
 
-@kernel
+@kernel_inline
 def _fits(load, seats, row):
     """Whether a booking's load fits beside the `load` (counted from its first column)."""
     fits = True
@@ -48,12 +48,22 @@ def _fits(load, seats, row):
     return fits
 
 
-@kernel
+@kernel_inline
 def _waits(start, ready, weights):
     return weights.wait * max(0.0, start - ready - weights.promise)
 
 
-@kernel
+@kernel_inline
+def _place_before(plan, i):
+    """The node where the driver is before stop `i`; a break is taken wherever he is."""
+    while i > 0:
+        i -= 1
+        if plan.codes[i, P.NODE] != P.BREAK:
+            return plan.codes[i, P.NODE]
+    return plan.state[P.AT]
+
+
+@kernel_inline
 def _tail(plan, roads, weights, i, j, clock, at, boarded):
     """Walk the stops from `j` on, the driver free at node `at` at minute `clock`.
 
@@ -106,7 +116,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
     return minutes, cost, max(0.0, slack)
 
 
-@kernel
+@kernel_inline
 def _rides_kept(plan, i, k, boarded):
     """Whether those who board between `i` and `k` and ride on beyond it keep their longest ride.
 
@@ -122,7 +132,7 @@ def _rides_kept(plan, i, k, boarded):
     return True
 
 
-@kernel
+@kernel_inline
 def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     """Find the cheapest feasible insertion of booking `b` into a plan.
 
@@ -157,23 +167,19 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     ready, pickup_by = row[D.READY], row[D.PICKUP_BY]
     dropoff_from, dropoff_by = row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
     longest = row[D.MAX_RIDE]
-    leave, at = max(plan.times[P.FREE], now), state[P.AT]
+    leave = max(plan.times[P.FREE], now)
     for i in range(first, n):
         if i > 0:
-            leave = stops[i - 1, P.START] + stops[i - 1, P.SERVICE]
-            if codes[i - 1, P.NODE] != P.BREAK:
-                at = codes[i - 1, P.NODE]
+            leave = plan.gaps[i, P.DONE]
         if leave > pickup_by + P.EPSILON:
             break
-        is_break = codes[i, P.NODE] == P.BREAK
-        # Past its latest start, a stop makes a later one too late. Only where detours are never
-        # shorter (not in every matrix) and the next leg stays the same is that a bound.
-        bound = stops[i, P.LATEST] if metric and not is_break else stops[i, P.LIMIT]
+        bound = plan.gaps[i, P.BOUND]
         if ready + row[D.BOARDING] > bound + _COARSE:
             continue
         load = codes[i - 1, P.LOAD_AFTER :] if i > 0 else state[P.ABOARD :]
         if not _fits(load, seats, row):
             continue
+        at = _place_before(plan, i)
         approach = T.base_minutes(roads, at, pickup)
         boards = max(T.arrival(roads.speed, leave, approach), ready)
         clock = boards + row[D.BOARDING]

@@ -4,13 +4,13 @@ Each day is one row of every array in `World`; rows never touch each other, so t
 depend on how many threads run. Everything random was drawn before the day began.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
-from compagnon.envs.dispatch import dynamics, generator, observe
+from compagnon.envs.dispatch import ahead, dynamics, generator, observe
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
@@ -20,7 +20,8 @@ from compagnon.envs.dispatch.kpis import KPIS, write_kpis
 from compagnon.envs.kernels import kernel, kernel_entry
 
 WAIT = 0  # the action that lets time pass
-BEGIN, ACT, SHOW = 0, 1, 2  # what `run` does
+# What `run` does; to play is to act, and to begin the next day where one has ended.
+BEGIN, ACT, PLAY, SHOW = 0, 1, 2, 3
 
 
 class Settings(NamedTuple):
@@ -72,37 +73,78 @@ def allocate_outputs(worlds: W.World, num_fields: int, num_actions: int) -> Outp
     )
 
 
-def fill(worlds: W.World, rows: NDArray[np.int64], settings: Settings) -> None:
-    """Write the tables of the next day of the copies that `rows` (int64) lists; 0 everywhere else.
+@kernel
+def _clear(w):
+    """Zero one day, but for its seeds and for what `fill` writes whole."""
+    w.bookings[:], w.drivers[:], w.coordinates[:], w.place[:] = 0.0, 0.0, 0.0, 0
+    w.money[:], w.status[:], w.rides[:], w.open[:] = 0.0, 0, 0.0, 0
+    w.codes[:], w.stops[:], w.state[:], w.times[:], w.gaps[:] = 0, 0.0, 0, 0.0, 0.0
+    w.found[:], w.where[:] = np.float32(0.0), np.int32(0)
+    for k in range(W.COUNT_COLUMNS):
+        if k != W.EPISODE:
+            w.counts[k] = 0
+
+
+@kernel
+def _copy(source, target):
+    for k in range(source.shape[0]):
+        target[k] = source[k]
+
+
+@kernel
+def _copy_table(source, target):
+    for k in range(source.shape[0]):
+        _copy(source[k], target[k])
+
+
+@kernel
+def _in_order(w, column, order):
+    """Write the bookings into `order` (M,) by a column of minutes, the first of equal ones first.
+
+    Returns:
+        How many minutes are finite.
+    """
+    finite = 0
+    for b in range(w.size[D.BOOKINGS]):
+        minute, k = w.bookings[b, column], b
+        while k > 0 and w.bookings[order[k - 1], column] > minute:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = b
+        finite += 1 if minute < np.inf else 0
+    for b in range(w.size[D.BOOKINGS], order.shape[0]):
+        order[b] = b
+    return finite
+
+
+@kernel
+def fill(w, settings):
+    """Write the tables of the next day of one copy; 0 everywhere else.
 
     A replayed day is number (seed + episode) modulo the days; a generated one has the episode's
     own seed.
     """
-    episodes = worlds.counts[rows, W.EPISODE]
-    for name, array in worlds._asdict().items():
-        if name != "seeds":
-            array[rows] = 0
-    for i, episode in zip(rows.tolist(), episodes.tolist(), strict=True):
-        worlds.seeds[i, 1] = streams.episode_seed(worlds.seeds[i, 0], episode)
-    worlds.counts[rows, W.EPISODE] = episodes + 1
-    parts: dict[str, Any] = worlds._asdict()
-    tables = D.Day(**{name: parts[name] for name in D.Day._fields})
-    count = len(settings.days.size)
-    if count:
-        which = [
-            (int(seed) + episode) % count
-            for seed, episode in zip(worlds.seeds[rows, 0].tolist(), episodes.tolist(), strict=True)
-        ]
-        for name, saved in settings.days._asdict().items():
-            parts[name][rows] = saved[which]
+    episode = w.counts[W.EPISODE]
+    _clear(w)
+    w.seeds[1] = streams.episode_seed(w.seeds[0], episode)
+    w.counts[W.EPISODE] = episode + 1
+    days = settings.days
+    count = days.size.shape[0]
+    if count > 0:
+        k = (w.seeds[0] + np.uint64(episode)) % np.uint64(count)
+        _copy(days.size[k], w.size)
+        _copy(days.place[k], w.place)
+        _copy(days.rule[k], w.rule)
+        _copy(days.speed[k], w.speed)
+        _copy_table(days.bookings[k], w.bookings)
+        _copy_table(days.drivers[k], w.drivers)
+        _copy_table(days.coordinates[k], w.coordinates)
     else:
-        generator.draw_days(worlds.seeds, rows, settings.preset, settings.habits, tables)
-    asked = np.arange(worlds.status.shape[1]) < worlds.size[rows, D.BOOKINGS, None]
-    for array, column in ((worlds.calls, D.ANNOUNCE), (worlds.cancels, D.CANCEL)):
-        minutes = np.where(asked, worlds.bookings[rows, :, column], np.inf)
-        array[rows] = np.argsort(minutes, axis=1, kind="stable")
-        if column == D.CANCEL:
-            worlds.counts[rows, W.CANCEL_COUNT] = np.isfinite(minutes).sum(axis=1)
+        w.size[:], w.rule[:] = 0, 0.0
+        day = D.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
+        generator.draw_day(w.seeds[1], settings.preset, settings.habits, day)
+    _in_order(w, D.ANNOUNCE, w.calls)
+    w.counts[W.CANCEL_COUNT] = _in_order(w, D.CANCEL, w.cancels)
 
 
 @kernel
@@ -129,12 +171,12 @@ def begin_day(w, roads):
 
 
 @kernel
-def show(i, worlds, view, out):
+def show(i, worlds, view, out, scratch):
     """Write what copy `i` shows now: insertions, mask, observation."""
     w = W.row(worlds, i)
     roads = W.roads_of(w, view.minutes, view.km)
     weights = I.weights_of(view.weights)
-    boarded, found = out.scratch[i, : P.MAX_STOPS], out.scratch[i, P.MAX_STOPS :]
+    boarded, found = scratch[: P.MAX_STOPS], scratch[P.MAX_STOPS :]
     observe.look(w, roads, weights, view.board, boarded, found)
     observe.write_mask(w, view.board, out.mask[i])
     observe.write_observation(w, view.board, view.scale, out.obs[i])
@@ -172,7 +214,7 @@ def act(w, action, roads, view):
 
 
 @kernel
-def act_row(i, worlds, view, actions, out):
+def act_row(i, worlds, view, actions, out, scratch):
     """Step copy `i`; what it shows then is left to `show`."""
     w = W.row(worlds, i)
     roads = W.roads_of(w, view.minutes, view.km)
@@ -188,29 +230,56 @@ def act_row(i, worlds, view, actions, out):
     done = w.counts[W.DONE] == 1
     out.terminated[i] = done
     if done:
-        write_kpis(w, out.scratch[i], out.final_kpis[i])
+        write_kpis(w, scratch, out.final_kpis[i])
+
+
+@kernel
+def _begin_row(i, worlds, settings, view):
+    """Begin the next day of copy `i`; what it shows is left to `show`."""
+    w = W.row(worlds, i)
+    fill(w, settings)
+    T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
+    T.write_near(w.rule, w.coordinates, w.near)
+    begin_day(w, W.roads_of(w, view.minutes, view.km))
 
 
 # One entry, because each one is compiled with all that it calls. It holds no lock of Python's, so
 # that several threads may run it, each with rows of its own.
 @kernel_entry
-def run(what, worlds, rows, view, actions, out):
+def run(what, worlds, rows, settings, view, actions, out):
     """Begin the days of some copies, or let these act, or neither; then show them.
 
     Args:
-        what: BEGIN, ACT or SHOW.
+        what: BEGIN, ACT, PLAY or SHOW.
         rows: int64, which copies.
         actions: int64 (N,), of all copies.
     """
-    for i in rows:
-        if what == ACT:
-            act_row(i, worlds, view, actions, out)
-        elif what == BEGIN:
-            w = W.row(worlds, i)
-            T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
-            T.write_near(w.rule, w.coordinates, w.near)
-            begin_day(w, W.roads_of(w, view.minutes, view.km))
-        show(i, worlds, view, out)
+    if len(rows) == 0:
+        return
+    scratch = out.scratch[rows[0]]  # one for all, so that it stays in the cache
+    count = len(rows)
+    for k in range(count):
+        i = rows[k]
+        if k + 2 < count:
+            ahead.fetch_heads(rows[k + 2], worlds, out)
+        if k + 1 < count:
+            ahead.fetch_plans(rows[k + 1], worlds)
+        begins = what == BEGIN
+        acts = what in (ACT, PLAY)
+        if acts:
+            act_row(i, worlds, view, actions, out, scratch)
+        if k + 1 < count:
+            ahead.fetch_board(rows[k + 1], worlds, view.board)
+        while True:
+            if begins:
+                _begin_row(i, worlds, settings, view)
+            show(i, worlds, view, out, scratch)
+            if begins or not acts or not out.terminated[i]:
+                break
+            _copy(out.obs[i], out.final_obs[i])
+            if what == ACT:
+                break
+            begins = True
 
 
 @kernel

@@ -6,7 +6,7 @@ from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import travel as T
 from compagnon.envs.dispatch import world as W
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import kernel_inline
 
 _GLOBAL, _DRIVER, _BOOKING, _PAIR = len(F.GLOBAL), len(F.DRIVER), len(F.BOOKING), len(F.PAIR)
 _DAY = 2880.0
@@ -14,7 +14,7 @@ _KM = 1000.0
 _MANY = 100_000.0
 
 
-@kernel
+@kernel_inline
 def look(w, roads, weights, board, boarded, out):
     """Bring the insertions of every driver and every booking on the board up to date.
 
@@ -47,7 +47,7 @@ def look(w, roads, weights, board, boarded, out):
                 w.found[b, d, k] = out[k]
 
 
-@kernel
+@kernel_inline
 def _still_holds(w, roads, at, b, now):
     """Whether a later clock time changes nothing for a driver who stands free at node `at`.
 
@@ -58,12 +58,12 @@ def _still_holds(w, roads, at, b, now):
     return T.arrival(roads.speed, now, base) <= w.bookings[b, D.READY]
 
 
-@kernel
+@kernel_inline
 def _clip(value, low, high):
     return min(high, max(low, value))
 
 
-@kernel
+@kernel_inline
 def write_mask(w, board, mask):
     """Wait always; assign where an insertion exists; reject what is shown. Action 0 is to wait."""
     for k in range(mask.shape[0]):
@@ -79,15 +79,9 @@ def write_mask(w, board, mask):
         mask[1 + drivers * board + place] = True
 
 
-@kernel
+@kernel_inline
 def _write_global(w, shown, obs):
     count, now = w.counts, w.money[W.NOW]
-    on_call = 0
-    for b in range(w.size[D.BOOKINGS]):
-        if w.status[b] == W.LATER:
-            outbound = int(w.bookings[b, D.LINKED_TO])
-            if outbound >= 0 and W.OPEN <= w.status[outbound] <= W.SERVED:
-                on_call += 1
     free = 0
     for d in range(w.size[D.DRIVERS]):
         if w.state[d, P.PHASE] == P.WAITS and w.times[d, P.FREE] <= now:
@@ -96,7 +90,7 @@ def _write_global(w, shown, obs):
     obs[1] = _clip(w.money[W.DAY_END] - now, -_DAY, _DAY)
     obs[2] = count[W.OPEN]
     obs[3] = count[W.OPEN] - shown
-    obs[4] = on_call
+    obs[4] = count[W.ON_CALL]
     obs[5] = count[W.PLANNED]
     obs[6] = count[W.ABOARD]
     obs[7] = count[W.SERVED]
@@ -104,7 +98,7 @@ def _write_global(w, shown, obs):
     obs[9] = free
 
 
-@kernel
+@kernel_inline
 def _write_driver(w, d, obs):
     plan, now = W.plan_of(w, d), w.money[W.NOW]
     state, n = plan.state, plan.state[P.COUNT]
@@ -134,7 +128,7 @@ def _write_driver(w, d, obs):
         obs[14 + seat] = seats
 
 
-@kernel
+@kernel_inline
 def _write_booking(w, b, obs):
     row, now = w.bookings[b], w.money[W.NOW]
     obs[0] = 1.0
@@ -156,7 +150,7 @@ def _write_booking(w, b, obs):
     obs[19] = _clip(now - max(row[D.ANNOUNCE], w.money[W.DAY_BEGIN]), 0.0, _DAY)
 
 
-@kernel
+@kernel_inline
 def write_observation(w, board, scale, obs):
     """One flat vector; see `fields.Layout`.
 

@@ -42,6 +42,10 @@ WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, 
 # Columns of a driver's times: free from, leaves at, next event at, left at.
 FREE, LEAVE, NEXT, LEFT = 0, 1, 2, 3
 DRIVER_TIMES = 4
+# Columns of a plan's gaps: when the stop before is done (but for the first stop), and the latest
+# start of the stop that a ride put in before it must still leave.
+DONE, BOUND = 0, 1
+GAP_COLUMNS = 2
 DEAD = -2
 _UNKNOWN = -1.0
 
@@ -49,10 +53,11 @@ _UNKNOWN = -1.0
 class Plan(NamedTuple):
     """One driver's plan and state."""
 
-    codes: NDArray[np.int64]  # (MAX_STOPS, CODE_COLUMNS)
+    codes: NDArray[np.int32]  # (MAX_STOPS, CODE_COLUMNS)
     stops: NDArray[np.float64]  # (MAX_STOPS, STOP_COLUMNS)
-    state: NDArray[np.int64]  # (DRIVER_CODES,)
+    state: NDArray[np.int32]  # (DRIVER_CODES,)
     times: NDArray[np.float64]  # (DRIVER_TIMES,)
+    gaps: NDArray[np.float64]  # (MAX_STOPS, GAP_COLUMNS), close together: insertions ask them first
 
 
 @kernel
@@ -92,8 +97,8 @@ def first_open(plan):
 
 
 @kernel
-def schedule(plan, roads, bookings, now):
-    """Begin every stop as early as possible; write loads, latest starts, and when to leave.
+def schedule(plan, roads, now):
+    """Begin every stop as early as possible; write latest starts, and when to leave.
 
     Returns:
         Whether no ride takes longer than its limit.
@@ -125,13 +130,13 @@ def schedule(plan, roads, bookings, now):
         elif k < n - 1:
             leave = T.departure(roads.speed, stops[k + 1, LATEST], stops[k + 1, LEG])
             stop[LATEST] = min(stop[LIMIT], leave - stop[SERVICE])
-    _write_loads(plan, bookings)
     _write_leave(plan, roads, now)
     return kept
 
 
 @kernel
-def _write_loads(plan, bookings):
+def write_loads(plan, bookings):
+    """Write who is on board after every stop; `insert` and `lighten` keep it so."""
     codes, state = plan.codes, plan.state
     for seat in range(SEATS):
         load = state[ABOARD + seat]
@@ -144,6 +149,22 @@ def _write_loads(plan, bookings):
                 elif codes[k, PICKED_AT] != DEAD:
                     load += seats
             codes[k, LOAD_AFTER + seat] = load
+
+
+@kernel
+def write_gaps(plan, roads):
+    """Write between which minutes a ride fits in before each stop.
+
+    Past its latest start, a stop makes a later one too late. Only where detours are never shorter
+    (not in every matrix) and the next leg stays the same is that a bound.
+    """
+    metric = roads.rule[T.KIND] != T.MATRIX
+    done = 0.0
+    for k in range(plan.state[COUNT]):
+        stop, gap = plan.stops[k], plan.gaps[k]
+        gap[DONE] = done
+        gap[BOUND] = stop[LATEST] if metric and plan.codes[k, NODE] != BREAK else stop[LIMIT]
+        done = stop[START] + stop[SERVICE]
 
 
 @kernel
@@ -192,7 +213,7 @@ def settle(plan, roads, bookings, now):
         stops[k, BEFORE] = stops[k, START]
     # One call in a loop: compiled into every place where it is called, a schedule takes long.
     for attempt in range(3):
-        kept = schedule(plan, roads, bookings, now)
+        kept = schedule(plan, roads, now)
         if attempt == 0 and not kept:
             for k in range(first_open(plan), n):
                 node = codes[k, NODE]
@@ -200,6 +221,7 @@ def settle(plan, roads, bookings, now):
                     stops[k, EARLIEST] = max(stops[k, EARLIEST], stops[k, BEFORE])
         elif not _move_limits(plan):
             break
+    write_gaps(plan, roads)
     state[DIRTY] = 0
     state[VERSION] += 1
 
@@ -252,6 +274,14 @@ def _make_room(plan, k):
 
 
 @kernel
+def lighten(plan, row, pickup, dropoff):
+    """Take a booking's seats off what is on board from one stop to the one before another."""
+    for k in range(pickup, dropoff):
+        for seat in range(SEATS):
+            plan.codes[k, LOAD_AFTER + seat] -= int(row[D.LOAD + seat])
+
+
+@kernel
 def insert(plan, b, i, j, roads, bookings, now):
     """Put booking `b` in: pickup before the stop now at `i`, drop-off before the one at `j` >= i.
 
@@ -259,13 +289,22 @@ def insert(plan, b, i, j, roads, bookings, now):
         Whether the new schedule keeps every limit, found again from nothing but the stops.
     """
     row = bookings[b]
+    codes = plan.codes
     _make_room(plan, j)
     _write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
     plan.stops[j, RIDE_LIMIT] = row[D.MAX_RIDE]
     _make_room(plan, i)
     _write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
-    plan.codes[j + 1, PICKED_AT] = i
-    kept = schedule(plan, roads, bookings, now)
+    codes[j + 1, PICKED_AT] = i
+    for seat in range(SEATS):
+        seats = int(row[D.LOAD + seat])
+        before = codes[i - 1, LOAD_AFTER + seat] if i > 0 else plan.state[ABOARD + seat]
+        codes[i, LOAD_AFTER + seat] = before + seats
+        for k in range(i + 1, j + 1):
+            codes[k, LOAD_AFTER + seat] += seats
+        codes[j + 1, LOAD_AFTER + seat] = codes[j, LOAD_AFTER + seat] - seats
+    kept = schedule(plan, roads, now)
+    write_gaps(plan, roads)
     plan.state[VERSION] += 1
     return kept & limits_kept(plan)
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import kernel, kernel_inline
 
 EARTH_KM: Final = 6371.0088
 SPHERE, PLANE, MATRIX = 0, 1, 2
@@ -19,6 +19,7 @@ HOURS: Final = 24
 # Columns of Roads.rule.
 KIND, MINUTES_PER_KM, KM_FACTOR, MIDDLE = 0, 1, 2, 3  # MIDDLE: two coordinates
 RULE_COLUMNS = 5
+_AN_HOUR = 1.0 / 60.0  # a product is a guess, put right by comparing; to divide takes longer
 
 
 class Roads(NamedTuple):
@@ -63,7 +64,7 @@ def write_near(rule, coordinates, near):
             near[k, 1] = first * degree
 
 
-@kernel
+@kernel_inline
 def straight_km(roads, a, b):
     """Great-circle (haversine) or straight-line distance between two nodes, in km."""
     dx = roads.xyz[a, 0] - roads.xyz[b, 0]
@@ -79,7 +80,7 @@ def straight_km(roads, a, b):
     return 2.0 * EARTH_KM * np.arcsin(min(1.0, half))
 
 
-@kernel
+@kernel_inline
 def base_minutes(roads, a, b):
     """Minutes from node `a` to node `b` at relative speed 1."""
     if roads.rule[KIND] == MATRIX:
@@ -95,10 +96,14 @@ def road_km(roads, a, b):
     return roads.rule[KM_FACTOR] * straight_km(roads, a, b)
 
 
-@kernel
+@kernel_inline
 def arrival(speed, leave, base):
     """The minute of arrival of a leg of `base` minutes that begins at minute `leave`."""
-    hour = int(np.floor(leave / 60.0))
+    hour = int(leave * _AN_HOUR)
+    if leave < 60.0 * hour:
+        hour -= 1
+    elif leave >= 60.0 * (hour + 1):
+        hour += 1
     while True:
         relative = speed[hour % HOURS]
         room = (60.0 * (hour + 1) - leave) * relative
@@ -109,10 +114,14 @@ def arrival(speed, leave, base):
         leave = 60.0 * hour
 
 
-@kernel
+@kernel_inline
 def departure(speed, arrive, base):
     """The latest minute at which a leg of `base` minutes may begin to arrive at `arrive`."""
-    hour = int(np.ceil(arrive / 60.0)) - 1
+    hour = int(arrive * _AN_HOUR)
+    if arrive <= 60.0 * hour:
+        hour -= 1
+    elif arrive > 60.0 * (hour + 1):
+        hour += 1
     while True:
         relative = speed[hour % HOURS]
         room = (arrive - 60.0 * hour) * relative

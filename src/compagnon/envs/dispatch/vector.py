@@ -52,6 +52,11 @@ class DispatchVectorEnv(DecisionVectorEnv):
         world: W.World = self._core.worlds
         return world
 
+    def fork(self, row: int) -> DispatchCore:
+        """A world of one copy that stands where copy `row` does, to try what might come of it."""
+        core: DispatchCore = self._core
+        return core.fork(row)
+
     @property
     def view(self) -> View:
         """What is the same in every day: weights, matrices, the board."""

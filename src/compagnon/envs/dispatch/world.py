@@ -23,9 +23,12 @@ PARTS = len(COST_PARTS)
 # Columns of World.money: the cost's parts, then the clock and what was driven.
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
 MONEY_COLUMNS = PARTS + 6
-# Columns of World.counts; the first eight count the bookings by status.
-EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK = range(8, 16)
-COUNT_COLUMNS = 16
+# Columns of World.counts; the first eight count the bookings by status. ON_CALL: the returns not
+# heard of yet whose outbound ride is (`dynamics.awaits_call`).
+(
+    EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL,
+) = range(8, 17)  # fmt: skip
+COUNT_COLUMNS = 17
 # Columns of World.rides.
 WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
 RIDE_COLUMNS = 6
@@ -54,10 +57,11 @@ class World(NamedTuple):
     open: NDArray[np.int64]  # (N, M), the open bookings, earliest deadline first
     calls: NDArray[np.int64]  # (N, M), the bookings in the order of their announcement
     cancels: NDArray[np.int64]  # (N, M), those to be cancelled, in that order
-    codes: NDArray[np.int64]  # (N, D, MAX_STOPS, CODE_COLUMNS), these four as in `plan.Plan`
+    codes: NDArray[np.int32]  # (N, D, MAX_STOPS, CODE_COLUMNS), these five as in `plan.Plan`
     stops: NDArray[np.float64]  # (N, D, MAX_STOPS, STOP_COLUMNS)
-    state: NDArray[np.int64]  # (N, D, DRIVER_CODES)
+    state: NDArray[np.int32]  # (N, D, DRIVER_CODES)
     times: NDArray[np.float64]  # (N, D, DRIVER_TIMES)
+    gaps: NDArray[np.float64]  # (N, D, MAX_STOPS, GAP_COLUMNS)
     found: NDArray[np.float32]  # (N, M, D, insertion.COLUMNS)
     where: NDArray[np.int32]  # (N, M, D, WHERE_COLUMNS)
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
@@ -78,10 +82,11 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
         open=np.zeros((n, m), np.int64),
         calls=np.zeros((n, m), np.int64),
         cancels=np.zeros((n, m), np.int64),
-        codes=np.zeros((n, d, P.MAX_STOPS, P.CODE_COLUMNS), np.int64),
+        codes=np.zeros((n, d, P.MAX_STOPS, P.CODE_COLUMNS), np.int32),
         stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
-        state=np.zeros((n, d, P.DRIVER_CODES), np.int64),
+        state=np.zeros((n, d, P.DRIVER_CODES), np.int32),
         times=np.zeros((n, d, P.DRIVER_TIMES)),
+        gaps=np.zeros((n, d, P.MAX_STOPS, P.GAP_COLUMNS)),
         found=np.zeros((n, m, d, I.COLUMNS), np.float32),
         where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
         seeds=np.zeros((n, 2), np.uint64),
@@ -96,14 +101,14 @@ def row(worlds, i):
         worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.xyz[i], worlds.near[i],
         worlds.money[i], worlds.counts[i], worlds.status[i], worlds.rides[i], worlds.open[i],
         worlds.calls[i], worlds.cancels[i], worlds.codes[i], worlds.stops[i], worlds.state[i],
-        worlds.times[i], worlds.found[i], worlds.where[i], worlds.seeds[i],
+        worlds.times[i], worlds.gaps[i], worlds.found[i], worlds.where[i], worlds.seeds[i],
     )  # fmt: skip
 
 
 @kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
-    return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d])
+    return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
 
 
 @kernel

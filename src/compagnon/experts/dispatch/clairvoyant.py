@@ -1,19 +1,31 @@
 """The cheapest way through a small day, every decision tried: no policy can be cheaper.
 
 The search plays the world itself, so it knows every call, delay, no-show and cancellation.
+`expert:dispatch-clairvoyant` is the policy that then plays what was found.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from compagnon.envs import BatchEnv
+from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
 from compagnon.envs.dispatch.instance import Instance
 from compagnon.envs.dispatch.options import DispatchOptions
+from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.errors import InputError
+from compagnon.experts.dispatch.experts import BoardReader
+from compagnon.experts.dispatch.rolling import RollingPolicy, seconds_of
+from compagnon.policy.protocol import Policy
+from compagnon.policy.schema import Schema
 
 _EVERY = np.ones(1, np.bool_)
+MAX_STEPS: Final = 200_000  # of the world, that a search may take
+MAX_BOOKINGS: Final = 12  # of a day that is tried at all; most need more steps from about 6 on
 
 
 @dataclass(slots=True)
@@ -32,7 +44,7 @@ class BestDay:
 
 
 def best_day(
-    instance: Instance, options: DispatchOptions | None = None, max_steps: int = 200_000
+    instance: Instance, options: DispatchOptions | None = None, max_steps: int = MAX_STEPS
 ) -> BestDay:
     """Try every sequence of decisions; costs only grow, so what is dearer than the best is left.
 
@@ -43,6 +55,17 @@ def best_day(
     core = DispatchCore(1, chosen, [instance])
     core.seed(np.zeros(1, np.uint64), _EVERY)
     core.reset(_EVERY)
+    return best_rest(core, max_steps)
+
+
+def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
+    """The cheapest way on from where the one copy of `core` stands, which it is left at.
+
+    The cost is that of the whole day.
+
+    Raises:
+        InputError: what is left of the day is too large for `max_steps` steps of the world.
+    """
     best = BestDay()
     _search(core, [], best, max_steps)
     return best
@@ -69,3 +92,121 @@ def _search(core: DispatchCore, path: list[int], best: BestDay, max_steps: int) 
             else:
                 _search(core, [*path, action], best, max_steps)
         core.load_state_dict(saved)
+
+
+class ClairvoyantPolicy:
+    """Plays the cheapest day there is; it reads all that will happen, so it must be told the day.
+
+    Raises:
+        InputError: another environment.
+    """
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        self.name = name
+        BoardReader(name, schema)
+
+    def playing(self, env: BatchEnv) -> Policy:
+        """This policy for the copies of `env`, from where they stand to the end of their days.
+
+        Raises:
+            InputError: a day is too large to try everything.
+        """
+        if not isinstance(env.vec, DispatchVectorEnv):
+            raise InputError(f"{self.name} plays the days of dispatch only, not {env.env_id}")
+        return _Clairvoyant(self.name, env.vec)
+
+    def act(
+        self,
+        obs: NDArray[np.float32],  # noqa: ARG002
+        action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """Refused: an observation does not show what will happen.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.name} reads the whole day, not observations alone; `compagnon evaluate` lets it"
+        )
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one copy is to play, and the copy of it that plays along.
+
+    Attributes:
+        core: one copy, `taken` decisions on from where it stood at first.
+        decisions: of the day before the first of `actions`.
+        episode: of the copy that it was made for.
+    """
+
+    core: DispatchCore
+    actions: list[int]
+    decisions: int
+    episode: int
+    taken: int = 0
+
+
+class _Clairvoyant:
+    """The policy, bound to the copies of one environment."""
+
+    def __init__(self, name: str, env: DispatchVectorEnv) -> None:
+        self.name = name
+        self._env = env
+        self._plans = [self._plan(row) for row in range(env.num_envs)]
+
+    def _plan(self, row: int) -> _Plan:
+        world = self._env.world
+        bookings = int(world.size[row, D.BOOKINGS])
+        if bookings > MAX_BOOKINGS:
+            raise InputError(
+                f"{self.name}: a day of {bookings} bookings is too large to try everything, which "
+                f"takes at most {MAX_BOOKINGS}; give a number of seconds after a colon, and "
+                "OR-Tools plans, told of every request, which is no bound"
+            )
+        core = self._env.fork(row)
+        decisions, episode = int(world.counts[row, W.DECISIONS]), int(world.counts[row, W.EPISODE])
+        return _Plan(core, best_rest(core).actions, decisions, episode)
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """One action a copy, int64 (N,); a copy whose day is over waits.
+
+        Raises:
+            InputError: not all copies, or one where something else was played.
+        """
+        if action_mask is None or len(obs) != len(self._plans):
+            raise InputError(f"{self.name}: give it all {len(self._plans)} copies and their mask")
+        chosen = np.zeros(len(obs), np.int64)
+        world = self._env.world
+        for i, plan in enumerate(self._plans):
+            if world.counts[i, W.EPISODE] != plan.episode:
+                continue
+            while plan.taken < world.counts[i, W.DECISIONS] - plan.decisions:
+                plan.core.step(np.array([plan.actions[plan.taken]], np.int64), False)
+                plan.taken += 1
+            mine, theirs = plan.core.worlds._asdict(), world._asdict()
+            if not all(np.array_equal(mine[name][0], theirs[name][i]) for name in mine):
+                raise InputError(f"{self.name}: copy {i} has not played what was planned for it")
+            chosen[i] = plan.actions[plan.taken]
+        return chosen
+
+
+def clairvoyant(schema: Schema, argument: str | None = None) -> ClairvoyantPolicy | RollingPolicy:
+    """``expert:dispatch-clairvoyant``: the cheapest way through a small day, all of it known.
+
+    ``expert:dispatch-clairvoyant:SECONDS`` plays days of any size: OR-Tools, so long at each
+    moment, told of every ride of the day. What it finds is no bound.
+
+    Raises:
+        InputError: SECONDS is not a number from 0.01 to 3600, or OR-Tools is missing.
+    """
+    if argument is None:
+        return ClairvoyantPolicy("expert:dispatch-clairvoyant", schema)
+    name = f"expert:dispatch-clairvoyant:{argument}"
+    return RollingPolicy(name, seconds_of(name, argument), schema, foresight=True)

@@ -16,9 +16,10 @@ from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 
 DEFAULT_REGRET: Final = 2
-_PAIR: Final = ("feasible", "added_cost", "approach", "slack")
+_PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
 TIGHT: Final = 15.0  # cost of a plan that has no minute to spare ...
 MINUTES: Final = 15.0  # ... and minutes to spare after which it is a third of that
+HORIZON: Final = 60.0  # minutes before a driver must leave, from which on a ride is promised
 
 
 class BoardReader:
@@ -65,11 +66,13 @@ class BoardReader:
             )
             for k in (1, 2)
         )
-        slack, rest = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs :]
+        slack, boards_in = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs : 5 * pairs]
+        rest = read[:, 5 * pairs :]
         return Boards(
             cost,
             approach,
             slack=slack.reshape(count, drivers, places),
+            boards_in=boards_in.reshape(count, drivers, places),
             stops=rest[:, :drivers],
             deadline=rest[:, drivers : drivers + places],
             shown=rest[:, drivers + places : -1],
@@ -158,11 +161,31 @@ class SlackRule(RegretRule):
 
     def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
         """See `rules.regret_pairs`."""
-        price = TIGHT * np.exp(-boards.slack / MINUTES)
-        possible = boards.cost < NEVER
-        super().choose(
-            boards._replace(cost=np.where(possible, boards.cost + price, NEVER)), actions
-        )
+        super().choose(_with_tightness(boards), actions)
+
+
+class HoldRule(RegretRule):
+    """`SlackRule` that promises late: what can wait, waits, and is compared anew when it cannot.
+
+    A promise cannot be taken back. So while another driver could take a booking too, and the
+    cheapest one need not leave for it within `HORIZON` minutes, it stays open, and what is
+    announced in the meantime can still be put beside it. Where only held bookings are left, time
+    passes.
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """The pair of regret insertion among the bookings that cannot wait; else 0, to wait."""
+        priced = _with_tightness(boards)
+        held = rules.can_wait(priced, HORIZON)
+        pressing = np.where(held[:, None], NEVER, priced.cost)
+        super().choose(priced._replace(cost=pressing), actions)
+        actions[(actions < 0) & held.any(axis=1)] = 0
+
+
+def _with_tightness(boards: Boards) -> Boards:
+    """The boards with the price of tight plans in the costs of possible pairs."""
+    priced = boards.cost + TIGHT * np.exp(-boards.slack / MINUTES)
+    return boards._replace(cost=np.where(boards.cost < NEVER, priced, NEVER))
 
 
 class MatchingRule(DispatchRule):
@@ -217,7 +240,8 @@ def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
 def regret(schema: Schema, argument: str | None = None) -> RegretRule:
     """``expert:dispatch-regret[:K]``: the booking with the most to lose, by its cheapest driver.
 
-    ``expert:dispatch-regret:K:slack`` also pays for tight plans, see `SlackRule`.
+    ``expert:dispatch-regret:K:slack`` also pays for tight plans, see `SlackRule`, and
+    ``expert:dispatch-regret:K:hold`` promises late besides, see `HoldRule`.
 
     Raises:
         InputError: K is not a whole number from 2 to 100, or something else follows it.
@@ -226,6 +250,7 @@ def regret(schema: Schema, argument: str | None = None) -> RegretRule:
     text, _, option = (str(DEFAULT_REGRET) if argument is None else argument).partition(":")
     if not (text.isdecimal() and len(text) <= 3 and 2 <= int(text) <= 100):
         raise InputError(f"{name}: K={text!r} should be a whole number from 2 to 100")
-    if option not in ("", "slack"):
-        raise InputError(f"{name}: after K there may stand 'slack', not {option!r}")
-    return (SlackRule if option else RegretRule)(name, int(text), schema)
+    kinds = {"": RegretRule, "slack": SlackRule, "hold": HoldRule}
+    if option not in kinds:
+        raise InputError(f"{name}: after K there may stand 'slack' or 'hold', not {option!r}")
+    return kinds[option](name, int(text), schema)

@@ -2,6 +2,8 @@
 
 A promise cannot be taken back, so a booking is given to its driver when he would leave for it
 before dispatch is next asked, and stays open until then. The next plan may decide otherwise.
+
+With foresight, the rides that have not been announced are planned for, too.
 """
 
 from dataclasses import dataclass, field
@@ -32,13 +34,17 @@ class RollingPolicy:
 
     Args:
         seconds: of search at each moment.
+        foresight: whether it knows what will be announced and what will be cancelled.
 
     Raises:
         InputError: another environment, or OR-Tools is missing.
     """
 
-    def __init__(self, name: str, seconds: float, schema: Schema) -> None:
+    def __init__(
+        self, name: str, seconds: float, schema: Schema, *, foresight: bool = False
+    ) -> None:
         load_ortools()
+        self.foresight = foresight
         self.name = name
         self.seconds = seconds
         self._schema = schema
@@ -48,7 +54,7 @@ class RollingPolicy:
         """This policy for the copies of `env`, from where they stand to the end of their days."""
         if not isinstance(env.vec, DispatchVectorEnv):
             raise InputError(f"{self.name} plays the days of dispatch only, not {env.env_id}")
-        return _Rolling(self.name, self.seconds, self._schema, env.vec)
+        return _Rolling(self, self._schema, env.vec)
 
     def act(
         self,
@@ -79,9 +85,10 @@ class _Moment:
 class _Rolling:
     """The policy, bound to the copies of one environment."""
 
-    def __init__(self, name: str, seconds: float, schema: Schema, env: DispatchVectorEnv) -> None:
-        self.name = name
-        self._seconds = seconds
+    def __init__(self, policy: RollingPolicy, schema: Schema, env: DispatchVectorEnv) -> None:
+        self.name = policy.name
+        self._seconds = policy.seconds
+        self._foresight = policy.foresight
         self._env = env
         self._otherwise = regret(schema)
         self._moments = [_Moment(int(row[W.EPISODE])) for row in env.world.counts]
@@ -112,7 +119,7 @@ class _Rolling:
     def _plan(self, moment: _Moment, w: W.World) -> None:
         """Find what must be promised now."""
         view = self._env.view
-        taken = snapshot(w, self._env.weights)
+        taken = snapshot(w, self._env.weights, self._foresight)
         minutes, km = leg_tables(taken, w, view.minutes, view.km)
         planned = solve(taken, minutes, km, self._env.weights, self._seconds)
         moment.promises, moment.left_out = None, []
@@ -120,6 +127,8 @@ class _Rolling:
             return
         until = MARGIN + min((vehicle.finishes for vehicle in taken.vehicles), default=np.inf)
         moment.promises = [plan for plan in planned if plan.leaves <= until]
+        if self._foresight:  # what it leaves out makes room for what it knows will come
+            return
         kept = {plan.booking for plan in planned}
         moment.left_out = [
             ride.booking
@@ -163,10 +172,20 @@ def ortools(schema: Schema, argument: str | None = None) -> RollingPolicy:
         InputError: SECONDS is not a number from 0.01 to 3600, or OR-Tools is missing.
     """
     name = "expert:dispatch-ortools" + ("" if argument is None else f":{argument}")
+    seconds = DEFAULT_SECONDS if argument is None else seconds_of(name, argument)
+    return RollingPolicy(name, seconds, schema)
+
+
+def seconds_of(name: str, argument: str) -> float:
+    """A number of seconds after a policy's name.
+
+    Raises:
+        InputError: it is not a number from 0.01 to 3600.
+    """
     try:
-        seconds = DEFAULT_SECONDS if argument is None else float(argument)
+        seconds = float(argument)
     except ValueError:
         seconds = np.nan
     if not 0.01 <= seconds <= 3600.0:
         raise InputError(f"{name}: SECONDS={argument!r} should be a number from 0.01 to 3600")
-    return RollingPolicy(name, seconds, schema)
+    return seconds

@@ -247,7 +247,7 @@ def solve(
         minutes, km: `snapshot.leg_tables`.
         seconds: how long to search.
     """
-    if not taken.vehicles:
+    if not taken.vehicles or all(ride.vehicle >= 0 for ride in taken.rides):
         return []
     model = _Model(taken, minutes, km, weights)
     found = model.solve(seconds)

@@ -17,6 +17,7 @@ class Boards(NamedTuple):
         cost, approach: (N, D, B) cost added, and minutes of driving to the pickup; `NEVER` where
             the pair is not possible.
         slack: (N, D, B) least minutes before a limit of a stop that the pair adds or moves.
+        boards_in: (N, D, B) minutes until boarding begins.
         stops: (N, D) stops ahead of each driver.
         deadline: (N, B) minutes until the pickup window ends.
         shown: (N, B) 1 where the place is taken.
@@ -26,6 +27,7 @@ class Boards(NamedTuple):
     cost: NDArray[np.float64]
     approach: NDArray[np.float64]
     slack: NDArray[np.float64]
+    boards_in: NDArray[np.float64]
     stops: NDArray[np.float64]
     deadline: NDArray[np.float64]
     shown: NDArray[np.float64]
@@ -95,6 +97,16 @@ def regret_pairs(boards: Boards, k: int, actions: NDArray[np.int64]) -> None:
             if regret > most or (regret == most and cheapest[0] < least):
                 most, least = regret, cheapest[0]
                 actions[n] = 1 + driver * places + j
+
+
+def can_wait(boards: Boards, horizon: float) -> NDArray[np.bool_]:
+    """(N, B): several drivers can take the booking, and the cheapest has more than `horizon` left.
+
+    That is, minutes until he would have to leave for it.
+    """
+    cheapest = boards.cost.argmin(axis=1)[:, None]
+    leaves_in = np.take_along_axis(boards.boards_in - boards.approach, cheapest, axis=1)[:, 0]
+    return ((boards.cost < NEVER).sum(axis=1) > 1) & (leaves_in > horizon)
 
 
 @njit(cache=True)

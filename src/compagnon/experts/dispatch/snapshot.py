@@ -1,7 +1,7 @@
 """What a dispatcher knows at one moment of a day: stops, drivers and open bookings for a solver.
 
 Only what has been announced is in it. How long doors will take, who will not be there, and what
-will still be asked for is left out.
+will still be asked for is left out; with foresight the last is not.
 """
 
 from dataclasses import dataclass, field
@@ -90,17 +90,30 @@ class Snapshot:
     rides: list[Ride]
 
 
-def snapshot(w: W.World, weights: Weights) -> Snapshot:
-    """The moment of one day (`world.row`) as its dispatcher knows it."""
+def snapshot(w: W.World, weights: Weights, foresight: bool = False) -> Snapshot:
+    """The moment of one day (`world.row`) as its dispatcher knows it.
+
+    Args:
+        foresight: also plan for the rides that will be announced, and for none that will be
+            cancelled before its pickup window ends.
+    """
     taken = Snapshot(float(w.money[W.NOW]), [], [], [])
     for d in range(int(w.size[D.DRIVERS])):
         plan = W.plan_for_python(w, d)
         if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
             _add_vehicle(taken, w, d, weights)
-    for b in w.open[: w.counts[W.OPEN]].tolist():
+    waiting = w.open[: w.counts[W.OPEN]].tolist()
+    if foresight:
+        later = np.flatnonzero(w.status[: w.size[D.BOOKINGS]] == W.LATER).tolist()
+        stays = w.bookings[:, D.CANCEL] > w.bookings[:, D.PICKUP_BY]
+        waiting = [b for b in waiting + later if stays[b]]
+    for b in waiting:
         row = w.bookings[b]
         k = len(taken.stops)
-        taken.stops.append(_stop(w, 2 * b, row[D.READY], row[D.PICKUP_BY]))
+        first = row[D.READY]
+        if w.status[b] == W.LATER:
+            first = max(first, row[D.ANNOUNCE])
+        taken.stops.append(_stop(w, 2 * b, first, row[D.PICKUP_BY]))
         taken.stops.append(_stop(w, 2 * b + 1, row[D.DROPOFF_READY], row[D.DROPOFF_BY]))
         taken.rides.append(_ride(w, b, k, k + 1, -1, weights))
     return taken

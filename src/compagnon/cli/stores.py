@@ -1,0 +1,53 @@
+"""What the verbs of the store share: its options, how it is opened, who asks."""
+
+import contextlib
+import getpass
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from compagnon.cli.options import optional
+from compagnon.errors import InputError
+
+if TYPE_CHECKING:
+    from compagnon.store import Store
+
+Db = Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")]
+DB = "sqlite:///decisions.db"
+Models = Annotated[
+    Path | None, optional("DIR", "model files; `models` beside a database file without it")
+]
+Model = Annotated[str, Positional, arg(metavar="MODEL", help="its name")]
+Json = Annotated[Path | None, optional("FILE", "also write it here")]
+
+
+@contextlib.contextmanager
+def opened(
+    db: str, models: Path | None = None, *, create: bool = False, check: bool = True
+) -> "Iterator[Store]":
+    """The store of `--db`; what goes wrong with it on the way is one sentence too."""
+    try:
+        from compagnon.store import StoreUnavailable, open_store
+    except ImportError:
+        raise InputError("the store needs SQLAlchemy: pip install 'compagnon[serve]'") from None
+    try:
+        store = open_store(db, files=models, create=create, check=check)
+        with contextlib.closing(store):
+            yield store
+    except StoreUnavailable as error:
+        raise InputError(str(error)) from None
+
+
+def day(moment: float) -> str:
+    """A moment, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(moment))
+
+
+def me() -> str:
+    """Who does it, for the events; a container may have no name for its user."""
+    with contextlib.suppress(OSError, KeyError):
+        return getpass.getuser()
+    return ""
