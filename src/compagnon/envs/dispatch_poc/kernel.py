@@ -40,6 +40,8 @@ from compagnon.envs.dispatch_poc.arrays import (
     WAITED,
     WINDOW,
 )
+from compagnon.envs.dispatch_poc.fields import PAIR_FIELDS
+from compagnon.envs.dispatch_poc.outlook import write_outlook
 from compagnon.envs.dispatch_poc.travel import (
     believed_minutes_a_km,
     cosine,
@@ -283,8 +285,7 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
     obs[at + 1] = traffic(state[TICK])
     mask[:] = False
     mask[0] = True
-    if params.pairs:
-        obs[at + 2 :] = 0.0
+    obs[at + 2 :] = 0.0
     for rank in range(state[COUNT]):
         j = shown[rank]
         if bookings[j, TAKEN] > 0.0:
@@ -298,6 +299,41 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
                 if params.pairs:
                     pair = at + 2 + place * slots + rank
                     obs[pair] = (left - minutes) * scale[pair]
+    if params.trips:
+        _show_trips(
+            state, places, load, order, shown, bookings, km, params.ticks, a_km, scale, obs, mask,
+            at + 2,
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def _show_trips(
+    state, places, load, order, shown, bookings, km, ticks, a_km, scale, obs, mask, at
+):  # fmt: skip
+    """Write, from column `at` on, drop-offs and windows, demand, and what pairs earn and leave."""
+    drivers, slots = load.shape[0], bookings.shape[0]
+    for rank in range(state[COUNT]):
+        j = shown[rank]
+        obs[at + 3 * rank] = bookings[j, TO_LAT] * scale[at + 3 * rank]
+        obs[at + 3 * rank + 1] = bookings[j, TO_LON] * scale[at + 3 * rank + 1]
+        obs[at + 3 * rank + 2] = bookings[j, WINDOW] * scale[at + 3 * rank + 2]
+    at += 3 * slots
+    obs[at] = demand(state[TICK] + 1) * scale[at]
+    obs[at + 1] = (ticks - state[TICK]) * scale[at + 1]
+    at += 2
+    for rank in range(state[COUNT]):
+        left = bookings[shown[rank], END] - state[TICK] * R.TICK_MINUTES
+        for place in range(drivers):
+            if mask[1 + place * slots + rank]:
+                pair = at + PAIR_FIELDS * (place * slots + rank)
+                minutes = km[shown[rank], order[place]] * a_km
+                obs[pair] = 1.0
+                obs[pair + 1] = minutes * scale[pair + 1]
+                obs[pair + 2] = (left - minutes) * scale[pair + 2]
+    write_outlook(
+        state, places, load, order, shown, bookings, km, a_km, mask, scale, obs, at + 3,
+        PAIR_FIELDS,
+    )  # fmt: skip
 
 
 @njit(cache=True)
