@@ -22,6 +22,7 @@ from compagnon.envs.dispatch_poc import arrays as A
 from compagnon.envs.dispatch_poc import rules as R
 from compagnon.envs.dispatch_poc.core import PocCore
 from compagnon.envs.dispatch_poc.options import PocOptions
+from compagnon.envs.dispatch_poc.outlook import reward_of
 from compagnon.envs.dispatch_poc.travel import cosine, kilometres, minutes_a_km
 from compagnon.evaluation.statistics import estimate_each
 
@@ -77,20 +78,14 @@ def ways_of(bookings: NDArray[np.float64], ticks: int) -> Ways:
                 if left <= 0:
                     break
                 if minutes <= left:
-                    rows.append((place, number, tick, lost + _reward(booking, km, minutes)))
+                    reward = reward_of(km, minutes, booking[A.PRIORITY], booking[A.WINDOW])
+                    rows.append((place, number, tick, lost + reward))
     place_, booking_, tick_, worth = (np.array(column) for column in zip(*rows, strict=True))
     return Ways(place_, booking_, tick_, worth)
 
 
 def _come(booking: NDArray[np.float64]) -> int:
     return int(booking[A.END] - booking[A.WINDOW]) // R.TICK_MINUTES
-
-
-def _reward(booking: NDArray[np.float64], km: float, minutes: float) -> float:
-    near = R.NEAR if km < R.NEAR_KM else 0.0
-    urgent = R.URGENT_BONUS if booking[A.PRIORITY] >= R.URGENT else 0.0
-    prompt = R.PROMPT if minutes < 0.5 * booking[A.WINDOW] else 0.0
-    return R.ASSIGNED + near + urgent + prompt
 
 
 def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[float, float]:
@@ -106,7 +101,9 @@ def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[f
     here = np.arange(places * ticks)
     flow = csr_matrix(
         (
-            np.concatenate([np.ones(count), -np.ones(count), -np.ones(len(here)), np.ones(len(here))]),
+            np.concatenate(
+                [np.ones(count), -np.ones(count), -np.ones(len(here)), np.ones(len(here))]
+            ),
             (
                 np.concatenate([balance, arrive, here, here]),
                 np.concatenate([every, every, stand[:, :-1].ravel(), stand[:, 1:].ravel()]),
@@ -115,7 +112,10 @@ def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[f
         shape=(len(here), stand[-1, -1] + 1),
     )
     once = csr_matrix(
-        (np.ones(2 * count), (np.concatenate([ways.booking, len(bookings) + ways.tick]), np.tile(every, 2))),
+        (
+            np.ones(2 * count),
+            (np.concatenate([ways.booking, len(bookings) + ways.tick]), np.tile(every, 2)),
+        ),
         shape=(len(bookings) + ticks, stand[-1, -1] + 1),
     )
     upper = np.full(stand[-1, -1] + 1, float(drivers))
@@ -146,9 +146,13 @@ def main() -> None:
     ticks = options.hours * 60 // R.TICK_MINUTES
     found = np.array([bound_of(day, options.drivers, ticks) for day in days_of(seeds, options)])
     figures = estimate_each({"reward_per_step": found[:, 0], "completion": found[:, 1]})
-    for name, figure in figures.items():
-        low, high = figure.ci95
-        print(f"{name}: at most {figure.mean:.3f} ({low:.3f} to {high:.3f}), {given.days} days")
+    print(f"{given.days} days from seed {given.seed}, mean and 95 % interval")
+    for words, name in (
+        ("reward a step, at most", "reward_per_step"),
+        ("completion of the plan that earns it", "completion"),
+    ):
+        low, high = figures[name].ci95
+        print(f"{words}: {figures[name].mean:.3f} ({low:.3f} to {high:.3f})")
 
 
 if __name__ == "__main__":

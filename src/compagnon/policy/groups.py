@@ -8,7 +8,6 @@ from typing import Final
 from compagnon.errors import InputError
 
 
-
 @dataclass(frozen=True, slots=True)
 class Words:
     """How a world names the fields of drivers, places and pairs.
@@ -139,7 +138,12 @@ class Groups:
             *self.world,
             *(words.driver.format(d) + field for d in drivers for field in self.driver),
             *(words.place.format(j) + field for j in places for field in self.place),
-            *(words.pair.format(d, j) + field for d in drivers for j in places for field in self.pair),
+            *(
+                words.pair.format(d, j) + field
+                for d in drivers
+                for j in places
+                for field in self.pair
+            ),
         )
 
     @property

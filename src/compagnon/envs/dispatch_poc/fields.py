@@ -46,7 +46,9 @@ def observation_fields(options: PocOptions) -> tuple[Field, ...]:
             ]
         # Tenths of an hour's chances would be lost on a network that must tell 0.2 from 0.5.
         fields.append(Field("demand", "", 0, 1, 1, "chance that bookings come next tick"))
-        fields.append(Field("ticks_left", "ticks", 0, minutes / 5, 12, "decisions to the day's end"))
+        fields.append(
+            Field("ticks_left", "ticks", 0, minutes / 5, 12, "decisions to the day's end")
+        )
         many = options.slots
         for i in range(options.drivers):
             for j in range(options.slots):

@@ -40,8 +40,7 @@ from compagnon.envs.dispatch_poc.arrays import (
     WAITED,
     WINDOW,
 )
-from compagnon.envs.dispatch_poc.fields import PAIR_FIELDS
-from compagnon.envs.dispatch_poc.outlook import write_outlook
+from compagnon.envs.dispatch_poc.outlook import reward_of, write_trips
 from compagnon.envs.dispatch_poc.travel import (
     believed_minutes_a_km,
     cosine,
@@ -119,13 +118,9 @@ def _assign(state, sums, places, load, given, bookings, km, faults, driver, slot
     minutes = km[slot, driver] * minutes_a_km(state[TICK])
     now = state[TICK] * R.TICK_MINUTES
     late = max(0.0, now + minutes - bookings[slot, END])
-    reward = R.ASSIGNED - min(R.LATE_AT_MOST, R.LATE_A_MINUTE * late)
-    if km[slot, driver] < R.NEAR_KM:
-        reward += R.NEAR
-    if bookings[slot, PRIORITY] >= R.URGENT:
-        reward += R.URGENT_BONUS
-    if minutes < 0.5 * bookings[slot, WINDOW]:
-        reward += R.PROMPT
+    reward = reward_of(
+        km[slot, driver], minutes, bookings[slot, PRIORITY], bookings[slot, WINDOW]
+    ) - min(R.LATE_AT_MOST, R.LATE_A_MINUTE * late)
     waited = now - (bookings[slot, END] - bookings[slot, WINDOW]) + minutes
     state[C_ASSIGNED] += 1
     state[C_LATE] += 1 if late > 0.0 else 0
@@ -300,40 +295,10 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
                     pair = at + 2 + place * slots + rank
                     obs[pair] = (left - minutes) * scale[pair]
     if params.trips:
-        _show_trips(
+        write_trips(
             state, places, load, order, shown, bookings, km, params.ticks, a_km, scale, obs, mask,
             at + 2,
         )  # fmt: skip
-
-
-@njit(cache=True)
-def _show_trips(
-    state, places, load, order, shown, bookings, km, ticks, a_km, scale, obs, mask, at
-):  # fmt: skip
-    """Write, from column `at` on, drop-offs and windows, demand, and what pairs earn and leave."""
-    drivers, slots = load.shape[0], bookings.shape[0]
-    for rank in range(state[COUNT]):
-        j = shown[rank]
-        obs[at + 3 * rank] = bookings[j, TO_LAT] * scale[at + 3 * rank]
-        obs[at + 3 * rank + 1] = bookings[j, TO_LON] * scale[at + 3 * rank + 1]
-        obs[at + 3 * rank + 2] = bookings[j, WINDOW] * scale[at + 3 * rank + 2]
-    at += 3 * slots
-    obs[at] = demand(state[TICK] + 1) * scale[at]
-    obs[at + 1] = (ticks - state[TICK]) * scale[at + 1]
-    at += 2
-    for rank in range(state[COUNT]):
-        left = bookings[shown[rank], END] - state[TICK] * R.TICK_MINUTES
-        for place in range(drivers):
-            if mask[1 + place * slots + rank]:
-                pair = at + PAIR_FIELDS * (place * slots + rank)
-                minutes = km[shown[rank], order[place]] * a_km
-                obs[pair] = 1.0
-                obs[pair + 1] = minutes * scale[pair + 1]
-                obs[pair + 2] = (left - minutes) * scale[pair + 2]
-    write_outlook(
-        state, places, load, order, shown, bookings, km, a_km, mask, scale, obs, at + 3,
-        PAIR_FIELDS,
-    )  # fmt: skip
 
 
 @njit(cache=True)

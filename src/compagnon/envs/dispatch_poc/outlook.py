@@ -1,4 +1,4 @@
-"""What an assignment leaves behind, compiled: which bookings, known and to come, are in reach.
+"""The observation of trips, compiled: what an assignment earns, and what it leaves in reach.
 
 All of it is counted from what a dispatcher knows: places, rides and open bookings now, and how the
 world draws bookings. Nothing of the day's own future is read.
@@ -22,7 +22,8 @@ from compagnon.envs.dispatch_poc.arrays import (
     TO_LON,
     WINDOW,
 )
-from compagnon.envs.dispatch_poc.travel import minutes_a_km
+from compagnon.envs.dispatch_poc.fields import PAIR_FIELDS
+from compagnon.envs.dispatch_poc.travel import demand, minutes_a_km
 
 A_SIDE: Final = 6  # the box is looked at on a grid of so many places a side
 HELD_UP: Final = 10.0  # minutes that a booking to come is taken to wait for its turn
@@ -73,7 +74,7 @@ def _kept(left, minutes):
 
 @njit(cache=True, inline="always")
 def reward_of(km, minutes, priority, window):
-    """Points for an assignment in time."""
+    """Points for an assignment in time; what it loses by coming late is not counted here."""
     reward = R.ASSIGNED
     if km < R.NEAR_KM:
         reward += R.NEAR
@@ -85,7 +86,42 @@ def reward_of(km, minutes, priority, window):
 
 
 @njit(cache=True)
-def write_outlook(
+def write_trips(
+    state, places, load, order, shown, bookings, km, ticks, a_km, scale, obs, mask, at
+):  # fmt: skip
+    """Write what `observation="trips"` shows beyond the published fields.
+
+    Args:
+        ticks: of the day. a_km: minutes a kilometre, now. at: the first of these columns.
+        mask: (D M + 1,), what is possible.
+    """
+    drivers, slots = load.shape[0], bookings.shape[0]
+    for rank in range(state[COUNT]):
+        j = shown[rank]
+        obs[at + 3 * rank] = bookings[j, TO_LAT] * scale[at + 3 * rank]
+        obs[at + 3 * rank + 1] = bookings[j, TO_LON] * scale[at + 3 * rank + 1]
+        obs[at + 3 * rank + 2] = bookings[j, WINDOW] * scale[at + 3 * rank + 2]
+    at += 3 * slots
+    obs[at] = demand(state[TICK] + 1) * scale[at]
+    obs[at + 1] = (ticks - state[TICK]) * scale[at + 1]
+    at += 2
+    for rank in range(state[COUNT]):
+        left = bookings[shown[rank], END] - state[TICK] * R.TICK_MINUTES
+        for place in range(drivers):
+            if mask[1 + place * slots + rank]:
+                pair = at + PAIR_FIELDS * (place * slots + rank)
+                minutes = km[shown[rank], order[place]] * a_km
+                obs[pair] = 1.0
+                obs[pair + 1] = minutes * scale[pair + 1]
+                obs[pair + 2] = (left - minutes) * scale[pair + 2]
+    _write_outlook(
+        state, places, load, order, shown, bookings, km, a_km, mask, scale, obs, at + 3,
+        PAIR_FIELDS,
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _write_outlook(
     state, places, load, order, shown, bookings, km, believed, mask, scale, obs, at, columns
 ):  # fmt: skip
     """Write `reward`, `reach`, `reach_urgent`, `reach_twice`, `others` of each possible pair.

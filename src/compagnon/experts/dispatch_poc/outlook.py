@@ -1,4 +1,4 @@
-"""A rule for the proof of concept that counts what an assignment earns and what it leaves behind."""
+"""A rule of the proof of concept: what an assignment earns, and what it leaves in reach."""
 
 from typing import Final
 

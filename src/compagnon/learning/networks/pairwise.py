@@ -91,9 +91,7 @@ def relations(cost: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Lowest]:
     return _sharpened(of_driver), _sharpened(of_place), lowest
 
 
-def pair_relations(
-    cost: torch.Tensor, lowest: Lowest, feasible: torch.Tensor
-) -> torch.Tensor:
+def pair_relations(cost: torch.Tensor, lowest: Lowest, feasible: torch.Tensor) -> torch.Tensor:
     """As `compagnon.policy.pairwise.relations` of the pairs that `feasible` lists; (K, 8)."""
     _, drivers, places = cost.shape
     of_driver = feasible // places
