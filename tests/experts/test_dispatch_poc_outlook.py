@@ -7,7 +7,7 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.registration import DISPATCH, DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.experts.dispatch_poc.outlook import LAST_TICKS, OUTLOOK, REACH, REWARD, OutlookRule
+from compagnon.experts.dispatch_poc.outlook import LAST_TICKS, LATER, POINTS, OutlookRule
 from tests.policy.networks import schema_of
 
 TRIPS = {"observation": "trips"}
@@ -30,8 +30,8 @@ def by_hand(shown, drivers, slots, ticks_left):
     share = min(1.0, ticks_left / LAST_TICKS)
     return {
         1 + i * slots + j: sum(
-            points * shown[f"pair_{i}_{j}_{field}"] * (share if field in REACH else 1.0)
-            for field, points in (REWARD | OUTLOOK | REACH).items()
+            points * shown[f"pair_{i}_{j}_{field}"] * (share if field in LATER else 1.0)
+            for field, points in POINTS.items()
         )
         for i in range(drivers)
         for j in range(slots)

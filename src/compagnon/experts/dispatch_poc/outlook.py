@@ -1,5 +1,6 @@
 """A rule of the proof of concept: what an assignment earns, and what it leaves in reach."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,16 @@ from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 
 # Points for one unit of each field of a pair, found by search over days that no table shows.
-REWARD: Final = {"reward": 1.0, "way": -1.0, "spare": -1.25}
-OUTLOOK: Final = {"others": 200.0}
-REACH: Final = {"reach": 75.0, "reach_urgent": 250.0, "reach_twice": 150.0}
+POINTS: Final[Mapping[str, float]] = {
+    "reward": 1.0,
+    "way": -1.0,
+    "spare": -1.25,
+    "others": 200.0,
+    "reach": 75.0,
+    "reach_urgent": 250.0,
+    "reach_twice": 150.0,
+}
+LATER: Final = ("reach", "reach_urgent", "reach_twice")
 LAST_TICKS: Final = 5.0  # before the day's end, bookings to come count for less and less
 
 
@@ -25,16 +33,19 @@ class OutlookRule:
     does to the open bookings that will still be reached; and what it does to the bookings to come
     that a driver, or two, would reach. All three stand in the observation `trips`.
 
+    Args:
+        points: for one unit of each of these fields of a pair.
+
     Raises:
         InputError: another environment, or another of its observations.
     """
 
     name = "expert:dispatch-poc-outlook"
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, points: Mapping[str, float] = POINTS) -> None:
         own = schema.observation
         groups = Groups.of(own.names, self.name)
-        wanted = (*REWARD, *OUTLOOK, *REACH)
+        wanted = tuple(points)
         if groups.words != PROOF_OF_CONCEPT or not set(wanted) <= set(groups.pair):
             raise InputError(
                 f"{self.name} plays {DISPATCH_POC} with observation='trips' only, "
@@ -49,8 +60,9 @@ class OutlookRule:
         ]
         reads = own.select(["ticks_left", *names], scaling="physical")
         self._project = reads.projection_from(own, self.name)
-        self._now = np.array([*REWARD.values(), *OUTLOOK.values()], np.float32)
-        self._later = np.array([*REACH.values()], np.float32)
+        later = np.array([field in LATER for field in wanted])
+        worth = np.array([*points.values()], np.float32)
+        self._now, self._later = np.where(later, 0, worth), np.where(later, worth, 0)
         feasible = [PROOF_OF_CONCEPT.pair.format(d, j) + "feasible" for d in range(groups.drivers)
                     for j in range(groups.places)]  # fmt: skip
         self._possible = own.select(feasible, scaling="physical").projection_from(own, self.name)
@@ -58,11 +70,10 @@ class OutlookRule:
     def points(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Observations (B, F) -> the points of every pair, possible or not; (B, N M)."""
         read = self._project(obs)
-        fields = read[:, 1:].reshape(len(read), len(self._now) + len(self._later), -1)
-        now, later = np.split(fields, [len(self._now)], axis=1)
+        fields = read[:, 1:].reshape(len(read), len(self._now), -1)
         share = np.minimum(np.float32(1), read[:, :1] / np.float32(LAST_TICKS))
-        points = np.einsum("f,bfp->bp", self._now, now)
-        return np.asarray(points + share * np.einsum("f,bfp->bp", self._later, later), np.float32)
+        worth = self._now + share * self._later
+        return np.asarray(np.einsum("bf,bfp->bp", worth, fields), np.float32)
 
     def act(
         self,
