@@ -29,7 +29,7 @@ def table(
     """Reproduce the roadmap's KPI table: its baseline and target, and what policies really get.
 
     $ compagnon dispatch-poc table --hours 2 --faults
-    $ compagnon dispatch-poc table --policy expert:dispatch-poc-outlook runs/dispatch-poc-hybrid
+    $ compagnon dispatch-poc table --policy expert:dispatch-poc-outlook runs/dispatch-poc-pairs
     """
     from compagnon.evaluation.dispatch_poc import POLICIES, TRIPS_RULE, make_table
     from compagnon.policy.loading import recorded_env
