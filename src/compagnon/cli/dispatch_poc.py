@@ -29,9 +29,9 @@ def table(
     """Reproduce the roadmap's KPI table: its baseline and target, and what policies really get.
 
     $ compagnon dispatch-poc table --hours 2 --faults
-    $ compagnon dispatch-poc table --policy expert:dispatch-poc-earliest runs/dispatch-poc-dqn
+    $ compagnon dispatch-poc table --policy expert:dispatch-poc-outlook runs/dispatch-poc-pairs
     """
-    from compagnon.evaluation.dispatch_poc import POLICIES, make_table
+    from compagnon.evaluation.dispatch_poc import POLICIES, TRIPS_RULE, make_table
     from compagnon.policy.loading import recorded_env
 
     output.check_target(json)
@@ -44,6 +44,8 @@ def table(
         "assignments_per_tick": assignments_per_tick,
         "faults": faults,
     }
+    if TRIPS_RULE in policies:
+        env_args["observation"] = "trips"
     for name in policies:  # what a trained policy reads, and in which order
         recorded = recorded_env(name)
         for key in ("observation", "order"):

@@ -21,8 +21,10 @@ POLICIES: Final = (
     "expert:dispatch-poc-nearest",
     "expert:dispatch-poc-earliest",
     "expert:dispatch-poc-matching",
+    "expert:dispatch-poc-outlook",
 )
 AGAINST: Final = "expert:dispatch-poc-earliest"
+TRIPS_RULE: Final = "expert:dispatch-poc-outlook"  # reads what only observation="trips" shows
 _WARM_UP = 10  # decisions before the clock starts
 
 

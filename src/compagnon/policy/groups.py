@@ -2,17 +2,44 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from compagnon.errors import InputError
 
-_ONE: Final = re.compile(r"(driver|place)(\d+)_(.+)")
-_TWO: Final = re.compile(r"pair(\d+)_(\d+)_(.+)")
-FEASIBLE: Final = "feasible"  # of a pair: the driver can take the booking
-COST: Final = "added_cost"  # of a pair: what that costs
-PRESENT: Final = "present"  # of a driver: there is one
-SHOWN: Final = "shown"  # of a place: it is taken
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a world names the fields of drivers, places and pairs.
+
+    Attributes:
+        driver, place, pair: what stands before a field's own name, with ``{}`` for the numbers.
+        feasible: of a pair, that the driver can take the booking. cost: of a pair, what that costs.
+        present: of a driver, above 0 where there is one. shown: of a place, where it is taken.
+        refusals: bookings can be refused, so there is an action for each place.
+    """
+
+    driver: str
+    place: str
+    pair: str
+    feasible: str
+    cost: str
+    present: str
+    shown: str
+    refusals: bool
+
+    def pattern(self, group: str) -> re.Pattern[str]:
+        """What finds the numbers and the name in a field of a group."""
+        prefix: str = getattr(self, group)
+        return re.compile(re.escape(prefix).replace(re.escape("{}"), r"(\d+)") + "(.+)")
+
+
+DISPATCH: Final = Words(
+    "driver{}_", "place{}_", "pair{}_{}_", "feasible", "added_cost", "present", "shown", True
+)
+PROOF_OF_CONCEPT: Final = Words(
+    "driver_{}_", "booking_{}_", "pair_{}_{}_", "feasible", "way", "available", "priority", False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +47,14 @@ class Groups:
     """What the fields of an observation belong to, whatever their number and order.
 
     Field ``driver3_east`` is `east` of driver 3, ``place0_door`` is `door` of place 0, and
-    ``pair3_0_slack`` is `slack` of the two; every other name is a global field.
+    ``pair3_0_slack`` is `slack` of the two; every other name is a global field. The proof of
+    concept says ``driver_3_lat``, ``booking_0_window`` and ``pair_3_0_spare``.
 
     Attributes:
         drivers, places: how many there are.
         world, driver, place, pair: names of the fields of each group, without their numbers, in
             the order of their first appearance.
+        words: how the world names them.
     """
 
     drivers: int
@@ -34,6 +63,7 @@ class Groups:
     driver: tuple[str, ...]
     place: tuple[str, ...]
     pair: tuple[str, ...]
+    words: Words = DISPATCH
 
     @classmethod
     def of(cls, names: Sequence[str], who: str) -> "Groups":
@@ -42,33 +72,38 @@ class Groups:
         Raises:
             InputError: there are no pairs, or a field that every network of pairs needs is missing.
         """
+        ours = PROOF_OF_CONCEPT.pattern("pair")
+        words = PROOF_OF_CONCEPT if any(map(ours.fullmatch, names)) else DISPATCH
+        patterns = {group: words.pattern(group) for group in ("driver", "place", "pair")}
         world: list[str] = []
-        kinds: dict[str, dict[str, None]] = {"driver": {}, "place": {}, "pair": {}}
-        count = {"driver": 0, "place": 0}
+        kinds: dict[str, dict[str, None]] = {group: {} for group in patterns}
+        count = dict.fromkeys(patterns, 0)
         for name in names:
-            if two := _TWO.fullmatch(name):
-                kinds["pair"][two[3]] = None
-            elif one := _ONE.fullmatch(name):
-                kinds[one[1]][one[3]] = None
-                count[one[1]] = max(count[one[1]], 1 + int(one[2]))
-            else:
+            found = ((group, pattern.fullmatch(name)) for group, pattern in patterns.items())
+            group, match = next((pair for pair in found if pair[1]), ("", None))
+            if match is None:
                 world.append(name)
+            else:
+                kinds[group][match[match.re.groups]] = None
+                count[group] = max(count[group], 1 + int(match[1]))
         for kind, field in (
-            ("pair", FEASIBLE), ("pair", COST), ("driver", PRESENT), ("place", SHOWN),
+            ("pair", words.feasible), ("pair", words.cost),
+            ("driver", words.present), ("place", words.shown),
         ):  # fmt: skip
             if field not in kinds[kind]:
                 raise InputError(
                     f"{who} scores pairs of drivers and bookings and needs {field!r} of each "
-                    f"{kind} (compagnon/Dispatch-v0 shows it); these observations do not show it"
+                    f"{kind} (compagnon/Dispatch-v0 shows it, and compagnon/DispatchPOC-v0 with "
+                    "observation='trips'); these observations do not show it"
                 )
         return cls(
             count["driver"], count["place"], tuple(world),
-            tuple(kinds["driver"]), tuple(kinds["place"]), tuple(kinds["pair"]),
+            tuple(kinds["driver"]), tuple(kinds["place"]), tuple(kinds["pair"]), words,
         )  # fmt: skip
 
     def resized(self, drivers: int, places: int) -> "Groups":
         """The same fields of another number of drivers and places."""
-        return Groups(drivers, places, self.world, self.driver, self.place, self.pair)
+        return replace(self, drivers=drivers, places=places)
 
     def selected(self, kinds: Sequence[str]) -> "Groups":
         """Only some kinds of fields: ``time``, ``driver_east``, ``place_door``, ``pair_slack``.
@@ -92,24 +127,49 @@ class Groups:
             tuple(field for group, field in chosen if group == wanted)
             for wanted in ("world", "driver", "place", "pair")
         )
-        only = Groups(self.drivers, self.places, world, driver, place, pair)
+        only = replace(self, world=world, driver=driver, place=place, pair=pair)
         return Groups.of(only.names, "the pairwise network")  # with what it cannot do without
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every field, group by group; of pairs the places run fastest."""
-        drivers, places = range(self.drivers), range(self.places)
+        drivers, places, words = range(self.drivers), range(self.places), self.words
         return (
             *self.world,
-            *(f"driver{d}_{field}" for d in drivers for field in self.driver),
-            *(f"place{j}_{field}" for j in places for field in self.place),
-            *(f"pair{d}_{j}_{field}" for d in drivers for j in places for field in self.pair),
+            *(words.driver.format(d) + field for d in drivers for field in self.driver),
+            *(words.place.format(j) + field for j in places for field in self.place),
+            *(
+                words.pair.format(d, j) + field
+                for d in drivers
+                for j in places
+                for field in self.pair
+            ),
         )
 
     @property
     def actions(self) -> int:
-        """Wait, one assignment a pair, one refusal a place."""
-        return 1 + self.drivers * self.places + self.places
+        """Wait, one assignment a pair, and one refusal a place where bookings can be refused."""
+        return 1 + self.drivers * self.places + (self.places if self.words.refusals else 0)
+
+    @property
+    def feasible_at(self) -> int:
+        """Which field of a pair says that it is feasible."""
+        return self.pair.index(self.words.feasible)
+
+    @property
+    def cost_at(self) -> int:
+        """Which field of a pair says what it costs."""
+        return self.pair.index(self.words.cost)
+
+    @property
+    def present_at(self) -> int:
+        """Which field of a driver is above 0 where there is one."""
+        return self.driver.index(self.words.present)
+
+    @property
+    def shown_at(self) -> int:
+        """Which field of a place is above 0 where it is taken."""
+        return self.place.index(self.words.shown)
 
     @property
     def starts(self) -> tuple[int, int, int, int]:

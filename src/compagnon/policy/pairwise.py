@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.policy.groups import COST, FEASIBLE, PRESENT, SHOWN, Groups
+from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import PairwiseSpec
 
 FloatArray = NDArray[np.float32]
@@ -44,6 +44,8 @@ def shapes(spec: PairwiseSpec, groups: Groups) -> dict[str, tuple[int, ...]]:
         "reject": [e + hidden[0], hidden[0], 1],
         "wait": [hidden[0], hidden[0], 1],
     }
+    if not groups.words.refusals:
+        del sizes["reject"]
     found: dict[str, tuple[int, ...]] = {}
     for part, widths in sizes.items():
         for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
@@ -79,11 +81,24 @@ def read_board(x: FloatArray, groups: Groups, clip: float) -> Board:
     driver = x[:, d0:p0].reshape(count, groups.drivers, -1)
     place = x[:, p0:q0].reshape(count, groups.places, -1)
     pair = x[:, q0:end].reshape(count, groups.drivers, groups.places, -1)
-    feasible = pair[..., groups.pair.index(FEASIBLE)] > 0.5
-    present = (driver[..., groups.driver.index(PRESENT), None] > 0).astype(np.float32)
-    shown = (place[..., groups.place.index(SHOWN), None] > 0).astype(np.float32)
-    cost = np.where(feasible, pair[..., groups.pair.index(COST)], np.float32(NEVER))
+    used = used_places(place[..., groups.shown_at] > 0, groups)
+    place, pair = place[:, :used], pair[:, :, :used]
+    feasible = pair[..., groups.feasible_at] > 0.5
+    present = (driver[..., groups.present_at, None] > 0).astype(np.float32)
+    shown = (place[..., groups.shown_at, None] > 0).astype(np.float32)
+    cost = np.where(feasible, pair[..., groups.cost_at], np.float32(NEVER))
     return Board(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
+
+
+def used_places(shown: NDArray[np.bool_], groups: Groups) -> int:
+    """How many places to compute: the last ones, if no board (N, B) uses them, are left out.
+
+    A place that can be refused has a logit of its own, so there all are computed.
+    """
+    if groups.words.refusals:
+        return groups.places
+    used = np.flatnonzero(shown.any(axis=0))
+    return int(used[-1]) + 1 if len(used) else 1
 
 
 def relations(cost: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -142,7 +157,7 @@ class PairwiseGraph:
     activation: Callable[[FloatArray], FloatArray]
 
     def outputs(self, x: FloatArray) -> FloatArray:
-        """Scaled observations (N, F) -> logits (N, A): wait, pairs, refusals.
+        """Scaled observations (N, F) -> logits (N, A): wait, pairs, refusals if there are.
 
         A pair that is not feasible is not scored; its logit is 0.
         """
@@ -152,13 +167,15 @@ class PairwiseGraph:
         summary = [board.world, *self._pooled(driver, board.present)]
         summary += self._pooled(place, board.shown)
         context = self._perceptron("context", np.concatenate(summary, 1), activate_output=True)
-        pairs = np.zeros(board.feasible.shape, np.float32)
+        pairs = np.zeros((len(x), self.groups.drivers, self.groups.places), np.float32)
         n, d, j = np.nonzero(board.feasible)
         pairs[n, d, j] = self._scores(board, driver, place, context, (n, d, j))
-        wide = np.broadcast_to(context[:, None], (*place.shape[:2], context.shape[1]))
-        reject = self._perceptron("reject", np.concatenate([place, wide], axis=-1))
-        wait = self._perceptron("wait", context)
-        return np.concatenate([wait, pairs.reshape(len(x), -1), reject[..., 0]], axis=1)
+        said = [self._perceptron("wait", context), pairs.reshape(len(x), -1)]
+        if self.groups.words.refusals:
+            wide = np.broadcast_to(context[:, None], (*place.shape[:2], context.shape[1]))
+            reject = self._perceptron("reject", np.concatenate([place, wide], axis=-1))
+            said.append(reject[..., 0])
+        return np.concatenate(said, axis=1)
 
     def _compared(self, board: Board) -> Board:
         """The board with the relations of its priced pairs behind the fields of each group."""

@@ -63,26 +63,35 @@ class TestGymnasium:
         assert env.action_space.n == 201
         assert len(env.observation_fields) == 122
         assert DispatchPocEnv(observation="pairs").observation_space.shape == (322,)
+        assert DispatchPocEnv(observation="trips").observation_space.shape == (1784,)
 
     def test_the_docstring_names_every_field_and_option(self):
         document = DispatchPocEnv.__doc__
-        for field in DispatchPocEnv(drivers=1, slots=1, observation="pairs").observation_fields:
-            name = field.name.replace("driver_0", "driver_i").replace("booking_0", "booking_j")
-            assert name.replace("spare_0_0", "spare_i_j") in document
+        shown = [
+            field.name
+            for observation in ("pairs", "trips")
+            for field in DispatchPocEnv(
+                drivers=1, slots=1, observation=observation
+            ).observation_fields
+        ]
+        for field in shown:
+            name = field.replace("driver_0", "driver_i").replace("booking_0", "booking_j")
+            assert name.replace("_0_0", "_i_j") in document
         for option in PocOptions.model_fields:
             assert f"| {option} |" in document
 
     @pytest.mark.parametrize("scaling", ["physical", "published"])
     @pytest.mark.parametrize("faults", [False, True])
-    def test_observations_stay_in_the_space(self, scaling, faults):
-        env = DispatchPocEnv(observation="pairs", scaling=scaling, faults=faults, hours=12)
+    @pytest.mark.parametrize("observation", ["pairs", "trips"])
+    def test_observations_stay_in_the_space(self, scaling, faults, observation):
+        env = DispatchPocEnv(observation=observation, scaling=scaling, faults=faults, hours=12)
         for obs, *_ in play(env, 3, 200):
             assert env.observation_space.contains(obs)
 
     def test_published_scaling_divides(self):
-        physical = play(DispatchPocEnv(observation="pairs"), 2, 96)
-        published = play(DispatchPocEnv(observation="pairs", scaling="published"), 2, 96)
-        fields = DispatchPocEnv(observation="pairs").observation_fields
+        physical = play(DispatchPocEnv(observation="trips"), 2, 96)
+        published = play(DispatchPocEnv(observation="trips", scaling="published"), 2, 96)
+        fields = DispatchPocEnv(observation="trips").observation_fields
         divisors = np.array([field.divisor for field in fields])
         for one, other in zip(physical, published, strict=True):
             np.testing.assert_allclose(one[0] / divisors, other[0], rtol=1e-5, atol=1e-7)

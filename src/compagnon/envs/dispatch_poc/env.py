@@ -67,7 +67,28 @@ class DispatchPocEnv(DecisionEnv):
 
     An empty slot shows zeros. With `observation="pairs"` N M more follow: `spare_i_j`, minutes, 0
     to 60, divisor 60: the time left when driver i arrives at booking j, 0 where the mask forbids
-    it.
+    it. With `observation="trips"` these follow instead, 3M + 2 + 8N M of them:
+
+    | field | unit | range | divisor | meaning |
+    |---|---|---|---|---|
+    | booking_j_to_lat, booking_j_to_lon | deg | -0.1 to 0.1 | 0.1 | drop-off, from the centre |
+    | booking_j_window | min | 0 to 60 | 60 | its whole window |
+    | demand |  | 0 to 1 | 1 | chance that bookings come next tick |
+    | ticks_left | ticks | 0 to 12 hours | 12 | decisions to the day's end |
+    | pair_i_j_feasible | 0/1 | 0 to 1 | 1 | the mask allows it; where not, all eight are 0 |
+    | pair_i_j_way | min | 0 to 60 | 30 | to the pick-up |
+    | pair_i_j_spare | min | 0 to 60 | 30 | time left on arrival |
+    | pair_i_j_reward | points | 0 to 100 | 50 | what the assignment earns |
+    | pair_i_j_reach | share | -1 to 1 | 0.1 | see below |
+    | pair_i_j_reach_urgent | share | -1 to 1 | 0.1 | the same, of bookings of priority 4 and 5 |
+    | pair_i_j_reach_twice | share | -1 to 1 | 0.1 | of those, what two drivers would reach |
+    | pair_i_j_others | bookings | -M to M | 1 | see below |
+
+    `reach` is how the assignment, which puts the driver at the drop-off, changes the share of
+    bookings to come (of priority 1 to 3, anywhere in the box, held up for ten minutes) that some
+    driver would reach in time next tick. `others` is how it changes the number of open bookings
+    that will still be reached, each by how safe it is; the one that is taken no longer counts. A
+    driver with all his rides is taken to be a quarter of an hour further off.
 
     ## Reward
     | when | reward |
@@ -100,7 +121,7 @@ class DispatchPocEnv(DecisionEnv):
     | hours | 8 | length of the day |
     | assignments_per_tick | 1 | a tick passes at a wait, or after so many decisions |
     | faults | False | the original's behaviour, see below |
-    | observation | `published` | `published` or `pairs` |
+    | observation | `published` | `published`, `pairs` or `trips` |
     | order | `arrival` | `arrival` or `urgency`, see below |
     | scaling | `physical` | `physical` or `published` |
     | render_mode | None | `rgb_array` (540, 960, 3) |

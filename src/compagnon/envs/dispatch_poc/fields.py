@@ -4,6 +4,10 @@ from compagnon.envs.dispatch_poc import rules as R
 from compagnon.envs.dispatch_poc.options import PocOptions
 from compagnon.envs.field import Field
 
+PAIR_FIELDS = 8  # of observation="trips"
+_REACH = "change in the share of bookings to come that a driver would reach"
+_OTHERS = "change in the open bookings that will still be reached, this one counted as gone"
+
 
 def observation_fields(options: PocOptions) -> tuple[Field, ...]:
     """The columns of an observation, in the order in which the kernel writes them."""
@@ -33,6 +37,32 @@ def observation_fields(options: PocOptions) -> tuple[Field, ...]:
             for i in range(options.drivers)
             for j in range(options.slots)
         ]
+    if options.observation == "trips":
+        for j in range(options.slots):
+            fields += [
+                _place(f"booking_{j}_to_lat", "drop-off, north of the centre"),
+                _place(f"booking_{j}_to_lon", "drop-off, east of the centre"),
+                Field(f"booking_{j}_window", "min", 0, 60, 60, "its whole window"),
+            ]
+        # Tenths of an hour's chances would be lost on a network that must tell 0.2 from 0.5.
+        fields.append(Field("demand", "", 0, 1, 1, "chance that bookings come next tick"))
+        fields.append(
+            Field("ticks_left", "ticks", 0, minutes / 5, 12, "decisions to the day's end")
+        )
+        many = options.slots
+        for i in range(options.drivers):
+            for j in range(options.slots):
+                pair = f"pair_{i}_{j}"
+                fields += [
+                    Field(f"{pair}_feasible", "0/1", 0, 1, 1, "the mask allows it"),
+                    Field(f"{pair}_way", "min", 0, 60, 30, "minutes to the pick-up"),
+                    Field(f"{pair}_spare", "min", 0, 60, 30, "time left on arrival"),
+                    Field(f"{pair}_reward", "points", 0, 100, 50, "what the assignment earns"),
+                    Field(f"{pair}_reach", "share", -1, 1, 0.1, _REACH),
+                    Field(f"{pair}_reach_urgent", "share", -1, 1, 0.1, "the same, of urgent ones"),
+                    Field(f"{pair}_reach_twice", "share", -1, 1, 0.1, "the same, by two drivers"),
+                    Field(f"{pair}_others", "bookings", -many, many, 1, _OTHERS),
+                ]
     return tuple(fields)
 
 

@@ -40,6 +40,7 @@ from compagnon.envs.dispatch_poc.arrays import (
     WAITED,
     WINDOW,
 )
+from compagnon.envs.dispatch_poc.outlook import reward_of, write_trips
 from compagnon.envs.dispatch_poc.travel import (
     believed_minutes_a_km,
     cosine,
@@ -117,13 +118,9 @@ def _assign(state, sums, places, load, given, bookings, km, faults, driver, slot
     minutes = km[slot, driver] * minutes_a_km(state[TICK])
     now = state[TICK] * R.TICK_MINUTES
     late = max(0.0, now + minutes - bookings[slot, END])
-    reward = R.ASSIGNED - min(R.LATE_AT_MOST, R.LATE_A_MINUTE * late)
-    if km[slot, driver] < R.NEAR_KM:
-        reward += R.NEAR
-    if bookings[slot, PRIORITY] >= R.URGENT:
-        reward += R.URGENT_BONUS
-    if minutes < 0.5 * bookings[slot, WINDOW]:
-        reward += R.PROMPT
+    reward = reward_of(
+        km[slot, driver], minutes, bookings[slot, PRIORITY], bookings[slot, WINDOW]
+    ) - min(R.LATE_AT_MOST, R.LATE_A_MINUTE * late)
     waited = now - (bookings[slot, END] - bookings[slot, WINDOW]) + minutes
     state[C_ASSIGNED] += 1
     state[C_LATE] += 1 if late > 0.0 else 0
@@ -283,8 +280,7 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
     obs[at + 1] = traffic(state[TICK])
     mask[:] = False
     mask[0] = True
-    if params.pairs:
-        obs[at + 2 :] = 0.0
+    obs[at + 2 :] = 0.0
     for rank in range(state[COUNT]):
         j = shown[rank]
         if bookings[j, TAKEN] > 0.0:
@@ -298,6 +294,11 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
                 if params.pairs:
                     pair = at + 2 + place * slots + rank
                     obs[pair] = (left - minutes) * scale[pair]
+    if params.trips:
+        write_trips(
+            state, places, load, order, shown, bookings, km, params.ticks, a_km, scale, obs, mask,
+            at + 2,
+        )  # fmt: skip
 
 
 @njit(cache=True)

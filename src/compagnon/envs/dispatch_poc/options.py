@@ -21,9 +21,10 @@ class PocOptions(BaseModel):
         1, ge=1, le=1000, description="decisions that fit in one tick of five minutes"
     )
     faults: bool = Field(False, description="the original's behaviour, slots never freed and all")
-    observation: Literal["published", "pairs"] = Field(
+    observation: Literal["published", "pairs", "trips"] = Field(
         "published",
-        description="`published`: 4N + 4M + 2 fields; `pairs`: N M more, the minutes to spare",
+        description="`published`: 4N + 4M + 2 fields; `pairs`: N M more, the minutes to spare; "
+        "`trips`: drop-offs, windows, and what each pair earns and leaves behind",
     )
     order: Literal["arrival", "urgency"] = Field(
         "arrival",
@@ -57,5 +58,6 @@ class PocOptions(BaseModel):
             assignments_per_tick=self.assignments_per_tick,
             faults=self.faults,
             pairs=self.observation == "pairs",
+            trips=self.observation == "trips",
             by_urgency=self.order == "urgency",
         )

@@ -61,6 +61,7 @@ class PocParams(NamedTuple):
     assignments_per_tick: int
     faults: bool
     pairs: bool
+    trips: bool
     by_urgency: bool
 
 

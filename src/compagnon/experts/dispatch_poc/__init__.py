@@ -5,7 +5,8 @@ from compagnon.experts.dispatch_poc.experts import (
     least_loaded,
     matching,
     nearest,
+    outlook,
     random_unmasked,
 )
 
-__all__ = ["earliest", "least_loaded", "matching", "nearest", "random_unmasked"]
+__all__ = ["earliest", "least_loaded", "matching", "nearest", "outlook", "random_unmasked"]

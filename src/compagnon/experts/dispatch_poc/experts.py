@@ -10,6 +10,7 @@ from compagnon.envs.registration import DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.experts.arguments import no_argument
 from compagnon.experts.dispatch_poc import rules
+from compagnon.experts.dispatch_poc.outlook import OutlookRule
 from compagnon.experts.dispatch_poc.rules import NEVER, Boards
 from compagnon.experts.matching import most_urgent_match
 from compagnon.policy.basic import RandomPolicy
@@ -177,6 +178,12 @@ def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
     """``expert:dispatch-poc-matching``: the most urgent pair of the best matching."""
     no_argument(MatchingRule.name, argument)
     return MatchingRule(schema)
+
+
+def outlook(schema: Schema, argument: str | None = None) -> OutlookRule:
+    """``expert:dispatch-poc-outlook``: the most points, now and by what is left in reach."""
+    no_argument(OutlookRule.name, argument)
+    return OutlookRule(schema)
 
 
 def random_unmasked(schema: Schema, argument: str | None = None) -> UnmaskedRandom:

@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from compagnon.learning.export.nodes import Graph, Weights
 from compagnon.policy.exported import OUTPUTS
-from compagnon.policy.groups import COST, FEASIBLE, PRESENT, SHOWN, Groups
+from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import Manifest, PairwiseSpec
 from compagnon.policy.pairwise import NEAR, NEVER
 
@@ -46,12 +46,12 @@ class _Body:
         place = self._cut(x, "place", p0, q0, [groups.places, len(groups.place)])
         size = [groups.drivers, groups.places, len(groups.pair)]
         pair = self._cut(x, "pair", q0, end, size)
-        score = self._field(pair, "feasible_score", groups.pair.index(FEASIBLE), 3)
+        score = self._field(pair, "feasible_score", groups.feasible_at, 3)
         half = self.graph.constant("even_odds", np.float32(0.5))
         feasible = node("Greater", [score, half], "feasible")
         of_driver, of_place, of_pair = self._relations(self._cost(pair, feasible))
-        there = self._there(driver, "present", groups.driver.index(PRESENT))
-        shown = self._there(place, "shown", groups.place.index(SHOWN))
+        there = self._there(driver, "present", groups.present_at)
+        shown = self._there(place, "shown", groups.shown_at)
         driver = node("Concat", [driver, of_driver], "driver_compared", axis=2)
         place = node("Concat", [place, of_place], "place_compared", axis=2)
         pair = node("Concat", [pair, of_pair], "pair_compared", axis=3)
@@ -61,9 +61,10 @@ class _Body:
         summary = node("Concat", [world, *pooled], "summary", axis=1)
         context = self._perceptron("context", summary, activate_output=True)
         pairs = self._pairs(pair, driver, place, context, feasible)
-        refusals = self._refusals(place, context)
-        wait = self._perceptron("wait", context)
-        return node("Concat", [wait, pairs, refusals], OUTPUTS, axis=1)
+        said = [self._perceptron("wait", context), pairs]
+        if groups.words.refusals:
+            said.append(self._refusals(place, context))
+        return node("Concat", said, OUTPUTS, axis=1)
 
     def _clipped(self, x: str) -> str:
         clip = np.float32(self.spec.clip)
@@ -95,7 +96,7 @@ class _Body:
     def _cost(self, pair: str, feasible: str) -> str:
         """The priced pairs (N, D, B); what is not feasible costs `NEVER`."""
         node = self.node
-        added = self._field(pair, "added_cost", self.groups.pair.index(COST), 3)
+        added = self._field(pair, "added_cost", self.groups.cost_at, 3)
         price = node("Squeeze", [self._perceptron("price", pair), self.axes[3]], "every_price")
         whole = node("Add", [added, price], "priced_cost")
         whole = node("Min", [whole, self.never], "bounded_cost")

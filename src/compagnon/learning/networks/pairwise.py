@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from compagnon.learning.networks.plain import PlainNetwork
-from compagnon.policy.groups import COST, FEASIBLE, PRESENT, SHOWN, Groups
+from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.policy.pairwise import (
     DRIVER_RELATIONS,
@@ -26,7 +26,12 @@ _NEAR = 0.1
 
 
 class Board(NamedTuple):
-    """As `compagnon.policy.pairwise.Board`, in tensors."""
+    """As `compagnon.policy.pairwise.Board`, in tensors; of the pairs only those that are feasible.
+
+    Attributes:
+        pair: (K, .), the fields of the feasible pairs. cost: (B, D, P).
+        feasible: (K,), where they stand among all B D P; the last, unused places are left out.
+    """
 
     world: torch.Tensor
     driver: torch.Tensor
@@ -40,40 +45,65 @@ class Board(NamedTuple):
 
 def read_board(x: torch.Tensor, groups: Groups, clip: float) -> Board:
     """Scaled observations (B, F), in the order of `Groups.names`, as a `Board`."""
-    x = x.clamp(-clip, clip)
     d0, p0, q0, end = groups.starts
     drivers, places = groups.drivers, groups.places
-    driver = x[:, d0:p0].reshape(-1, drivers, len(groups.driver))
-    place = x[:, p0:q0].reshape(-1, places, len(groups.place))
+    driver = x[:, d0:p0].clamp(-clip, clip).reshape(-1, drivers, len(groups.driver))
+    place = x[:, p0:q0].clamp(-clip, clip).reshape(-1, places, len(groups.place))
     pair = x[:, q0:end].reshape(-1, drivers, places, len(groups.pair))
-    feasible = pair[..., groups.pair.index(FEASIBLE)] > 0.5
-    present = (driver[..., groups.driver.index(PRESENT), None] > 0).to(x.dtype)
-    shown = (place[..., groups.place.index(SHOWN), None] > 0).to(x.dtype)
-    cost = pair[..., groups.pair.index(COST)].clamp(max=NEVER)
-    cost = torch.where(feasible, cost, torch.full_like(cost, NEVER))
-    return Board(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
+    used = used_places(place[..., groups.shown_at] > 0, groups)
+    place, pair = place[:, :used], pair[:, :, :used]
+    possible = pair[..., groups.feasible_at] > 0.5
+    feasible = possible.flatten().nonzero()[:, 0]
+    rows = pair.reshape(-1, len(groups.pair)).index_select(0, feasible).clamp(-clip, clip)
+    present = (driver[..., groups.present_at, None] > 0).to(x.dtype)
+    shown = (place[..., groups.shown_at, None] > 0).to(x.dtype)
+    cost = torch.full(possible.shape, NEVER, dtype=x.dtype, device=x.device)
+    cost = cost.flatten().index_copy(0, feasible, rows[:, groups.cost_at].clamp(max=NEVER))
+    world = x[:, :d0].clamp(-clip, clip)
+    return Board(world, driver, place, rows, cost.view(possible.shape), present, shown, feasible)
 
 
-def relations(cost: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `compagnon.policy.pairwise.relations`."""
-    by_place = _lowest(cost, 3, 1)
-    first, second, third = by_place[:, 0], by_place[:, 1], by_place[:, 2]
-    by_driver = _lowest(cost, 2, 2)
-    mine, next_one = by_driver[:, :, 0], by_driver[:, :, 1]
-    other_driver = torch.where(cost <= first[:, None], second[:, None], first[:, None])
-    other_place = torch.where(cost <= mine[:, :, None], next_one[:, :, None], mine[:, :, None])
+def used_places(shown: torch.Tensor, groups: Groups) -> int:
+    """How many places to compute: the last ones, if no board (B, P) uses them, are left out.
+
+    A place that can be refused has a logit of its own, so there all are computed.
+    """
+    if groups.words.refusals:
+        return groups.places
+    used = shown.any(0).nonzero()
+    return int(used[-1]) + 1 if len(used) else 1
+
+
+class Lowest(NamedTuple):
+    """The lowest costs of each place (B, 3, P) and of each driver (B, D, 2), in order."""
+
+    by_place: torch.Tensor
+    by_driver: torch.Tensor
+
+
+def relations(cost: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Lowest]:
+    """As `compagnon.policy.pairwise.relations` of drivers and places, and what pairs need."""
+    lowest = Lowest(_lowest(cost, 3, 1), _lowest(cost, 2, 2))
+    first, second, third = lowest.by_place.unbind(1)
+    mine, next_one = lowest.by_driver.unbind(2)
     of_driver = torch.stack([mine, next_one - mine], -1)
     of_place = torch.stack([first, second - first, third - first], -1)
-    of_pair = torch.stack(
-        [
-            cost - first[:, None],
-            other_driver - cost,
-            cost - mine[:, :, None],
-            other_place - cost,
-        ],
-        -1,
+    return _sharpened(of_driver), _sharpened(of_place), lowest
+
+
+def pair_relations(cost: torch.Tensor, lowest: Lowest, feasible: torch.Tensor) -> torch.Tensor:
+    """As `compagnon.policy.pairwise.relations` of the pairs that `feasible` lists; (K, 8)."""
+    _, drivers, places = cost.shape
+    of_driver = feasible // places
+    of_place = of_driver // drivers * places + feasible % places
+    own = cost.flatten().index_select(0, feasible)
+    low = [lowest.by_place[:, k].flatten().index_select(0, of_place) for k in (0, 1)]
+    mine = [lowest.by_driver[:, :, k].flatten().index_select(0, of_driver) for k in (0, 1)]
+    other_driver = torch.where(own <= low[0], low[1], low[0])
+    other_place = torch.where(own <= mine[0], mine[1], mine[0])
+    return _sharpened(
+        torch.stack([own - low[0], other_driver - own, own - mine[0], other_place - own], -1)
     )
-    return _sharpened(of_driver), _sharpened(of_place), _sharpened(of_pair)
 
 
 def _lowest(cost: torch.Tensor, count: int, axis: int) -> torch.Tensor:
@@ -161,18 +191,19 @@ class Trunk(nn.Module):
         self.place = Perceptron(place, how, None, generator)
         self.context = Perceptron(context, how, None, generator)
 
-    def read(self, x: torch.Tensor) -> Board:
-        """Scaled observations (B, F), with the relations of the priced pairs."""
+    def read(self, x: torch.Tensor) -> tuple[Board, Lowest]:
+        """Scaled observations (B, F), drivers and places with the relations of priced pairs."""
         board = read_board(x, self.groups, self.spec.clip)
-        feasible = board.feasible.flatten().nonzero()[:, 0]
-        prices = self.price(board.pair.flatten(0, 2).index_select(0, feasible))[:, 0]
-        priced = board.cost.flatten().index_add(0, feasible, prices).view_as(board.cost)
-        of_driver, of_place, of_pair = relations(priced.clamp(max=NEVER))
-        return board._replace(
+        prices = self.price(board.pair)[:, 0]
+        priced = board.cost.flatten().index_add(0, board.feasible, prices).view_as(board.cost)
+        priced = priced.clamp(max=NEVER)
+        of_driver, of_place, lowest = relations(priced)
+        board = board._replace(
             driver=torch.cat([board.driver, of_driver], -1),
             place=torch.cat([board.place, of_place], -1),
-            pair=torch.cat([board.pair, of_pair], -1),
+            cost=priced,
         )
+        return board, lowest
 
     def sum_up(self, board: Board) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Embeddings (B, D, E) and (B, P, E), and the context (B, H)."""
@@ -187,7 +218,7 @@ class Trunk(nn.Module):
 
 
 class PairwiseActor(Trunk):
-    """Logits (or values) of waiting, of every pair and of every refusal.
+    """Logits (or values) of waiting, of every pair and, where there are any, of every refusal.
 
     Args:
         groups: how the input is cut.
@@ -205,19 +236,25 @@ class PairwiseActor(Trunk):
         e, h, how = spec.embedding, spec.hidden[0], spec.activation
         pair = [len(groups.pair) + PAIR_RELATIONS + 2 * e + h, *spec.hidden, 1]
         self.pair = Perceptron(pair, how, output_gain, generator)
-        self.reject = Perceptron([e + h, h, 1], how, output_gain, generator)
+        self.reject: Perceptron | None = None
+        if groups.words.refusals:
+            self.reject = Perceptron([e + h, h, 1], how, output_gain, generator)
         self.wait = Perceptron([h, h, 1], how, output_gain, generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled observations (B, F) -> (B, A); 0 for a pair that is not feasible."""
-        board = self.read(x)
+        board, lowest = self.read(x)
         driver, place, context = self.sum_up(board)
-        refused = self.reject.split_first(
-            [place, context[:, None]], [place.shape[-1], context.shape[-1]]
-        )
-        reject = self.reject(self.reject.activate(refused[0] + refused[1]), first=1)
-        pairs = self._pairs(board, driver, place, context)
-        return torch.cat([self.wait(context), pairs, reject[..., 0]], 1)
+        compared = pair_relations(board.cost, lowest, board.feasible)
+        board = board._replace(pair=torch.cat([board.pair, compared], -1))
+        said = [self.wait(context), self._pairs(board, driver, place, context)]
+        if self.reject is not None:
+            refused = self.reject.split_first(
+                [place, context[:, None]], [place.shape[-1], context.shape[-1]]
+            )
+            reject = self.reject(self.reject.activate(refused[0] + refused[1]), first=1)
+            said.append(reject[..., 0])
+        return torch.cat(said, 1)
 
     def _pairs(
         self,
@@ -227,22 +264,24 @@ class PairwiseActor(Trunk):
         context: torch.Tensor,
     ) -> torch.Tensor:
         """(B, D x P); only feasible pairs are computed, which are about a third of all."""
-        count, drivers, places = board.feasible.shape
-        flat = board.feasible.flatten().nonzero()[:, 0]
+        count, drivers, places = board.cost.shape
+        flat = board.feasible
         of_driver = flat // places
         of_place = of_driver // drivers * places + flat % places
-        rows = board.pair.flatten(0, 2).index_select(0, flat)
-        parts = [rows, driver, place, context]
+        parts = [board.pair, driver, place, context]
         row, mine, theirs, shared = self.pair.split_first(parts, [p.shape[-1] for p in parts])
         x = row + (mine + shared[:, None]).flatten(0, 1).index_select(0, of_driver)
         x = x + theirs.flatten(0, 1).index_select(0, of_place)
         scores = self.pair(self.pair.activate(x), first=1)[:, 0]
         logits = scores.new_zeros(count * drivers * places)
-        return torch.index_copy(logits, 0, flat, scores).view(count, -1)
+        logits = torch.index_copy(logits, 0, flat, scores).view(count, drivers, places)
+        left_out = self.groups.places - places
+        return nn.functional.pad(logits, (0, left_out)).flatten(1)
 
     def output_layers(self) -> list[nn.Linear]:
         """The layers that give the logits."""
-        return [part.last_layer for part in (self.pair, self.reject, self.wait)]
+        parts = (self.pair, self.reject, self.wait)
+        return [part.last_layer for part in parts if part is not None]
 
     def plain(self) -> PlainNetwork:
         """Itself, as a copy in numpy."""
@@ -272,4 +311,4 @@ class PairwiseCritic(Trunk):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled observations (B, F) -> (B, 1)."""
-        return self.value(self.sum_up(self.read(x))[2])  # type: ignore[no-any-return]
+        return self.value(self.sum_up(self.read(x)[0])[2])  # type: ignore[no-any-return]
