@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -107,6 +107,7 @@ def test_the_draws_are_distributed_as_they_say(epsilon):
     assert abs(np.mean(weights) - 1) < 5 * np.std(weights) / math.sqrt(len(weights))
 
 
+@example([(0.0, 6.8e-281, 0.0, 1.0)], 0.0, 0)
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-50, 50), st.floats(0, 30), st.floats(-9, 9), st.floats(0, 9)),
@@ -121,6 +122,14 @@ def test_every_draw_is_within_the_bounds_and_has_a_density(parts, epsilon, seed)
     drawn = draw_vector(means, stds, Bounds(low, high), epsilon, seed)
     assert ((drawn.action >= low) & (drawn.action <= high)).all()
     assert math.isfinite(drawn.log_density)
+
+
+def test_a_deviation_that_float32_cannot_show_is_a_sure_policy():
+    drawn = draw_vector([0.3], [1e-9], ONE, 0.0, 7)
+    assert drawn.action.tolist() == [np.float32(0.3)]
+    assert drawn.log_density == 0.0
+    assert density(np.float32(0.3), 0.3, 1e-9) == 1.0
+    assert draw_vector([0.3], [1e-6], ONE, 0.0, 7).log_density > 5.0  # a density, not a probability
 
 
 def test_what_has_no_bounds_is_drawn_and_not_explored():

@@ -1,8 +1,8 @@
 """How a decision that is a vector is drawn, and the exact density of what was drawn.
 
-A policy of vectors gives each component a normal distribution, clipped to its bounds; a
-deviation of 0 is a policy that is sure. Exploration draws the whole vector uniformly within the
-bounds instead, with probability epsilon. What is played is the mixture of both.
+A policy of vectors gives each component a normal distribution, clipped to its bounds; one whose
+deviation is 0, or below float32's step at the mean, is sure. Exploration draws the whole vector
+uniformly within the bounds instead, with probability epsilon. What is played is the mixture.
 
 Clipping piles probability up on the bounds, and a sure policy piles all of it up on its own
 action. So the density is taken with respect to lengths inside the bounds and to points there: a
@@ -28,6 +28,7 @@ _MASK64: Final = 2**64 - 1
 _TINY: Final = 2.0**-54  # makes a number in (0, 1) of one in [0, 1)
 _LOG_ROOT: Final = 0.5 * math.log(2.0 * math.pi)
 _NEVER: Final = -math.inf
+_LARGEST: Final = 3e38  # below float32's own largest
 
 
 class Bounds:
@@ -137,7 +138,8 @@ def _checked(
         raise InputError(f"mean and std: give {len(bounds.low)} numbers each")
     if not all(map(math.isfinite, means)) or not all(0.0 <= s < math.inf for s in stds):
         raise InputError("mean and std: they should be finite, and no deviation below 0")
-    return means, stds
+    steps = np.spacing(np.abs(np.clip(means, -_LARGEST, _LARGEST)).astype(np.float32)).tolist()
+    return means, [0.0 if s < step else s for s, step in zip(stds, steps, strict=True)]
 
 
 def _log_density(

@@ -214,6 +214,7 @@ class _Waits:
     def _end(self, status: int, body: bytes, headers: Headers) -> None:
         if not self.over:
             self.over = True
+            self.asked = None  # the log may remember its last group for long; a model must not last
             self._front.ended(status, time.perf_counter() - self._begun)
             self._done(status, body, headers)
 
