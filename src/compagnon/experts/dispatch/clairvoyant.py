@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs import BatchEnv
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
@@ -18,8 +17,8 @@ from compagnon.envs.dispatch.instance import Instance
 from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.errors import InputError
-from compagnon.experts.dispatch.experts import BoardReader
 from compagnon.experts.dispatch.rolling import RollingPolicy, seconds_of
+from compagnon.experts.dispatch.whole_day import WholeDayPolicy
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
@@ -94,41 +93,16 @@ def _search(core: DispatchCore, path: list[int], best: BestDay, max_steps: int) 
         core.load_state_dict(saved)
 
 
-class ClairvoyantPolicy:
-    """Plays the cheapest day there is; it reads all that will happen, so it must be told the day.
+class ClairvoyantPolicy(WholeDayPolicy):
+    """Plays the cheapest day there is; it knows all that will happen."""
 
-    Raises:
-        InputError: another environment.
-    """
-
-    def __init__(self, name: str, schema: Schema) -> None:
-        self.name = name
-        BoardReader(name, schema)
-
-    def playing(self, env: BatchEnv) -> Policy:
+    def bind(self, env: DispatchVectorEnv) -> Policy:
         """This policy for the copies of `env`, from where they stand to the end of their days.
 
         Raises:
             InputError: a day is too large to try everything.
         """
-        if not isinstance(env.vec, DispatchVectorEnv):
-            raise InputError(f"{self.name} plays the days of dispatch only, not {env.env_id}")
-        return _Clairvoyant(self.name, env.vec)
-
-    def act(
-        self,
-        obs: NDArray[np.float32],  # noqa: ARG002
-        action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
-        rng: np.random.Generator | None = None,  # noqa: ARG002
-    ) -> NDArray[np.int64]:
-        """Refused: an observation does not show what will happen.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{self.name} reads the whole day, not observations alone; `compagnon evaluate` lets it"
-        )
+        return _Clairvoyant(self.name, env)
 
 
 @dataclass(slots=True)

@@ -12,15 +12,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs import BatchEnv
 from compagnon.envs.dispatch import insertion as I
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.errors import InputError
-from compagnon.experts.dispatch.experts import BoardReader, regret
+from compagnon.experts.dispatch.experts import regret
 from compagnon.experts.dispatch.routing import Planned, load_ortools, solve
 from compagnon.experts.dispatch.snapshot import leg_tables, snapshot
+from compagnon.experts.dispatch.whole_day import WholeDayPolicy
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
@@ -29,8 +29,8 @@ DEFAULT_SECONDS: Final = 1.0
 MARGIN: Final = 10.0
 
 
-class RollingPolicy:
-    """OR-Tools at each moment of a day; it reads the day itself, so it must be told which.
+class RollingPolicy(WholeDayPolicy):
+    """OR-Tools at each moment of a day.
 
     Args:
         seconds: of search at each moment.
@@ -44,32 +44,13 @@ class RollingPolicy:
         self, name: str, seconds: float, schema: Schema, *, foresight: bool = False
     ) -> None:
         load_ortools()
+        super().__init__(name, schema)
         self.foresight = foresight
-        self.name = name
         self.seconds = seconds
-        self._schema = schema
-        BoardReader(name, schema)
 
-    def playing(self, env: BatchEnv) -> Policy:
+    def bind(self, env: DispatchVectorEnv) -> Policy:
         """This policy for the copies of `env`, from where they stand to the end of their days."""
-        if not isinstance(env.vec, DispatchVectorEnv):
-            raise InputError(f"{self.name} plays the days of dispatch only, not {env.env_id}")
-        return _Rolling(self, self._schema, env.vec)
-
-    def act(
-        self,
-        obs: NDArray[np.float32],  # noqa: ARG002
-        action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
-        rng: np.random.Generator | None = None,  # noqa: ARG002
-    ) -> NDArray[np.int64]:
-        """Refused: an observation does not show the plans.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{self.name} reads the whole day, not observations alone; `compagnon evaluate` lets it"
-        )
+        return _Rolling(self, self._schema, env)
 
 
 @dataclass(slots=True)
