@@ -143,3 +143,25 @@ def test_without_a_log_commits_move_pages_themselves(sqlite_store):
         assert sqlite_store._mover is not None
     assert pages() == 1000
     assert sqlite_store._mover is None
+
+
+def test_a_guard_that_could_not_read_can_guard_again(sqlite_store, mover):
+    sqlite_store.append(rows(0, 5))
+    guard = mover._guard
+
+    class Broken:
+        """A connection that begins and then cannot read."""
+
+        in_transaction = property(lambda self: guard.in_transaction)
+
+        def execute(self, text):
+            if text.startswith("SELECT"):
+                raise sqlite3.OperationalError("disk I/O error")
+            return guard.execute(text)
+
+    mover._guard = Broken()
+    with pytest.raises(sqlite3.OperationalError):
+        mover.move()
+    mover._guard = guard
+    assert not guard.in_transaction
+    assert mover.move() == 0

@@ -88,13 +88,14 @@ class Mover:
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
         """Keep the log from beginning anew until the block ends."""
-        with self._alone():
-            self._guard.execute("BEGIN")
-            self._guard.execute("SELECT 1 FROM sqlite_schema").fetchone()
         try:
+            with self._alone():
+                self._guard.execute("BEGIN")
+                self._guard.execute("SELECT 1 FROM sqlite_schema").fetchone()
             yield
         finally:
-            self._guard.execute("COMMIT")
+            if self._guard.in_transaction:
+                self._guard.execute("COMMIT")
 
     def _run(self) -> None:
         while True:
