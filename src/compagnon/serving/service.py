@@ -246,8 +246,30 @@ class Service:
         decision: Decision,
         begun: int,
     ) -> Made:
+        row = self._logged(
+            model, request, decision_id, obs, begun,
+            mask=packed.tobytes(),
+            probabilities=decision.probabilities.tobytes(),
+            action=decision.action,
+            action_vector=None,
+            probability=float(decision.probabilities[decision.action]),
+            seed=decision.seed,
+            mode="sampled",
+        )  # fmt: skip
+        return Made(row, request.id is not UNSET, decision.probabilities)
+
+    def _logged(
+        self,
+        model: Model,
+        request: DecideRequest,
+        decision_id: str,
+        obs: Observation,
+        begun: int,
+        **decided: Any,
+    ) -> DecisionRow:
+        """What goes into the log: what every decision has, and what was `decided`."""
         settings = self.settings
-        row = DecisionRow(
+        return DecisionRow(
             id=decision_id,
             application=settings.application,
             key=request.key or None,
@@ -256,20 +278,13 @@ class Service:
             model_sha256=model.sha256,
             schema_sha256=self.schema_sha256,
             features=obs.tobytes(),
-            mask=packed.tobytes(),
-            probabilities=decision.probabilities.tobytes(),
-            action=decision.action,
-            action_vector=None,
-            probability=float(decision.probabilities[decision.action]),
-            seed=decision.seed,
-            mode="sampled",
             epsilon=settings.epsilon,
             time=time.time(),
             latency_us=(time.perf_counter_ns() - begun) // 1000,
             # What was asked, however it was spaced; a batch of one asks the same as a single one.
             request_sha256=hashlib.sha256(_encode(request)).hexdigest(),
+            **decided,
         )
-        return Made(row, request.id is not UNSET, decision.probabilities)
 
     async def _written(self, future: "Future[_T]") -> _T:
         try:

@@ -1,13 +1,10 @@
 """The service for policies whose actions are vectors: what differs from choosing an action."""
 
-import hashlib
 import math
-import time
 from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET
-from msgspec.json import encode
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
@@ -100,21 +97,7 @@ class VectorService(Service):
             except InputError as error:
                 where = "observation" if len(ids) == 1 else "decisions"
                 raise Refusal(422, f"the policy has no answer to it ({error})", where) from None
-            row = DecisionRow(
-                id=decision_id,
-                application=settings.application,
-                key=request.key or None,
-                arm=None,
-                experiment=None,
-                model_sha256=model.sha256,
-                schema_sha256=self.schema_sha256,
-                features=obs[k].tobytes(),
-                epsilon=settings.epsilon,
-                time=time.time(),
-                latency_us=(time.perf_counter_ns() - begun) // 1000,
-                request_sha256=hashlib.sha256(encode(request)).hexdigest(),
-                **parts,
-            )
+            row = self._logged(model, request, decision_id, obs[k], begun, **parts)
             made.append(Made(row, request.id is not UNSET, _NONE))
         return made
 
