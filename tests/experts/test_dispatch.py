@@ -119,13 +119,13 @@ def held_board(boards_in, pairs):
     return obs
 
 
-def test_what_can_wait_is_held_until_an_hour_before_a_driver_must_leave():
+def test_what_can_wait_is_held_until_45_minutes_before_a_driver_must_leave():
     two = {(0, 0): (5.0, 1.0), (1, 0): (12.0, 1.0)}
-    assert policy("regret:3:hold").act(held_board((62,), two)).tolist() == [0]
-    assert policy("regret:3:hold").act(held_board((61,), two)).tolist() == [pair(0, 0)]
-    assert policy("regret:3:slack").act(held_board((62,), two)).tolist() == [pair(0, 0)]
+    assert policy("regret:3:hold").act(held_board((47,), two)).tolist() == [0]
+    assert policy("regret:3:hold").act(held_board((46,), two)).tolist() == [pair(0, 0)]
+    assert policy("regret:3:slack").act(held_board((47,), two)).tolist() == [pair(0, 0)]
     # With one driver only it cannot wait: he could be given away.
-    assert policy("regret:3:hold").act(held_board((62,), {(0, 0): (5.0, 1.0)})).tolist() == [
+    assert policy("regret:3:hold").act(held_board((47,), {(0, 0): (5.0, 1.0)})).tolist() == [
         pair(0, 0)
     ]
 

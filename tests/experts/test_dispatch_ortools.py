@@ -140,3 +140,14 @@ def test_what_nobody_can_reach_is_refused_in_a_foreseen_day_too():
     found = foresee(taken, *legs, env.weights, 0.2, [[]])
     assert (found.served, found.km) == (1, pytest.approx(10.0))
     assert found.cost == pytest.approx(5.0 + 60.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("look_again", "promised"), [(30.0, False), (55.0, True), (1440.0, True)])
+def test_it_promises_only_what_cannot_wait_until_it_is_asked_again(look_again, promised):
+    # Both drivers would leave at minute 60, and nothing happens before; a margin of 10 is kept.
+    day = plane_day(RIDES, DRIVERS, PLACES)
+    env = BatchEnv(DISPATCH, {"instances": [day], "look_again": look_again}, 1)
+    env.reset([0])
+    policy = load_policy(SHORT, Schema.of(env))
+    chosen = int(policy.playing(env).act(env.obs, env.action_mask)[0])
+    assert (chosen > 0) == promised

@@ -43,7 +43,14 @@ class BoardReader:
     def __init__(self, layout: Layout, weights: I.Weights) -> None:
         self.layout = layout
         none = np.zeros((1, 1, 1))
-        self._view = K.View(layout.board, np.array(weights), none, none, scales("physical"))
+        self._view = K.View(
+            board=layout.board,
+            weights=np.array(weights),
+            minutes=none,
+            km=none,
+            scale=scales("physical"),
+            look_again=np.inf,  # a board stands still
+        )
 
     def look(self, board: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The observation, (layout.size,), and the mask, (layout.actions,).

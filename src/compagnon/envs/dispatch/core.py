@@ -60,6 +60,7 @@ class DispatchCore:
             minutes=minutes,
             km=km,
             scale=scales(options.scaling),
+            look_again=options.look_again,
         )
         self.worlds = W.allocate(num_envs, bookings, drivers)
         self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)

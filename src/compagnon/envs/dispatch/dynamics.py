@@ -323,26 +323,32 @@ def next_event(w):
 
 
 @kernel
-def advance(w, roads, weights):
-    """Let time pass to the next moment with news and an open booking, or to the day's end.
+def advance(w, roads, weights, look_again):
+    """Let time pass to the next moment at which dispatch is asked, or to the day's end.
 
-    An open booking whose latest pickup goes by on the way is rejected.
+    Dispatch is asked where there is news and an open booking, and again `look_again` minutes after
+    it was asked last if a booking is open still. An open booking whose latest pickup goes by on the
+    way is rejected.
     """
     news = False
+    again = w.money[W.NOW] + look_again
     while True:
         settle(w, roads)
         when = next_event(w)
         now = w.money[W.NOW]
         if when > now:
-            if news and w.counts[W.OPEN] > 0:
-                w.counts[W.CLOCK] += 1
-                return
+            if w.counts[W.OPEN] > 0:
+                if news or now == again:
+                    w.counts[W.CLOCK] += 1
+                    return
+                b = w.open[0]
+                by = max(now, w.bookings[b, D.PICKUP_BY])
+                if by < min(when, again):
+                    w.money[W.NOW] = by
+                    withdraw(w, b, W.REJECTED, weights)
+                    continue
+                when = min(when, again)
             news = False
-            b = w.open[0]
-            if w.counts[W.OPEN] > 0 and w.bookings[b, D.PICKUP_BY] < when:
-                w.money[W.NOW] = max(now, w.bookings[b, D.PICKUP_BY])
-                withdraw(w, b, W.REJECTED, weights)
-                continue
             if when == np.inf:
                 w.counts[W.DONE] = 1
                 return

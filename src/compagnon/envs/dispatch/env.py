@@ -18,7 +18,8 @@ class DispatchEnv(DecisionEnv):
     People ask for rides, some the day before, some on the same day, some when their treatment is
     over. Drivers with different vehicles take them, several at a time where seats, windows and
     riding times allow. At each decision one open booking is put into one driver's plan, at its
-    cheapest feasible place, or refused, or time passes to the next news.
+    cheapest feasible place, or refused, or time passes: to the next news, and no longer than
+    `look_again` minutes while a booking is open.
 
     A day moves by events. A driver leaves just in time for the next stop of the plan, and until
     then the plan may change. A booking that nobody took when its pickup window ends is refused.

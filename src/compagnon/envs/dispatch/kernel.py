@@ -40,6 +40,7 @@ class View(NamedTuple):
     minutes: NDArray[np.float64]  # (K, places, places), matrices of the replayed days
     km: NDArray[np.float64]  # (K, places, places)
     scale: NDArray[np.float64]  # a factor a field, `fields.scales`
+    look_again: float  # minutes without news after which dispatch is asked again
 
 
 class Outputs(NamedTuple):
@@ -208,7 +209,7 @@ def act(w, action, roads, view):
         if not P.insert(W.plan_of(w, d), b, i, j, roads, w.bookings, now):
             w.counts[W.VIOLATIONS] += 1
     if action == WAIT or w.counts[W.OPEN] == 0:
-        dynamics.advance(w, roads, weights)
+        dynamics.advance(w, roads, weights, view.look_again)
     else:
         dynamics.settle(w, roads)
 

@@ -35,6 +35,12 @@ class DispatchOptions(BaseModel):
     )
     no_show: float = Field(0.03, ge=0.0, le=1.0, description="probability, outbound rides alone")
     cancel: float = Field(0.05, ge=0.0, le=1.0, description="probability of a late cancellation")
+    look_again: float = Field(
+        30.0,
+        ge=1.0,
+        le=1440.0,
+        description="minutes without news after which dispatch looks again at open bookings",
+    )
     town: int = Field(0, ge=0, le=2**31 - 1, description="which town")
     reject_base: float = Field(30.0, ge=0.0, description="cost of a ride refused or missed ...")
     reject_priority: float = Field(10.0, ge=0.0, description="... and for each point of priority")

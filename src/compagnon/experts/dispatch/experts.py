@@ -19,7 +19,7 @@ DEFAULT_REGRET: Final = 2
 _PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
 TIGHT: Final = 15.0  # cost of a plan that has no minute to spare ...
 MINUTES: Final = 15.0  # ... and minutes to spare after which it is a third of that
-HORIZON: Final = 60.0  # minutes before a driver must leave, from which on a ride is promised
+HORIZON: Final = 45.0  # minutes before a driver must leave, from which on a ride is promised
 
 
 class BoardReader:

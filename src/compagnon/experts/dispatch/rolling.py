@@ -106,7 +106,8 @@ class _Rolling:
         moment.promises, moment.left_out = None, []
         if planned is None:
             return
-        until = MARGIN + min((vehicle.finishes for vehicle in taken.vehicles), default=np.inf)
+        finishes = [vehicle.finishes for vehicle in taken.vehicles]
+        until = MARGIN + min([moment.now + view.look_again, *finishes])
         moment.promises = [plan for plan in planned if plan.leaves <= until]
         if self._foresight:  # what it leaves out makes room for what it knows will come
             return
