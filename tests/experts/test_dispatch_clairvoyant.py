@@ -1,11 +1,15 @@
 """The clairvoyant search finds the day worked by hand, and no rule is cheaper."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
+from compagnon.experts.dispatch import clairvoyant
 from compagnon.experts.dispatch.clairvoyant import best_day
 from compagnon.policy import load_policy
 from tests.envs.dispatch.worlds import plane_day
@@ -65,3 +69,40 @@ def test_no_rule_is_cheaper(name):
 def test_a_day_that_is_too_large_is_refused():
     with pytest.raises(InputError, match="50 steps were not enough"):
         best_day(plane_day(RIDES * 3, DRIVERS, PLACES), max_steps=50)
+
+
+def small_day(seed):
+    """Three or four rides between five places, some of them announced late; two drivers."""
+    rng = np.random.default_rng(seed)
+    rides = []
+    for _ in range(int(rng.integers(3, 5))):
+        pickup, dropoff = (int(place) for place in rng.choice(4, 2, replace=False))
+        begins = float(rng.integers(60, 300))
+        rides.append(
+            {
+                "pickup": pickup, "dropoff": dropoff, "pickup_from": begins,
+                "pickup_to": begins + 40.0, "announce": float(rng.choice([0.0, begins - 50.0])),
+                "boarding_delay": float(rng.choice([0.0, 5.0])),
+                "priority": int(rng.integers(1, 6)),
+            }
+        )  # fmt: skip
+    return plane_day(rides, DRIVERS, PLACES)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ways_that_meet_are_gone_on_from_once_and_nothing_is_missed(seed, monkeypatch):
+    day, options = small_day(seed), DispatchOptions.parse(look_again=120.0)
+    quick = best_day(day, options)
+    numbers = itertools.count()
+    monkeypatch.setattr(clairvoyant, "moment_key", lambda w: b"%d" % next(numbers))
+    whole = best_day(day, options)  # every way gone to its end
+    assert quick.cost == pytest.approx(whole.cost)
+    assert quick.steps < whole.steps
+
+
+def test_a_key_that_tells_no_moments_apart_misses_the_cheapest_day(monkeypatch):
+    # What is tried first, the driver who is far away, is taken for all that can be done.
+    day = plane_day([RIDES[0], {**RIDES[1], "announce": 10.0}], DRIVERS, PLACES)
+    right = best_day(day).cost
+    monkeypatch.setattr(clairvoyant, "moment_key", lambda w: b"")
+    assert best_day(day).cost > right + 1.0

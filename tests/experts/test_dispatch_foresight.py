@@ -14,7 +14,7 @@ from compagnon.experts.dispatch.clairvoyant import best_day, clairvoyant
 from compagnon.experts.dispatch.snapshot import snapshot
 from compagnon.policy import DayReader, Schema, load_policy
 from tests.envs.dispatch.worlds import plane_day
-from tests.experts.test_dispatch_clairvoyant import DRIVERS, PLACES, RIDES
+from tests.experts.test_dispatch_clairvoyant import DRIVERS, PLACES, RIDES, TIME
 from tests.policy.networks import schema_of
 
 NAME = "expert:dispatch-clairvoyant"
@@ -128,6 +128,11 @@ def test_with_seconds_it_plays_any_day_and_is_no_cheaper_than_the_cheapest():
     small = days()
     cheapest, planned = costs(NAME, small), costs(f"{NAME}:0.1", small)
     assert (planned >= cheapest - 1e-9).all()
-    # It keeps the driver for the ride that will be asked for; without foresight he is gone by then.
     assert planned[1:3] == pytest.approx(cheapest[1:3])
-    assert costs("expert:dispatch-ortools:0.1", small)[1] > cheapest[1] + 1.0
+    # It keeps the driver for the ride that will be asked for at his door; without foresight he is
+    # on his way to the other one, 25 km off, by then.
+    away = {"pickup": 3, "dropoff": 2, "priority": 1, **TIME}
+    here = {**RIDES[0], "pickup_to": 65.0, "priority": 5, "announce": 50.0}
+    apart = [plane_day([away, here], ALONE, NEAR)]
+    assert costs(NAME, apart) == costs(f"{NAME}:0.1", apart) == pytest.approx([40.0 + 5.0])
+    assert costs("expert:dispatch-ortools:0.1", apart) > 45.0 + 1.0

@@ -1,15 +1,18 @@
 """The cheapest way through a small day, every decision tried: no policy can be cheaper.
 
-The search plays the world itself, so it knows every call, delay, no-show and cancellation.
+The search plays the world itself, so it knows every call, delay, no-show and cancellation. Ways
+that lead to the same moment are gone on from the cheapest of them alone.
 `expert:dispatch-clairvoyant` is the policy that then plays what was found.
 """
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.dispatch import plan as P
 from compagnon.envs.dispatch import tables as D
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
@@ -23,6 +26,9 @@ from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
 _EVERY = np.ones(1, np.bool_)
+# What of a plan the rest of the day depends on; the others are counters and scratch.
+_CODES = [column for column in range(P.DRIVER_CODES) if column != P.VERSION]
+_STOPS = [column for column in range(P.STOP_COLUMNS) if column != P.BEFORE]
 MAX_STEPS: Final = 200_000  # of the world, that a search may take
 MAX_BOOKINGS: Final = 12  # of a day that is tried at all; most need more steps from about 6 on
 
@@ -66,11 +72,28 @@ def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
         InputError: what is left of the day is too large for `max_steps` steps of the world.
     """
     best = BestDay()
-    _search(core, [], best, max_steps)
+    _search(core, [], best, max_steps, {})
     return best
 
 
-def _search(core: DispatchCore, path: list[int], best: BestDay, max_steps: int) -> None:
+def moment_key(w: W.World) -> bytes:
+    """Two moments of one day (`world.row`) with the same key have the same rest of the day."""
+    parts = [w.money[[W.NOW]], w.status, w.open[: w.counts[W.OPEN]], w.rides[:, W.BY_DRIVER]]
+    for d in range(int(w.size[D.DRIVERS])):
+        count = int(w.state[d, P.COUNT])
+        parts += [w.codes[d, :count], w.stops[d, :count, _STOPS], w.state[d, _CODES], w.times[d]]
+    return blake2b(b"".join(part.tobytes() for part in parts), digest_size=16).digest()
+
+
+def _search(
+    core: DispatchCore, path: list[int], best: BestDay, max_steps: int, seen: dict[bytes, float]
+) -> None:
+    """Try every way on.
+
+    Args:
+        path: the decisions taken so far.
+        seen: the moments that were gone on from, with the cost of the day until then.
+    """
     saved = core.state_dict()
     assignments = core.layout.drivers * core.layout.board
     possible = np.flatnonzero(core.out.mask[0]).tolist()
@@ -88,8 +111,13 @@ def _search(core: DispatchCore, path: list[int], best: BestDay, max_steps: int) 
         if cost < best.cost - 1e-9:
             if core.out.terminated[0]:
                 best.cost, best.actions = cost, [*path, action]
-            else:
-                _search(core, [*path, action], best, max_steps)
+            elif (
+                cost
+                < seen.get(key := moment_key(W.World(*(array[0] for array in core.worlds))), np.inf)
+                - 1e-9
+            ):
+                seen[key] = cost
+                _search(core, [*path, action], best, max_steps, seen)
         core.load_state_dict(saved)
 
 
