@@ -78,7 +78,12 @@ def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
 
 def moment_key(w: W.World) -> bytes:
     """Two moments of one day (`world.row`) with the same key have the same rest of the day."""
-    parts = [w.money[[W.NOW]], w.status, w.open[: w.counts[W.OPEN]], w.rides[:, W.BY_DRIVER]]
+    parts: list[NDArray[np.generic]] = [
+        w.money[[W.NOW]],
+        w.status,
+        w.open[: w.counts[W.OPEN]],
+        w.rides[:, W.BY_DRIVER],
+    ]
     for d in range(int(w.size[D.DRIVERS])):
         count = int(w.state[d, P.COUNT])
         parts += [w.codes[d, :count], w.stops[d, :count, _STOPS], w.state[d, _CODES], w.times[d]]
