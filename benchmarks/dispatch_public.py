@@ -1,4 +1,4 @@
-"""What the rules of dispatch make of the public dynamic dial-a-ride instances."""
+"""What rules and learned policies make of the public dynamic dial-a-ride instances."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from compagnon.experts.dispatch.snapshot import leg_tables, snapshot
 from compagnon.policy import Schema, load_policy
 from harness import console, machine, print_machine, write_json
 
-NAMES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret")
+RULES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3:hold")
 SHOWN = ("served", "rejected", "cost", "late_mean", "wait_mean", "km", "violations")
 FORESEEN = "OR-Tools, all known"
 
 
 @dataclass
 class Settings:
-    """Play every rule on every public instance of a folder of instance sets."""
+    """Play policies on every public instance of a folder of instance sets."""
 
     folder: Path
     """A folder with one folder a set, each with its instances (*.json)."""
@@ -37,6 +37,8 @@ class Settings:
     """Places on the board."""
     seconds: float = 5.0
     """Search of OR-Tools with full information, for each instance; 0 leaves it out."""
+    also: tuple[str, ...] = ()
+    """More policies to play, by name or folder; a learned one of any board."""
     json: Path | None = None
     """Also write the figures here, after each set."""
 
@@ -46,16 +48,17 @@ def main(settings: Settings) -> None:
     screen = console()
     about = machine()
     print_machine(screen, about)
+    names = [*(f"expert:dispatch-{rule}" for rule in RULES), *settings.also]
     figures: dict[str, dict[str, list[float]]] = {}
     for folder in sorted(path for path in settings.folder.iterdir() if path.is_dir()):
         days = [read_public(path).day() for path in sorted(folder.glob("*.json"))]
-        means = {name: play(name, days, settings).mean(axis=0) for name in NAMES}
+        means = {name: play(name, days, settings).mean(axis=0) for name in names}
         if settings.seconds > 0:
             means[FORESEEN] = np.array([known(day, settings) for day in days]).mean(axis=0)
         figures[folder.name] = {name: row.tolist() for name, row in means.items()}
         asked = np.mean([len(day.bookings) for day in days])
         table = Table(title=f"{folder.name}: {len(days)} instances, {asked:.1f} requests each")
-        table.add_column("expert")
+        table.add_column("policy")
         for column in SHOWN:
             table.add_column(column, justify="right")
         for name, row in means.items():
@@ -69,7 +72,7 @@ def play(name: str, days: list[Instance], settings: Settings) -> NDArray[np.floa
     rows = []
     for day in days:
         env = DispatchVectorEnv(1, instances=[day], board=settings.board)
-        policy = load_policy(f"expert:dispatch-{name}", schema_of(day, settings))
+        policy = load_policy(name, schema_of(day, settings))
         obs, info = env.reset(seed=0)
         ended = np.zeros(1, np.bool_)
         while not ended[0]:
