@@ -17,7 +17,8 @@ from compagnon.policy import Schema, load_policy
 from compagnon.policy.schema import ActionSchema, ObservationSchema
 from tests.policy.networks import schema_of
 
-NAMES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3")
+PLAIN = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3")
+NAMES = (*PLAIN, "regret:3:slack", "regret:3:hold", "regret:3:opportunity")
 LAYOUT = Layout(drivers=3, board=4)
 SCHEMA = Schema(
     DISPATCH, ObservationSchema(all_fields(LAYOUT)), ActionSchema("discrete", LAYOUT.actions)
@@ -42,6 +43,7 @@ def board(pairs, deadlines, stops=(0, 0, 0), behind=0):
         begin = LAYOUT.board_start + j * len(BOOKING)
         obs[0, begin + AT["booking"]["shown"]] = 1
         obs[0, begin + AT["booking"]["pickup_by"]] = deadline
+        obs[0, begin + AT["booking"]["priority"]] = 3
     for (d, j), (cost, approach) in pairs.items():
         begin = LAYOUT.pair_start + (d * LAYOUT.board + j) * len(PAIR)
         obs[0, begin + AT["pair"]["feasible"]] = 1
@@ -119,13 +121,13 @@ def held_board(boards_in, pairs):
     return obs
 
 
-def test_what_can_wait_is_held_until_45_minutes_before_a_driver_must_leave():
+def test_what_can_wait_is_held_until_35_minutes_before_a_driver_must_leave():
     two = {(0, 0): (5.0, 1.0), (1, 0): (12.0, 1.0)}
-    assert policy("regret:3:hold").act(held_board((47,), two)).tolist() == [0]
-    assert policy("regret:3:hold").act(held_board((46,), two)).tolist() == [pair(0, 0)]
-    assert policy("regret:3:slack").act(held_board((47,), two)).tolist() == [pair(0, 0)]
+    assert policy("regret:3:hold").act(held_board((37,), two)).tolist() == [0]
+    assert policy("regret:3:hold").act(held_board((36,), two)).tolist() == [pair(0, 0)]
+    assert policy("regret:3:slack").act(held_board((37,), two)).tolist() == [pair(0, 0)]
     # With one driver only it cannot wait: he could be given away.
-    assert policy("regret:3:hold").act(held_board((47,), {(0, 0): (5.0, 1.0)})).tolist() == [
+    assert policy("regret:3:hold").act(held_board((37,), {(0, 0): (5.0, 1.0)})).tolist() == [
         pair(0, 0)
     ]
 
@@ -143,6 +145,77 @@ def test_what_presses_goes_before_what_is_held():
     assert policy("regret:3:hold").act(behind).tolist() == [0]
 
 
+def weighed(obs, priorities=(3, 3, 3, 3), returns=()):
+    """An observation whose bookings press: their priorities, and which of them have a return."""
+    obs = obs.copy()
+    for j, priority in enumerate(priorities):
+        begin = LAYOUT.board_start + j * len(BOOKING)
+        obs[0, begin + AT["booking"]["priority"]] = priority
+        obs[0, begin + AT["booking"]["has_return"]] = float(j in returns)
+    for d, j in itertools.product(range(LAYOUT.drivers), range(LAYOUT.board)):
+        begin = LAYOUT.pair_start + (d * LAYOUT.board + j) * len(PAIR)
+        obs[0, begin + AT["pair"]["slack"]] = 1000.0
+    return obs
+
+
+def test_where_one_driver_is_left_the_dearer_refusal_goes_first():
+    # Both can be taken by driver 0 alone: 45 and 5 are missed without him at priority 1 (a refusal
+    # costs 40), 75 at priority 5, and twice as much where a return hangs on it.
+    obs = board({(0, 0): (5.0, 1.0), (0, 1): (6.0, 1.0)}, (10, 20))
+    rule = policy("regret:3:opportunity")
+    assert rule.act(weighed(obs, (5, 1))).tolist() == [pair(0, 0)]
+    assert rule.act(weighed(obs, (1, 5))).tolist() == [pair(0, 1)]
+    assert rule.act(weighed(obs, (3, 1), returns={1})).tolist() == [pair(0, 1)]
+    # Plain regret does not tell them apart, and takes the cheaper one.
+    assert policy("regret:3").act(weighed(obs, (1, 5))).tolist() == [pair(0, 0)]
+
+
+def test_who_costs_more_than_a_refusal_is_not_sent():
+    rule = policy("regret:3:opportunity")
+    for cost, expected in ((39.0, pair(0, 0)), (41.0, 0)):
+        assert rule.act(weighed(board({(0, 0): (cost, 1.0)}, (10,)), (1,))).tolist() == [expected]
+    # With somebody behind the board a place is made, as the other rules do.
+    full = weighed(board({(0, 0): (41.0, 1.0)}, (10,), behind=1), (1,))
+    assert rule.act(full).tolist() == [1 + LAYOUT.drivers * LAYOUT.board]
+
+
+def test_a_driver_whom_others_need_is_left_to_them():
+    # Place 0 presses most: without driver 0 it misses 60 - 5 and 60 - 7. Places 1 and 2 are best
+    # served by driver 0, and would miss 25 and 15 without him: 0.3 of 40 is more than 7 - 5.
+    pairs = {
+        (0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0),
+        (0, 1): (5.0, 1.0), (1, 1): (30.0, 1.0), (2, 1): (31.0, 1.0),
+        (0, 2): (5.0, 1.0), (1, 2): (20.0, 1.0), (2, 2): (21.0, 1.0),
+    }  # fmt: skip
+    rule = policy("regret:2:opportunity")
+    # Nobody but these two drivers can take place 0, so of three compared it is missed most.
+    assert policy("regret:3:opportunity").act(weighed(board(pairs, (10, 20, 30)))).tolist() == [
+        pair(1, 0)
+    ]
+    # Of two, place 1 is missed most, and what is missed there is no reason against its own driver.
+    assert rule.act(weighed(board(pairs, (10, 20, 30)))).tolist() == [pair(0, 1)]
+    # Without the others driver 0 goes.
+    alone = {key: cost for key, cost in pairs.items() if key[1] == 0}
+    assert policy("regret:3:opportunity").act(weighed(board(alone, (10,)))).tolist() == [pair(0, 0)]
+
+
+def test_what_is_held_is_counted_among_the_others_and_not_taken():
+    pairs = {
+        (0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0), (0, 1): (5.0, 1.0), (1, 1): (30.0, 1.0),
+    }  # fmt: skip
+    obs = weighed(board(pairs, (10, 20)))
+    for d in range(LAYOUT.drivers):
+        begin = LAYOUT.pair_start + (d * LAYOUT.board + 1) * len(PAIR)
+        obs[0, begin + AT["pair"]["boards_in"]] = 90.0
+    rule = policy("regret:3:opportunity")
+    assert rule.act(obs).tolist() == [pair(1, 0)]  # 5 + 0.3 x 25 is more than 7
+    held = weighed(board({(0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0)}, (10,)))
+    for d in range(LAYOUT.drivers):
+        begin = LAYOUT.pair_start + d * LAYOUT.board * len(PAIR)
+        held[0, begin + AT["pair"]["boards_in"]] = 90.0
+    assert rule.act(held).tolist() == [0]
+
+
 def test_an_equal_regret_goes_to_the_cheaper_booking():
     pairs = {(0, 0): (5.0, 1.0), (1, 0): (7.0, 1.0), (0, 1): (2.0, 1.0), (1, 1): (4.0, 1.0)}
     assert policy("regret").act(board(pairs, (10, 20))).tolist() == [pair(0, 1)]
@@ -155,7 +228,7 @@ def test_they_wait_where_nothing_is_possible_and_make_way_where_others_wait_behi
     assert rule.act(board({}, (10, 20, 30, 40))).tolist() == [0]
     assert rule.act(board({}, (10, 20, 30, 40), behind=2)).tolist() == [1 + 3 * 4]
     # While anybody can be taken, nobody is refused.
-    assert rule.act(board({(2, 3): (50.0, 9.0)}, (1, 2, 3, 4), behind=9)).tolist() == [pair(2, 3)]
+    assert rule.act(board({(2, 3): (20.0, 9.0)}, (1, 2, 3, 4), behind=9)).tolist() == [pair(2, 3)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -217,7 +290,7 @@ numbers = st.integers(0, 640).map(lambda n: n / 16)
 @settings(max_examples=150, deadline=None)
 def test_they_agree_with_brute_force(pairs, deadlines, stops):
     obs = board(pairs, deadlines, stops)
-    for name in NAMES:
+    for name in PLAIN:
         chosen = divmod(int(policy(name).act(obs)[0]) - 1, LAYOUT.board)
         if name == "matching":
             firsts = [
@@ -264,7 +337,7 @@ def test_what_does_not_fit_is_refused():
         with pytest.raises(InputError, match="whole number from 2 to 100"):
             policy(f"regret:{wrong}")
     for wrong in ("3:tight", "3:slack:slack", "3:hold:slack"):
-        with pytest.raises(InputError, match="after K there may stand 'slack' or 'hold'"):
+        with pytest.raises(InputError, match="after K there may stand 'slack', 'hold' or"):
             policy(f"regret:{wrong}")
     with pytest.raises(InputError, match="takes no argument"):
         policy("matching:3")

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.experts.arguments import no_argument
@@ -17,9 +18,11 @@ from compagnon.policy.schema import Schema
 
 DEFAULT_REGRET: Final = 2
 _PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
+_PLACE: Final = ("pickup_by", "shown", "priority", "has_return")
 TIGHT: Final = 15.0  # cost of a plan that has no minute to spare ...
 MINUTES: Final = 15.0  # ... and minutes to spare after which it is a third of that
-HORIZON: Final = 45.0  # minutes before a driver must leave, from which on a ride is promised
+HORIZON: Final = 35.0  # minutes before a driver must leave, from which on a ride is promised
+SHARE: Final = 0.3  # of what the others lose without a driver, that counts against sending him
 
 
 class BoardReader:
@@ -41,7 +44,7 @@ class BoardReader:
         wanted = [
             *(f"pair{i}_{j}_{part}" for part in _PAIR for i, j in pairs),
             *(f"driver{i}_stops_ahead" for i in range(self.drivers)),
-            *(f"place{j}_{part}" for part in ("pickup_by", "shown") for j in range(self.places)),
+            *(f"place{j}_{part}" for part in _PLACE for j in range(self.places)),
             "behind",
         ]
         fits = bool(pairs) and names.issuperset(wanted)
@@ -68,15 +71,21 @@ class BoardReader:
         )
         slack, boards_in = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs : 5 * pairs]
         rest = read[:, 5 * pairs :]
+        deadline, shown, priority, has_return = (
+            rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
+        )
+        weights = DispatchOptions().weights()  # the observation does not tell other ones
+        one = weights.reject_base + weights.reject_priority * priority
         return Boards(
             cost,
             approach,
             slack=slack.reshape(count, drivers, places),
             boards_in=boards_in.reshape(count, drivers, places),
             stops=rest[:, :drivers],
-            deadline=rest[:, drivers : drivers + places],
-            shown=rest[:, drivers + places : -1],
+            deadline=deadline,
+            shown=shown,
             behind=rest[:, -1],
+            refusal=one * (1.0 + has_return),
         )
 
 
@@ -182,6 +191,21 @@ class HoldRule(RegretRule):
         actions[(actions < 0) & held.any(axis=1)] = 0
 
 
+class OpportunityRule(RegretRule):
+    """`HoldRule` that knows what refusals cost, and what the others lose by each promise.
+
+    See `rules.opportunity_pairs`. `SHARE` and `HORIZON` were found by trial on generated days that
+    no table here shows.
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """The pair among the bookings that cannot wait; else 0, to wait."""
+        priced = _with_tightness(boards)
+        held = rules.can_wait(priced, HORIZON)
+        rules.opportunity_pairs(priced, self._k, SHARE, held, actions)
+        actions[(actions < 0) & held.any(axis=1)] = 0
+
+
 def _with_tightness(boards: Boards) -> Boards:
     """The boards with the price of tight plans in the costs of possible pairs."""
     priced = boards.cost + TIGHT * np.exp(-boards.slack / MINUTES)
@@ -241,7 +265,9 @@ def regret(schema: Schema, argument: str | None = None) -> RegretRule:
     """``expert:dispatch-regret[:K]``: the booking with the most to lose, by its cheapest driver.
 
     ``expert:dispatch-regret:K:slack`` also pays for tight plans, see `SlackRule`, and
-    ``expert:dispatch-regret:K:hold`` promises late besides, see `HoldRule`.
+    ``expert:dispatch-regret:K:hold`` promises late besides, see `HoldRule`;
+    ``expert:dispatch-regret:K:opportunity`` also weighs refusals and what the others lose, see
+    `OpportunityRule`.
 
     Raises:
         InputError: K is not a whole number from 2 to 100, or something else follows it.
@@ -250,7 +276,11 @@ def regret(schema: Schema, argument: str | None = None) -> RegretRule:
     text, _, option = (str(DEFAULT_REGRET) if argument is None else argument).partition(":")
     if not (text.isdecimal() and len(text) <= 3 and 2 <= int(text) <= 100):
         raise InputError(f"{name}: K={text!r} should be a whole number from 2 to 100")
-    kinds = {"": RegretRule, "slack": SlackRule, "hold": HoldRule}
+    kinds = {
+        "": RegretRule, "slack": SlackRule, "hold": HoldRule, "opportunity": OpportunityRule,
+    }  # fmt: skip
     if option not in kinds:
-        raise InputError(f"{name}: after K there may stand 'slack' or 'hold', not {option!r}")
+        raise InputError(
+            f"{name}: after K there may stand 'slack', 'hold' or 'opportunity', not {option!r}"
+        )
     return kinds[option](name, int(text), schema)

@@ -22,6 +22,7 @@ class Boards(NamedTuple):
         deadline: (N, B) minutes until the pickup window ends.
         shown: (N, B) 1 where the place is taken.
         behind: (N,) open bookings that the board has no place for.
+        refusal: (N, B) what it costs to refuse the booking, and the return that hangs on it.
     """
 
     cost: NDArray[np.float64]
@@ -32,6 +33,7 @@ class Boards(NamedTuple):
     deadline: NDArray[np.float64]
     shown: NDArray[np.float64]
     behind: NDArray[np.float64]
+    refusal: NDArray[np.float64]
 
 
 @njit(cache=True)
@@ -63,6 +65,41 @@ def best_pairs(boards: Boards, rule: int, actions: NDArray[np.int64]) -> None:
 
 
 @njit(cache=True)
+def _cheapest_drivers(
+    cost: NDArray[np.float64], place: int, without: float, cheapest: NDArray[np.float64]
+) -> int:
+    """The driver of the lowest cost of a place; the lowest ones go into `cheapest` (K,), in order.
+
+    Args:
+        cost: (D, B). without: what each driver costs who is not there; nobody costs more. The
+            driver is -1 where nobody costs less.
+    """
+    cheapest[:] = without
+    driver, k = -1, len(cheapest)
+    for d in range(cost.shape[0]):
+        own = cost[d, place]
+        if own >= cheapest[k - 1]:
+            continue
+        if own < cheapest[0]:
+            driver = d
+        q = k - 1
+        while q > 0 and cheapest[q - 1] > own:
+            cheapest[q] = cheapest[q - 1]
+            q -= 1
+        cheapest[q] = own
+    return driver
+
+
+@njit(cache=True)
+def _regret(cheapest: NDArray[np.float64]) -> float:
+    """What the others cost more than the cheapest one, in sum."""
+    total = 0.0
+    for q in range(1, len(cheapest)):
+        total += cheapest[q] - cheapest[0]
+    return total
+
+
+@njit(cache=True)
 def regret_pairs(boards: Boards, k: int, actions: NDArray[np.int64]) -> None:
     """The booking that would be missed most, by its cheapest driver; -1 where none is possible.
 
@@ -70,33 +107,63 @@ def regret_pairs(boards: Boards, k: int, actions: NDArray[np.int64]) -> None:
     the cheapest one (Potvin and Rousseau 1993). A driver who is not there adds `NEVER`, so bookings
     that few can take go first. Of equals the cheaper wins, then the first.
     """
-    count, drivers, places = boards.cost.shape
+    count, _, places = boards.cost.shape
     cheapest = np.empty(k)
     for n in range(count):
         actions[n] = -1
         most, least = -1.0, np.inf
         for j in range(places):
-            cheapest[:] = NEVER
-            driver = -1
-            for d in range(drivers):
-                cost = boards.cost[n, d, j]
-                if cost >= cheapest[k - 1]:
-                    continue
-                if cost < cheapest[0]:
-                    driver = d
-                q = k - 1
-                while q > 0 and cheapest[q - 1] > cost:
-                    cheapest[q] = cheapest[q - 1]
-                    q -= 1
-                cheapest[q] = cost
+            driver = _cheapest_drivers(boards.cost[n], j, NEVER, cheapest)
             if driver < 0:
                 continue
-            regret = 0.0
-            for q in range(1, k):
-                regret += cheapest[q] - cheapest[0]
+            regret = _regret(cheapest)
             if regret > most or (regret == most and cheapest[0] < least):
                 most, least = regret, cheapest[0]
                 actions[n] = 1 + driver * places + j
+
+
+@njit(cache=True)
+def opportunity_pairs(
+    boards: Boards, k: int, share: float, held: NDArray[np.bool_], actions: NDArray[np.int64]
+) -> None:
+    """Regret insertion that weighs refusals, and what the others lose; -1 where none is worth it.
+
+    A driver who is not there costs what it costs to refuse the booking, so what is missed is never
+    more than that, and who would cost more than a refusal is not sent. The booking that is missed
+    most goes to the driver with the least cost and `share` of what the other bookings would miss
+    without him: each is counted with its cheapest driver, for what the second one costs more.
+
+    Args:
+        held: (N, B), bookings that wait; they are counted among the others, and not taken.
+    """
+    count, drivers, places = boards.cost.shape
+    cheapest, two = np.empty(k), np.empty(2)
+    missed_without, missed, best = np.empty(drivers), np.empty(places), np.empty(places, np.int64)
+    for n in range(count):
+        cost, refusal = boards.cost[n], boards.refusal[n]
+        missed_without[:] = 0.0
+        chosen, most, least = -1, -1.0, np.inf
+        for j in range(places):
+            best[j] = _cheapest_drivers(cost, j, refusal[j], two)
+            if best[j] < 0:
+                continue
+            missed[j] = two[1] - two[0]
+            missed_without[best[j]] += missed[j]
+            if held[n, j]:
+                continue
+            _cheapest_drivers(cost, j, refusal[j], cheapest)
+            regret = _regret(cheapest)
+            if regret > most or (regret == most and cheapest[0] < least):
+                chosen, most, least = j, regret, cheapest[0]
+        actions[n] = -1
+        lowest = np.inf
+        for d in range(drivers):
+            if chosen < 0 or cost[d, chosen] >= refusal[chosen]:
+                continue
+            others = missed_without[d] - (missed[chosen] if best[chosen] == d else 0.0)
+            if cost[d, chosen] + share * others < lowest:
+                lowest = cost[d, chosen] + share * others
+                actions[n] = 1 + d * places + chosen
 
 
 def can_wait(boards: Boards, horizon: float) -> NDArray[np.bool_]:
