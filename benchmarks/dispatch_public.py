@@ -22,7 +22,10 @@ from compagnon.experts.dispatch.snapshot import leg_tables, snapshot
 from compagnon.policy import Schema, load_policy
 from harness import console, machine, print_machine, write_json
 
-RULES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3:hold")
+RULES = (
+    *("nearest", "earliest", "least-loaded", "matching", "insertion", "regret"),
+    *("regret:3:hold", "regret:3:opportunity"),
+)
 SHOWN = ("served", "rejected", "cost", "late_mean", "wait_mean", "km", "violations")
 FORESEEN = "OR-Tools, all known"
 
