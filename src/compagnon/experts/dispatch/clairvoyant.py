@@ -116,13 +116,11 @@ def _search(
         if cost < best.cost - 1e-9:
             if core.out.terminated[0]:
                 best.cost, best.actions = cost, [*path, action]
-            elif (
-                cost
-                < seen.get(key := moment_key(W.World(*(array[0] for array in core.worlds))), np.inf)
-                - 1e-9
-            ):
-                seen[key] = cost
-                _search(core, [*path, action], best, max_steps, seen)
+            else:
+                key = moment_key(W.World(*(array[0] for array in core.worlds)))
+                if cost < seen.get(key, np.inf) - 1e-9:
+                    seen[key] = cost
+                    _search(core, [*path, action], best, max_steps, seen)
         core.load_state_dict(saved)
 
 
