@@ -14,7 +14,7 @@ from tests.store.rows import row
 def db(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["db", "upgrade"]) == 0
-    assert "decisions.db was brought to version 0002" in capsys.readouterr().out
+    assert "decisions.db was brought to version 0003" in capsys.readouterr().out
     return tmp_path / "decisions.db"
 
 

@@ -1,5 +1,6 @@
 """Draws of decisions: exact, the same for ever, never outside the mask, and fair."""
 
+import hmac
 from fractions import Fraction
 
 import numpy as np
@@ -32,6 +33,15 @@ def test_the_seed_is_the_hash_of_both_names():
     assert uniform(0) == 0.8833108082136426
     # SplitMix64's published first output for seed 0.
     assert uniform(0) == (0xE220A8397B1DCDAF >> 11) / 2**53
+
+
+def test_with_a_secret_the_seed_is_its_keyed_hash():
+    # printf '\\0\\0\\0\\010workshopd-1' | openssl dgst -sha256 -hmac KEY, as above; RFC 4231's
+    # second case checks the keyed hash itself.
+    digest = hmac.digest(b"Jefe", b"what do ya want for nothing?", "sha256").hex()
+    assert digest.startswith("5bdcc146bf60754e6a042426089575c7")
+    assert decision_seed("d-1", "workshop", b"k" * 32) == 1798938363648660543
+    assert decision_seed("d-1", "workshop", b"l" * 32) != 1798938363648660543
 
 
 def test_names_that_run_together_have_seeds_of_their_own():

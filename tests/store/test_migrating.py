@@ -82,12 +82,16 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
             text(f"insert into decisions ({listed}) values ({values})"),
             {name: getattr(old, name) for name in names},
         )
-    with pytest.raises(InputError, match=r"version 0001, .* needs 0002: run compagnon db upgrade"):
+    with pytest.raises(InputError, match=r"version 0001, .* needs 0003: run compagnon db upgrade"):
         open_store(address)
-    assert migrating.upgrade(store) == ("0001", "0002")
+    assert migrating.upgrade(store) == ("0001", "0003")
     assert migrating.drift(store) == []
     assert find(store, old.id) == old
     assert (old.distribution, old.log_density) == (None, None)
+    assert (old.play, old.near, old.episode, old.others, old.secret) == (None,) * 5
+    played = row(9, play="greedy", near=0.25, episode="monday", others=b"\1" * 12, secret=1)
+    assert store.append([played])[0].status == "stored"
+    assert find(store, played.id) == played
     vector = row(
         8, mask=None, probabilities=b"", action=None, action_vector=b"\0" * 8,
         distribution=b"\1" * 32, log_density=-812.5, probability=0.0,
@@ -99,8 +103,8 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
 
 @pytest.mark.parametrize(
     ("version", "word"),
-    [("0000", "is at version 0000, this program needs 0002: run compagnon db upgrade --db"),
-     ("9999", "made by a newer compagnon; this one knows up to 0002")],
+    [("0000", "is at version 0000, this program needs 0003: run compagnon db upgrade --db"),
+     ("9999", "made by a newer compagnon; this one knows up to 0003")],
 )  # fmt: skip
 def test_another_version_is_refused(store, version, word):
     with store.write() as connection:

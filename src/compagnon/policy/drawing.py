@@ -5,6 +5,7 @@ them to the last bit, where numpy's own `sum` may add in an order that depends o
 """
 
 import hashlib
+import hmac
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,23 @@ _MASK64 = 2**64 - 1
 _ZERO = np.float64(0.0)  # makes float64 of what stands beside it
 
 
-def decision_seed(decision_id: str, application: str) -> int:
+def decision_seed(decision_id: str, application: str, secret: bytes | None = None) -> int:
     """The seed of a decision's draw, from 0 to 2^63 - 1.
 
-    The hash of both names, with the length of the first before it, so that no two pairs of names
-    run together to the same text.
+    The hash of both names (HMAC-SHA256, RFC 2104, where there is a secret), with the length of the
+    first before it, so that no two pairs of names run together to the same text.
+
+    Args:
+        secret: of the service, so that whoever chooses the id cannot choose the draw with it;
+            None makes the seeds of decisions that were logged before there were secrets.
     """
     name = application.encode()
     text = len(name).to_bytes(4, "big") + name + decision_id.encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
+    if secret is None:
+        digest = hashlib.sha256(text).digest()
+    else:
+        digest = hmac.digest(secret, text, "sha256")
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def explored(

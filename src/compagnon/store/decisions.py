@@ -26,8 +26,10 @@ class DecisionRow(NamedTuple):
         probability: of the action that was taken. Where actions are vectors, its density, which is
             `exp(log_density)`, at most 1e300.
         seed: of the draw, 0 to 2^63 - 1.
-        mode: how the action was chosen: ``sampled``, or ``deterministic`` where nothing was drawn.
-        epsilon: share of exploration.
+        mode: how the action was chosen: ``deterministic`` where nothing was left to chance,
+            ``explored`` where chance said to explore, else ``sampled``.
+        epsilon: share of exploration that applied to this decision; 0 once an episode has had its
+            share of explored ones.
         time: seconds since 1970, UTC.
         latency_us: microseconds that the decision took.
         request_sha256: of what was asked, so that an id repeated with another body is seen.
@@ -37,6 +39,14 @@ class DecisionRow(NamedTuple):
             distributions that the policy drew a vector from, before bounds and exploration, in the
             units of the action; None where actions are indices.
         log_density: of `action_vector`, see `policy.vector_drawing`; None likewise.
+        play: ``greedy`` or ``sampled``, see `policy.play`. None in rows from before this was told
+            apart: those were drawn from the policy and explored everything that was possible.
+        near: how near to the best an action must have been to be explored; None likewise.
+        episode: that this decision belongs to, or None where nobody said.
+        others: of the likeliest actions the policy's own preference, see `policy.play.packed`;
+            None where actions are vectors, and in rows from before.
+        secret: number of the secret that `seed` was made with; None in rows from before there was
+            one.
     """
 
     id: str
@@ -62,6 +72,11 @@ class DecisionRow(NamedTuple):
     shadow_sha256: str | None = None
     distribution: bytes | None = None
     log_density: float | None = None
+    play: str | None = None
+    near: float | None = None
+    episode: str | None = None
+    others: bytes | None = None
+    secret: int | None = None
 
 
 class Written(NamedTuple):
@@ -81,7 +96,13 @@ FIELDS = DecisionRow._fields
 COLUMNS = [decisions.c[name] for name in FIELDS]
 _LIST = ", ".join(f'"{name}"' for name in FIELDS)
 SELECT = f"SELECT {_LIST} FROM decisions"
-_POSTGRES_TYPES = {"VARCHAR": "text", "BLOB": "bytea", "BIGINT": "bigint", "DOUBLE": "float8"}
+_POSTGRES_TYPES = {
+    "VARCHAR": "text",
+    "BLOB": "bytea",
+    "BIGINT": "bigint",
+    "INTEGER": "integer",
+    "DOUBLE": "float8",
+}
 
 
 @functools.cache

@@ -20,10 +20,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
-VERSION = "0002"  # of the database: the last of migrations/versions
+VERSION = "0003"  # of the database: the last of migrations/versions
 ID_LENGTH = 200  # characters, at most, of an id or a name that comes from outside
+# As a text, since SQLite uses an index of some rows only where it sees that they are meant.
+EXPLORED_ROWS = "mode = 'explored'"
 
 metadata = MetaData(
     naming_convention={
@@ -67,11 +70,35 @@ decisions = Table(
     Column("shadow_sha256", _HASH),
     Column("distribution", LargeBinary),
     Column("log_density", Double),
+    Column("play", String(20)),
+    Column("near", Double),
+    Column("episode", _ID),
+    Column("others", LargeBinary),
+    Column("secret", Integer),
     # SQLite looks at no length by itself, and PostgreSQL takes NaN, the largest number to it.
     CheckConstraint(f"length(id) between 1 and {ID_LENGTH}", name="id"),
     CheckConstraint("probability between 0 and 1e300", name="probability"),
     CheckConstraint("time between 0 and 1e300", name="time"),
     Index(None, "time"),
+    # Few rows explore, and these alone are counted again when a service starts.
+    Index(
+        "ix_decisions_explored",
+        "application",
+        "episode",
+        sqlite_where=text(EXPLORED_ROWS),
+        postgresql_where=text(EXPLORED_ROWS),
+    ),
+)
+
+# What draws are made with, so that nobody can tell from an id what will be drawn. None is ever
+# changed or removed: a row of the log names the one that it was drawn with.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+    CheckConstraint("length(value) = 32", name="value"),
 )
 
 # How long after a decision an outcome of this name may come; after that it is late.
