@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.policy import Schema
-from compagnon.serving.refusal import Refusal, unprocessable
+from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
 from compagnon.serving.wire import DecideRequest
 
 Observation = NDArray[np.float32]
@@ -131,7 +131,8 @@ class Reader:
                 name = error.args[0]
                 raise unprocessable(f"observation.{name}", f"{name} is missing") from None
             if len(given) != len(ordered):
-                name = next(name for name in given if name not in self._known)
+                made_up = next(name for name in given if name not in self._known)
+                name = clipped(made_up, NAME_LETTERS)
                 raise unprocessable(
                     f"observation.{name}",
                     f"there is no field {name!r}; the fields are {', '.join(self.names)}",

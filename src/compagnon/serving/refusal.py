@@ -6,6 +6,10 @@ import msgspec
 
 RETRY_SECONDS: Final = 1
 WHOLE: Final = "body"  # the name of everything that was sent
+# A name that a client made up is told back to it, but not a million letters of it.
+NAME_LETTERS: Final = 100
+_FIELD_LETTERS: Final = 200
+_ERROR_LETTERS: Final = 1_000
 
 
 class Refusal(Exception):  # noqa: N818 (it is an answer rather than an error)
@@ -19,10 +23,11 @@ class Refusal(Exception):  # noqa: N818 (it is an answer rather than an error)
     def __init__(
         self, status: int, error: str, field: str | None = None, retry_after: int | None = None
     ) -> None:
+        error = clipped(error, _ERROR_LETTERS)
         super().__init__(error)
         self.status = status
         self.error = error
-        self.field = field
+        self.field = None if field is None else clipped(field, _FIELD_LETTERS)
         self.retry_after = retry_after
 
     def body(self) -> bytes:
@@ -45,3 +50,10 @@ class Problem(msgspec.Struct, frozen=True):
 def unprocessable(field: str | None, error: str) -> Refusal:
     """The request itself is wrong: 422, and the field that it is wrong in."""
     return Refusal(422, error, field)
+
+
+def clipped(text: str, letters: int) -> str:
+    """The beginning of a text, as what JSON can hold: half a surrogate pair is no letter."""
+    if len(text) > letters:
+        text = text[: letters - 1] + "…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from compagnon.errors import InputError
-from compagnon.serving.refusal import unprocessable
-from compagnon.serving.wire import explain
+from compagnon.serving.refusal import NAME_LETTERS, clipped, unprocessable
+from compagnon.serving.wire import explain, too_deep
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -35,6 +35,8 @@ class StateDecoder(typing.Generic[_T]):
             _refuse_unknown(msgspec.json.decode(state), self._kind, "state")
         except msgspec.ValidationError as error:
             raise explain(error, state).under("state") from None
+        except RecursionError:
+            raise too_deep("state") from None
         return found
 
 
@@ -52,9 +54,10 @@ def looked_at(look: Callable[[_T], _R], state: _T, field: Callable[[str], str]) 
 
 def _refuse_unknown(value: dict[str, Any], kind: Any, where: str) -> None:
     known, lists = _parts(kind)
-    unknown = sorted(value.keys() - known)
+    unknown = value.keys() - known
     if unknown:
-        raise unprocessable(f"{where}.{unknown[0]}", f"there is no field {unknown[0]!r}")
+        name = clipped(min(unknown), NAME_LETTERS)
+        raise unprocessable(f"{where}.{name}", f"there is no field {name!r}")
     for name, part in lists.items():
         for k, item in enumerate(value.get(name) or ()):
             _refuse_unknown(item, part, f"{where}.{name}[{k}]")

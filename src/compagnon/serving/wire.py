@@ -1,11 +1,14 @@
 """What goes over the wire, as typed structures, and how a body is read strictly.
 
-A body that is not what it should be gives 422 and the name of the field. Finding that name may
-take its time: it happens after the fast reading has failed.
+A body that is not what it should be gives 422 and the name of the field. Finding that name happens
+after the fast reading has failed; it takes time and memory in proportion to the body, and of a
+large body the byte alone is told.
 """
 
 import json
 import re
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +18,8 @@ from compagnon.serving.refusal import WHOLE, Refusal, unprocessable
 
 MAX_BATCH: Final = 1024
 MAX_ALTERNATIVES: Final = 20
+# Up to here the entry that is wrong is looked for in Python; a decoder names the byte anyhow.
+NAMED_BYTES: Final = 50_000
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,63}$"
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
 _FULL = re.compile(ID_PATTERN[:-1] + r"\Z"), re.compile(NAME_PATTERN[:-1] + r"\Z")
@@ -267,7 +272,7 @@ def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     except msgspec.ValidationError as error:
         raise explain(error, body) from None
     except RecursionError:
-        raise unprocessable(WHOLE, "it is nested too deeply") from None
+        raise too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         path = _not_finite(body)
         if path is not None:
@@ -275,53 +280,92 @@ def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise unprocessable(WHOLE, f"it is not JSON ({error})") from None
 
 
-_PATH = re.compile(r"^(.*?)(?: - at `(key in )?\$(.*)`)?$", re.DOTALL)
+def too_deep(field: str = WHOLE) -> Refusal:
+    """The refusal of what is nested deeper than can be read."""
+    return unprocessable(field, "it is nested too deeply")
+
+
+_AT: Final = " - at `"
 _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`", re.DOTALL)
+Step = str | int
 
 
 def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> Refusal:
     """The refusal for what a decoder found wrong: its sentence, and the field by name."""
-    match = _PATH.match(str(error))
-    assert match is not None
-    sentence, path = match[1].replace("`", ""), (match[3] or "").lstrip(".")
-    named = _NAMED.search(match[1])
+    said, path = _parted(str(error))
+    named = _NAMED.search(said)
     if named:
         path = f"{path}.{named[1]}" if path else named[1]
     elif path.endswith("[...]"):
         path = _culprit(path.removesuffix("[...]"), body)
-    return unprocessable(path or WHOLE, sentence)
+    return unprocessable(path or WHOLE, said.replace("`", ""))
+
+
+def _parted(message: str) -> tuple[str, str]:
+    """A decoder's message -> its sentence and the path that it ends with, or an empty one.
+
+    The path names fields of ours alone, so that the last mark begins it: what a client wrote stands
+    in the sentence, and may look like anything.
+    """
+    said, mark, path = message.rpartition(_AT)
+    path = path.removeprefix("key in ")
+    whole = path.startswith("$") and path.find("`") == len(path) - 1
+    if not mark or not whole or (_NAMED.search(message) and not _NAMED.search(said)):
+        return message, ""
+    return said, path[1:-1].lstrip(".")
 
 
 def _culprit(path: str, body: bytes | msgspec.Raw) -> str:
     """Which entry of the list or mapping at `path` is no finite number."""
+    if len(body) > NAMED_BYTES:
+        return path
     try:
         value = json.loads(bytes(body))
         for step in re.findall(r"[^.\[\]]+", path):
             value = value[int(step)] if isinstance(value, list) else value[step]
-        for name, item in _entries(value):
-            if isinstance(item, bool) or not isinstance(item, int | float) or item - item != 0:
-                return f"{path}{name}"
+        for step, item in _entries(value):
+            number = isinstance(item, int | float) and not isinstance(item, bool)
+            if not number or not abs(item) <= sys.float_info.max:
+                return path + _in_words([step])
     except (RecursionError, LookupError, ValueError, TypeError):
         pass
     return path
 
 
 def _not_finite(body: bytes) -> str | None:
-    """Where the first NaN or infinity stands in what is JSON but for that; None for no such."""
+    """Where the first NaN or infinity stands in what is JSON but for that; None for no such.
+
+    Only the way to where it is now is kept, and put into words once: a body of many zeros under a
+    long name costs no more than its own length.
+    """
+    if len(body) > NAMED_BYTES:
+        return None
     try:
-        waiting = [("", json.loads(body))]
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    way: list[Step] = []
+    waiting = [iter(_entries([value]))]
     while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, float) and value - value != 0:
-            return path.lstrip(".")
-        if isinstance(value, dict | list):
-            waiting += [(path + name, item) for name, item in reversed(_entries(value))]
+        for step, item in waiting[-1]:
+            if isinstance(item, float):
+                if item - item != 0:
+                    return _in_words([*way, step][1:]).lstrip(".") or WHOLE
+            elif isinstance(item, dict | list):
+                way.append(step)
+                waiting.append(iter(_entries(item)))
+                break
+        else:
+            waiting.pop()
+            if way:
+                way.pop()
     return None
 
 
-def _entries(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [(f".{name}", item) for name, item in value.items()]
-    return [(f"[{index}]", item) for index, item in enumerate(value)]
+def _entries(value: Any) -> Iterable[tuple[Step, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _in_words(way: Sequence[Step]) -> str:
+    """``.state.rides[3]``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in way)

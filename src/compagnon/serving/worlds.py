@@ -14,8 +14,8 @@ from compagnon.envs.workshop.state import ShopState
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask, StateReader
-from compagnon.serving.refusal import unprocessable
-from compagnon.serving.wire import explain
+from compagnon.serving.refusal import NAME_LETTERS, clipped, unprocessable
+from compagnon.serving.wire import explain, too_deep
 
 _logger = logging.getLogger("compagnon.serving")
 _GYMNASIUM: Final = {
@@ -63,8 +63,10 @@ class WorkshopReader:
                 sentence = str(error.__cause__)
                 raise unprocessable(f"state.{sentence.split(maxsplit=1)[0]}", sentence) from None
             raise explain(error, state).under("state") from None
+        except RecursionError:
+            raise too_deep("state") from None
         if unknown:
-            name = sorted(unknown)[0]
+            name = clipped(min(unknown), NAME_LETTERS)
             raise unprocessable(f"state.{name}", f"a shop has no {name!r}")
         return shop.values()[self._columns], shop.mask()
 
