@@ -27,9 +27,31 @@ def read_file(path: Path, limit: int) -> bytes:
     return data
 
 
-def write_file(path: Path, data: bytes | str) -> None:
-    """Write a file under a temporary name, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def make_folder(path: Path, private: bool = False) -> None:
+    """Make a folder and those above it; `private` ones are for their owner alone.
+
+    Folders that are there stay as they are.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent, private)
+    try:
+        path.mkdir()
+    except FileExistsError:  # somebody else was quicker
+        if not path.is_dir():
+            raise
+    else:
+        if private:
+            path.chmod(0o700)
+
+
+def write_file(path: Path, data: bytes | str, *, private: bool = False) -> None:
+    """Write a file under a temporary name, then rename it into place.
+
+    Args:
+        private: nobody but its owner may read it, whatever the umask.
+    """
+    make_folder(path.parent, private)
     raw = data.encode() if isinstance(data, str) else data
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -37,7 +59,7 @@ def write_file(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
+        Path(name).chmod(0o600 if private else 0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -45,11 +67,15 @@ def write_file(path: Path, data: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def replace_directory(path: Path) -> Iterator[Path]:
-    """Yield a fresh directory that takes the place of `path` when the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replace_directory(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Yield a fresh directory that takes the place of `path` when the block succeeds.
+
+    Args:
+        private: nobody but its owner may look into it, whatever the umask.
+    """
+    make_folder(path.parent, private)
     fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    fresh.chmod(0o755)
+    fresh.chmod(0o700 if private else 0o755)
     try:
         yield fresh
         old = path.with_name(f".{path.name}.old-{fresh.name[-6:]}")

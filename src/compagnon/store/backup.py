@@ -20,7 +20,7 @@ import sqlalchemy
 from sqlalchemy import Connection, func, select
 
 from compagnon.errors import InputError
-from compagnon.files import read_file, replace_directory
+from compagnon.files import read_file, replace_directory, write_file
 from compagnon.store.database import MODELS, Store
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
@@ -49,7 +49,7 @@ def backup(store: Store, folder: Path) -> Copied:
     if folder.exists():
         raise InputError(f"{folder} is there already; give a new folder")
     try:
-        with replace_directory(folder) as fresh:
+        with replace_directory(folder, private=True) as fresh:
             rows = _copy_out(store, fresh / DATABASE)
             # After the database: a version's files are there before its row is.
             files = _copy_files(store.files, fresh / MODELS)
@@ -60,7 +60,7 @@ def backup(store: Store, folder: Path) -> Copied:
                 "rows": rows,
                 "sha256": _sha256(fresh / DATABASE),
             }
-            (fresh / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+            write_file(fresh / RECORD, json.dumps(record, indent=1) + "\n", private=True)
     except (OSError, sqlite3.Error) as error:
         raise InputError(f"{folder} cannot be written ({error})") from None
     return Copied(rows, files)
@@ -115,6 +115,7 @@ def _opened(folder: Path) -> Iterator[Store]:
 
 def _copy_out(store: Store, target: Path) -> dict[str, int]:
     if isinstance(store, SqliteStore):
+        target.touch(0o600)
         with contextlib.closing(sqlite3.connect(target)) as made:
             store.copy_to(made)
     else:
@@ -169,9 +170,10 @@ def _copy_files(source: Path, target: Path) -> int:
     for folder in _folders(source):
         if (target / folder.name).exists():
             continue
-        with replace_directory(target / folder.name) as fresh:
+        with replace_directory(target / folder.name, private=True) as fresh:
             for path in sorted(folder.iterdir()):
                 shutil.copyfile(path, fresh / path.name)
+                (fresh / path.name).chmod(0o600)
                 count += 1
     return count
 

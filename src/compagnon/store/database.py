@@ -91,9 +91,15 @@ class Store(ABC):
         except DBAPIError as error:
             if broken_statement(error):
                 raise
-            raise StoreUnavailable(f"{self.where}: {reason(error)}") from None
+            raise self.unavailable(error) from None
         except PoolTimeout:
-            raise StoreUnavailable(f"{self.where}: all connections are in use") from None
+            raise StoreUnavailable(
+                f"{self.where}: all connections are in use", "the database is busy"
+            ) from None
+
+    @abstractmethod
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        """What a driver's error is, for who runs the service and for who asks it."""
 
     def version(self) -> str | None:
         """The version of the tables, None where there are none."""

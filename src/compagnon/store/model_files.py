@@ -76,9 +76,9 @@ def keep(folder: Path, exported: Exported) -> Path:
             raise InputError(f"{fault}; what is kept under a hash is never changed")
         return target
     try:
-        with replace_directory(target) as fresh:
+        with replace_directory(target, private=True) as fresh:
             for name, data in exported.files.items():
-                write_file(fresh / name, data)
+                write_file(fresh / name, data, private=True)
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror or error})") from None
     return target

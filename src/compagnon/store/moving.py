@@ -98,6 +98,7 @@ class Mover:
                 self._guard.execute("COMMIT")
 
     def _run(self) -> None:
+        said = ""
         while True:
             self._wake.wait()
             if self._ending:
@@ -106,7 +107,10 @@ class Mover:
             self._wake.clear()
             try:
                 self.move()
+                said = ""
             except Exception as error:  # a full disk; until it is better the log grows
-                _logger.warning("the write-ahead log cannot be moved now: %s", error)
+                if str(error) != said:
+                    said = str(error)
+                    _logger.warning("the write-ahead log cannot be moved now: %s", said)
                 self._tried.wait(_PAUSE)
                 self._wake.set()

@@ -93,7 +93,11 @@ class PostgresStore(Store):
             self._drop()
             if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
                 raise ValueError(reason(error)) from None  # a value of a type that has no column
-            raise StoreUnavailable(f"{self.where}: {reason(error)}") from None
+            raise self.unavailable(error) from None
+
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        """What a driver said."""
+        return StoreUnavailable(f"{self.where}: {reason(error)}")
 
     def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:
         raw = self._connected()

@@ -4,14 +4,14 @@ SQLite up to 3.51.2 can damage a WAL file when one connection writes while anoth
 after a commit, moves pages into the database. BEGIN IMMEDIATE does not keep them apart, since a
 checkpoint runs after its lock is let go. So each transaction also holds a lock on a file beside
 the database, from before its BEGIN until its checkpoint is over. Readers open the file read-only,
-which never checkpoints. Where decisions are logged, `moving` does it beside the commits.
+which never checkpoints. Where decisions are logged, `moving` does it beside the commits. Before
+each transaction `place` sees whether the file is still there.
 """
 
 import contextlib
-import errno
-import fcntl
+import logging
+import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,12 +26,17 @@ from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.moving import EVERY, Mover
+from compagnon.store.place import LockFile, Place, readable_by_others
+from compagnon.store.turns import Turns
 
 BUSY_SECONDS = 5.0  # how long a transaction waits for another process's
 _LOCK_POLL = 0.001
 _PREPARED = 64  # rows, at most, of a statement; each number of rows has one of its own
 _PAGES = 4  # that a commit writes beside its rows, about
 _OWN_MOVES = 16_000  # pages after which a commit moves them itself: the mover could not
+
+_left_open: list[sqlite3.Connection] = []
+_logger = logging.getLogger("compagnon.store")
 
 
 class SqliteStore(Store):
@@ -40,30 +45,29 @@ class SqliteStore(Store):
     def __init__(self, path: Path, files: Path | None, create: bool) -> None:
         self.where = str(path)
         self.address = f"sqlite:///{path}"
-        self.path = path
-        self.files = files or path.parent / MODELS
-        _check_path(path, create)
-        self._mutex = threading.RLock()
+        self._place = Place(path, create)
+        self.path = self._place.path
+        self.files = files or self.path.parent / MODELS
+        self._turns = Turns()
         self._mover: Mover | None = None
+        self._ready = self._rescued = False
         try:
-            self._lock_file = _beside(path, "-writer").open("ab")
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror})") from None
-        try:
-            with self._alone():
-                self._raw = self._connect()
+            self._lock = LockFile(self._place.beside("-writer"), self.path)
+            try:
+                with self._alone():
+                    self._raw = self._connect()
+                    self._place.remember()
+            except BaseException:
+                self._lock.close()
+                raise
         except BaseException:
-            self._lock_file.close()
+            self._place.close()
             raise
+        self._ready = True
         self._engine = _engine(self._raw)
-        quoted = quote(str(path.absolute()))
         self._readers = sqlalchemy.create_engine(
-            f"sqlite:///file:{quoted}?mode=ro&uri=true",
-            connect_args={
-                "timeout": BUSY_SECONDS,
-                "check_same_thread": False,
-                "isolation_level": None,
-            },
+            "sqlite://",
+            creator=self._connect_to_read,
             poolclass=sqlalchemy.QueuePool,
             pool_size=4,
             max_overflow=12,
@@ -76,6 +80,13 @@ class SqliteStore(Store):
         return self._readers
 
     @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the database."""
+        self._place.check()
+        with super().read() as connection:
+            yield connection
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that writes."""
         with self._alone(), self.guarded(), self._engine.begin() as connection:
@@ -83,7 +94,7 @@ class SqliteStore(Store):
 
     def append(self, rows: Sequence[DecisionRow]) -> list[Written]:
         """Write decisions in one transaction."""
-        with self._alone():
+        with self._alone(urgent=True):
             try:
                 return self._append(rows)
             except (
@@ -95,7 +106,7 @@ class SqliteStore(Store):
             except OverflowError as error:
                 raise ValueError(str(error)) from None
             except sqlite3.Error as error:
-                raise StoreUnavailable(f"{self.where}: {reason(error)}") from None
+                raise self.unavailable(error) from None
             finally:
                 if self._raw.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
@@ -132,22 +143,29 @@ class SqliteStore(Store):
     @contextlib.contextmanager
     def only_log(self) -> Iterator[None]:
         """Hold the lock of the one process that may log."""
-        with _beside(self.path, "-log").open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        lock = LockFile(self._place.beside("-log"), self.path)
+        try:
+            if not lock.take():
                 raise InputError(
                     f"{self.where} already takes the decisions of another service; one SQLite file "
                     "serves one: stop the other, give another --db, or use postgresql://..."
-                ) from None
-            with self._moving():
+                )
+            mode = readable_by_others(self.path)
+            if mode is not None:
+                _logger.warning(
+                    "%s may be used by others than its owner (%s); chmod 600 keeps them out",
+                    self.where, mode,
+                )  # fmt: skip
+            with self._place.held(), self._moving():
                 yield
+        finally:
+            lock.close()
 
     @contextlib.contextmanager
     def _moving(self) -> Iterator[None]:
         """Let a thread move pages out of the log, instead of the commits."""
         with self._alone():
-            mover = Mover(self._connect, self._alone)
+            mover = Mover(self._connect, lambda: self._alone(urgent=True))
         try:
             self._move_after(_OWN_MOVES)
             mover.start()
@@ -156,7 +174,8 @@ class SqliteStore(Store):
         finally:
             self._mover = None
             mover.stop()
-            self._move_after(EVERY)
+            with contextlib.suppress(StoreUnavailable):  # the file may be gone
+                self._move_after(EVERY)
 
     def _move_after(self, pages: int) -> None:
         with self._alone():
@@ -171,12 +190,37 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Let go of every connection."""
         self._readers.dispose()
-        if self._lock_file.closed:
+        if self._lock.closed:
             return
-        with self._alone():
+        # The file may be somewhere else by now, and its lock another's: let go all the same.
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(StoreUnavailable):
+                stack.enter_context(self._alone())
+            if self._place.spoilt is not None:
+                # Who closes last writes what the log holds into the file. That file is another's
+                # now; one that may only read it, and stays open, keeps us from being the last.
+                with contextlib.suppress(sqlite3.Error):
+                    _left_open.append(self._connect_to_read())
+                    _left_open[-1].execute("SELECT 1 FROM sqlite_schema").fetchone()
             self._engine.dispose()
             self._raw.close()
-        self._lock_file.close()
+        self._lock.close()
+        self._place.close()
+
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        """What a driver said; SQLite names no path in it."""
+        said = reason(error)
+        return StoreUnavailable(f"{self.where}: {said}", said)
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        quoted = quote(os.fsencode(self.path))
+        return sqlite3.connect(
+            f"file://{quoted}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            check_same_thread=False,
+            isolation_level=None,
+        )
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -205,24 +249,63 @@ class SqliteStore(Store):
         return raw
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep every other writer out, threads and processes, until the block ends."""
-        with self._mutex:
-            until = time.monotonic() + BUSY_SECONDS
-            while True:
-                try:
-                    fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    if error.errno not in (errno.EAGAIN, errno.EACCES):
-                        raise StoreUnavailable(f"{self.where}: {error.strerror}") from None
-                if time.monotonic() > until:
-                    raise StoreUnavailable(f"{self.where}: another program holds its lock")
-                time.sleep(_LOCK_POLL)
+    def _alone(self, urgent: bool = False) -> Iterator[None]:
+        """Keep every other writer out, threads and processes, until the block ends.
+
+        Raises:
+            StoreUnavailable: another keeps us out for too long, or the file is not the one that
+                was opened.
+        """
+        until = time.monotonic() + BUSY_SECONDS
+        with contextlib.ExitStack() as stack:
             try:
+                stack.enter_context(self._turns.turn(until, urgent))
+            except TimeoutError:
+                raise StoreUnavailable(
+                    f"{self.where} is locked: other transactions take too long",
+                    "the database is locked",
+                ) from None
+            self._lock_until(until)
+            try:
+                self._check_place()
                 yield
             finally:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+                self._lock.free()
+
+    def _check_place(self) -> None:
+        """See that the file is still there; if it is not, save what only its log has."""
+        try:
+            self._place.check()
+        except StoreUnavailable:
+            if self._ready and not self._rescued and self._place.spoilt is None:
+                self._rescue()
+            raise
+        self._rescued = False
+
+    def _rescue(self) -> None:
+        """Move all pages into the file that was opened, wherever it is by now.
+
+        SQLite itself leaves them in a write-ahead log under the old name, where the moved file
+        misses them, and a file that took the old name would be mixed with them.
+        """
+        with self._place.exclusive() as ours:
+            if ours:
+                with contextlib.suppress(sqlite3.Error):
+                    busy, *_ = self._raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    self._rescued = not busy
+
+    def _lock_until(self, until: float) -> None:
+        while True:
+            try:
+                if self._lock.take():
+                    return
+            except OSError as error:
+                raise StoreUnavailable(f"{self.where}: {error.strerror}") from None
+            if time.monotonic() > until:
+                raise StoreUnavailable(
+                    f"{self.where}: another program holds its lock", "the database is locked"
+                )
+            time.sleep(_LOCK_POLL)
 
 
 def _values(rows: Sequence[DecisionRow]) -> list[Any]:
@@ -244,21 +327,3 @@ def _begin_by(engine: Engine, statement: str) -> None:
     @sqlalchemy.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
-
-
-def _check_path(path: Path, create: bool) -> None:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give the name of a database file")
-    if not path.exists():
-        if not create:
-            raise InputError(
-                f"{path} does not exist; make it with: compagnon db upgrade --db {path}"
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path} cannot be made ({error.strerror})") from None
