@@ -297,3 +297,25 @@ def test_help_does_not_wait_for_what_it_does_not_need():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+HEAVY = ("torch", "numba", "scipy", "PIL", "onnxruntime", "optuna")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["learn", "workshop-tihgt"], "did you mean workshop-tight"),
+        (["learn", "workshop-tight", "--set", "algo.ppo.gama=0.9"], "did you mean gamma"),
+        (["learn", "workshop-tight", "--budget", "soon"], "--budget soon"),
+        (["diagnose", "workshop-tihgt"], "did you mean workshop-tight"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_anything_heavy_is_imported(words, said):
+    code = (
+        "import sys\nfrom compagnon.cli import main\n"
+        f"code = main({words!r})\nprint(code, [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said in done.stderr
+    assert done.stdout.splitlines()[-1] == "2 []"

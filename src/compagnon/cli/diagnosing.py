@@ -35,12 +35,13 @@ def diagnose(
         check_seed(seed)
         changes["seed"] = seed
     require_torch("diagnose")
+    from compagnon.learning.recipe import load_recipe
+
+    chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
     from compagnon.learning.diagnosis.diagnose import diagnose as run
     from compagnon.learning.diagnosis.figures import QUICK, Size
     from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
-    from compagnon.learning.recipe import load_recipe
 
-    chosen = load_recipe(recipe, changes)
     size = QUICK if quick else Size()
     if episodes is not None:
         size = replace(size, episodes=episodes)

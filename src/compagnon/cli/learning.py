@@ -55,7 +55,6 @@ def learn(
     without_window()
     from compagnon.learning.recipe import expand_variants, load_recipe
     from compagnon.learning.run import RECIPE_FILE
-    from compagnon.learning.run_report import report_variants
 
     changes: dict[str, Any] = read_pairs(set, "--set")
     if seed is not None:
@@ -77,6 +76,8 @@ def learn(
         if code:
             return code
         trained[name] = _open(folder / name)
+    from compagnon.learning.run_report import report_variants
+
     with output.busy("playing") as say:
         found = report_variants(trained, folder / "report.html", progress=say)
     show_evaluation(found)

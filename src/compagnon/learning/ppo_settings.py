@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from compagnon.learning.networks.trained import Networks, Sd
+from compagnon.learning.networks.kinds import Networks, Sd
 from compagnon.learning.settings import AlgorithmSettings
 
 

@@ -9,11 +9,11 @@ from pydantic import Field, ValidationError, model_validator
 from compagnon.envs import making
 from compagnon.errors import InputError
 from compagnon.files import read_file
-from compagnon.learning.dagger import DaggerSettings
-from compagnon.learning.ddpg import DDPGSettings
-from compagnon.learning.dqn import DQNSettings
-from compagnon.learning.hybrid import HybridSettings
-from compagnon.learning.ppo import PPOSettings
+from compagnon.learning.dagger_settings import DaggerSettings
+from compagnon.learning.ddpg_settings import DDPGSettings
+from compagnon.learning.dqn_settings import DQNSettings
+from compagnon.learning.hybrid_settings import HybridSettings
+from compagnon.learning.ppo_settings import PPOSettings
 from compagnon.learning.settings import AlgorithmSettings, Settings
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.recipes import shipped_texts

@@ -1,11 +1,10 @@
 """How DDPG tries other actions than its actor's: noise on actions or on weights, or by drawing."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from compagnon.errors import InputError
 from compagnon.learning.choices import masked
@@ -16,51 +15,14 @@ from compagnon.learning.exploration.noise import (
     OrnsteinUhlenbeck,
 )
 from compagnon.learning.exploration.parameter_noise import ParameterNoise
+from compagnon.learning.exploration.settings import Exploration, ExplorationSettings
 from compagnon.learning.networks.actor_critic import ActorCritic
-from compagnon.learning.networks.mlp import Norm, NormedMlp
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.networks.mlp import NormedMlp
 
-Exploration = Literal["ou", "gaussian", "draws", "parameters", "none"]
 _SERVES: dict[str, tuple[Exploration, ...]] = {  # the first one is meant where none is named
     "box": ("ou", "gaussian", "parameters", "none"),
     "discrete": ("draws", "parameters", "none"),
 }
-
-
-class ExplorationSettings(AlgorithmSettings):
-    """Settings of exploration; deviations are in units of the half-range of an action's bounds."""
-
-    norm: Norm = Field("none", description="in the hidden layers of actor and critics")
-    exploration: Exploration | None = Field(
-        None,
-        description="ou, gaussian, draws, parameters, none; not named: ou for vectors, else draws",
-    )
-    noise_std: float = Field(0.2, ge=0, description="ou, gaussian: deviation, in half-ranges")
-    ou_theta: float = Field(0.15, ge=0, description="ou: how strongly the noise is pulled to 0")
-    ou_dt: float = Field(0.01, gt=0, le=1, description="ou: time of a step")
-    repulsive_boundary: bool = Field(
-        True, description="ou, gaussian: keep the action and the noise off the bounds"
-    )
-    repulsion: float = Field(1e-4, gt=0, description="share of the boundary's slope of a step")
-    parameter_std: float = Field(0.1, gt=0, description="parameters: deviation of weights at first")
-    parameter_distance: float = Field(
-        0.2, gt=0, description="parameters: how far actions shall move, in half-ranges"
-    )
-    parameter_factor: float = Field(
-        1.01, gt=1, description="parameters: how much the deviation changes at a time"
-    )
-    parameter_every: int = Field(
-        50, ge=1, description="parameters: steps of each copy between two such changes"
-    )
-
-    @model_validator(mode="after")
-    def _norm_fits(self) -> "ExplorationSettings":
-        if self.exploration == "parameters" and self.norm != "layer":
-            raise ValueError(
-                "exploration: 'parameters' needs norm = 'layer', without which one deviation "
-                "does not suit every layer"
-            )
-        return self
 
 
 class Explorer:

@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from compagnon.learning.networks.mlp import Activation, Mlp, Norm, NormedMlp, make_mlp
+from compagnon.learning.networks.kinds import Norm
+from compagnon.learning.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
 from compagnon.learning.networks.passes import forward_pass
 from compagnon.learning.networks.trained import ScaleInputs, TrainedNetwork
 from compagnon.policy.manifest import CategoricalHead, DeterministicHead

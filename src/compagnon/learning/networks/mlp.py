@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from compagnon.learning.networks.kinds import Norm
 from compagnon.policy.manifest import MlpSpec
 
 Activation = Literal["tanh", "relu"]
-Norm = Literal["none", "layer", "batch"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compagnon.errors import InputError
+from compagnon.learning.networks.kinds import Networks, Sd
 from compagnon.learning.networks.mlp import Activation, Mlp, PlainMlp
 from compagnon.learning.networks.pairwise import PairwiseActor, PairwiseCritic
 from compagnon.learning.networks.plain import Plain, PlainNetwork
@@ -32,8 +33,6 @@ from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.schema import Projection, Schema
 
 ScaleInputs = bool | Literal["ranges"]
-Networks = Literal["separate", "joint"]
-Sd = Literal["fixed", "learnt", "by_state"]
 
 
 class TrainedNetwork:

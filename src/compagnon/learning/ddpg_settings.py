@@ -1,0 +1,59 @@
+"""The settings of DDPG and TD3, apart from them: reading a recipe needs no torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from compagnon.learning.exploration.settings import ExplorationSettings
+from compagnon.learning.off_policy import OffPolicySettings
+
+Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
+
+
+class DDPGSettings(OffPolicySettings, ExplorationSettings):
+    """Settings of DDPG."""
+
+    serves = ("box", "discrete")
+    kind: Literal["ddpg"] = "ddpg"
+    version: Literal["double", "simple"] = Field(
+        "double", description="with target networks (double) or without (simple)"
+    )
+    capacity: int = Field(5000, ge=1, description="transitions that are remembered")
+    learning_starts: int = Field(
+        1000, ge=0, description="environment steps of uniform actions before the first update"
+    )
+    batch_size: int = Field(64, ge=1, description="transitions of an update")
+    actor_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the actor")
+    critic_learning_rate: float = Field(1e-3, gt=0, description="Adam's step size for the critic")
+    final_rate_share: float = Field(
+        1.0, ge=0, le=1, description="of both step sizes, reached linearly by the budget's end"
+    )
+    max_grad_norm: float = Field(
+        0.0, ge=0, description="gradient norm at most, of the actor and of the critics; 0: any"
+    )
+    tau: float = Field(0.005, gt=0, le=1, description="double: how far the targets move at a time")
+    target_interval: int = Field(1, ge=1, description="double: updates between two such moves")
+    critic_state_hidden: Widths = Field((16, 32), description="widths of the critic's state stream")
+    critic_action_hidden: Widths = Field(
+        (16, 32), description="widths of the critic's action stream"
+    )
+    critic_hidden: Widths = Field((64, 64), description="widths of what joins the two streams")
+    squash: Literal["sigmoid", "tanh"] = Field(
+        "sigmoid", description="what brings the actor's outputs within the bounds"
+    )
+    twin_critics: bool = Field(False, description="TD3: learn the lesser of two critics' values")
+    target_noise: float = Field(
+        0.0, ge=0, description="TD3: deviation of the noise on the target's actions, in half-ranges"
+    )
+    target_noise_clip: float = Field(0.5, gt=0, description="TD3: that noise at most")
+    actor_delay: int = Field(
+        1, ge=1, description="TD3: updates of the critics for one of the actor"
+    )
+
+    @model_validator(mode="after")
+    def _learns(self) -> "DDPGSettings":
+        if self.learning_starts > self.capacity:
+            raise ValueError("learning_starts: more than capacity holds; the rest would be lost")
+        if self.norm == "batch" and self.batch_size == 1:
+            raise ValueError("batch_size: norm = 'batch' needs more than one transition")
+        return self

@@ -1,0 +1,51 @@
+"""The settings of the hybrid, apart from it: reading a recipe needs no torch."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from compagnon.learning.dagger_settings import DaggerSettings
+from compagnon.learning.ppo_settings import PPOSettings
+from compagnon.learning.settings import AlgorithmSettings
+
+
+class HybridSettings(AlgorithmSettings):
+    """Settings of the hybrid."""
+
+    kind: Literal["hybrid"] = "hybrid"
+    mode: Literal["sequence", "alternate"] = Field(
+        "sequence", description="all imitation first, or one iteration of each in turn"
+    )
+    ppo_per_dagger: int = Field(
+        5, ge=1, description="in turn: iterations of practice after each of imitation"
+    )
+    clone_temperature: float = Field(
+        1.0, ge=1, description="in sequence: logits of the clone are divided by it before practice"
+    )
+    dagger: DaggerSettings = DaggerSettings()
+    ppo: PPOSettings = PPOSettings()
+
+    def phase(self, iteration: int, imitated: int) -> Literal["dagger", "ppo"]:
+        """Which algorithm an iteration belongs to, with so many of imitation done before it."""
+        if imitated >= self.dagger.iterations:
+            return "ppo"
+        in_turn = iteration % (1 + self.ppo_per_dagger) == 0
+        return "dagger" if self.mode == "sequence" or in_turn else "ppo"
+
+    def iterations_for(self, env_steps: int) -> int | None:
+        """Iterations until so many environment steps are taken; None with whole episodes."""
+        if self.ppo.episodes_per_env:
+            return None
+        a_dagger = self.dagger.num_envs * self.dagger.collect_steps
+        a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
+        iteration = imitated = taken = 0
+        while taken < env_steps:
+            if imitated >= self.dagger.iterations:  # nothing but practice from here on
+                return iteration - (taken - env_steps) // a_ppo
+            if self.phase(iteration, imitated) == "dagger":
+                taken += a_dagger
+                imitated += 1
+            else:
+                taken += a_ppo
+            iteration += 1
+        return iteration
