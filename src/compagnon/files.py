@@ -1,8 +1,10 @@
 """Reading within bounds; writing so that nobody ever sees half a file or half a directory."""
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,30 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise InputError(f"{path} is larger than {limit:,} bytes, too large for what it should be")
     return data
+
+
+def copy_regular(source: Path, target: Path) -> None:
+    """Copy a file that may lie in a folder somebody else filled: never what a link points at.
+
+    The copy is for its owner alone.
+
+    Raises:
+        InputError: it is a link, a folder, a pipe or a device.
+        OSError: it cannot be read or written.
+    """
+    try:
+        # Opening a pipe would wait for ever, hence not blocking; a link is refused by the system.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise InputError(f"{source} is a link or no plain file; it is not followed") from None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(f"{source} is no plain file")
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(made, "wb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 def make_folder(path: Path, private: bool = False) -> None:

@@ -1,12 +1,16 @@
 """A dispatch board over HTTP gets the decision that the environment's own moment gets."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from compagnon.envs.dispatch.board import BoardReader
 from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.serving.settings import Settings
+from compagnon.serving.worlds import state_reader
 from compagnon.store.log import find
 from tests.envs.dispatch.boards import board_of
 from tests.envs.dispatch.test_board import matrix_day
@@ -35,6 +39,53 @@ def moment():
         possible = np.flatnonzero(info["action_mask"])
         obs, _, _, _, info = env.step(int(possible[len(possible) // 2]))
     return board_of(env.world), obs, info["action_mask"]
+
+
+def test_the_kernels_are_compiled_before_anybody_asks(dispatch, moment, monkeypatch):
+    """A reader looks, when it is made, at a board that has all of the kernels at work."""
+    seen = []
+    look = BoardReader.look
+
+    def watched(reader, board):
+        found = look(reader, board)
+        seen.append((board, found[1]))
+        return found
+
+    monkeypatch.setattr(BoardReader, "look", watched)
+    manifest = dispatch.parts.service.model.manifest
+    assert state_reader(manifest.schema_, OPTIONS) is not None
+    [(board, mask)] = seen
+    assert board.drivers[0].plan
+    assert board.drivers[0].aboard
+    assert mask.sum() > 1  # an insertion was looked for, and found
+
+
+@pytest.mark.slow
+def test_reading_a_board_compiles_nothing(dispatch, moment, tmp_path):
+    (tmp_path / "board.json").write_text(json.dumps(moment[0]))
+    schema = dispatch.parts.service.model.manifest.schema_
+    (tmp_path / "schema.json").write_text(schema.model_dump_json())
+    code = """
+import gc, json, sys
+import msgspec
+from numba.core.dispatcher import Dispatcher
+from compagnon.policy import Schema
+from compagnon.serving.worlds import state_reader
+
+def compiled():
+    return sum(len(o.signatures) for o in gc.get_objects() if isinstance(o, Dispatcher))
+
+schema = Schema.model_validate_json(open(sys.argv[1]).read())
+reader = state_reader(schema, {"preset": "clinic-day"})
+before = compiled()
+reader.read(msgspec.Raw(open(sys.argv[2], "rb").read()))
+print(before, compiled() - before)
+"""
+    command = [sys.executable, "-c", code, tmp_path / "schema.json", tmp_path / "board.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, more = map(int, done.stdout.split())
+    assert before > 10
+    assert more == 0
 
 
 def test_a_board_is_decided(dispatch, moment):

@@ -157,3 +157,25 @@ def test_more_requests_than_may_wait_are_told_to_come_back(artefact, sqlite):
         assert response.headers["retry-after"] == "1"
         client.parts.front._active = 0
         assert client.ask("POST", "/v1/decide", json={"state": SHOP}).status_code == 200
+
+
+def test_a_store_whose_keys_were_all_revoked_stays_closed_after_a_restart(artefact, db):
+    settings = Settings(policy=str(artefact), db=db)
+    with served(settings) as client:
+        assert ask(client, None).status_code == 200
+        assert client.parts.guard.open
+    store = open_store(db)
+    key, text = keys.create(store, "decide")
+    keys.revoke(store, key.id)
+    for remove in (False, True):
+        if remove:  # by hand: the events still say that there was one
+            with store.write() as connection:
+                connection.exec_driver_sql("delete from keys")
+        with served(settings) as client:
+            assert not client.parts.guard.open
+            assert ask(client, None).status_code == 401
+            assert ask(client, text).status_code == 401
+    _, fresh = keys.create(store, "decide")
+    with served(settings) as client:
+        assert ask(client, fresh).status_code == 200
+    store.close()

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +17,7 @@ from compagnon.cli import main
 from compagnon.store import open_store
 from compagnon.store.log import find
 from tests.serving.client import SHOP, listening
-from tests.serving.processes import burst, serving
+from tests.serving.processes import Process, burst, serving, start
 from tests.serving.support import exported
 
 
@@ -89,6 +92,60 @@ def test_a_new_model_on_sighup_then_the_end_answers_what_is_under_way(artefact, 
         assert not refused  # whoever was let in was answered
     assert check_log(sqlite, answered) == 0  # even in fast mode
     assert "every answered decision is in the log" in "".join(process.lines)
+
+
+def holds_hang_ups(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)
+    return bool(blocked & 1 << (signal.SIGHUP - 1))
+
+
+def test_hang_ups_before_it_is_ready_do_not_end_it(artefact, sqlite):
+    process = Process(start("serve", str(artefact), "--db", sqlite, "--port", "0"))
+    try:
+        while not holds_hang_ups(process.popen.pid):
+            assert process.popen.poll() is None
+            time.sleep(0.005)
+        for _ in range(3):
+            process.popen.send_signal(signal.SIGHUP)
+        for line in process.popen.stdout:
+            process.lines.append(line)
+            if "listening on" in line:
+                break
+        address = re.search(r"(http://\S+);", process.lines[-1])[1]
+        assert httpx.post(f"{address}/v1/decide", json=shop(1), timeout=60).status_code == 200
+        assert process.end() == 0
+    finally:
+        process.kill()
+
+
+def test_hang_ups_before_they_are_ready_do_not_end_workers(artefact, postgres):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(postgres, check=False)
+    upgrade(store)
+    store.close()
+    words = ("serve", str(artefact), "--db", postgres, "--port", "0", "--workers", "2")
+    process = Process(start(*words))
+    pid = process.popen.pid
+    try:
+        children: set[int] = set()
+        while len(children) < 2:
+            assert process.popen.poll() is None
+            found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for child in {int(one) for one in found} - children:
+                os.kill(child, signal.SIGHUP)
+                children.add(child)
+        process.popen.send_signal(signal.SIGHUP)
+        for line in process.popen.stdout:
+            process.lines.append(line)
+            if "listening on" in line:
+                break
+        assert "listening on" in process.lines[-1], process.lines
+        assert process.end() == 0
+        assert "another is started" not in "".join(process.lines)
+    finally:
+        process.kill()
 
 
 def test_two_services_on_one_postgresql_never_give_one_id_two_actions(artefact, postgres):

@@ -39,6 +39,8 @@ def test_outcomes_that_cannot_be(client):
     assert put(client, "none", "profit", 1.0, 404)["field"] == "id"
     assert put(client, "a", "a b", 1.0, 422)["field"] == "name"
     assert put(client, "a", "profit", "x", 422)["field"] == "value"
+    assert put(client, "a", "profit", 1.0, 422, time=1e308)["field"] == "time"
+    assert put(client, "a", "profit", 1.0, 422, time=-1)["field"] == "time"
     response = client.ask("PUT", "/v1/outcomes/a/profit", content=b'{"value": NaN}')
     assert response.json()["field"] == "value"
     response = client.ask("PUT", "/v1/outcomes/a/profit", content=b'{"value": 1, "x": 2}')

@@ -1,6 +1,7 @@
 """Backups: everything in one folder, from either database into either, and damage is seen."""
 
 import json
+import os
 
 import pytest
 from sqlalchemy import select
@@ -115,3 +116,36 @@ def test_a_row_that_points_at_nothing_is_found(sqlite_store):
         sqlite_store._raw.execute("PRAGMA foreign_keys = ON")
     assert len(backup.check(sqlite_store)) == 2
     assert "outcomes" in backup.check(sqlite_store)[0]
+
+
+def _link(folder):
+    (folder / "extra").symlink_to("/etc/passwd")
+
+
+def _pipe(folder):
+    os.mkfifo(folder / "extra")
+
+
+def _folder(folder):
+    folder.with_name("b" * 64).symlink_to(folder, target_is_directory=True)
+
+
+@pytest.mark.parametrize("plant", [_link, _pipe, _folder])
+def test_a_restore_follows_no_link(full, tmp_path, plant):
+    backup.backup(full, tmp_path / "copy")
+    plant(next((tmp_path / "copy" / "models").iterdir()))
+    fresh = open_store(tmp_path / "new" / "fresh.db", create=True, check=False)
+    with pytest.raises(InputError, match=r"is a link|no plain file"):
+        backup.restore(fresh, tmp_path / "copy")
+    assert contents(fresh)["decisions"] == []
+    assert not list(fresh.files.glob("*/extra"))
+    fresh.close()
+
+
+def test_restored_model_files_are_their_owners_alone(full, tmp_path):
+    backup.backup(full, tmp_path / "copy")
+    fresh = open_store(tmp_path / "new" / "fresh.db", create=True, check=False)
+    backup.restore(fresh, tmp_path / "copy")
+    modes = {path.stat().st_mode & 0o777 for path in fresh.files.glob("*/*")}
+    assert modes == {0o600}
+    fresh.close()

@@ -68,3 +68,14 @@ def test_a_revoked_key_is_valid_no_more(store):
         keys.revoke(store, "nobody")
     with pytest.raises(InputError, match="decide, outcomes or admin"):
         keys.create(store, "root")
+
+
+def test_a_store_that_ever_had_a_key_says_so(store):
+    assert not keys.keyring(store).ever
+    key, _ = keys.create(store, "decide")
+    keys.revoke(store, key.id)
+    assert (len(keys.keyring(store)), keys.keyring(store).ever) == (0, True)
+    with store.write() as connection:
+        connection.execute(table.delete())
+    assert keys.listed(store) == []
+    assert keys.keyring(store).ever

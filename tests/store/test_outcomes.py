@@ -6,7 +6,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.store import outcomes
-from compagnon.store.outcomes import Summary, UnknownDecision
+from compagnon.store.outcomes import LATEST, Summary, UnknownDecision, WrongTime
 from tests.store.rows import row
 
 HOUR = 3600.0
@@ -97,3 +97,11 @@ def test_a_window_stays_once_outcomes_were_judged_by_it(filled):
             outcomes.define(filled, "delay", wrong)
     with pytest.raises(InputError, match="there are: profit"):
         outcomes.summarise(filled, "profits")
+
+
+@pytest.mark.parametrize("time", [-1.0, 1e308, LATEST * 1.001, math.nan, math.inf])
+def test_a_time_at_which_nothing_can_have_come_is_refused(filled, time):
+    with pytest.raises(WrongTime, match="seconds since 1970"):
+        outcomes.put(filled, row(1).id, "profit", 1.0, time)
+    assert outcomes.of_decision(filled, row(1).id) == []
+    assert outcomes.put(filled, row(1).id, "profit", 1.0, LATEST).outcome.late

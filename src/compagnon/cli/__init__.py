@@ -1,7 +1,6 @@
 """The command line: one verb a command, each a thin layer over the library."""
 
 import os
-import sys
 from collections.abc import Sequence
 
 from compagnon.errors import InputError
@@ -25,22 +24,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from compagnon.cli.app import parse_and_run
+    from compagnon.cli.output import complain
 
     try:
         return parse_and_run(argv)
     except InputError as error:
-        print(f"compagnon: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except ModuleNotFoundError as error:  # of an extra that is not installed
         name = (error.name or "").partition(".")[0]
         if name not in EXTRA_OF:
             raise
         extra = EXTRA_OF[name]
-        print(f"compagnon: this needs {name}: pip install 'compagnon[{extra}]'", file=sys.stderr)
+        complain(f"this needs {name}: pip install 'compagnon[{extra}]'")
         return 2
     except OSError as error:  # a disk that is full, a folder that may not be written
-        print(f"compagnon: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
-        print("compagnon: interrupted", file=sys.stderr)
+        complain("interrupted")
         return 130

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
 from compagnon.errors import InputError
@@ -19,12 +20,52 @@ from compagnon.files import write_file
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
 _PIPED_WIDTH = 120  # a file has no width of its own; rich would assume 80
+# What a terminal obeys, or what turns a line around (bidirectional controls), and no text needs.
+_ORDERS = dict.fromkeys(
+    [n for n in (*range(0x20), *range(0x7F, 0xA0)) if n != 0x0A]
+    + [0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)],
+    "\N{REPLACEMENT CHARACTER}",
+)
 
 
-def console() -> Console:
-    """Where results are printed. Made anew by each verb, so that it follows `sys.stdout`."""
-    wide = None if sys.stdout.isatty() else _PIPED_WIDTH
-    return Console(width=wide, highlight=False, markup=False, emoji=False)
+def plain(text: str, one_line: bool = False) -> str:
+    """A text that came from a store, a file or a client, without what a terminal would obey.
+
+    Args:
+        one_line: also without line ends, which could pass for rows of a table.
+    """
+    text = text.replace("\t", " ")
+    return (text.replace("\n", "\N{REPLACEMENT CHARACTER}") if one_line else text).translate(
+        _ORDERS
+    )
+
+
+class _PlainConsole(Console):
+    """Lets through what rich itself says to the terminal, and no orders within a text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(plain(segment.text), segment.style)
+
+
+def console(stderr: bool = False) -> Console:
+    """Where results are printed. Made anew by each verb, so that it follows `sys.stdout`.
+
+    Whatever is printed there is `plain`: a name that a client chose cannot steer a terminal.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    wide = None if stream.isatty() else _PIPED_WIDTH
+    return _PlainConsole(width=wide, stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def complain(sentence: object) -> None:
+    """Say on stderr what went wrong."""
+    print(f"compagnon: {plain(str(sentence))}", file=sys.stderr)
 
 
 @contextmanager
@@ -33,7 +74,7 @@ def busy(message: str) -> Iterator[Callable[[str], None]]:
 
     Yields a function that is told what is being worked on now.
     """
-    errors = Console(stderr=True, markup=False)
+    errors = console(stderr=True)
     if not errors.is_terminal:
         yield lambda _: None
         return
@@ -56,7 +97,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool =
             overflow="fold",
         )
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(plain(cell, one_line=True) for cell in row))
     return made
 
 

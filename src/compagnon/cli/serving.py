@@ -57,6 +57,9 @@ def serve(
     $ compagnon serve runs/workshop-tight
     $ compagnon serve registry:workshop --db postgresql://me@localhost/decisions --workers 2
     """
+    from compagnon.serving import signals
+
+    signals.hold()  # before anything that takes its time
     from compagnon.serving.settings import Settings
 
     settings = Settings(

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.dispatch.board import Board, BoardReader
+from compagnon.envs.dispatch.board import Aboard, Board, BoardReader, Driver, Ride, Stop
 from compagnon.envs.dispatch.fields import Layout, all_fields
 from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.policy import Schema
@@ -27,6 +27,8 @@ class DispatchReader:
         self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
         self._reader = BoardReader(layout, options.weights())
         self._decoder = StateDecoder(Board)
+        # The first look compiles for seconds; nobody who asks should wait for that.
+        self._reader.look(_example())
 
     def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
         """Field values and mask of a board."""
@@ -48,6 +50,21 @@ def dispatch_reader(schema: Schema, env_args: dict[str, Any]) -> DispatchReader 
     if layout.actions != schema.action.n or not names <= known:
         return None
     return DispatchReader(schema, layout, options)
+
+
+def _example() -> Board:
+    """A board that has the kernels look at everything: a plan, a rider aboard, an open booking."""
+    here, there, home = (48.10, 11.50), (48.12, 11.55), (48.11, 11.52)
+    rides = [
+        Ride(id=one, pickup=here, dropoff=there, pickup_from=610, pickup_to=660, dropoff_to=720)
+        for one in ("a", "b", "c")
+    ]
+    plan = [Stop(ride="a", at="dropoff"), Stop(ride="b"), Stop(ride="b", at="dropoff")]
+    driver = Driver(
+        at=here, end=home, shift_end=1_000, free_at=600, plan=plan, phase="drives", arrives=612,
+        aboard=[Aboard(ride="a", since=595)],
+    )  # fmt: skip
+    return Board(now=600, day_begin=300, drivers=[driver], rides=rides)
 
 
 def _field(sentence: str) -> str:

@@ -65,7 +65,7 @@ class Guard:
         self._rate = rate
         self._clock = clock
         self._keys = keys
-        self._open = local and not len(keys)
+        self._open = local and not keys.ever
         self._buckets: dict[str, Bucket] = {}
 
     @property
@@ -76,8 +76,8 @@ class Guard:
     def learn(self, keys: Keyring) -> None:
         """Take over the keys that are valid now."""
         self._keys = keys
-        # That all were revoked does not open the service to everybody.
-        self._open = self._open and not len(keys)
+        # That all were revoked does not open the service to everybody, nor does a restart then.
+        self._open = self._open and not keys.ever
 
     def check(self, authorization: bytes | None, scope: Scope, host: bytes | None = None) -> str:
         """The id of the key that a request carries.

@@ -73,7 +73,8 @@ class Records:
                 ) from None
             raise Refusal(404, str(error), "id") from None
         except InputError as error:
-            raise unprocessable("value", str(error)) from None
+            field = "time" if isinstance(error, outcomes.WrongTime) else "value"
+            raise unprocessable(field, str(error)) from None
         kept = put.outcome
         if put.status == "conflict":
             raise Refusal(409, f"{name} of {decision_id} is {kept.value:g} already", "value")

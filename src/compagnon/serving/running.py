@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from compagnon.errors import InputError
-from compagnon.serving import routes
+from compagnon.serving import routes, signals
 from compagnon.serving.guard import Guard
 from compagnon.serving.http import Front
 from compagnon.serving.keeper import Keeper
@@ -116,14 +116,15 @@ def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> N
     Raises:
         InputError: the port, the database, the policy or the address cannot be used.
     """
-    made = listen(settings.host, settings.port)
-    try:
-        if settings.workers == 1:
-            run_loop(serve_on(settings, made, ready))
-        else:
-            _Workers(settings, made).run(ready)
-    finally:
-        made.close()
+    with signals.held():
+        made = listen(settings.host, settings.port)
+        try:
+            if settings.workers == 1:
+                run_loop(serve_on(settings, made, ready))
+            else:
+                _Workers(settings, made).run(ready)
+        finally:
+            made.close()
 
 
 def run_loop(main: Any) -> None:
@@ -176,6 +177,7 @@ class _Workers:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
+        signals.release()
         self._processes = [self._start() for _ in range(self._settings.workers)]
         waiting = self._settings.workers
         while not self._ending:
@@ -205,12 +207,13 @@ class _Workers:
     def _start(self) -> "subprocess.Popen[bytes]":
         descriptor = self._socket.fileno()
         numbers = (descriptor, self._tells, os.getpid())
-        return subprocess.Popen(
-            [sys.executable, "-m", "compagnon.serving.worker", *map(str, numbers)],
-            pass_fds=(descriptor, self._tells),
-            # Not on the command line, where every user of the machine could read a password.
-            env={**os.environ, "COMPAGNON_SETTINGS": self._settings.to_json()},
-        )
+        with signals.held():  # the worker lets them through once its handler stands
+            return subprocess.Popen(
+                [sys.executable, "-m", "compagnon.serving.worker", *map(str, numbers)],
+                pass_fds=(descriptor, self._tells),
+                # Not on the command line, where every user of the machine could read a password.
+                env={**os.environ, "COMPAGNON_SETTINGS": self._settings.to_json()},
+            )
 
     def _end(self, *_: object) -> None:
         self._ending = True

@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 
 from compagnon.errors import InputError
+from compagnon.serving import signals
 from compagnon.serving.http import App
 from compagnon.serving.protocol import DecisionProtocol
 
@@ -70,9 +71,11 @@ class Server(uvicorn.Server):
         except (ValueError, RuntimeError):  # not the main thread, as in tests
             yield
             return
+        signals.release()
         try:
             yield
         finally:
+            signals.hold()  # what waits is still to be written
             for number in handlers:
                 loop.remove_signal_handler(number)
 

@@ -8,7 +8,6 @@ restore. The model files lie beside it.
 import contextlib
 import hashlib
 import json
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -20,7 +19,7 @@ import sqlalchemy
 from sqlalchemy import Connection, func, select
 
 from compagnon.errors import InputError
-from compagnon.files import read_file, replace_directory, write_file
+from compagnon.files import copy_regular, read_file, replace_directory, write_file
 from compagnon.store.database import MODELS, Store
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
@@ -104,7 +103,7 @@ def _opened(folder: Path) -> Iterator[Store]:
     """A copy of a backup's database, brought to this version; the backup stays as it is."""
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place) / DATABASE
-        shutil.copyfile(folder / DATABASE, copy)
+        copy_regular(folder / DATABASE, copy)
         source = open_store(copy, check=False)
         try:
             upgrade(source)
@@ -172,15 +171,18 @@ def _copy_files(source: Path, target: Path) -> int:
             continue
         with replace_directory(target / folder.name, private=True) as fresh:
             for path in sorted(folder.iterdir()):
-                shutil.copyfile(path, fresh / path.name)
-                (fresh / path.name).chmod(0o600)
+                copy_regular(path, fresh / path.name)
                 count += 1
     return count
 
 
 def _folders(source: Path) -> Iterator[Path]:
     if source.is_dir():
-        yield from sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+        for path in sorted(source.iterdir()):
+            if path.is_symlink():
+                raise InputError(f"{path} is a link; it is not followed")
+            if path.is_dir() and not path.name.startswith("."):
+                yield path
 
 
 def _check(folder: Path) -> None:

@@ -12,13 +12,16 @@ import time
 from typing import Literal, NamedTuple, get_args
 
 import sqlalchemy
+from sqlalchemy import Connection
 
 from compagnon.errors import InputError
 from compagnon.store import events
 from compagnon.store.database import Store
 from compagnon.store.tables import ID_LENGTH, keys
+from compagnon.store.tables import events as events_table
 
 Scope = Literal["decide", "outcomes", "admin"]
+CREATED, REVOKED = "key.created", "key.revoked"
 _PREFIX = "compagnon"  # so that a key that leaked into a file can be searched for
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
@@ -34,10 +37,16 @@ class Key(NamedTuple):
 
 
 class Keyring:
-    """The keys that were valid when it was read; asking it takes no database."""
+    """The keys that were valid when it was read; asking it takes no database.
 
-    def __init__(self, known: dict[str, tuple[str, Key]]) -> None:
+    Attributes:
+        ever: whether the store ever had a key, valid, revoked or removed by hand. Such a store is
+            never again open to whoever asks without one.
+    """
+
+    def __init__(self, known: dict[str, tuple[str, Key]], ever: bool = False) -> None:
         self._known = known
+        self.ever = ever or bool(known)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -70,7 +79,7 @@ def create(store: Store, scope: Scope, name: str = "", actor: str = "") -> tuple
         hashed = hashlib.sha256(secret.encode()).hexdigest()
         connection.execute(keys.insert().values(**key._asdict(), hash=hashed))
         body = {"id": key.id, "scope": scope, "name": name}
-        events.append(connection, "key.created", None, actor, body)
+        events.append(connection, CREATED, None, actor, body)
     return key, f"{_PREFIX}_{key.id}_{secret}"
 
 
@@ -90,7 +99,7 @@ def revoke(store: Store, key_id: str, actor: str = "") -> Key:
             raise InputError(f"there is no key {key_id!r}; compagnon keys list shows them")
         if row.revoked is None:
             connection.execute(keys.update().where(keys.c.id == key_id).values(revoked=now))
-            events.append(connection, "key.revoked", None, actor, {"id": key_id})
+            events.append(connection, REVOKED, None, actor, {"id": key_id})
             return Key(*row)._replace(revoked=now)
         return Key(*row)
 
@@ -107,6 +116,17 @@ def keyring(store: Store) -> Keyring:
     query = sqlalchemy.select(keys).where(keys.c.revoked.is_(None))
     with store.read() as connection:
         rows = connection.execute(query).all()
-    return Keyring(
-        {row.id: (row.hash, Key(row.id, row.name, row.scope, row.created, None)) for row in rows}
-    )
+        ever = bool(rows) or _ever(connection)
+    known = {
+        row.id: (row.hash, Key(row.id, row.name, row.scope, row.created, None)) for row in rows
+    }
+    return Keyring(known, ever)
+
+
+def _ever(connection: Connection) -> bool:
+    """Whether a key was ever made: rows may have been removed, events are append-only."""
+    told = sqlalchemy.select(events_table.c.seq).where(events_table.c.kind.in_([CREATED, REVOKED]))
+    for query in (sqlalchemy.select(keys.c.id), told):
+        if connection.execute(query.limit(1)).one_or_none() is not None:
+            return True
+    return False

@@ -14,10 +14,15 @@ from compagnon.store.tables import ID_LENGTH, decisions, metrics, outcomes
 from compagnon.store.writing import insert_new
 
 MATURES_AFTER = 7 * 86_400.0  # seconds: the window of a name that nobody defined before
+LATEST = 1e11  # seconds since 1970, the year 5138; no later time is one of an outcome
 
 
 class UnknownDecision(InputError):  # noqa: N818 (as in `StoreUnavailable`)
     """There is no decision of this id."""
+
+
+class WrongTime(InputError):  # noqa: N818 (as in `StoreUnavailable`)
+    """No outcome can have come then."""
 
 
 class Outcome(NamedTuple):
@@ -105,9 +110,12 @@ def put_many(
 
     Raises:
         UnknownDecision: no decision has this id; nothing was recorded.
+        WrongTime: not from 0 to `LATEST`.
         InputError: a value that is no finite number, or a name too long.
     """
     now = clock.time() if time is None else time
+    if not 0 <= now <= LATEST:
+        raise WrongTime(f"time={now}: give seconds since 1970, from 0 to {LATEST:.0f}")
     for _, name, value in given:
         _check_name(name)
         if not math.isfinite(value):
