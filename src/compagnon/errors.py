@@ -7,3 +7,23 @@ class InputError(ValueError):
     The message is a whole sentence for a person: it names the file, field or row, and says what
     would be right. The command line prints it and exits with code 2.
     """
+
+
+class FaultyEnvError(InputError):
+    """An environment, rather than a policy or a person, did what it must not.
+
+    Args:
+        env: its id.
+        what: what was wrong, and what would be right.
+        copy: which of several copies it was.
+        where: the seed and the step of that copy, where they are known.
+    """
+
+    def __init__(self, env: str, what: str, copy: int | None = None, where: str = "") -> None:
+        self.env, self.what, self.copy, self.where = env, what, copy, where
+        place = "" if copy is None else f", copy {copy}"
+        super().__init__(f"{env}{place}{where}: {what}")
+
+    def __reduce__(self) -> tuple[type["FaultyEnvError"], tuple[object, ...]]:
+        """So that it reaches the parent of a process as it is."""
+        return FaultyEnvError, (self.env, self.what, self.copy, self.where)

@@ -139,8 +139,16 @@ def test_what_was_saved_does_not_change_afterwards(env_id):
 
 
 def test_observations_that_are_no_vectors_are_refused():
-    with pytest.raises(InputError, match="FrozenLake-v1 observes Discrete"):
-        BatchEnv("FrozenLake-v1", {}, 1)
+    env_id = "test/Words-v0"
+    gymnasium.register(env_id, entry_point=Words)
+    with pytest.raises(InputError, match="test/Words-v0: obs is Text"):
+        BatchEnv(env_id, {}, 1)
+    del gymnasium.registry[env_id]
+
+
+class Words(gymnasium.Env):
+    observation_space = gymnasium.spaces.Text(5)
+    action_space = gymnasium.spaces.Discrete(2)
 
 
 def test_vector_actions_have_no_mask():

@@ -2,19 +2,25 @@
 
 `BatchEnv` hides what differs between our compiled environments and Gymnasium's: where the action
 mask stands, how the last observation of an episode is handed over, how long a step took, and how
-the whole thing is saved and restored.
+the whole thing is saved and restored. What an environment gives that is no number, or leaves
+nothing to choose, is found here, before a policy could be blamed for it.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
 from compagnon.envs import classic_state
+from compagnon.envs.adapter import names_said, said
+from compagnon.envs.encoding import Encoder
 from compagnon.envs.field import Field
 from compagnon.envs.making import GYMNASIUM, is_ours, make_vec
-from compagnon.errors import InputError
+from compagnon.envs.products import ActionProduct
+from compagnon.errors import FaultyEnvError, InputError
 
 
 class Step(NamedTuple):
@@ -28,6 +34,7 @@ class Step(NamedTuple):
         next_obs: (N, F) float32, of the state that the action led to, before any reset.
         elapsed: (N,) int64, time units the step took; 1 unless the environment says otherwise.
         kpis: (N, K) float64, valid where an episode ended; None where none did or none are kept.
+            Reward terms that the environment has no KPI of come last, summed over the episode.
         next_action_mask: (N, A) bool, of `next_obs`; None where the action space is not discrete.
             Where an episode was terminated nothing can be done any more, and it means nothing;
             where one was truncated it is all True if the environment does not say.
@@ -45,10 +52,10 @@ class Step(NamedTuple):
 
 
 class BatchEnv:
-    """N copies of an environment with Box observations.
+    """N copies of an environment, as vectors of named numbers.
 
     Args:
-        env_id: any Gymnasium id.
+        env_id: any Gymnasium id, ``module:ID`` included.
         env_args: its arguments.
         num_envs: how many copies.
         backend: what steps the copies, see `making.make_vec`.
@@ -77,26 +84,45 @@ class BatchEnv:
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InputError(f"{env_id} observes {space}; vectors of numbers (Box) are needed")
         self.action_space = self.vec.single_action_space
-        self.fields: tuple[Field, ...] = getattr(
-            self.vec, "observation_fields", _fields_of_box(space)
-        )
+        source = self.vec.envs[0] if isinstance(self.vec, SyncVectorEnv) else self.vec
+        fields = said(source, "observation_fields")
+        self.fields: tuple[Field, ...] = Encoder(space).fields if fields is None else fields
+        # How actions of several parts are numbered; None where they are numbers, or vectors.
+        product: ActionProduct | None = said(source, "product")
+        self.action_product = None if product is None or product.plain else product
         # None where every seed gives another episode; an order book has so many weeks and no more
-        self.distinct_episodes: int | None = getattr(self.vec, "distinct_episodes", None)
+        self.distinct_episodes: int | None = said(source, "distinct_episodes")
         self.scaling: str = getattr(self.vec, "scaling", "physical")
-        self.kpi_names: tuple[str, ...] = getattr(self.vec, "kpi_names", ())
-        self.reward_term_names: tuple[str, ...] = getattr(self.vec, "reward_term_names", ())
+        self.reward_term_names = names_said(source, "reward_term_names")
+        self._kpi_names = names_said(source, "kpi_names")
+        self._summed = [
+            column
+            for column, name in enumerate(self.reward_term_names)
+            if name not in self._kpi_names
+        ]
+        self._sums = np.zeros((num_envs, len(self._summed)))
         self.obs: NDArray[np.float32] = np.zeros((num_envs, space.shape[0]), np.float32)
         self.action_mask: NDArray[np.bool_] | None = None
         self._ones = np.ones(num_envs, np.int64)
+        self._no_obs, self._no_reward = np.zeros(self.obs.size, np.float32), np.zeros(num_envs)
         self._all_actions = (
             np.ones((num_envs, int(self.action_space.n)), np.bool_)
             if isinstance(self.action_space, spaces.Discrete)
             else None
         )
         self._is_classic = classic_state.can_be_saved(self.vec)
+        self._trusted = is_ours(env_id)
         self._begun = False
         self._first_seed = 0
         self._restarts = 0
+        self._steps = 0
+        self._began_at = np.zeros(num_envs, np.int64)  # the step that each episode began after
+        self._seeds: list[int] | None = None
+
+    @property
+    def kpi_names(self) -> tuple[str, ...]:
+        """What `Step.kpis` holds; an environment may name them only when an episode ends."""
+        return (*self._kpi_names, *(self.reward_term_names[column] for column in self._summed))
 
     def reset(self, seeds: list[int]) -> None:
         """Begin the episode number 0 of each seed; `obs` and `action_mask` then hold its start."""
@@ -104,24 +130,51 @@ class BatchEnv:
         self._begin(seeds)
 
     def _begin(self, seeds: list[int]) -> None:
-        obs, info = self.vec.reset(seed=[int(seed) for seed in seeds])
+        self._seeds = [int(seed) for seed in seeds]
+        self._steps = 0
+        self._began_at[:] = 0
+        self._sums[:] = 0.0
+        try:
+            obs, info = self.vec.reset(seed=self._seeds.copy())
+        except FaultyEnvError as fault:
+            raise self._placed(fault) from None
         self._begun = True
         self._show(obs, info)
+        self._check_shown()
 
     def step(self, actions: NDArray[Any]) -> Step:
-        """Step every copy; an ended episode is followed by the next one at once."""
-        obs, reward, terminated, truncated, info = self.vec.step(actions)
+        """Step every copy; an ended episode is followed by the next one at once.
+
+        Raises:
+            FaultyEnvError: the environment gave something that is no number, a time below 0, or
+                a mask that leaves nothing to choose.
+        """
+        self._steps += 1
+        try:
+            obs, reward, terminated, truncated, info = self.vec.step(actions)
+        except FaultyEnvError as fault:
+            raise self._placed(fault) from None
         self._show(obs, info)
+        if not _all_finite(reward, self._no_reward):
+            raise self._not_finite(reward, "the reward")
+        ended = info["_final_obs"] if "final_obs" in info else None
+        ours = self._trusted
+        elapsed = info.get("elapsed", self._ones) if ours else self._elapsed(info, ended)
+        if self._summed:
+            self._sum_terms(info, ended)
         kpis = None
         next_obs, next_action_mask = self.obs, self.action_mask
-        if "final_obs" in info:
-            ended, final = info["_final_obs"], info.get("final_info", {})
+        if ended is not None:
             next_obs = next_obs.copy()
             next_obs[ended] = np.stack(list(info["final_obs"][ended]))
-            if self.kpi_names:
-                kpis = final["kpis"]
-            if next_action_mask is not None and "action_mask" in info and truncated.any():
-                next_action_mask = _before_reset(next_action_mask, truncated, ended, final)
+            self._check_numbers(next_obs)
+            final = info.get("final_info", {})
+            kpis = self._kpis(final, ended)
+            told = "action_mask" in info or "action_mask" in final
+            if told and next_action_mask is not None and truncated.any():
+                next_action_mask = self._mask_before_reset(info, ended, truncated)
+            self._began_at[ended] = self._steps
+        self._check_shown()
         return Step(
             self.obs,
             self.action_mask,
@@ -129,15 +182,153 @@ class BatchEnv:
             terminated,
             truncated,
             next_obs,
-            info.get("elapsed", self._ones),
+            elapsed,
             kpis,
             next_action_mask,
         )
 
+    # -- what the copies say --------------------------------------------------------------------
+
     def _show(self, obs: NDArray[Any], info: dict[str, Any]) -> None:
         self.obs = np.asarray(obs, np.float32)
-        mask = info.get("action_mask", self._all_actions)
-        self.action_mask = mask if mask is None else np.asarray(mask, np.bool_)
+        if self._all_actions is None:
+            return
+        mask = info.get("action_mask")
+        if mask is None:
+            self.action_mask = self._all_actions
+            return
+        mask = np.asarray(mask, np.bool_)
+        if mask.shape != self._all_actions.shape:
+            raise FaultyEnvError(
+                self.env_id,
+                f"the action masks have shape {mask.shape}; they should have "
+                f"{self._all_actions.shape}",
+            )
+        told = info.get("_action_mask")
+        if told is not None and not told.all():
+            # Some copies say what is possible, and some do not: there everything is.
+            mask = mask | ~told[:, None]
+        self.action_mask = mask
+
+    def _elapsed(self, info: dict[str, Any], ended: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """Time units of the step, (N,); of an episode's last step they stand in ``final_info``."""
+        given = info.get("elapsed")
+        final = {} if ended is None else info.get("final_info", {})
+        if given is None and "elapsed" not in final:
+            return self._ones
+        if given is not None and "_elapsed" not in info:  # all copies say it, ended ones as well
+            elapsed = given
+        else:
+            elapsed = np.ones(self.num_envs)
+            if given is not None:
+                # Where an episode ended it is the next one's beginning that speaks here.
+                told = info["_elapsed"] if ended is None else info["_elapsed"] & ~ended
+                elapsed[told] = given[told]
+            if "elapsed" in final:
+                told = final.get("_elapsed", ended)
+                elapsed[told] = final["elapsed"][told]
+        return self._whole_times(np.asarray(elapsed))
+
+    def _whole_times(self, elapsed: NDArray[Any]) -> NDArray[np.int64]:
+        wrong = ~((elapsed >= 0) & (elapsed < 2**53) & (elapsed == np.floor(elapsed)))
+        if wrong.any():
+            copy = int(np.argmax(wrong))
+            raise self._fault(
+                copy,
+                f"info['elapsed'] is {elapsed[copy]:g}; it should be a whole number from 0, of "
+                "time units that the step took",
+            )
+        whole: NDArray[np.int64] = elapsed.astype(np.int64)
+        return whole
+
+    def _sum_terms(self, info: dict[str, Any], ended: NDArray[np.bool_] | None) -> None:
+        """Add what the reward is made of to the sums of the episodes under way."""
+        terms = np.zeros((self.num_envs, len(self.reward_term_names)))
+        given = info.get("reward_terms")
+        if given is not None:
+            told = info.get("_reward_terms", slice(None))
+            terms[told] = given[told]
+        final = {} if ended is None else info.get("final_info", {})
+        if "reward_terms" in final:
+            told = final.get("_reward_terms", ended)
+            terms[told] = final["reward_terms"][told]
+        if not np.isfinite(terms).all():
+            raise self._not_finite(terms, "the reward term ", self.reward_term_names)
+        self._sums += terms[:, self._summed]
+
+    def _kpis(self, final: dict[str, Any], ended: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        given = final.get("kpis")
+        if isinstance(given, dict):  # named by a copy that ended, rather than beforehand
+            if not self._kpi_names:
+                self._kpi_names = tuple(name for name in given if f"_{name}" in given)
+            given = np.stack([self._kpi_column(given, name) for name in self._kpi_names], axis=1)
+        elif given is None and self._kpi_names:
+            given = np.full((self.num_envs, len(self._kpi_names)), np.nan)
+        if not self._summed:
+            return given
+        sums = self._sums.copy()
+        self._sums[ended] = 0.0
+        return sums if given is None else np.concatenate([given, sums], axis=1)
+
+    def _kpi_column(self, given: dict[str, Any], name: str) -> NDArray[np.float64]:
+        if name not in given:
+            return np.full(self.num_envs, np.nan)
+        return np.where(given[f"_{name}"], given[name], np.nan)
+
+    def _mask_before_reset(
+        self, info: dict[str, Any], ended: NDArray[np.bool_], truncated: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """The masks with those of truncated episodes as they stood before the next ones began."""
+        assert self.action_mask is not None
+        final = info.get("final_info", {})
+        mask = self.action_mask.copy()
+        mask[truncated] = True
+        if "action_mask" in final:
+            told = truncated & final.get("_action_mask", ended)
+            mask[told] = final["action_mask"][told]
+            self._check_choice(mask)
+        return mask
+
+    # -- what is wrong with it ------------------------------------------------------------------
+
+    def _check_shown(self) -> None:
+        """Refuse what the copies show now where no policy could act on it."""
+        self._check_numbers(self.obs)
+        # Our own kernels leave something to do in every state; their tests hold them to it.
+        if not self._trusted and self.action_mask is not None:
+            self._check_choice(self.action_mask)
+
+    def _check_numbers(self, obs: NDArray[np.float32]) -> None:
+        if not _all_finite(obs, self._no_obs):
+            raise self._not_finite(obs, "the observation ", [field.name for field in self.fields])
+
+    def _check_choice(self, mask: NDArray[np.bool_]) -> None:
+        possible = mask.any(axis=1)
+        if not possible.all():
+            raise self._fault(
+                int(np.argmin(possible)),
+                "the action mask allows no action; at least one must be possible until the "
+                "episode is terminated",
+            )
+
+    def _not_finite(
+        self, values: NDArray[Any], what: str, names: Sequence[str] = ()
+    ) -> FaultyEnvError:
+        where = np.argwhere(~np.isfinite(values))[0]
+        name = names[where[1]] if len(names) else ""
+        value = values[tuple(where)]
+        return self._fault(int(where[0]), f"{what}{name} is {value}; it should be a finite number")
+
+    def _fault(self, copy: int, what: str) -> FaultyEnvError:
+        return self._placed(FaultyEnvError(self.env_id, what, copy))
+
+    def _placed(self, fault: FaultyEnvError) -> FaultyEnvError:
+        """The fault with the seed and the step of its copy."""
+        copy = fault.copy or 0
+        step = self._steps - int(self._began_at[copy])
+        seed = "" if self._seeds is None else f" (begun with seed {self._seeds[copy]})"
+        where = f"{seed}, step {step} of its episode"
+        return FaultyEnvError(self.env_id, fault.what, fault.copy, where)
 
     def close(self) -> None:
         """Give back what the copies hold; physics engines do not by themselves."""
@@ -178,24 +369,10 @@ class BatchEnv:
         self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
 
 
-def _before_reset(
-    mask: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
-    ended: NDArray[np.bool_],
-    final: dict[str, Any],
-) -> NDArray[np.bool_]:
-    """`mask` with the rows of truncated episodes as they stood before the next ones began."""
-    mask = mask.copy()
-    mask[truncated] = True
-    if "action_mask" in final:
-        told = truncated & final.get("_action_mask", ended)
-        mask[told] = final["action_mask"][told]
-    return mask
+def _all_finite(values: NDArray[Any], zeros: NDArray[Any]) -> bool:
+    """Whether there is neither a NaN nor an infinity, for a third of what looking at each costs.
 
-
-def _fields_of_box(space: spaces.Box) -> tuple[Field, ...]:
-    low, high = space.low.astype(float), space.high.astype(float)
-    return tuple(
-        Field(f"obs_{i}", "", float(low[i]), float(high[i]), 1.0, f"observation number {i}")
-        for i in range(space.shape[0])
-    )
+    Args:
+        zeros: as many, of the same type: 0 times anything else is no 0.
+    """
+    return bool(values.reshape(-1).dot(zeros) == 0)

@@ -35,10 +35,11 @@ def can_be_saved(vec: object) -> bool:
 
     A subclass may keep more than its parent does, so it does not count.
     """
-    return isinstance(vec, SyncVectorEnv) and all(_is_known(env) for env in vec.envs)
+    return isinstance(vec, SyncVectorEnv) and all(is_known(env) for env in vec.envs)
 
 
-def _is_known(env: gymnasium.Env[Any, Any]) -> bool:
+def is_known(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether one environment is one of the five, wrapped by nothing but Gymnasium's own."""
     while isinstance(env, gymnasium.Wrapper):
         if type(env) not in _WRAPPERS:
             return False

@@ -1,14 +1,16 @@
 """Make one environment or many copies of it, from any Gymnasium id, with errors for a person."""
 
-import difflib
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import gymnasium
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from compagnon.envs.registration import register_all
+from compagnon.envs import classic_state
+from compagnon.envs.adapter import Adapter
+from compagnon.envs.finding import find_env, split_env_id
 from compagnon.errors import InputError
 from compagnon.extras import EXTRA_OF
 
@@ -18,29 +20,37 @@ BACKENDS: Final = (GYMNASIUM, ENVPOOL)
 
 
 def check_env_id(env_id: str) -> None:
-    """Raise InputError, with near names, unless `env_id` is registered."""
-    register_all()
-    try:
-        gymnasium.spec(env_id)
-    except gymnasium.error.Error:
-        names = list(gymnasium.registry)
-        by_short_name = {name.rpartition("/")[2].lower(): name for name in names}
-        near = difflib.get_close_matches(env_id, names, n=3, cutoff=0.5)
-        wanted = env_id.rpartition("/")[2].lower()
-        near += [by_short_name[n] for n in difflib.get_close_matches(wanted, by_short_name, n=2)]
-        hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
-        raise InputError(f"no environment is called {env_id!r}{hint}") from None
+    """Raise InputError, with near names, unless there is such an environment; see `find_env`."""
+    find_env(env_id)
 
 
 def make(env_id: str, /, **arguments: Any) -> gymnasium.Env[Any, Any]:
-    """One environment.
+    """One environment, as its author wrote it; `env_id` may be ``module:ID``.
 
     Raises:
         InputError: an id that does not exist, or an argument that it does not take.
     """
     check_env_id(env_id)
     with _explained(env_id):
-        return gymnasium.make(env_id, **arguments)
+        return gymnasium.make(split_env_id(env_id)[1], **arguments)
+
+
+def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasium.Env[Any, Any]:
+    """One environment as policies play it: vectors of named numbers, see `Adapter`.
+
+    Ours are such already, and so are Gymnasium's classic five.
+
+    Raises:
+        InputError: as `make`; or spaces that are not served.
+    """
+    env = make(env_id, **arguments)
+    if is_ours(env_id) or classic_state.is_known(env):
+        return env
+    try:
+        return Adapter(env, copy)
+    except InputError as error:
+        env.close()
+        raise InputError(f"{env_id}: {error}") from None
 
 
 @contextmanager
@@ -52,7 +62,7 @@ def _explained(env_id: str) -> Iterator[None]:
         raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         hint = str(error)
-        if ".box2d" in str(gymnasium.spec(env_id).entry_point):
+        if ".box2d" in str(find_env(env_id).entry_point):
             hint = "it needs Box2D: pip install 'compagnon[control]'"
         elif isinstance(error, ImportError) and error.name in EXTRA_OF:
             hint = f"it needs {error.name}: pip install 'compagnon[{EXTRA_OF[error.name]}]'"
@@ -93,12 +103,10 @@ def make_vec(
             from compagnon.envs.pool import PoolVectorEnv
 
             return PoolVectorEnv(env_id, num_envs, **arguments)
-        if gymnasium.spec(env_id).vector_entry_point is not None and is_ours(env_id):
+        if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
-        return gymnasium.make_vec(
-            env_id,
-            num_envs=num_envs,
-            vectorization_mode="sync",
-            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-            **arguments,
-        )
+        copies = [
+            functools.partial(make_adapted, env_id, copy=copy, **arguments)
+            for copy in range(num_envs)
+        ]
+        return SyncVectorEnv(copies, autoreset_mode=AutoresetMode.SAME_STEP)

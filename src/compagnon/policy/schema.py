@@ -84,16 +84,27 @@ class ObservationSchema:
 
 @dataclass(frozen=True, slots=True)
 class ActionSchema:
-    """What may be chosen: one of `n` actions, or a vector within bounds."""
+    """What may be chosen: one of `n` actions, or a vector within bounds.
+
+    Attributes:
+        factors: how many choices each part has, where an action has several parts; actions are
+            their combinations, the last part fastest.
+        starts: the first choice of each part.
+    """
 
     kind: str
     n: int
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    factors: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()
 
     @property
     def words(self) -> str:
         """What it is, for a person."""
+        if self.factors:
+            parts = " x ".join(map(str, self.factors))
+            return f"discrete, {self.n} actions ({parts}, from {', '.join(map(str, self.starts))})"
         if self.kind == "discrete":
             return f"discrete, {self.n} actions"
         bounds = [f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True)]
@@ -135,21 +146,39 @@ class Schema:
         """
         space = env.action_space
         if isinstance(space, spaces.Discrete):
-            if space.start != 0:
-                raise InputError(f"{env.env_id}: actions {space} are not served; they begin at 0")
-            action = ActionSchema("discrete", int(space.n))
+            product = env.action_product
+            parts = (
+                {} if product is None else {"factors": product.factors, "starts": product.starts}
+            )
+            action = ActionSchema("discrete", int(space.n), **parts)
+        elif isinstance(space, spaces.Box) and space.dtype.kind in "iub":
+            raise InputError(
+                f"{env.env_id}: actions {space} are whole numbers, and a policy of vectors plays "
+                "numbers between them; use MultiDiscrete, or a Box of float32 whose numbers the "
+                "environment rounds itself"
+            )
         elif isinstance(space, spaces.Box) and len(space.shape) == 1:
             low = tuple(float(value) for value in space.low)
             high = tuple(float(value) for value in space.high)
             action = ActionSchema("box", space.shape[0], low, high)
         else:
-            raise InputError(f"{env.env_id}: actions {space} are not served (Discrete, Box are)")
+            raise InputError(
+                f"{env.env_id}: actions {space} are not served; Discrete, MultiDiscrete, "
+                "MultiBinary and Box of one dimension are"
+            )
         return cls(env.env_id, ObservationSchema(env.fields, env.scaling), action)
 
     def sha256(self) -> str:
         """A hash of everything in the schema, for comparison by machines."""
+        tree = asdict(self)
+        # What came later and says nothing here is left out, so that old hashes still hold.
+        tree["action"] = {
+            key: value
+            for key, value in tree["action"].items()
+            if key not in ("factors", "starts") or value
+        }
         # A range may be given as 50 and read back as 50.0: the same number must give the same hash.
-        text = json.dumps(_with_floats(asdict(self)), sort_keys=True)
+        text = json.dumps(_with_floats(tree), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
