@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.policy import Schema
+from tests.envs.own import Spaces, batch_of
 from tests.policy.networks import schema_of
 
 SHOWN = [
@@ -68,8 +70,21 @@ def test_of_reads_spaces():
     pendulum = schema_of("Pendulum-v1")
     assert (pendulum.action.kind, pendulum.action.n) == ("box", 1)
     assert pendulum.action.low == (-2.0,)
-    with pytest.raises(InputError, match="vectors of numbers"):
-        schema_of("FrozenLake-v1")
+    lake = schema_of("FrozenLake-v1")
+    assert lake.observation.names[:2] == ("obs=0", "obs=1")
+    assert len(lake.observation.names) == 16
+
+
+def test_vectors_of_whole_numbers_are_refused(monkeypatch):
+    box = spaces.Box(0, 5, (2,), np.int64)
+    env = batch_of(monkeypatch, Spaces(spaces.Discrete(2), [0], box))
+    with pytest.raises(InputError, match="are whole numbers.*use MultiDiscrete, or a Box of float"):
+        Schema.of(env)
+
+
+def test_old_hashes_hold():
+    """Of a schema without parts, as policies on disk have it."""
+    assert schema_of("CartPole-v1").sha256().startswith("9ac74ecf5edbfe2b")
 
 
 def test_the_hash_tells_schemas_apart():

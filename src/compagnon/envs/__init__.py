@@ -2,6 +2,6 @@
 
 from compagnon.envs.batch import BatchEnv, Step
 from compagnon.envs.field import Field
-from compagnon.envs.making import make, make_vec
+from compagnon.envs.making import make, make_adapted, make_vec
 
-__all__ = ["BatchEnv", "Field", "Step", "make", "make_vec"]
+__all__ = ["BatchEnv", "Field", "Step", "make", "make_adapted", "make_vec"]

@@ -375,4 +375,5 @@ def _all_finite(values: NDArray[Any], zeros: NDArray[Any]) -> bool:
     Args:
         zeros: as many, of the same type: 0 times anything else is no 0.
     """
-    return bool(values.reshape(-1).dot(zeros) == 0)
+    with np.errstate(invalid="ignore"):
+        return bool(values.reshape(-1).dot(zeros) == 0)

@@ -124,8 +124,13 @@ def play_episodes(
         tuple(seeds),
         np.concatenate([part.returns for part in parts]),
         np.concatenate([part.lengths for part in parts]),
-        {name: np.concatenate([part.kpis[name] for part in parts]) for name in parts[0].kpis},
+        {name: np.concatenate([_kpi(part, name) for part in parts]) for name in parts[0].kpis},
     )
+
+
+def _kpi(part: EpisodeResults, name: str) -> NDArray[np.float64]:
+    """A KPI of some episodes; NaN where these, unlike others, did not give it."""
+    return part.kpis[name] if name in part.kpis else np.full(len(part.seeds), np.nan)
 
 
 def _play(
@@ -151,6 +156,8 @@ def _play_in(
         returns[playing] += step.reward[playing]
         lengths[playing] += 1
         if step.kpis is not None:
+            if step.kpis.shape[1] > kpis.shape[1]:  # the first end has named them
+                kpis = np.full((len(seeds), len(env.kpi_names)), np.nan)
             ended = playing & (step.terminated | step.truncated)
             kpis[ended] = step.kpis[ended]
     by_name = dict(zip(env.kpi_names, kpis.T, strict=True))

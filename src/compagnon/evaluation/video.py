@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from PIL.GifImagePlugin import getdata, getheader
 
-from compagnon.envs import BatchEnv, make
+from compagnon.envs import BatchEnv, make, make_adapted
 from compagnon.envs.registration import WORKSHOP
 from compagnon.envs.workshop.rules import EPISODE_MINUTES
 from compagnon.errors import InputError
@@ -75,7 +75,7 @@ def make_shown(
         wish = "as text (ansi)" if mode == "ansi" else "as pictures (rgb_array)"
         hint = "; `--video FILE` films it" if "rgb_array" in modes else ""
         raise InputError(f"{env_id} cannot be shown {wish}; it renders in {known}{hint}")
-    return make(env_id, render_mode=mode, **env_args), schema
+    return make_adapted(env_id, render_mode=mode, **env_args), schema
 
 
 def play(
