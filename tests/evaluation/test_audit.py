@@ -2,6 +2,7 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -134,6 +135,12 @@ def test_json_and_table_hold_the_figures(published: Evaluation) -> None:
     data = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert [gain["verdict"] for gain in data["gains"]][1:] == ["gamed", "loss"]
     assert len(data["policies"][0]["terms"]) == 7
+    assert data["seeds"] == list(range(1_000_000, 1_000_100))
+    for policy in data["policies"]:
+        every = policy["per_episode"]
+        for term, figure in policy["terms"].items():
+            assert np.mean(every["kpis"][term]) == pytest.approx(figure["mean"])
+        assert np.mean(every["returns"]) == pytest.approx(policy["reward"]["mean"])
     console = Console(record=True, file=io.StringIO(), width=200)
     print_audit(console, found)
     text = console.export_text()

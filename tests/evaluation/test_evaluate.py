@@ -8,6 +8,7 @@ from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, decisions, play_episodes
 from compagnon.evaluation.evaluate import Evaluation, compare, evaluate, score_policy
+from compagnon.evaluation.statistics import mean_interval
 from compagnon.policy import Schema, load_policy
 from tests.evaluation.names import BASE_STOCK, V2, WAIT
 
@@ -55,12 +56,34 @@ def test_json_has_the_documented_shape(published: Evaluation) -> None:
     assert {"env", "episodes", "seed", "policies", "paired"} <= set(data)
     assert (data["env"], data["episodes"], data["seed"]) == (WORKSHOP, 100, 1_000_000)
     for policy in data["policies"]:
-        assert set(policy) == {"name", "mean", "sd", "ci95", "kpis"}
+        assert set(policy) == {"name", "mean", "sd", "ci95", "kpis", "per_episode"}
         assert policy["ci95"][0] <= policy["mean"] <= policy["ci95"][1]
     assert [pair["policy"] for pair in data["paired"]] == [p["name"] for p in data["policies"][1:]]
     for pair in data["paired"]:
         assert set(pair) == {"policy", "against", "mean", "ci95", "win_share"}
         assert pair["against"] == V2
+
+
+def test_json_lets_anybody_find_the_figures_again(published: Evaluation) -> None:
+    data = json.loads(json.dumps(published.as_json(), allow_nan=False))
+    assert data["seeds"] == list(range(1_000_000, 1_000_100))
+    returns = {one["name"]: np.array(one["per_episode"]["returns"]) for one in data["policies"]}
+    for policy in data["policies"]:
+        every = policy["per_episode"]
+        assert np.mean(every["returns"]) == pytest.approx(policy["mean"])
+        assert mean_interval(returns[policy["name"]]) == tuple(policy["ci95"])
+        for name, mean in policy["kpis"].items():
+            assert np.mean(every["kpis"][name]) == pytest.approx(mean)
+        assert every["lengths"] == [int(n) for n in every["lengths"]]
+    for pair in data["paired"]:
+        difference = returns[pair["policy"]] - returns[pair["against"]]
+        assert mean_interval(difference) == tuple(pair["ci95"])
+
+
+def test_an_unknown_figure_of_one_episode_is_null() -> None:
+    kpis = {"late": np.array([1.0, np.nan])}
+    found = EpisodeResults((0, 1), np.zeros(2), np.ones(2, np.int64), kpis).as_json()
+    assert found == {"returns": [0, 0], "lengths": [1, 1], "kpis": {"late": [1.0, None]}}
 
 
 def test_one_episode_gives_json_without_nan() -> None:

@@ -79,7 +79,11 @@ class Gain:
 
 @dataclass(frozen=True)
 class Audit:
-    """Reward, term by term, beside what the business earns; each later policy against the first."""
+    """Reward, term by term, beside what the business earns; each later policy against the first.
+
+    Attributes:
+        results: the episodes of each of `policies`, from which every figure here comes.
+    """
 
     env: str
     env_args: dict[str, Any]
@@ -87,6 +91,7 @@ class Audit:
     seed: int
     policies: list[PolicyAudit]
     gains: list[Gain]
+    results: list[EpisodeResults]
 
     @property
     def domain(self) -> Domain:
@@ -94,13 +99,17 @@ class Audit:
         return domain_of(self.env)
 
     def as_json(self) -> dict[str, Any]:
-        """The documented JSON of ``compagnon audit --json``."""
+        """The documented JSON of ``compagnon audit --json``, with every episode's figures."""
         return {
             "env": self.env,
             "env_args": self.env_args,
             "episodes": self.episodes,
             "seed": self.seed,
-            "policies": [policy.as_json() for policy in self.policies],
+            "seeds": list(self.results[0].seeds),
+            "policies": [
+                {**policy.as_json(), "per_episode": result.as_json()}
+                for policy, result in zip(self.policies, self.results, strict=True)
+            ],
             "gains": [
                 {
                     "policy": gain.policy,
@@ -161,8 +170,9 @@ def audit_evaluation(evaluation: Evaluation) -> Audit:
         )
         gains.append(Gain(policy.name, policies[0].name, paired, verdict))
     return Audit(
-        evaluation.env, evaluation.env_args, evaluation.episodes, evaluation.seed, policies, gains
-    )
+        evaluation.env, evaluation.env_args, evaluation.episodes, evaluation.seed, policies, gains,
+        results,
+    )  # fmt: skip
 
 
 def check_auditable(env_id: str, env_args: dict[str, Any]) -> tuple[str, ...]:

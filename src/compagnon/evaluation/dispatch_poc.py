@@ -10,6 +10,7 @@ import numpy as np
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import DISPATCH_POC
+from compagnon.evaluation.episodes import EpisodeResults
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.policy import Policy, Schema, load_policy
@@ -57,6 +58,7 @@ class Line:
     kpis: dict[str, Estimate]
     against: Estimate
     decision_ms: float
+    results: EpisodeResults
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ class PocTable:
             "seed": self.seed,
             "roadmap": [vars(promise) for promise in (*ROADMAP, LATENCY)],
             "against": AGAINST,
+            "seeds": list(range(self.seed, self.seed + self.episodes)),
             "policies": [
                 {
                     "name": line.policy,
                     "kpis": {name: found.as_json() for name, found in line.kpis.items()},
                     "reward_per_step_less_against": line.against.as_json(),
                     "decision_ms": line.decision_ms,
+                    "per_episode": line.results.as_json(),
                 }
                 for line in self.lines
             ],
@@ -110,15 +114,15 @@ def make_table(
     names = [*wanted, *([] if AGAINST in wanted else [AGAINST])]
     found = evaluate(names, DISPATCH_POC, env_args, episodes, seed, progress=progress)
     schema = Schema.of(BatchEnv(DISPATCH_POC, env_args, 1))
-    results = {name: score.results.kpis for name, score in zip(names, found.scores, strict=True)}
-    basis = results[AGAINST]["reward_per_step"]
+    results = {name: score.results for name, score in zip(names, found.scores, strict=True)}
+    basis = results[AGAINST].kpis["reward_per_step"]
     lines = []
     for name in wanted:
-        kpis = results[name]
+        kpis = results[name].kpis
         figures = estimate_each({**kpis, "against": kpis["reward_per_step"] - basis})
         against = figures.pop("against")
         ms = decision_ms(load_policy(name, schema), env_args, seed)
-        lines.append(Line(name, figures, against, ms))
+        lines.append(Line(name, figures, against, ms, results[name]))
     return PocTable(env_args, found.episodes, seed, lines)
 
 

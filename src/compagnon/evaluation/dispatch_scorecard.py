@@ -1,7 +1,7 @@
 """What a dispatcher wants to know of each policy, figure by figure; never one number for all.
 
 Every figure is a mean over the same days. Differences from the first policy are paired by day and
-have 95 % bootstrap intervals. Parts of the cost add up to the cost, the others stand alone.
+have 95 % intervals. Parts of the cost add up to the cost, the others stand alone.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
 from compagnon.errors import InputError
+from compagnon.evaluation.statistics import finite_or_none
 from compagnon.policy import DayReader, Policy
 
 MAX_COPIES = 1024
@@ -30,6 +31,17 @@ class EpisodeResults:
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     kpis: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Every figure of every episode, in the order of the seeds; null for what is unknown."""
+        return {
+            "returns": [finite_or_none(value) for value in self.returns],
+            "lengths": self.lengths.tolist(),
+            "kpis": {
+                name: [finite_or_none(value) for value in values]
+                for name, values in self.kpis.items()
+            },
+        }
 
 
 class Decision(NamedTuple):

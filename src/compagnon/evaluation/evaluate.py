@@ -7,7 +7,7 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
-from compagnon.evaluation.statistics import bootstrap_interval, finite_or_none, interval_json
+from compagnon.evaluation.statistics import finite_or_none, interval_json, mean_interval
 from compagnon.policy import Policy, Schema, load_policy
 
 
@@ -47,13 +47,17 @@ class Evaluation:
     sampled: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """The documented JSON of ``compagnon evaluate --json``."""
+        """The documented JSON of ``compagnon evaluate --json``.
+
+        It holds every episode's figures, so that anybody can find the intervals again.
+        """
         return {
             "env": self.env,
             "env_args": self.env_args,
             "episodes": self.episodes,
             "seed": self.seed,
             "sampled": self.sampled,
+            "seeds": list(self.scores[0].results.seeds) if self.scores else [],
             "policies": [
                 {
                     "name": score.name,
@@ -61,6 +65,7 @@ class Evaluation:
                     "sd": score.sd,
                     "ci95": interval_json(score.ci95),
                     "kpis": {name: finite_or_none(kpi) for name, kpi in score.kpis.items()},
+                    "per_episode": score.results.as_json(),
                 }
                 for score in self.scores
             ],
@@ -78,11 +83,11 @@ class Evaluation:
 
 
 def score_policy(name: str, results: EpisodeResults) -> PolicyScore:
-    """Mean, standard deviation (n - 1) and bootstrap interval of the returns; means of the KPIs."""
+    """Mean, standard deviation (n - 1) and interval of the mean return; means of the KPIs."""
     returns = results.returns
     sd = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
     kpis = {name: float(values.mean()) for name, values in results.kpis.items()}
-    return PolicyScore(name, float(returns.mean()), sd, bootstrap_interval(returns), kpis, results)
+    return PolicyScore(name, float(returns.mean()), sd, mean_interval(returns), kpis, results)
 
 
 def compare(policy: PolicyScore, against: PolicyScore) -> PairedDifference:
@@ -92,7 +97,7 @@ def compare(policy: PolicyScore, against: PolicyScore) -> PairedDifference:
     difference = policy.results.returns - against.results.returns
     wins = float((difference > 0).mean() + 0.5 * (difference == 0).mean())
     return PairedDifference(
-        policy.name, against.name, float(difference.mean()), bootstrap_interval(difference), wins
+        policy.name, against.name, float(difference.mean()), mean_interval(difference), wins
     )
 
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
-from compagnon.evaluation.statistics import bootstrap_interval
+from compagnon.evaluation.statistics import mean_interval
 from compagnon.learning import run as files
 from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
@@ -238,7 +238,7 @@ class Trainer:
                 against = load_policy(spec.against, Schema.of(one))
                 self._against = play_episodes(*env, against, seeds)
             difference = greedy.returns - self._against.returns
-            low, high = bootstrap_interval(difference)
+            low, high = mean_interval(difference)
             metrics["eval/paired"] = float(difference.mean())
             metrics |= {"eval/paired_low": low, "eval/paired_high": high}
         if mean > progress.best_return:

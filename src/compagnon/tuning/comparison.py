@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from compagnon.errors import InputError
-from compagnon.evaluation.statistics import student_interval
+from compagnon.evaluation.statistics import mean_interval
 from compagnon.evaluation.verdict import amount
 from compagnon.tuning import study as studies
 from compagnon.tuning.plan import Plan
@@ -213,4 +213,4 @@ def _difference(one: Retrained, default: Retrained, level: float) -> Difference:
     common = sorted(one.values.keys() & default.values.keys())
     gains = np.array([one.values[seed] - default.values[seed] for seed in common])
     mean = float(gains.mean()) if len(gains) else float("nan")
-    return Difference(mean, student_interval(gains, level), len(gains))
+    return Difference(mean, mean_interval(gains, level), len(gains))

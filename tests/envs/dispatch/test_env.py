@@ -1,17 +1,13 @@
 """The single environment: days worked out by hand, replayed days, and Gymnasium's own checks."""
 
 import dataclasses
-import warnings
 
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 
-from compagnon.envs import make
 from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.envs.dispatch.generator import generate
 from compagnon.envs.dispatch.vector import DispatchVectorEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from tests.envs.dispatch.worlds import plane_day, random_actions
 
@@ -165,20 +161,25 @@ def test_a_matrix_day_is_the_day_of_its_distances():
     assert results[0][1]["km"] == pytest.approx(results[1][1]["km"])
 
 
-class Obliging(DispatchEnv):
-    """Lets time pass where the checker, which knows no masks, asks for what is not possible."""
+def test_of_an_impossible_action_nothing_comes_and_that_is_said():
+    chair = plane_day([{"load": (0, 2, 0, 0)}], [{}], [(0, 0), (10, 0)])
+    told, waited = (DispatchEnv(instances=[chair], board=1) for _ in range(2))
+    for env in (told, waited):
+        env.reset(seed=0)
+    one, two = told.step(1), waited.step(0)
+    assert (one[4].pop("possible"), two[4].pop("possible")) == (False, True)
+    assert np.array_equal(one[0], two[0])
+    assert one[1:4] == two[1:4]
+    with pytest.raises(InputError, match=r"outside 0\.\.2"):
+        waited.step(3)
+    vector = DispatchVectorEnv(1, instances=[chair], board=1)
+    vector.reset(seed=0)
+    with pytest.raises(InputError, match="not possible now"):
+        vector.step(np.array([1]))
 
-    def step(self, action):
-        possible = self._core.out.mask[0, action]
-        return super().step(action if possible else 0)
 
-
-def test_gymnasium_is_content():
-    assert isinstance(make(DISPATCH, preset="clinic-day").unwrapped, DispatchEnv)
-    env = Obliging(preset="clinic-day", render_mode="rgb_array")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        check_env(env)
+def test_the_day_is_drawn():
+    env = DispatchEnv(preset="clinic-day", render_mode="rgb_array")
     env.reset(seed=1)
     frame = env.render()
     assert frame.shape == (720, 1080, 3)

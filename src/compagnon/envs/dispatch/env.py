@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compagnon.envs.decisions import DecisionEnv
 from compagnon.envs.dispatch import world as W
 from compagnon.envs.dispatch.core import DispatchCore
 from compagnon.envs.dispatch.fields import Layout
 from compagnon.envs.dispatch.instance import Instance
+from compagnon.envs.dispatch.kernel import WAIT
 from compagnon.envs.dispatch.kpis import KPI_NAMES
 from compagnon.envs.dispatch.options import DispatchOptions
 
@@ -36,8 +40,9 @@ class DispatchEnv(DecisionEnv):
     | 1 + d x B + j | driver d takes the booking at place j | a feasible insertion exists |
     | 1 + D x B + j | refuse the booking at place j | place j is taken |
 
-    The board shows the open bookings with the earliest deadlines; the others wait behind it. An
-    action that is not possible is refused with an error.
+    The board shows the open bookings with the earliest deadlines; the others wait behind it. Of an
+    action that is not possible nothing comes: time passes, and `info["possible"]` is False. Of many
+    copies at once (`gymnasium.make_vec`) it is refused with an error.
 
     ## Observation space: `Box(..., float32)`
     Named fields in physical units, in four groups one after the other: `fields.GLOBAL`; D times
@@ -73,9 +78,10 @@ class DispatchEnv(DecisionEnv):
     | render_mode | None | `rgb_array` |
 
     ## Info
-    `action_mask` (bool (A,)); after a step also `elapsed` (full minutes of the clock; 0 between
-    decisions at one clock time) and `reward_terms` (float64 (6,), in the order of
-    `reward_term_names`); after the last step also `kpis` (a dict with `kpi_names`).
+    `action_mask` (bool (A,)); after a step also `possible` (whether the action was), `elapsed`
+    (full minutes of the clock; 0 between decisions at one clock time) and `reward_terms` (float64
+    (6,), in the order of `reward_term_names`); after the last step also `kpis` (a dict with
+    `kpi_names`).
 
     ## Version history
     * v0: initial version.
@@ -98,6 +104,23 @@ class DispatchEnv(DecisionEnv):
         super().__init__(render_mode)
         self.options = DispatchOptions.parse(**options)
         self._take(DispatchCore(1, self.options, instances))
+
+    def step(
+        self, action: np.int64 | int
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Take one decision; one that is not possible lets time pass, as action 0 does.
+
+        So Gymnasium's checker, and libraries that know no masks, can play.
+
+        Raises:
+            InputError: there is no such action.
+            gymnasium.error.ResetNeeded: the day has not begun, or is over.
+        """
+        mask = self._core.out.mask[0]
+        refused = 0 <= action < len(mask) and not mask[action] and not self._needs_reset
+        obs, reward, terminated, truncated, info = super().step(WAIT if refused else action)
+        info["possible"] = not refused
+        return obs, reward, terminated, truncated, info
 
     @property
     def layout(self) -> Layout:
