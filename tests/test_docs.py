@@ -16,6 +16,7 @@ def test_the_tables_are_those_of_the_code():
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -1,5 +1,6 @@
 """The rules of dispatch choose on each board what a hand would, and never what the mask forbids."""
 
+import dataclasses
 import itertools
 import math
 
@@ -177,6 +178,20 @@ def test_who_costs_more_than_a_refusal_is_not_sent():
     # With somebody behind the board a place is made, as the other rules do.
     full = weighed(board({(0, 0): (41.0, 1.0)}, (10,), behind=1), (1,))
     assert rule.act(full).tolist() == [1 + LAYOUT.drivers * LAYOUT.board]
+
+
+def test_a_refusal_costs_what_it_costs_in_the_environment_at_hand():
+    """An insertion of 20 is worth it at the usual prices, and not where a refusal costs 3."""
+    args = {"preset": "clinic-day", "board": 4}
+    obs = weighed(board({(0, 0): (20.0, 1.0)}, (10,)), (1,))
+    wanted = {(30.0, 10.0): pair(0, 0), (2.0, 1.0): 0, (2.0, 100.0): pair(0, 0)}
+    for (base, priority), action in wanted.items():
+        prices = {"reject_base": base, "reject_priority": priority}
+        env = BatchEnv(DISPATCH, {**args, **prices}, 1)
+        assert Schema.of(env) == Schema.of(BatchEnv(DISPATCH, args, 1))  # the contract is the same
+        assert Schema.of(env).sha256() == Schema.of(BatchEnv(DISPATCH, args, 1)).sha256()
+        there = dataclasses.replace(SCHEMA, env_args=Schema.of(env).env_args)
+        assert policy("regret:3:opportunity", there).act(obs).tolist() == [action]
 
 
 def test_a_driver_whom_others_need_is_left_to_them():

@@ -229,7 +229,7 @@ def test_a_run_killed_at_any_moment_resumes_as_the_same_run(name, tmp_path):
         wait_for_lines(process, path, lines)
         time.sleep(0.1 * chance.random())
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=60)
         process = in_a_process(path)
     out, error = process.communicate(timeout=300)
     assert out == "finished\n", error

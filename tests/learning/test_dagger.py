@@ -168,10 +168,29 @@ def test_the_rate_falls_within_each_iteration():
         dagger._set_rate = set_rate
 
 
+@pytest.mark.parametrize("final", [0.0, 1e-5])
+def test_a_rate_that_was_changed_on_a_resume_is_used(final):
+    """Also where it does not fall, although the optimiser comes back with the one it had."""
+    before = on_bandit(ALWAYS_1, learning_rate=1e-3)
+    before.iterate()
+    after = on_bandit(ALWAYS_1, learning_rate=1e-2, final_learning_rate=final)
+    after.load_state_dict(through_disk(before.state_dict()))
+    rates = []
+    set_rate = after._set_rate
+
+    def note(done):
+        set_rate(done)
+        rates.append(after.optimiser.param_groups[0]["lr"])
+
+    after._set_rate = note
+    after.iterate()
+    assert rates[0] == 1e-2
+
+
 def test_epochs_pass_over_all_that_is_trained_on():
     dagger = on_bandit(ALWAYS_1, gradient_steps=0, epochs=3, batch_size=1_000)
     dagger.iterate()
-    # 3,200 decisions less one in 20 is 3,040: four batches a pass
+    # 3,200 episodes of one decision less one in 20 is 3,040: four batches a pass
     (*_, state) = dagger.optimiser.state_dict()["state"].values()
     assert int(state["step"]) == 3 * 4
     rows, _ = dagger.data.split(20)
@@ -183,6 +202,39 @@ def test_epochs_pass_over_all_that_is_trained_on():
 def test_nothing_is_held_out_unless_asked():
     assert "accuracy" in on_bandit(ALWAYS_1).iterate()
     assert "accuracy" not in on_bandit(ALWAYS_1, hold_out=False).iterate()
+
+
+def test_what_is_held_out_is_whole_episodes_that_training_never_reads(monkeypatch):
+    """The held-out rows are spoilt: nothing that is learnt, scaled or weighed may notice."""
+    weights = []
+    for spoilt in (False, True):
+        dagger = cloning(SHORT, collect_steps=60, gradient_steps=5)
+        collect = dagger._collect
+
+        def spoil(share, dagger=dagger, collect=collect, spoilt=spoilt):
+            collect(share)
+            data = dagger.data
+            training, held = data.split(20)
+            assert set(data.episode[held]) == {7}
+            assert len(held) == 60
+            assert len(training) == 7 * 60
+            if spoilt:
+                data.obs[held] = 1e6
+                data.labels[held] = 3
+
+        monkeypatch.setattr(dagger, "_collect", spoil)
+        metrics = dagger.iterate()
+        weights.append([p.detach().clone() for p in dagger.network.actor.parameters()])
+    assert metrics["accuracy"] < 0.5  # what is said of them is read on them
+    for one, other in zip(*weights, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_with_few_episodes_nothing_is_held_out_yet():
+    """Of four copies that never end an episode, the eighth episode is of the second collection."""
+    dagger = cloning(SHORT, num_envs=4, collect_steps=30, gradient_steps=5)
+    assert "accuracy" not in dagger.iterate()
+    assert "accuracy" in dagger.iterate()
 
 
 # -- refusals -----------------------------------------------------------------------------------

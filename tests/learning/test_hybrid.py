@@ -1,5 +1,6 @@
 """The hybrid hands one network from imitation to practice, once or in turn."""
 
+import numpy as np
 import pytest
 
 from compagnon.learning.algorithm import build_algorithm
@@ -53,6 +54,31 @@ def test_practice_starts_from_the_clone_and_holds_on_to_it():
     assert hybrid.ppo.reference is not None
     for name, value in hybrid.ppo.reference["actor"].items():
         assert value.equal(clone[name])
+
+
+@pytest.mark.parametrize("mode", ["sequence", "alternate"])
+def test_a_clone_is_softened_whenever_practice_follows_imitation(mode, monkeypatch):
+    """Logits are halved before it, once for each clone, and never between two of practice."""
+    hybrid = built(mode, algorithm__ppo_per_dagger=2, algorithm__clone_temperature=2.0)
+    obs = np.zeros((1, len(hybrid.ppo.network.schema.observation.fields)), np.float32)
+    seen, softened = [], []
+    iterate = hybrid.ppo.iterate
+
+    def watched():
+        logits = hybrid.ppo.network.logits(obs)
+        softened.append(round(float((seen[-1] / logits).mean()), 3))
+        metrics = iterate()
+        seen.append(hybrid.ppo.network.logits(obs))
+        return metrics
+
+    monkeypatch.setattr(hybrid.ppo, "iterate", watched)
+    for _ in range(7):
+        phase = hybrid.phase
+        hybrid.iterate()
+        if phase == "dagger":
+            seen.append(hybrid.dagger.network.logits(obs))
+    wanted = {"sequence": [2, 1, 1, 1, 1], "alternate": [2, 1, 2, 1, 1]}[mode]
+    assert softened == pytest.approx(wanted, abs=1e-3)
 
 
 def test_the_clone_s_scaling_is_kept_in_practice():

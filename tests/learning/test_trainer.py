@@ -141,7 +141,7 @@ def wait_for_lines(process: "subprocess.Popen[str]", path: Path, lines: int) -> 
         if file.is_file() and file.read_text().count("\n") >= lines:
             return
         if process.poll() is not None:
-            raise AssertionError(f"the process ended by itself: {process.communicate()}")
+            raise AssertionError(f"the process ended by itself: {process.communicate(timeout=60)}")
         time.sleep(0.002)
     process.kill()
     raise AssertionError("no metrics came")
@@ -169,7 +169,7 @@ def test_a_process_killed_at_any_moment_resumes_as_the_same_run(kind, tmp_path):
         wait_for_lines(process, path, lines)
         time.sleep(0.1 * chance.random())
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=60)
         process = in_a_process(path)
     out, error = process.communicate(timeout=300)
     assert out == "finished\n", error

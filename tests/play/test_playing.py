@@ -172,7 +172,11 @@ def test_as_a_process_it_prints_its_summary_alone(tmp_path):
     file = tmp_path / "car.png"
     words = ["play", "car", *QUICK, "--screenshot", str(file)]
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
@@ -183,5 +187,7 @@ def test_as_a_process_it_prints_its_summary_alone(tmp_path):
         "import sys\nimport compagnon.play.opening, compagnon.play.worlds, compagnon.cli.playing\n"
         "print([m for m in ('pygame', 'torch') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert done.stdout == "[]\n"

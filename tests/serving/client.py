@@ -12,6 +12,7 @@ import httpx
 from compagnon.serving.running import Running, address_of, running
 from compagnon.serving.server import Server, listen
 from compagnon.serving.settings import Settings
+from tests.waiting import joined
 
 SHOP = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}
 
@@ -73,7 +74,7 @@ def served(settings: Settings) -> Iterator[Client]:
             asyncio.run_coroutine_threadsafe(service.__aexit__(None, None, None), loop).result(60)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        joined(thread)
         loop.close()
 
 

@@ -84,10 +84,17 @@ def test_a_repeated_id_gives_the_same_answer(client):
 
 
 def test_a_repeated_id_with_another_body_is_a_conflict(client):
-    client.decide(id="a")
+    first = client.decide(id="a")
+    before = logged(client, "a")
     problem = client.decide(409, id="a", state={**SHOP, "raw": 13})
     assert problem["field"] == "id"
-    assert logged(client, "a").features == logged(client, "a").features
+    after = logged(client, "a")
+    assert (after.features, after.mask, after.action) == (
+        before.features,
+        before.mask,
+        before.action,
+    )
+    assert client.decide(id="a") == first
 
 
 def test_a_batch_decides_like_one_at_a_time(client):

@@ -80,17 +80,20 @@ def test_a_serving_installation_is_small_and_serves(artefact, sqlite, tmp_path):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / "tree" / name if name == "src" else _file(tmp_path, name))
     where = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", where], check=True)
+    subprocess.run([sys.executable, "-m", "venv", where], check=True, timeout=300)
     python = where / "bin" / "python"
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--no-compile",
          "-c", ROOT / "constraints.txt", f"{tmp_path / 'tree'}[serve]"],
         check=True,
+        timeout=1800,
     )  # fmt: skip
     printed = serve(python, artefact, sqlite)
     assert "loaded: []" in printed
     for name in HEAVY:
-        found = subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False)
+        found = subprocess.run(
+            [python, "-c", f"import {name}"], capture_output=True, check=False, timeout=120
+        )
         assert found.returncode != 0, f"{name} is installed"
     size = sum(file.lstat().st_blocks * 512 for file in where.rglob("*") if file.is_file())
     print(f"{size / 1e6:.0f} MB")

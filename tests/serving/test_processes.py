@@ -19,6 +19,7 @@ from compagnon.store.log import find
 from tests.serving.client import SHOP, listening
 from tests.serving.processes import Process, burst, serving, start
 from tests.serving.support import exported
+from tests.waiting import wait_until
 
 
 def shop(k):
@@ -79,8 +80,12 @@ def test_a_new_model_on_sighup_then_the_end_answers_what_is_under_way(artefact, 
         shutil.rmtree(artefact)
         exported(artefact, scale=0.5)
         process.popen.send_signal(signal.SIGHUP)  # the model is looked at again
-        while httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"] == first:
+
+        def changed():
             assert process.popen.poll() is None
+            return httpx.get(f"{process.address}/v1/policy", timeout=60).json()["model"] != first
+
+        wait_until(changed)
 
         def end(count):
             if count == 100:

@@ -13,6 +13,7 @@ from compagnon.serving.settings import Settings
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
 from tests.serving.client import SHOP, listening, served
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -63,7 +64,9 @@ def answer(connection):
     headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
     length = int(dict(headers)["content-length"])
     while len(body) < length:
-        body += connection.recv(65536)
+        more = connection.recv(65536)
+        assert more, body
+        body += more
     assert len(body) == length
     return int(lines[0].split(" ")[1]), headers, json.loads(body) if body[:1] == b"{" else body
 
@@ -174,8 +177,7 @@ def test_a_body_that_is_not_whole_goes_the_long_way_which_waits_for_it(raw, long
     connection, _ = raw
     whole = request()
     connection.sendall(whole[:-5])
-    while not long_ways:
-        pass
+    wait_until(lambda: long_ways)
     connection.sendall(whole[-5:])
     assert answer(connection)[0] == 200
     assert ask(connection)[0] == 200
@@ -215,8 +217,7 @@ def test_a_client_that_left_harms_nobody(raw):
 
     service.log = Held()
     connection.sendall(request())
-    while not held:
-        pass
+    wait_until(lambda: held)
     connection.close()
     (row,), done = held.pop()
 
@@ -255,8 +256,7 @@ def test_an_id_of_the_database_is_seen_in_fast_mode(artefact, sqlite):
     with served(settings) as client, connected(client) as connection:
         first = ask(connection, id="one", state=SHOP)
         log = client.parts.records.log
-        while log.pending:
-            pass
+        wait_until(lambda: not log.pending)
         assert ask(connection, id="one", state=SHOP)[2] == first[2]
         assert ask(connection, id="one", state={**SHOP, "raw": 1})[0] == 409
         assert log.conflicts == 0

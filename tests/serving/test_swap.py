@@ -192,12 +192,14 @@ class Load:
 
     async def swap(self, swaps, each):
         service, source = self.client.parts.service, self.client.parts.source
-        for k in range(swaps):
-            source._path = self.artefacts[(k + 1) % 2]
-            service.swap(await asyncio.to_thread(source.load, ""))
-            await asyncio.sleep(0)
-            each(k)
-        self.ending = True
+        try:
+            for k in range(swaps):
+                source._path = self.artefacts[(k + 1) % 2]
+                service.swap(await asyncio.to_thread(source.load, ""))
+                await asyncio.sleep(0)
+                each(k)
+        finally:  # else the others would ask for ever
+            self.ending = True
 
     async def run(self, address, swaps, each):
         async with httpx.AsyncClient(timeout=60) as http:

@@ -19,6 +19,7 @@ from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
 from tests.store.rows import row
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_real_disk_that_is_full(tmp_path):
     mounted = tmp_path / "disk"
     mounted.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(mounted)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+    if subprocess.run(mount, capture_output=True, check=False, timeout=60).returncode != 0:
         pytest.skip("needs the right to mount a small disk")
     try:
         store = open_store(mounted / "log.db", create=True, check=False)
@@ -177,7 +178,7 @@ def test_a_real_disk_that_is_full(tmp_path):
         assert backup.check(store) == []
         store.close()
     finally:
-        subprocess.run(["umount", str(mounted)], check=True)
+        subprocess.run(["umount", str(mounted)], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("how", ["database", "lock file"])
@@ -280,8 +281,7 @@ def test_postgres_goes_away_and_comes_back(gate, mode):
     upgrade(store)
     with DecisionLog(store, mode) as log:
         assert log.submit(row(0)).result(20).status == "stored"
-        while log.pending:
-            pass
+        wait_until(lambda: not log.pending)
         gate.shut()
         away = log.submit(row(1))
         if mode == "durable":

@@ -10,6 +10,7 @@ from compagnon.store.errors import LogFull, StoreUnavailable
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.opening import open_store
 from tests.store.rows import row
+from tests.waiting import wait_until
 
 
 class Faulty:
@@ -122,8 +123,7 @@ def test_a_full_queue_is_refused_and_then_takes_again(faulty):
         assert log.could_lose == log.bound == 10
         assert isinstance(log.submit_many([row(20), row(21)]).exception(0), LogFull)
         faulty.open.set()
-        while log.pending:
-            pass
+        wait_until(lambda: not log.pending)
         assert log.submit(row(12)).result(0).status == "stored"
     assert log.committed == 11
 

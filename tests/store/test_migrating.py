@@ -15,6 +15,7 @@ from compagnon.store.log import find
 from compagnon.store.opening import open_store
 from compagnon.store.tables import VERSION, decisions, metadata
 from tests.store.rows import row
+from tests.waiting import joined
 
 
 def test_migrations_lead_to_the_description(store):
@@ -62,8 +63,7 @@ def test_two_that_upgrade_at_once_do_not_stumble(address):
     threads = [threading.Thread(target=run, args=(store,)) for store in stores]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert errors == []
     assert stores[1].version() == VERSION
     for store in stores:

@@ -12,6 +12,7 @@ from compagnon.store.log import DecisionLog
 from compagnon.store.moving import Mover
 from compagnon.store.tables import decisions
 from tests.store.rows import row
+from tests.waiting import joined
 
 
 def generation(store):
@@ -105,11 +106,13 @@ def test_it_moves_while_others_write(sqlite_store):
 
         thread = threading.Thread(target=move)
         thread.start()
-        futures = [log.submit_many(rows(start, 20)) for start in range(0, 2000, 20)]
-        for future in futures:
-            assert {written.status for written in future.result(60)} == {"stored"}
-        ending.set()
-        thread.join()
+        try:
+            futures = [log.submit_many(rows(start, 20)) for start in range(0, 2000, 20)]
+            for future in futures:
+                assert {written.status for written in future.result(60)} == {"stored"}
+        finally:  # whoever fails here must not leave it moving for ever
+            ending.set()
+            joined(thread)
     with contextlib.closing(sqlite3.connect(sqlite_store.path)) as raw:
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert raw.execute("SELECT count(*) FROM decisions").fetchone() == (2000,)

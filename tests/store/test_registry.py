@@ -12,6 +12,7 @@ from compagnon.errors import InputError
 from compagnon.store import events, registry
 from compagnon.store.registry import Moved
 from tests.store.exported import exported
+from tests.waiting import joined
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_of_two_hands_that_move_at_once_one_does(store, three):
     start = threading.Barrier(8)
 
     def hand(number: int) -> None:
-        start.wait()
+        start.wait(60)
         try:
             to = str(2 + number % 2)
             results.append(registry.move(store, "shop", "champion", to, expected=1))
@@ -104,8 +105,7 @@ def test_of_two_hands_that_move_at_once_one_does(store, three):
     threads = [threading.Thread(target=hand, args=(i,)) for i in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert sum(isinstance(result, Moved) for result in results) == 7
     assert registry.pointer(store, "shop", "champion").revision == 2
     assert registry.verify(store).fault is None
@@ -116,8 +116,7 @@ def test_two_that_add_at_once_get_two_numbers(store, tmp_path):
     threads = [threading.Thread(target=registry.add, args=(store, f)) for f in folders]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert [found.number for found in registry.listed(store)] == [1, 2, 3, 4, 5, 6]
     assert registry.verify(store).events == 6
 

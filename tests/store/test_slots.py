@@ -8,6 +8,7 @@ from sqlalchemy import select
 from compagnon.errors import InputError
 from compagnon.store import slots
 from compagnon.store.tables import job_slots
+from tests.waiting import joined
 
 
 def test_a_slot_is_taken_once(store):
@@ -51,12 +52,11 @@ def test_of_many_that_call_one_gets_it(store, expired):
     start = threading.Barrier(8)
 
     def call(name: str) -> None:
-        start.wait()
+        start.wait(60)
         got.append(slots.claim(store, "collect", "s", name, 60, now=1000))
 
     threads = [threading.Thread(target=call, args=(f"w{i}",)) for i in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert sum(claim is not None for claim in got) == 1

@@ -47,7 +47,7 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
     deadline = time.monotonic() + 120
     while not (found := what()):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=60)
         time.sleep(0.1)
     return found
 
@@ -90,7 +90,7 @@ def test_a_search_that_is_killed_goes_on_and_the_dashboard_reads_it(files, tmp_p
 
     wait_for(one_done_and_one_begun, process)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     before = [trial for trial in trials_at(journal) if trial.state == TrialState.COMPLETE]
     assert main([*map(str, words), "--trials", "4"]) == 2
     assert main([*map(str, words), "--trials", "4", "--resume"]) == 0
@@ -125,7 +125,7 @@ def _check_dashboard(journal: Path, folder: Path) -> None:
         names = [study["study_name"] for study in wait_for(studies, server)]
     finally:
         server.kill()
-        server.communicate()
+        server.communicate(timeout=60)
     assert names[0] == "tiny"
     assert names[1].startswith("tiny: trials ")
 
@@ -171,7 +171,7 @@ def test_two_processes_share_a_database_and_one_that_is_killed_loses_its_trial_a
 
         lost = wait_for(of_the_first, first)[0]
         first.send_signal(signal.SIGKILL)
-        first.communicate()
+        first.communicate(timeout=60)
         printed, errors = second.communicate(timeout=200)
     finally:
         for process in (first, second):

@@ -13,6 +13,7 @@ from compagnon.errors import InputError
 from compagnon.tuning.storage import _postgres_url, open_store
 from compagnon.tuning.study import begin, counted, next_trial
 from tests.tuning.small import plan_in
+from tests.waiting import joined
 
 HOLD = """
 import sys, time
@@ -47,11 +48,11 @@ def test_a_trial_of_a_process_that_was_killed_is_taken_up_and_that_of_a_live_one
         with store.exclusive():
             assert store.fail_lost(study) == []
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         again = next_trial(store, study, None)
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
     assert again.number == 2
     lost = study.get_trials()[0]
     assert lost.state == TrialState.FAIL
@@ -130,7 +131,7 @@ def test_what_one_keeps_out_waits(tmp_path):
     inside = threading.Event()
 
     def other() -> None:
-        inside.wait()
+        assert inside.wait(60)
         with second.exclusive():
             order.append("second")
 
@@ -140,7 +141,7 @@ def test_what_one_keeps_out_waits(tmp_path):
         inside.set()
         thread.join(timeout=0.2)
         order.append("first")
-    thread.join()
+    joined(thread)
     assert order == ["first", "second"]
     assert optuna.get_all_study_names(first.storage) == []
     first.close()

@@ -270,9 +270,8 @@ def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
         f"(iteration {progress.best_iteration}, {output.number(progress.best_return)} "
         "in the run's own evaluation) is kept"
     )
-    if progress.clone_return and progress.lowest_after_clone is not None:
-        share = progress.lowest_after_clone / progress.clone_return
-        out.print(f"lowest evaluation during practice: {share:.1%} of the clone's")
+    if progress.guard():
+        out.print(progress.guard())
     out.print(f"next: compagnon report {folder}", soft_wrap=True)
 
 

@@ -27,16 +27,16 @@ class Recording(NamedTuple):
     """Every decision of E episodes; row t is the t-th decision of each.
 
     Attributes:
-        taken: (T, E) int16, what the policy that drove did.
-        other: (T, E) int16, what the other one would have done there.
+        taken: (T, E) int64, what the policy that drove did.
+        other: (T, E) int64, what the other one would have done there.
         time: (T, E) int32, time units since the episode began.
         playing: (T, E) whether the episode was still under way.
         returns: (E,) sums of rewards.
         profit: (E,) what the business earned; NaN where the environment does not say.
     """
 
-    taken: NDArray[np.int16]
-    other: NDArray[np.int16]
+    taken: NDArray[np.int64]
+    other: NDArray[np.int64]
     time: NDArray[np.int32]
     playing: NDArray[np.bool_]
     returns: NDArray[np.float64]
@@ -242,9 +242,9 @@ class _Kinds:
         self._domain = domain
         self.labels = domain.families or tuple(f"action {a}" for a in range(actions))
 
-    def of(self, expert: NDArray[np.int16], policy: NDArray[np.int16]) -> NDArray[np.int64]:
+    def of(self, expert: NDArray[np.int64], policy: NDArray[np.int64]) -> NDArray[np.int64]:
         family = self._domain.family_of
-        pair = family(expert.astype(np.int64)) * len(self.labels) + family(policy.astype(np.int64))
+        pair = family(expert) * len(self.labels) + family(policy)
         return np.asarray(pair, np.int64)
 
     def names(self, kind: int) -> tuple[str, str]:
@@ -267,8 +267,8 @@ def _record(
     profit = np.full(len(seeds), np.nan)
     for decision in decisions(env, driver):
         step = decision.step
-        taken.append(decision.action.astype(np.int16))
-        would.append(other.act(decision.obs, decision.action_mask).astype(np.int16))
+        taken.append(decision.action.astype(np.int64))
+        would.append(other.act(decision.obs, decision.action_mask).astype(np.int64))
         times.append(time.astype(np.int32))
         playing.append(decision.playing)
         time = time + step.elapsed
@@ -286,8 +286,8 @@ def _share_active(recording: Recording, domain: Domain) -> float | None:
     if domain.idle < 0:
         return None
     family = domain.family_of
-    mine = family(recording.taken.astype(np.int64))
-    theirs = family(recording.other.astype(np.int64))
+    mine = family(recording.taken)
+    theirs = family(recording.other)
     active = recording.playing & ((mine != domain.idle) | (theirs != domain.idle))
     return float(recording.differs.sum() / max(int(active.sum()), 1))
 

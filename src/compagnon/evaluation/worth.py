@@ -109,8 +109,8 @@ def sample_deviations(
 def worth_of(
     env: BatchEnv,
     seeds: list[int],
-    taken: NDArray[np.int16],
-    expert_action: NDArray[np.int16],
+    taken: NDArray[np.int64],
+    expert_action: NDArray[np.int64],
     deviations: list[Deviation],
     expert: Policy,
     domain: Domain,
@@ -140,7 +140,7 @@ def worth_of(
 
 
 def _states_at(
-    env: BatchEnv, seeds: list[int], taken: NDArray[np.int16], deviations: list[Deviation]
+    env: BatchEnv, seeds: list[int], taken: NDArray[np.int64], deviations: list[Deviation]
 ) -> dict[str, NDArray[Any]]:
     """Replay the recording; the saved state of each deviation's episode just before it."""
     rows_at: dict[int, list[int]] = {}

@@ -19,6 +19,7 @@ from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import Policy
 
 __all__ = ["Dagger", "DaggerSettings"]
+HELD_OUT_ONE_IN = 20  # episodes
 
 
 class Dagger:
@@ -70,7 +71,7 @@ class Dagger:
         self._collect(share)
         if self.network.scaler is not None and not self.network.scaler.frozen:
             # The scaler sees the expert's weeks alone; from then on inputs keep their meaning.
-            self.network.scaler.update(self.data.obs[: len(self.data)])
+            self.network.scaler.update(self.data.obs[self._split()[0]])
             self.network.scaler.frozen = True
         if self.settings.fresh_optimiser:
             self.optimiser = self._new_optimiser()
@@ -87,6 +88,7 @@ class Dagger:
         settings, env = self.settings, self.env
         env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
         every = np.arange(env.num_envs)
+        episode = self.data.new_episodes(env.num_envs)
         running = np.zeros(env.num_envs)
         finished: list[float] = []
         for _ in range(settings.collect_steps):
@@ -100,7 +102,7 @@ class Dagger:
                     "does not allow there; an expert must choose what is possible"
                 )
             self.data.add(
-                self.network.project(env.obs), env.action_mask, labels, self.rng,
+                self.network.project(env.obs), env.action_mask, labels, episode, self.rng,
                 settings.keep_share,
             )  # fmt: skip
             actions = labels
@@ -113,6 +115,7 @@ class Dagger:
             ends = step.terminated | step.truncated
             finished.extend(running[ends].tolist())
             self.episodes += int(ends.sum())
+            episode[ends] = self.data.new_episodes(int(ends.sum()))
             running[ends] = 0.0
         self.env_steps += settings.collect_steps * env.num_envs
         self.collection_return = float(np.mean(finished or running))
@@ -133,8 +136,8 @@ class Dagger:
         mask, labels = data.action_mask[: len(data)], data.labels[: len(data)]
         if not settings.mask_loss:
             mask = np.ones((1, mask.shape[1]), np.bool_)
-        weights = data.label_weights(settings.balance)
-        training, held_out = data.split(20 if settings.hold_out else 0)
+        training, held_out = self._split()
+        weights = data.label_weights(settings.balance, training)
         batches = self._minibatches(training)
         losses = np.empty(len(batches))
         for number, rows in enumerate(batches):
@@ -166,8 +169,12 @@ class Dagger:
             **self._agreement(held_out),
         }
 
+    def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to train on, and rows of episodes that take no part in training."""
+        return self.data.split(HELD_OUT_ONE_IN if self.settings.hold_out else 0)
+
     def _agreement(self, rows: NDArray[np.int64]) -> dict[str, float]:
-        """How often the student does what the expert would, on decisions it was not trained on."""
+        """How often the student does what the expert would, in episodes it was not trained on."""
         if len(rows) == 0:
             return {}
         data = self.data
@@ -186,11 +193,12 @@ class Dagger:
         return torch.optim.Adam(self.network.actor.parameters(), lr=rate, fused=True)
 
     def _set_rate(self, done: float) -> None:
+        # Always set: an optimiser that was restored holds the rate that it was saved with.
         settings = self.settings
+        rate = settings.learning_rate
         if settings.final_learning_rate > 0:
-            rate = settings.learning_rate
             rate += done * (settings.final_learning_rate - rate)
-            self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.param_groups[0]["lr"] = rate
 
     def _scaled(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
         return obs if self.network.scaler is None else self.network.scaler(obs)

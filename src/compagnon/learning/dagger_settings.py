@@ -4,43 +4,49 @@ from typing import Literal
 
 from pydantic import Field
 
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.settings import AlgorithmSettings, Fixed, Free
 
 
 class DaggerSettings(AlgorithmSettings):
     """Settings of DAgger."""
 
-    kind: Literal["dagger"] = "dagger"
-    expert: str = Field("expert:workshop-v2", description="the policy to imitate")
-    num_envs: int = Field(32, ge=1, description="copies of the environment that collect")
-    collect_steps: int = Field(10_080, ge=1, description="steps of each copy in one collection")
-    iterations: int = Field(3, ge=1, description="collections, the first by the expert alone")
-    expert_share: float = Field(
+    kind: Fixed[Literal["dagger"]] = "dagger"
+    expert: Fixed[str] = Field("expert:workshop-v2", description="the policy to imitate")
+    num_envs: Free[int] = Field(32, ge=1, description="copies of the environment that collect")
+    collect_steps: Free[int] = Field(
+        10_080, ge=1, description="steps of each copy in one collection"
+    )
+    iterations: Free[int] = Field(3, ge=1, description="collections, the first by the expert alone")
+    expert_share: Free[float] = Field(
         0.0, ge=0, le=1, description="beta of collection i is this to the power i"
     )
-    student: Literal["greedy", "sampled"] = Field("greedy", description="how the student acts")
-    capacity: int = Field(500_000, ge=1, description="decisions kept; a fair sample beyond that")
-    keep_share: float = Field(
+    student: Free[Literal["greedy", "sampled"]] = Field(
+        "greedy", description="how the student acts"
+    )
+    capacity: Fixed[int] = Field(
+        500_000, ge=1, description="decisions kept; a fair sample beyond that"
+    )
+    keep_share: Free[float] = Field(
         1.0, gt=0, le=1, description="share of WAIT-like common decisions kept when collecting"
     )
-    batch_size: int = Field(1024, ge=1, description="decisions of one gradient step")
-    gradient_steps: int = Field(
+    batch_size: Free[int] = Field(1024, ge=1, description="decisions of one gradient step")
+    gradient_steps: Free[int] = Field(
         2000, ge=0, description="gradient steps an iteration; 0 counts in epochs instead"
     )
-    epochs: int = Field(0, ge=0, description="passes over the data an iteration, if no steps")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size")
-    final_learning_rate: float = Field(
+    epochs: Free[int] = Field(0, ge=0, description="passes over the data an iteration, if no steps")
+    learning_rate: Free[float] = Field(1e-3, gt=0, description="Adam's step size")
+    final_learning_rate: Free[float] = Field(
         0.0, ge=0, description="step size reached at the end of each iteration; 0 stays put"
     )
-    fresh_optimiser: bool = Field(
+    fresh_optimiser: Free[bool] = Field(
         False, description="begin each iteration with Adam's moments at zero"
     )
-    balance: float = Field(
+    balance: Free[float] = Field(
         0.5, ge=0, le=1, description="weight of a label: its frequency to the power -balance"
     )
-    mask_loss: bool = Field(True, description="take the loss over possible actions alone")
-    hold_out: bool = Field(
-        True, description="keep one decision in 20 out of training, to measure agreement on"
+    mask_loss: Free[bool] = Field(True, description="take the loss over possible actions alone")
+    hold_out: Fixed[bool] = Field(
+        True, description="keep one episode in 20 out of training, to measure agreement on"
     )
 
     def iterations_for(self, env_steps: int) -> int | None:

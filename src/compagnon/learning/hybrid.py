@@ -40,16 +40,22 @@ class Hybrid:
 
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""
-        if self.phase == "ppo" and self.ppo.iteration == 0:
+        if self.phase == "ppo" and self._imitated_last:
             self._soften()
         metrics = self.dagger.iterate() if self.phase == "dagger" else self.ppo.iterate()
         self.iteration += 1
         return metrics
 
+    @property
+    def _imitated_last(self) -> bool:
+        """Whether the iteration before this one was of imitation."""
+        each = 1 if self.settings.mode == "sequence" else 1 + self.settings.ppo_per_dagger
+        return self.iteration - 1 == (self.dagger.iteration - 1) * each
+
     def _soften(self) -> None:
         """Let a clone that is sure of everything try other choices; its best ones stay the same."""
         temperature = self.settings.clone_temperature
-        if self.settings.mode == "sequence" and temperature > 1.0:
+        if temperature > 1.0:
             with torch.no_grad():
                 for layer in self.ppo.network.actor.output_layers():  # type: ignore[operator]
                     layer.weight /= temperature

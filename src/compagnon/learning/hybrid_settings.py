@@ -6,21 +6,21 @@ from pydantic import Field
 
 from compagnon.learning.dagger_settings import DaggerSettings
 from compagnon.learning.ppo_settings import PPOSettings
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.settings import AlgorithmSettings, Fixed
 
 
 class HybridSettings(AlgorithmSettings):
     """Settings of the hybrid."""
 
-    kind: Literal["hybrid"] = "hybrid"
-    mode: Literal["sequence", "alternate"] = Field(
+    kind: Fixed[Literal["hybrid"]] = "hybrid"
+    mode: Fixed[Literal["sequence", "alternate"]] = Field(
         "sequence", description="all imitation first, or one iteration of each in turn"
     )
-    ppo_per_dagger: int = Field(
+    ppo_per_dagger: Fixed[int] = Field(
         5, ge=1, description="in turn: iterations of practice after each of imitation"
     )
-    clone_temperature: float = Field(
-        1.0, ge=1, description="in sequence: logits of the clone are divided by it before practice"
+    clone_temperature: Fixed[float] = Field(
+        1.0, ge=1, description="a clone's logits are divided by it before it is practised"
     )
     dagger: DaggerSettings = DaggerSettings()
     ppo: PPOSettings = PPOSettings()

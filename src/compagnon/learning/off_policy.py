@@ -2,23 +2,25 @@
 
 from pydantic import Field
 
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.settings import AlgorithmSettings, Fixed, Free
 
 
 class OffPolicySettings(AlgorithmSettings):
     """How much is practised, how often it is learnt from, and what a transition says."""
 
-    num_envs: int = Field(1, ge=1, description="copies of the environment")
-    iteration_steps: int = Field(
+    num_envs: Fixed[int] = Field(1, ge=1, description="copies of the environment")
+    iteration_steps: Free[int] = Field(
         1000, ge=1, description="environment steps, of all copies together, of one iteration"
     )
-    train_every: int = Field(1, ge=1, description="steps of each copy between two trainings")
-    updates: int = Field(1, ge=1, description="updates of a training")
-    gamma: float = Field(0.99, gt=0, le=1, description="discount of one unit of the env's time")
-    reward_scale: float = Field(
+    train_every: Free[int] = Field(1, ge=1, description="steps of each copy between two trainings")
+    updates: Free[int] = Field(1, ge=1, description="updates of a training")
+    gamma: Fixed[float] = Field(
+        0.99, gt=0, le=1, description="discount of one unit of the env's time"
+    )
+    reward_scale: Fixed[float] = Field(
         1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
     )
-    n_step: int = Field(1, ge=1, le=100, description="steps that a transition spans")
+    n_step: Fixed[int] = Field(1, ge=1, le=100, description="steps that a transition spans")
 
     def iterations_for(self, env_steps: int) -> int | None:
         """Iterations until so many environment steps are taken."""

@@ -5,74 +5,78 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from compagnon.learning.networks.kinds import Networks, Sd
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.learning.settings import AlgorithmSettings, Fixed, Free
 
 
 class PPOSettings(AlgorithmSettings):
     """Settings of PPO."""
 
     serves = ("discrete", "box")
-    kind: Literal["ppo"] = "ppo"
-    num_envs: int = Field(256, ge=1, description="copies of the environment")
-    rollout_steps: int = Field(64, ge=1, description="steps of each copy between two updates")
-    episodes_per_env: int = Field(
+    kind: Fixed[Literal["ppo"]] = "ppo"
+    num_envs: Fixed[int] = Field(256, ge=1, description="copies of the environment")
+    rollout_steps: Free[int] = Field(64, ge=1, description="steps of each copy between two updates")
+    episodes_per_env: Free[int] = Field(
         0, ge=0, description="whole episodes of each copy between two updates, instead of steps"
     )
-    epochs: int = Field(3, ge=1, description="passes over a rollout")
-    minibatch_size: int = Field(2048, ge=1, description="rows of one gradient step")
-    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size at the start")
-    final_learning_rate: float = Field(
+    epochs: Free[int] = Field(3, ge=1, description="passes over a rollout")
+    minibatch_size: Free[int] = Field(2048, ge=1, description="rows of one gradient step")
+    learning_rate: Free[float] = Field(3e-4, gt=0, description="Adam's step size at the start")
+    final_learning_rate: Free[float] = Field(
         0.0, ge=0, description="step size reached at the end of the budget, linearly; 0 stays put"
     )
-    critic_learning_rate: float | None = Field(
+    critic_learning_rate: Free[float | None] = Field(
         None, gt=0, description="the critic's step size at the start, if it is to be another"
     )
-    adam_eps: float = Field(1e-5, gt=0, description="added to the root of Adam's second moment")
-    gamma: float = Field(0.999, gt=0, le=1, description="discount of one unit of the env's time")
-    gae_lambda: float = Field(0.95, ge=0, le=1, description="1 gives rewards-to-go")
-    reward_scale: Literal["none", "running", "per_trajectory"] = Field(
+    adam_eps: Free[float] = Field(
+        1e-5, gt=0, description="added to the root of Adam's second moment"
+    )
+    gamma: Free[float] = Field(
+        0.999, gt=0, le=1, description="discount of one unit of the env's time"
+    )
+    gae_lambda: Free[float] = Field(0.95, ge=0, le=1, description="1 gives rewards-to-go")
+    reward_scale: Fixed[Literal["none", "running", "per_trajectory"]] = Field(
         "none", description="divide by the return's deviation; standardise in each episode"
     )
-    standardise_advantages: Literal["rollout", "minibatch", "none"] = Field(
+    standardise_advantages: Free[Literal["rollout", "minibatch", "none"]] = Field(
         "rollout", description="over what advantages get mean 0 and deviation 1"
     )
-    clip_coef: float = Field(0.2, gt=0, description="how far the ratio may usefully move")
-    entropy_coef: float = Field(0.0, ge=0, description="weight of the entropy bonus")
-    final_entropy_coef: float | None = Field(
+    clip_coef: Free[float] = Field(0.2, gt=0, description="how far the ratio may usefully move")
+    entropy_coef: Free[float] = Field(0.0, ge=0, description="weight of the entropy bonus")
+    final_entropy_coef: Free[float | None] = Field(
         None, ge=0, description="weight reached at the end of the budget, linearly"
     )
-    networks: Networks = Field(
+    networks: Fixed[Networks] = Field(
         "separate", description="actor and critic apart, or one network with a value output"
     )
-    value_coef: float = Field(1.0, gt=0, description="weight of the critic's loss")
-    value_clip: float = Field(
+    value_coef: Free[float] = Field(1.0, gt=0, description="weight of the critic's loss")
+    value_clip: Free[float] = Field(
         0.0, ge=0, description="how far a value may usefully move, in its own units; 0: no bound"
     )
-    scale_values: bool = Field(
+    scale_values: Fixed[bool] = Field(
         True, description="the critic learns returns in units of their moving deviation (PopArt)"
     )
-    sd: Sd = Field(
+    sd: Fixed[Sd] = Field(
         "learnt", description="deviation of vector actions; by_state: an output of the actor"
     )
-    initial_sd: float = Field(
+    initial_sd: Fixed[float] = Field(
         1.0, gt=0, description="that deviation at the start, in half the range of the bounds"
     )
-    max_grad_norm: float = Field(
+    max_grad_norm: Free[float] = Field(
         0.5, ge=0, description="gradient norm of each network at most; 0: no bound"
     )
-    target_kl: float | None = Field(
+    target_kl: Free[float | None] = Field(
         None, gt=0, description="stop the epochs when the policy has moved so far"
     )
-    target_kl_after: Literal["epoch", "minibatch"] = Field(
+    target_kl_after: Free[Literal["epoch", "minibatch"]] = Field(
         "epoch", description="when that is looked at; a minibatch that is too far is not learnt"
     )
-    critic_warmup: int = Field(
+    critic_warmup: Free[int] = Field(
         0, ge=0, description="first iterations that train the critic alone, for a policy that knows"
     )
-    reference_coef: float = Field(
+    reference_coef: Free[float] = Field(
         0.0, ge=0, description="weight of KL(start || policy): how hard the start is held on to"
     )
-    reference_half_life: float = Field(
+    reference_half_life: Free[float] = Field(
         50.0, gt=0, description="iterations after the warm-up in which that weight halves"
     )
 

@@ -14,7 +14,7 @@ from compagnon.learning.ddpg_settings import DDPGSettings
 from compagnon.learning.dqn_settings import DQNSettings
 from compagnon.learning.hybrid_settings import HybridSettings
 from compagnon.learning.ppo_settings import PPOSettings
-from compagnon.learning.settings import AlgorithmSettings, Settings
+from compagnon.learning.settings import AlgorithmSettings, Fixed, Free, Settings
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.recipes import shipped_texts
 
@@ -31,9 +31,9 @@ ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
 class EnvSpec(Settings):
     """Which environment, and its arguments."""
 
-    id: str = Field(description="a Gymnasium id")
-    args: dict[str, Any] = Field(default_factory=dict, description="its arguments")
-    backend: Literal["gymnasium", "envpool"] = Field(
+    id: Fixed[str] = Field(description="a Gymnasium id")
+    args: Fixed[dict[str, Any]] = Field(default_factory=dict, description="its arguments")
+    backend: Fixed[Literal["gymnasium", "envpool"]] = Field(
         "gymnasium", description="who steps it in training; it is always judged by gymnasium"
     )
 
@@ -41,25 +41,25 @@ class EnvSpec(Settings):
 class NetworkSpec(Settings):
     """The networks, actor and critic alike."""
 
-    kind: Literal["mlp", "pairwise"] = Field(
+    kind: Fixed[Literal["mlp", "pairwise"]] = Field(
         "mlp", description="a perceptron, or a scorer of pairs for boards of any size"
     )
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+    hidden: Fixed[tuple[Annotated[int, Field(ge=1, le=4096)], ...]] = Field(
         (64, 64), description="sizes of the hidden layers"
     )
-    activation: Literal["tanh", "relu"] = Field("tanh", description="tanh or relu")
-    scale_inputs: Literal[True, False, "ranges"] = Field(
+    activation: Fixed[Literal["tanh", "relu"]] = Field("tanh", description="tanh or relu")
+    scale_inputs: Fixed[Literal[True, False, "ranges"]] = Field(
         True, description="standardise observations as they come, not at all, or by their ranges"
     )
-    fields: tuple[str, ...] | None = Field(
+    fields: Fixed[tuple[str, ...] | None] = Field(
         None,
         description="observation fields to read, all if not given; pairwise: kinds of fields, "
         "such as time, driver_east, place_door, pair_slack",
     )
-    embedding: Annotated[int, Field(ge=1, le=4096)] = Field(
+    embedding: Fixed[Annotated[int, Field(ge=1, le=4096)]] = Field(
         32, description="pairwise: numbers that a driver or a booking is summed up in"
     )
-    greedy: Literal["best", "matching"] = Field(
+    greedy: Fixed[Literal["best", "matching"]] = Field(
         "best", description="pairwise: play the best action, or match a batch of pairs at once"
     )
 
@@ -81,40 +81,46 @@ class NetworkSpec(Settings):
 class BudgetSpec(Settings):
     """When to stop: the first bound reached."""
 
-    iterations: int | None = Field(None, ge=1, description="units of the algorithm's work")
-    env_steps: int | None = Field(None, ge=1, description="environment steps")
-    episodes: int | None = Field(None, ge=1, description="training episodes that ended")
-    minutes: float | None = Field(None, gt=0, description="minutes of wall clock")
+    iterations: Free[int | None] = Field(None, ge=1, description="units of the algorithm's work")
+    env_steps: Free[int | None] = Field(None, ge=1, description="environment steps")
+    episodes: Free[int | None] = Field(None, ge=1, description="training episodes that ended")
+    minutes: Free[float | None] = Field(None, gt=0, description="minutes of wall clock")
 
 
 class EvaluationSpec(Settings):
     """How the run judges itself; the best policy by these episodes is kept."""
 
-    every: int = Field(20, ge=1, description="iterations between evaluations")
-    episodes: int = Field(32, ge=1, description="episodes of each evaluation")
-    seed: int = Field(900_000, ge=0, description="first seed; never used in training")
-    against: str | None = Field(None, description="a policy to compare with on the same episodes")
-    beside: tuple[str, ...] = Field((), description="more policies for the report to compare")
+    every: Free[int] = Field(20, ge=1, description="iterations between evaluations")
+    episodes: Fixed[int] = Field(32, ge=1, description="episodes of each evaluation")
+    seed: Fixed[int] = Field(900_000, ge=0, description="first seed; never used in training")
+    against: Free[str | None] = Field(
+        None, description="a policy to compare with on the same episodes"
+    )
+    beside: Free[tuple[str, ...]] = Field((), description="more policies for the report to compare")
 
 
 class VideoSpec(Settings):
     """Videos of training: one episode of the policy as it then is."""
 
-    every_episodes: int = Field(
+    every_episodes: Free[int] = Field(
         0, ge=0, description="training episodes from one video to the next; 0: none"
     )
-    format: Literal["mp4", "gif"] = Field("mp4", description="mp4 (extra `video`) or gif")
-    steps: int | None = Field(None, ge=1, description="at most so many steps; a whole episode")
+    format: Free[Literal["mp4", "gif"]] = Field("mp4", description="mp4 (extra `video`) or gif")
+    steps: Free[int | None] = Field(
+        None, ge=1, description="at most so many steps; a whole episode"
+    )
 
 
 class Recipe(Settings):
     """Everything that decides a run."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="what the run is called")
-    description: str = Field("", description="one sentence for a person")
-    seed: int = Field(0, ge=0, lt=2**32, description="of everything random in training")
-    device: str = Field("cpu", description="cpu, or cuda where there is one")
-    threads: int = Field(2, ge=1, le=64, description="threads of the networks and environments")
+    name: Fixed[str] = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="what the run is called")
+    description: Free[str] = Field("", description="one sentence for a person")
+    seed: Fixed[int] = Field(0, ge=0, lt=2**32, description="of everything random in training")
+    device: Free[str] = Field("cpu", description="cpu, or cuda where there is one")
+    threads: Free[int] = Field(
+        2, ge=1, le=64, description="threads of the networks and environments"
+    )
     env: EnvSpec
     network: NetworkSpec = NetworkSpec()
     algorithm: Annotated[
@@ -124,7 +130,7 @@ class Recipe(Settings):
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     video: VideoSpec = VideoSpec()
-    variants: dict[str, dict[str, Any]] = Field(
+    variants: Free[dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="name -> dotted keys changed: one run each"
     )
 

@@ -14,6 +14,7 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, write_report
 from compagnon.evaluation.svg import Series
 from compagnon.learning import run as files
+from compagnon.learning.progress import Progress
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.policy import Policy, Schema, load_policy
@@ -231,18 +232,27 @@ def _settings(recipe: Recipe) -> dict[str, object]:
 
 
 def _how_it_went(run: Run) -> str:
-    """The run in two sentences: how long, and whether practice ever fell below the clone."""
+    """The run in a few sentences: how long, and whether practice ever fell below the clone."""
     lines = run.metrics()
     if not lines:
         return ""
     last = lines[-1]
     words = f"{last['env_steps']:,} decisions in {last['seconds'] / 60:.1f} minutes of training."
-    phases = [line for line in lines if "eval/return" in line]
-    clone = [line["eval/return"] for line in phases if line["phase"] == "dagger"]
-    after = [line["eval/return"] for line in phases if line["phase"] == "ppo"]
-    if clone and after and clone[-1] > 0:
-        words += (
-            f" The lowest evaluation during practice was {min(after) / clone[-1]:.1%} "
-            "of the clone's."
-        )
+    guard = _progress_of(lines).guard()
+    if guard:
+        words += f" {guard[:1].upper()}{guard[1:]}."
     return words
+
+
+def _progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
+    """What the evaluations in a run's metrics say of clones and of practice."""
+    progress = Progress()
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        if "eval/return" not in line:
+            continue
+        ended = after is not None and after["phase"] != "dagger"
+        if line["phase"] == "dagger" and ended:
+            progress.new_clone(line["eval/return"])
+        else:
+            progress.practised(line["eval/return"])
+    return progress

@@ -24,49 +24,17 @@ from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoin
 from compagnon.learning.filming import check_filming, film_if_due
 from compagnon.learning.hybrid import Hybrid
 from compagnon.learning.networks.trained import library_versions, timestamp
+from compagnon.learning.progress import Progress
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
+from compagnon.learning.settings import forbidden_changes
 from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
-# What a resumed run cannot change: its checkpoint holds arrays of these shapes and meanings.
-_FIXED = (
-    "name",
-    "seed",
-    "env.id",
-    "env.backend",
-    "env.args.observation",
-    "env.args.scaling",
-    "network",
-    "algorithm.kind",
-    "algorithm.num_envs",
-    "algorithm.capacity",
-    "algorithm.n_step",
-    "algorithm.prioritised",
-    "algorithm.dueling",
-    "algorithm.squash",
-    "algorithm.networks",
-    "algorithm.sd",
-    "algorithm.ppo.num_envs",
-    "algorithm.ppo.networks",
-    "algorithm.dagger.capacity",
-)
-
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says what happened, where, and what may help."""
-
-
-@dataclass
-class Progress:
-    """How far a run is; saved with it."""
-
-    seconds: float = 0.0
-    best_return: float = -math.inf
-    best_iteration: int = -1
-    clone_return: float | None = None
-    lowest_after_clone: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,14 +73,8 @@ class Trainer:
     def __init__(self, run: Run, recipe: Recipe | None = None) -> None:
         self.run = run
         self.recipe = recipe or run.recipe
-        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        threads = min(self.recipe.threads, most)
-        # In this order: numba, when it first wakes its threads, sets OpenMP's count for torch too.
-        numba.set_num_threads(threads)
-        torch.set_num_threads(threads)
-        # What numpy multiplies in training is small, and up to ten times slower on two threads.
-        threadpool_limits(1, user_api="blas")
-        self.algorithm, self.network = build_algorithm(self.recipe)
+        with _threads(self.recipe.threads):  # first weights are made as they are in any run of it
+            self.algorithm, self.network = build_algorithm(self.recipe)
         self.progress = Progress()
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
@@ -155,7 +117,11 @@ class Trainer:
         """
         self._stop = False
         began = time.monotonic() - self.progress.seconds
-        with closing(self._tensorboard()) as board, self._stop_on_signal():
+        with (
+            _threads(self.recipe.threads),
+            closing(self._tensorboard()) as board,
+            self._stop_on_signal(),
+        ):
             while not self._stop and not self._budget_spent():
                 phase, episodes = self._phase(), self.algorithm.episodes
                 metrics = self._iterate()
@@ -245,11 +211,10 @@ class Trainer:
             progress.best_return, progress.best_iteration = mean, self.algorithm.iteration
             save_policy(self._with_figures(policy, metrics), self.run.path / files.BEST)
         if is_clone:
-            progress.clone_return = mean
+            progress.new_clone(mean)
             save_policy(self._with_figures(policy, metrics), self.run.path / files.CLONE)
-        elif progress.clone_return is not None:
-            lowest = progress.lowest_after_clone
-            progress.lowest_after_clone = mean if lowest is None else min(lowest, mean)
+        else:
+            progress.practised(mean)
         return metrics
 
     def _film(self, episodes_before: int) -> None:
@@ -370,20 +335,31 @@ def check_recipe(recipe: Recipe) -> None:
 
 def _check_changes(run: Run, recipe: Recipe) -> None:
     """Refuse changes of a run's recipe that make its arrays and weights mean something else."""
-    own, wanted = (one.model_dump(mode="json") for one in (run.recipe, recipe))
-    for key in _FIXED:
-        before, now = (_at(tree, key) for tree in (own, wanted))
-        if before != now:
-            raise InputError(
-                f"{run.path} was begun with {key} = {before!r}; {now!r} needs a run of its own "
-                "(another --out, without --resume)"
-            )
+    for key, before, now in forbidden_changes(run.recipe, recipe):
+        raise InputError(
+            f"{run.path} was begun with {key} = {before!r}; {now!r} needs a run of its own "
+            "(another --out, without --resume)"
+        )
 
 
-def _at(tree: Any, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return tree
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    """So many threads for numba and torch, one for numpy's products; as it was before, afterwards.
+
+    What numpy multiplies in training is small, and up to ten times slower on two threads.
+    """
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    threads = min(wanted, most)
+    of_torch, of_numba = torch.get_num_threads(), numba.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        # In this order: numba, when it first wakes its threads, sets OpenMP's count for torch too.
+        numba.set_num_threads(threads)
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(of_numba)
+            torch.set_num_threads(of_torch)
 
 
 def check_device(device: str) -> None:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
 from gymnasium import spaces
 from numpy.typing import NDArray
 
@@ -131,11 +132,19 @@ class ActionSchema:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The observation and action schema of an environment or a policy."""
+    """The observation and action schema of an environment or a policy.
+
+    Attributes:
+        env_args: the environment's arguments where it is at hand, for rules that know its prices;
+            no part of the contract, so neither compared nor hashed nor written.
+    """
 
     env_id: str
     observation: ObservationSchema
     action: ActionSchema
+    env_args: Annotated[dict[str, Any], pydantic.Field(exclude=True)] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, env: BatchEnv) -> "Schema":
@@ -166,11 +175,13 @@ class Schema:
                 f"{env.env_id}: actions {space} are not served; Discrete, MultiDiscrete, "
                 "MultiBinary and Box of one dimension are"
             )
-        return cls(env.env_id, ObservationSchema(env.fields, env.scaling), action)
+        shown = ObservationSchema(env.fields, env.scaling)
+        return cls(env.env_id, shown, action, dict(env.env_args))
 
     def sha256(self) -> str:
         """A hash of everything in the schema, for comparison by machines."""
         tree = asdict(self)
+        del tree["env_args"]
         # What came later and says nothing here is left out, so that old hashes still hold.
         tree["action"] = {
             key: value

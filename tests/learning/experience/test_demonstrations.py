@@ -12,11 +12,11 @@ ACTIONS = 10
 
 
 def decisions(first: int, count: int):
-    """Decisions that are told apart by their number, which the three arrays all tell."""
+    """Decisions that are told apart by their number, which all arrays tell; 5 an episode."""
     number = np.arange(first, first + count)
     obs = np.stack([number, -number], axis=1).astype(np.float32)
     mask = (number[:, None] >> np.arange(ACTIONS)) % 2 == 1
-    return obs, mask, number % 7
+    return obs, mask, number % 7, number // 5
 
 
 def filled(capacity: int, sizes: list[int], rng: np.random.Generator) -> Demonstrations:
@@ -35,13 +35,15 @@ def test_memory_is_bounded_and_rows_stay_together(capacity, sizes, seed):
     assert data.added == sum(sizes)
     assert len(data) == min(capacity, sum(sizes))
     assert len(data.obs) == len(data.action_mask) == len(data.labels) <= capacity
+    assert len(data.episode) == len(data.labels)
     kept = data.obs[: len(data), 0].astype(int)
     assert len(set(kept)) == len(kept)
     for row, number in enumerate(kept):
-        obs, mask, label = decisions(number, 1)
+        obs, mask, label, episode = decisions(number, 1)
         np.testing.assert_array_equal(data.obs[row], obs[0])
         np.testing.assert_array_equal(data.action_mask[row], mask[0])
         assert data.labels[row] == label[0]
+        assert data.episode[row] == episode[0]
 
 
 def test_nothing_is_lost_below_the_capacity():
@@ -72,7 +74,7 @@ def test_a_restored_sample_goes_on_as_the_saved_one():
         each.add(*decisions(115, 40), rng, keep_share=0.5)
     assert restored.added == data.added
     assert restored.commonest_label() == data.commonest_label()
-    for name in ("obs", "action_mask", "labels"):
+    for name in ("obs", "action_mask", "labels", "episode"):
         np.testing.assert_array_equal(getattr(restored, name), getattr(data, name))
 
 
@@ -90,6 +92,7 @@ def with_labels(labels: list[int]):
         np.zeros((count, 2), np.float32),
         np.ones((count, ACTIONS), np.bool_),
         np.array(labels, np.int64),
+        np.zeros(count, np.int64),
     )
 
 
@@ -112,20 +115,37 @@ def test_keep_share_1_keeps_all():
     assert len(data) == 100
 
 
-@pytest.mark.parametrize("size", [0, 1, 19, 20, 41, 100])
+@pytest.mark.parametrize("capacity", [1_000, 60])
+@pytest.mark.parametrize("size", [0, 1, 19, 41, 100, 500])
 @pytest.mark.parametrize("one_in", [0, 1, 2, 20])
-def test_a_split_is_disjoint_and_complete(size, one_in):
-    data = filled(100, [size], np.random.default_rng(0))
+def test_a_split_is_disjoint_complete_and_of_whole_episodes(size, one_in, capacity):
+    data = filled(capacity, [size], np.random.default_rng(0))
     training, judged = data.split(one_in)
-    np.testing.assert_array_equal(np.sort(np.concatenate([training, judged])), np.arange(size))
-    assert len(judged) == (size // one_in if one_in else 0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, judged])), np.arange(len(data)))
+    apart = set(data.episode[training]) & set(data.episode[judged])
+    assert not apart  # no episode is on both sides
+    wanted = {e for e in range((size + 4) // 5) if one_in and e % one_in == min(7, one_in - 1)}
+    if capacity >= size:
+        assert set(data.episode[judged]) == wanted
+    else:
+        assert set(data.episode[judged]) <= wanted
+
+
+def test_episodes_are_numbered_as_they_begin_also_after_a_restore():
+    data = Demonstrations(50, 2, ACTIONS)
+    np.testing.assert_array_equal(data.new_episodes(3), [0, 1, 2])
+    np.testing.assert_array_equal(data.new_episodes(0), [])
+    restored = Demonstrations(50, 2, ACTIONS)
+    restored.load_state_dict(data.state_dict())
+    np.testing.assert_array_equal(restored.new_episodes(2), [3, 4])
 
 
 def test_weights_are_frequencies_to_a_power():
     data = Demonstrations(100, 2, ACTIONS)
-    data.add(*with_labels([2] * 9 + [5]), np.random.default_rng(0))
-    weights = data.label_weights(0.5)
+    data.add(*with_labels([2] * 9 + [5] + [8] * 10), np.random.default_rng(0))
+    rows = np.arange(10)  # the others, all of label 8, are held out
+    weights = data.label_weights(0.5, rows)
     assert weights[2] == pytest.approx(0.9**-0.5)
     assert weights[5] == pytest.approx(0.1**-0.5)
     assert weights[[0, 1, 3, 4, 6, 7, 8, 9]].sum() == 0
-    np.testing.assert_array_equal(data.label_weights(0.0)[[2, 5]], 1.0)
+    np.testing.assert_array_equal(data.label_weights(0.0, rows)[[2, 5]], 1.0)

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,8 +49,14 @@ def both(steps: int = 30, scale: float = 1.0, **bounds: float) -> tuple[list[flo
 
 @pytest.mark.parametrize(
     "bounds",
-    [{}, {"max_grad_norm": 0.1}, {"max_grad_norm": 1e3}, {"max_grad_value": 1e-3}],
-    ids=["free", "norm", "a norm that is not reached", "value"],
+    [
+        {},
+        {"max_grad_norm": 0.1},
+        {"max_grad_norm": 1e3},
+        {"max_grad_value": 1e-3},
+        {"max_grad_value": 1e-3, "max_grad_norm": 5e-3},
+    ],
+    ids=["free", "norm", "a norm that is not reached", "value", "value, then norm"],
 )
 def test_it_is_adam_with_bounds(bounds):
     ours, torch_s = both(**bounds)
@@ -68,6 +75,28 @@ def test_a_bound_matters():
         ends.append(flat.flat.detach().clone())
     assert not torch.allclose(ends[0], ends[1])
     assert not torch.allclose(ends[0], ends[2])
+
+
+@pytest.mark.parametrize("in_one_loop", [True, False])
+@pytest.mark.parametrize(
+    ("gradient", "norm", "value", "taken"),
+    [
+        ([100.0, 0.0], 10.0, 1.0, [1.0, 0.0]),  # its norm is 1 once the value is bounded
+        ([100.0, -100.0], 1.0, 1.0, [0.5**0.5, -(0.5**0.5)]),
+        ([3.0, 4.0], 1.0, 0.0, [0.6, 0.8]),
+        ([3.0, 4.0], 0.0, 3.5, [3.0, 3.5]),
+    ],
+)
+def test_values_are_bounded_before_the_norm(in_one_loop, gradient, norm, value, taken):
+    """Read off Adam's first moment, which is a tenth of the gradient after one step."""
+    weight = nn.Parameter(torch.zeros(2))
+    flat = FlatAdam([weight], 1e-2, max_grad_norm=norm, max_grad_value=value)
+    if not in_one_loop:
+        flat._arrays = None  # as where the parameters are on another device
+    flat.gradient[:] = torch.tensor(gradient)
+    assert flat.step() == pytest.approx(float(np.linalg.norm(gradient)))
+    (first,) = flat.state_dict()["first"][0]
+    assert first.tolist() == pytest.approx([0.1 * each for each in taken], abs=1e-6)
 
 
 def test_gradients_are_0_after_a_step():

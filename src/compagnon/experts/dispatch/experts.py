@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.dispatch.insertion import Weights
 from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
@@ -51,6 +52,9 @@ class BoardReader:
         if not fits or schema.action.n != 1 + len(pairs) + self.places:
             raise InputError(f"{name} plays {DISPATCH} only, not {schema.env_id}")
         self._project = own.select(wanted, scaling="physical").projection_from(own, name)
+        # Observations do not tell prices. Without the environment at hand they are the usual ones.
+        given = {key: schema.env_args[key] for key in Weights._fields if key in schema.env_args}
+        self._weights = DispatchOptions.parse(**given).weights()
 
     def __call__(self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None) -> Boards:
         """Observations (N, F) as boards; the mask, if there is one, says which pairs are possible.
@@ -74,7 +78,7 @@ class BoardReader:
         deadline, shown, priority, has_return = (
             rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
         )
-        weights = DispatchOptions().weights()  # the observation does not tell other ones
+        weights = self._weights
         one = weights.reject_base + weights.reject_priority * priority
         return Boards(
             cost,

@@ -98,14 +98,15 @@ class Adam:
 
 
 class FlatAdam:
-    """Adam (arXiv 1412.6980) with the gradient's norm or values bounded first.
+    """Adam (arXiv 1412.6980) with the gradient's values bounded first, then its norm.
 
     The parameters, and their gradients, become views of one tensor each. Modules keep working, and
     loading a state into them keeps the views.
 
     Args:
         parameters: all on one device, and in no other `FlatAdam`.
-        max_grad_norm: norm of all gradients together at most; 0 leaves them alone.
+        max_grad_norm: norm of all gradients together at most, as it is once their values are
+            bounded; 0 leaves them alone.
         max_grad_value: each gradient between minus this and this; 0 leaves them alone.
 
     Attributes:
@@ -143,11 +144,12 @@ class FlatAdam:
         if self._arrays is not None:
             return self._step_in_one_loop()
         with torch.no_grad():
-            norm = float(torch.linalg.vector_norm(self.gradient))
+            norm = bounded = float(torch.linalg.vector_norm(self.gradient))
             if self.max_grad_value > 0:
                 self.gradient.clamp_(-self.max_grad_value, self.max_grad_value)
-            if 0 < self.max_grad_norm < norm:
-                self.gradient.mul_(self.max_grad_norm / norm)
+                bounded = float(torch.linalg.vector_norm(self.gradient))
+            if 0 < self.max_grad_norm < bounded:
+                self.gradient.mul_(self.max_grad_norm / bounded)
         self._adam.step(0, [self.gradient], self.learning_rate)
         self.gradient.zero_()
         return norm

@@ -77,11 +77,15 @@ def adam_step(
     for i in range(len(gradient)):
         total += gradient[i] * gradient[i]
     norm = np.sqrt(np.float64(total))
+    bounded = norm
     if max_value > 0:
         bound = np.float32(max_value)
+        total = np.float32(0)
         for i in range(len(gradient)):
             gradient[i] = min(max(gradient[i], -bound), bound)
-    factor = np.float32(max_norm / norm) if 0 < max_norm < norm else np.float32(1)
+            total += gradient[i] * gradient[i]
+        bounded = np.sqrt(np.float64(total))
+    factor = np.float32(max_norm / bounded) if 0 < max_norm < bounded else np.float32(1)
     keep1, keep2 = np.float32(beta1), np.float32(beta2)
     new1, new2 = np.float32(1 - beta1), np.float32(1 - beta2)
     size = np.float32(learning_rate / (1 - beta1**step))
