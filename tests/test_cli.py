@@ -318,6 +318,8 @@ def test_a_wrong_word_is_refused_before_anything_heavy_is_imported(words, said):
         "import sys\nfrom compagnon.cli import main\n"
         f"code = main({words!r})\nprint(code, [m for m in {HEAVY!r} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert said in done.stderr
     assert done.stdout.splitlines()[-1] == "2 []"

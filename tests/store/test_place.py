@@ -218,7 +218,7 @@ def test_two_stores_of_a_process_close_without_losing_each_others_locks(path):
     open_store(path).close()
     done = subprocess.run(
         ["lslocks", "--noheadings", "--output", "PID,TYPE,PATH"], capture_output=True, text=True,
-        check=False,
+        check=False, timeout=60,
     )  # fmt: skip
     held = [line.split(None, 2) for line in done.stdout.splitlines()]
     kinds = {kind for pid, kind, name in held if pid == str(os.getpid()) and name == str(path)}

@@ -40,7 +40,7 @@ def test_processes_that_ask_at_once_get_the_same(store):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert len(found) == 4
     assert len(set(found)) == 1
     for one in stores:

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from compagnon.store.turns import Turns
+from tests.waiting import wait_until
 
 LATE = 30.0
 
@@ -20,8 +21,7 @@ def later(turns, order, name, urgent, until=LATE):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    while len(turns._urgent) + len(turns._others) == waiting:
-        assert thread.is_alive()
+    wait_until(lambda: len(turns._urgent) + len(turns._others) != waiting)
     return thread
 
 
