@@ -82,7 +82,7 @@ reader.read(msgspec.Raw(open(sys.argv[2], "rb").read()))
 print(before, compiled() - before)
 """
     command = [sys.executable, "-c", code, tmp_path / "schema.json", tmp_path / "board.json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     before, more = map(int, done.stdout.split())
     assert before > 10
     assert more == 0

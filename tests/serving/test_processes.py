@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import socket
-import time
 from pathlib import Path
 
 import httpx
@@ -108,9 +107,7 @@ def holds_hang_ups(pid: int) -> bool:
 def test_hang_ups_before_it_is_ready_do_not_end_it(artefact, sqlite):
     process = Process(start("serve", str(artefact), "--db", sqlite, "--port", "0"))
     try:
-        while not holds_hang_ups(process.popen.pid):
-            assert process.popen.poll() is None
-            time.sleep(0.005)
+        wait_until(lambda: holds_hang_ups(process.popen.pid))
         for _ in range(3):
             process.popen.send_signal(signal.SIGHUP)
         for line in process.popen.stdout:
