@@ -1,6 +1,7 @@
 """`compagnon db`, `registry`, `keys` and `outcomes` do what they say, and say what they cannot."""
 
 import json
+import re
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.store.rows import row
 def db(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["db", "upgrade"]) == 0
-    assert "decisions.db was brought to version 0003" in capsys.readouterr().out
+    assert "decisions.db was brought to version 0004" in capsys.readouterr().out
     return tmp_path / "decisions.db"
 
 
@@ -85,9 +86,19 @@ def test_backup_and_restore(db, tmp_path, capsys):
     store.append([row(i) for i in range(5)])
     store.close()
     assert main(["db", "backup", "copy"]) == 0
-    assert "5 decisions" in capsys.readouterr().out
-    assert main(["db", "restore", "copy", "--db", "sqlite:///new/decisions.db"]) == 0
-    assert main(["db", "restore", "copy", "--db", "sqlite:///new/decisions.db"]) == 2
+    said = capsys.readouterr().out
+    assert "5 decisions" in said
+    head = re.search(r"^head (\S+)$", said, re.MULTILINE)[1]
+    restore = ["db", "restore", "copy", "--db", "sqlite:///new/decisions.db"]
+    assert main(restore) == 2
+    assert "give --head with what `db backup` printed" in capsys.readouterr().err
+    assert main([*restore, "--head", "nonsense"]) == 2
+    assert "give what `compagnon db check`" in capsys.readouterr().err
+    assert main([*restore, "--head", head]) == 0
+    assert main(["db", "check", "--db", "sqlite:///new/decisions.db", "--head", head]) == 0
+    assert f"head {head}" in capsys.readouterr().out
+    assert main(["db", "restore", "copy", "--db", "sqlite:///other/decisions.db", "--trust"]) == 0
+    assert main([*restore, "--trust"]) == 2
     assert "restore into an empty one" in capsys.readouterr().err
     assert main(["db", "backup", "copy"]) == 2
 

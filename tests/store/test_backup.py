@@ -52,7 +52,7 @@ def test_a_backup_restores_into_either_database(full, target, tmp_path, request)
         address = str(tmp_path / "new" / "other.db")
     fresh = open_store(address, files=tmp_path / "other-models", create=True, check=False)
     try:
-        assert backup.restore(fresh, tmp_path / "copy") == copied
+        assert backup.restore(fresh, tmp_path / "copy", copied.head) == copied
         assert contents(fresh) == contents(full)
         assert registry.verify(fresh).fault is None
         # It goes on where it ended: counters and the chain too.
@@ -60,7 +60,7 @@ def test_a_backup_restores_into_either_database(full, target, tmp_path, request)
         registry.add(fresh, exported(tmp_path / "more", b"two"))
         assert registry.verify(fresh).events == registry.verify(full).events + 1
         with pytest.raises(InputError, match="restore into an empty one"):
-            backup.restore(fresh, tmp_path / "copy")
+            backup.restore(fresh, tmp_path / "copy", None)
     finally:
         if "restored_here" in address:
             with fresh.write() as connection:
@@ -86,18 +86,18 @@ def test_a_damaged_backup_is_refused(full, tmp_path):
     record = (folder / "backup.json").read_text()
     (folder / "backup.json").write_text(json.dumps({**json.loads(record), "version": "9999"}))
     with pytest.raises(InputError, match="newer"):
-        backup.restore(fresh, folder)
+        backup.restore(fresh, folder, None)
     (folder / "backup.json").write_text("{")
     with pytest.raises(InputError, match="not what compagnon db backup writes"):
-        backup.restore(fresh, folder)
+        backup.restore(fresh, folder, None)
     (folder / "backup.json").write_text(record)
     data = bytearray((folder / "store.db").read_bytes())
     data[len(data) // 2] ^= 1
     (folder / "store.db").write_bytes(data)
     with pytest.raises(InputError, match="was changed"):
-        backup.restore(fresh, folder)
+        backup.restore(fresh, folder, None)
     with pytest.raises(InputError, match="is no backup"):
-        backup.restore(fresh, tmp_path / "nothing")
+        backup.restore(fresh, tmp_path / "nothing", None)
     upgrade(fresh)
     with fresh.read() as connection:
         assert list(events.read(connection)) == []
@@ -112,7 +112,10 @@ def test_a_sound_database_has_no_faults(full):
 def test_a_row_that_points_at_nothing_is_found(sqlite_store):
     with sqlite_store._alone():
         sqlite_store._raw.execute("PRAGMA foreign_keys = OFF")
-        sqlite_store._raw.execute("INSERT INTO outcomes VALUES ('nobody', 'profit', 1.0, 1.0, 0)")
+        sqlite_store._raw.execute(
+            "INSERT INTO outcomes (decision_id, name, value, time, late) "
+            "VALUES ('nobody', 'profit', 1.0, 1.0, 0)"
+        )
         sqlite_store._raw.execute("PRAGMA foreign_keys = ON")
     assert len(backup.check(sqlite_store)) == 2
     assert "outcomes" in backup.check(sqlite_store)[0]
@@ -136,7 +139,7 @@ def test_a_restore_follows_no_link(full, tmp_path, plant):
     plant(next((tmp_path / "copy" / "models").iterdir()))
     fresh = open_store(tmp_path / "new" / "fresh.db", create=True, check=False)
     with pytest.raises(InputError, match=r"is a link|no plain file"):
-        backup.restore(fresh, tmp_path / "copy")
+        backup.restore(fresh, tmp_path / "copy", None)
     assert contents(fresh)["decisions"] == []
     assert not list(fresh.files.glob("*/extra"))
     fresh.close()
@@ -145,7 +148,7 @@ def test_a_restore_follows_no_link(full, tmp_path, plant):
 def test_restored_model_files_are_their_owners_alone(full, tmp_path):
     backup.backup(full, tmp_path / "copy")
     fresh = open_store(tmp_path / "new" / "fresh.db", create=True, check=False)
-    backup.restore(fresh, tmp_path / "copy")
+    backup.restore(fresh, tmp_path / "copy", None)
     modes = {path.stat().st_mode & 0o777 for path in fresh.files.glob("*/*")}
     assert modes == {0o600}
     fresh.close()

@@ -43,7 +43,8 @@ def test_the_version_is_the_last_migration():
 
 
 def test_a_row_has_the_columns_of_the_table_in_their_order():
-    assert ("seq", *FIELDS) == tuple(column.name for column in decisions.columns)
+    names = ("seq", *FIELDS, "chain", "place", "link")
+    assert names == tuple(column.name for column in decisions.columns)
 
 
 def test_upgrading_twice_changes_nothing(store):
@@ -75,16 +76,16 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
     old = row(7)
     names = FIELDS[: FIELDS.index("distribution")]
     with store.write() as connection:
-        command.upgrade(migrating._config(connection), "0001")
+        command.upgrade(migrating.config_for(connection), "0001")
         listed = ", ".join(f'"{name}"' for name in names)
         values = ", ".join(f":{name}" for name in names)
         connection.execute(
             text(f"insert into decisions ({listed}) values ({values})"),
             {name: getattr(old, name) for name in names},
         )
-    with pytest.raises(InputError, match=r"version 0001, .* needs 0003: run compagnon db upgrade"):
+    with pytest.raises(InputError, match=r"version 0001, .* needs 0004: run compagnon db upgrade"):
         open_store(address)
-    assert migrating.upgrade(store) == ("0001", "0003")
+    assert migrating.upgrade(store) == ("0001", "0004")
     assert migrating.drift(store) == []
     assert find(store, old.id) == old
     assert (old.distribution, old.log_density) == (None, None)
@@ -103,8 +104,8 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
 
 @pytest.mark.parametrize(
     ("version", "word"),
-    [("0000", "is at version 0000, this program needs 0003: run compagnon db upgrade --db"),
-     ("9999", "made by a newer compagnon; this one knows up to 0003")],
+    [("0000", "is at version 0000, this program needs 0004: run compagnon db upgrade --db"),
+     ("9999", "made by a newer compagnon; this one knows up to 0004")],
 )  # fmt: skip
 def test_another_version_is_refused(store, version, word):
     with store.write() as connection:

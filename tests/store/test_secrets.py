@@ -59,7 +59,7 @@ def test_a_backup_keeps_them(store, tmp_path):
     secret = secrets.current(store)
     backup(store, tmp_path / "copy")
     other = open_store(tmp_path / "other.db", create=True, check=False)
-    restore(other, tmp_path / "copy")
+    restore(other, tmp_path / "copy", None)
     assert secrets.current(other) == secret
     other.close()
 

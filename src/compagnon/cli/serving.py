@@ -103,7 +103,12 @@ def replay(
     db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
         "sqlite:///decisions.db"
     ),
-    verify: Annotated[bool, flag("exit with 1 unless all of them came out the same")] = False,
+    verify: Annotated[
+        bool, flag("also look whether anything was changed; exit with 1 unless all is well")
+    ] = False,
+    head: Annotated[
+        str | None, optional("HEAD", "printed by `db check` or `db backup`, and kept elsewhere")
+    ] = None,
 ) -> int:
     """Make every logged decision again with the model that made it, and compare bit for bit.
 
@@ -111,8 +116,10 @@ def replay(
     $ compagnon log replay runs/workshop-tight --db sqlite:///decisions.db
     """
     from compagnon.serving.replaying import loader
-    from compagnon.store import open_store
+    from compagnon.store import chaining, open_store, verifying
     from compagnon.store.replay import replay as play_again
+
+    wanted = None if head is None else chaining.read_heads(head)
 
     store = open_store(db)
     try:
@@ -120,6 +127,7 @@ def replay(
             found = play_again(
                 store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
             )
+            chained = verifying.verify(store, wanted) if verify or wanted is not None else None
     finally:
         store.close()
     out = output.console()
@@ -128,7 +136,10 @@ def replay(
         out.print(f"decision {one.id}: {one.field} differs (model {one.model_sha256[:12]})")
     for sha256, (reason, count) in found.unknown.items():
         out.print(f"{count:,} decisions of model {sha256[:12]} were not: {reason}", soft_wrap=True)
-    return 0 if found.good or not verify else 1
+    for fault in () if chained is None else chained.faults:
+        out.print(fault, soft_wrap=True)
+    good = found.good and (chained is None or not chained.faults)
+    return 0 if good or not (verify or wanted) else 1
 
 
 VERBS: dict[str, Verb] = {"serve": serve}

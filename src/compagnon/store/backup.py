@@ -20,6 +20,7 @@ from sqlalchemy import Connection, func, select
 
 from compagnon.errors import InputError
 from compagnon.files import copy_regular, read_file, replace_directory, write_file
+from compagnon.store import chaining, registry, verifying
 from compagnon.store.database import MODELS, Store
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
@@ -32,10 +33,15 @@ _MAX_RECORD = 1_000_000
 
 
 class Copied(NamedTuple):
-    """What a backup or a restore copied: rows by table, and files of models."""
+    """What a backup or a restore copied: rows by table, files of models, and the head.
+
+    The head says how long each chain is and where it ends (`chaining.written`). Noted down where
+    whoever can write to the backup cannot, it shows whether anything was changed there.
+    """
 
     rows: dict[str, int]
     files: int
+    head: str
 
 
 def backup(store: Store, folder: Path) -> Copied:
@@ -50,10 +56,15 @@ def backup(store: Store, folder: Path) -> Copied:
     try:
         with replace_directory(folder, private=True) as fresh:
             rows = _copy_out(store, fresh / DATABASE)
+            with contextlib.closing(open_store(fresh / DATABASE)) as made:
+                known = _known_files(made)
+                with made.read() as connection:
+                    head = chaining.written(chaining.heads(connection))
+            _plain_file(fresh / DATABASE)
             # After the database: a version's files are there before its row is.
-            files = _copy_files(store.files, fresh / MODELS)
+            files = _copy_files(store.files, fresh / MODELS, known)
             record = {
-                "format": 1,
+                "format": 2,
                 "version": VERSION,
                 "created": time.time(),
                 "rows": rows,
@@ -62,27 +73,48 @@ def backup(store: Store, folder: Path) -> Copied:
             write_file(fresh / RECORD, json.dumps(record, indent=1) + "\n", private=True)
     except (OSError, sqlite3.Error) as error:
         raise InputError(f"{folder} cannot be written ({error})") from None
-    return Copied(rows, files)
+    return Copied(rows, files, head)
 
 
-def restore(store: Store, folder: Path) -> Copied:
+def restore(store: Store, folder: Path, head: str | None) -> Copied:
     """Fill an empty store from a backup, in one transaction.
 
+    Every row of the backup is checked against the chains in it, and every model file against its
+    version. Whoever can write to the backup can compute all of that anew, add a key of his own,
+    and change what decides; only the head tells.
+
+    Args:
+        head: what `backup` returned, kept elsewhere. None trusts whoever can write to the folder.
+
     Raises:
-        InputError: the backup is damaged or of another version, or the store holds something.
+        InputError: the backup is damaged, is not the one of the head, or is of another version, or
+            the store holds something.
         StoreUnavailable: the database cannot be written; it is still empty.
     """
+    wanted = None if head is None else chaining.read_heads(head)
     _check(folder)
     upgrade(store)
-    with _opened(folder) as source, source.read() as given, store.write() as connection:
+    with _opened(folder) as source:
+        found = verifying.verify(source, wanted)
+        if found.faults:
+            raise InputError(f"{folder} was changed: " + "; ".join(found.faults))
+        if wanted is not None and wanted != chaining.read_heads(found.head):
+            raise InputError(f"{folder} holds more than the backup of that head")
+        return _fill(store, source, folder)
+
+
+def _fill(store: Store, source: Store, folder: Path) -> Copied:
+    known = _known_files(source)
+    with source.read() as given, store.write() as connection:
         for table in metadata.sorted_tables:
             if connection.scalar(select(func.count()).select_from(table)):
                 raise InputError(f"{store.where} holds {table.name}; restore into an empty one")
         rows = {t.name: _copy_table(given, connection, t) for t in metadata.sorted_tables}
         if connection.dialect.name == "postgresql":
             _count_on(connection)
-        files = _copy_files(folder / MODELS, store.files)
-    return Copied(rows, files)
+        head = chaining.written(chaining.heads(connection))
+        files = _copy_files(folder / MODELS, store.files, known)
+    return Copied(rows, files, head)
 
 
 def check(store: Store) -> list[str]:
@@ -120,14 +152,23 @@ def _copy_out(store: Store, target: Path) -> dict[str, int]:
     else:
         _copy_rows(store, target)
     with contextlib.closing(sqlite3.connect(target)) as raw:
-        raw.execute("PRAGMA journal_mode = DELETE")  # one plain file, with nothing beside it
-        rows = {
+        return {
             t.name: raw.execute(f"SELECT count(*) FROM {t.name}").fetchone()[0]
             for t in metadata.sorted_tables
         }
-    for rest in target.parent.glob(f"{target.name}-*"):
+
+
+def _plain_file(database: Path) -> None:
+    """Leave one file, with nothing beside it."""
+    with contextlib.closing(sqlite3.connect(database)) as raw:
+        raw.execute("PRAGMA journal_mode = DELETE")
+    for rest in database.parent.glob(f"{database.name}-*"):
         rest.unlink()
-    return rows
+
+
+def _known_files(store: Store) -> dict[str, dict[str, str]]:
+    """The files of each version, by its hash: theirs by name."""
+    return {version.sha256: version.files for version in registry.listed(store)}
 
 
 def _copy_rows(store: Store, target: Path) -> None:
@@ -164,14 +205,21 @@ def _count_on(connection: Connection) -> None:
             )
 
 
-def _copy_files(source: Path, target: Path) -> int:
+def _copy_files(source: Path, target: Path, known: dict[str, dict[str, str]]) -> int:
+    """Copy the files of registered versions, and nothing else that lies there.
+
+    Raises:
+        InputError: a link or a file that is not a version's, or is not as it was registered.
+    """
     count = 0
     for folder in _folders(source):
-        if (target / folder.name).exists():
+        if folder.name not in known or (target / folder.name).exists():
             continue
         with replace_directory(target / folder.name, private=True) as fresh:
             for path in sorted(folder.iterdir()):
                 copy_regular(path, fresh / path.name)
+                if known[folder.name].get(path.name) != _sha256(fresh / path.name):
+                    raise InputError(f"{path} is not as it was registered")
                 count += 1
     return count
 

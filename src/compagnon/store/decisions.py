@@ -107,23 +107,33 @@ _POSTGRES_TYPES = {
 
 @functools.cache
 def sqlite_insert(rows: int) -> str:
-    """One statement for several rows: one call into SQLite, so Python's lock changes hands once."""
-    values = "(" + ", ".join("?" * len(FIELDS)) + ")"
+    """One statement for several rows: one call into SQLite, so Python's lock changes hands once.
+
+    It fails as a whole where a `seq` or an `id` is there already.
+    """
+    values = "(" + ", ".join("?" * (len(FIELDS) + 4)) + ")"
     return (
-        f"INSERT INTO decisions ({_LIST}) VALUES {', '.join([values] * rows)} "
-        "ON CONFLICT (id) DO NOTHING"
+        f"INSERT INTO decisions (seq, {_LIST}, chain, place, link) "
+        f"VALUES {', '.join([values] * rows)}"
     )
 
 
 def postgres_insert() -> str:
-    """One statement for any number of rows: an array a column, so it is planned once."""
-    arrays = []
-    for column in COLUMNS:
-        kind = str(column.type.compile()).partition("(")[0]
-        arrays.append(f"%b::{_POSTGRES_TYPES[kind]}[]")
+    """One statement for any number of rows: an array a column, so it is planned once.
+
+    It goes on with a chain if that still ends where the writer thinks, else it writes nothing; and
+    it fails as a whole where an `id` is there already. Its parameters are the new end of the chain
+    (rows, link), its number, where it should end now (rows), then `FIELDS`, places and links.
+    """
+    types = [_POSTGRES_TYPES[str(c.type.compile()).partition("(")[0]] for c in COLUMNS]
+    arrays = ", ".join(f"%b::{kind}[]" for kind in (*types, "bigint", "bytea"))
+    columns = ", ".join(f"c{k}" for k in range(len(FIELDS)))
     return (
-        f"INSERT INTO decisions ({_LIST}) SELECT * FROM unnest({', '.join(arrays)}) "
-        "ON CONFLICT (id) DO NOTHING"
+        "WITH head AS (UPDATE chains SET rows = %b::bigint, link = %b::bytea "
+        "WHERE id = %b::bigint AND rows = %b::bigint RETURNING id) "
+        f"INSERT INTO decisions ({_LIST}, chain, place, link) "
+        f"SELECT {columns}, head.id, place, link "
+        f"FROM head, unnest({arrays}) AS given ({columns}, place, link) ORDER BY place"
     )
 
 

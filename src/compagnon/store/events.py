@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from compagnon.store.database import Store
 from compagnon.store.tables import events
 
+__all__ = ["GENESIS", "Event", "append", "first_fault", "last", "lock", "read"]
+
 GENESIS = "0" * 64  # what stands before the first event
 _LOCK = 7_265_003  # of PostgreSQL's advisory lock: any number that nobody else takes
 _PAGE = 500
@@ -38,12 +40,9 @@ def append(
     Args:
         body: the evidence, as JSON.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sqlalchemy.text(f"select pg_advisory_xact_lock({_LOCK})"))
-    last = connection.execute(
-        sqlalchemy.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
-    ).one_or_none()
-    seq, previous = (1, GENESIS) if last is None else (last.seq + 1, last.hash)
+    lock(connection)
+    count, previous = last(connection)
+    seq = count + 1
     text = _canonical(dict(body))
     now = time.time()
     digest = _digest(seq, now, kind, model, actor, text, previous)
@@ -54,6 +53,20 @@ def append(
         )
     )  # fmt: skip
     return Event(seq, now, kind, model, actor, json.loads(text), previous, digest)
+
+
+def lock(connection: Connection) -> None:
+    """Be the only one who appends, until the transaction ends; in SQLite who writes is that."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sqlalchemy.text(f"select pg_advisory_xact_lock({_LOCK})"))
+
+
+def last(connection: Connection) -> tuple[int, str]:
+    """The number and the hash of the last event."""
+    row = connection.execute(
+        sqlalchemy.select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)
+    ).one_or_none()
+    return (0, GENESIS) if row is None else (row.seq, row.hash)
 
 
 def read(connection: Connection, model: str | None = None) -> Iterator[Event]:

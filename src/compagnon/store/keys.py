@@ -15,7 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 
 from compagnon.errors import InputError
-from compagnon.store import events
+from compagnon.store import events, recorded
 from compagnon.store.database import Store
 from compagnon.store.tables import ID_LENGTH, keys
 from compagnon.store.tables import events as events_table
@@ -79,6 +79,7 @@ def create(store: Store, scope: Scope, name: str = "", actor: str = "") -> tuple
         hashed = hashlib.sha256(secret.encode()).hexdigest()
         connection.execute(keys.insert().values(**key._asdict(), hash=hashed))
         body = {"id": key.id, "scope": scope, "name": name}
+        body |= recorded.of(connection, (keys, keys.c.id == key.id))
         events.append(connection, CREATED, None, actor, body)
     return key, f"{_PREFIX}_{key.id}_{secret}"
 
@@ -99,7 +100,8 @@ def revoke(store: Store, key_id: str, actor: str = "") -> Key:
             raise InputError(f"there is no key {key_id!r}; compagnon keys list shows them")
         if row.revoked is None:
             connection.execute(keys.update().where(keys.c.id == key_id).values(revoked=now))
-            events.append(connection, REVOKED, None, actor, {"id": key_id})
+            body = {"id": key_id, **recorded.of(connection, (keys, keys.c.id == key_id))}
+            events.append(connection, REVOKED, None, actor, body)
             return Key(*row)._replace(revoked=now)
         return Key(*row)
 

@@ -10,10 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from compagnon.errors import InputError
+from compagnon.store import chaining, recorded
 from compagnon.store.database import Store
 from compagnon.store.tables import VERSION, metadata
 
 FOLDER = Path(__file__).with_name("migrations")
+CHAINED = "0004"  # the version from which on every row is chained as it comes
 _LOCK = 7_265_002  # of PostgreSQL's advisory lock: any number that nobody else takes
 
 
@@ -35,7 +37,10 @@ def upgrade(store: Store) -> tuple[str | None, str]:
     with store.write() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"select pg_advisory_xact_lock({_LOCK})"))
-        command.upgrade(_config(connection), "head")
+        command.upgrade(config_for(connection), "head")
+        if before is not None and before < CHAINED:
+            chaining.seal_rows_before(connection)
+            recorded.seal(connection)
     return before, VERSION
 
 
@@ -57,7 +62,8 @@ def require_no_drift(store: Store) -> None:
         )
 
 
-def _config(connection: Connection) -> Config:
+def config_for(connection: Connection) -> Config:
+    """What Alembic needs to work on a connection."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")

@@ -9,6 +9,8 @@ import sqlalchemy
 from sqlalchemy import Connection, case, func
 
 from compagnon.errors import InputError
+from compagnon.store import chaining, events, recorded
+from compagnon.store.chaining import Tip
 from compagnon.store.database import Store
 from compagnon.store.tables import ID_LENGTH, decisions, metrics, outcomes
 from compagnon.store.writing import insert_new
@@ -33,6 +35,9 @@ class Outcome(NamedTuple):
     value: float
     time: float
     late: bool
+
+
+_OUTCOME = [outcomes.c[name] for name in Outcome._fields]
 
 
 class Put(NamedTuple):
@@ -90,6 +95,7 @@ def define(store: Store, name: str, matures_after: float) -> float:
             connection.execute(
                 metrics.update().where(metrics.c.name == name).values(matures_after=matures_after)
             )
+            _tell(connection, name)
     return matures_after
 
 
@@ -121,12 +127,19 @@ def put_many(
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: an outcome is a finite number")
     with store.write() as connection:
-        return [_put(connection, *one, now) for one in given]
+        tip = begun = chaining.outcome_tip(connection)
+        found = []
+        for one in given:
+            put_one, tip = _put(connection, *one, now, tip)
+            found.append(put_one)
+        if tip != begun:
+            chaining.advance(connection, tip)
+    return found
 
 
 def of_decision(store: Store, decision_id: str) -> list[Outcome]:
     """The outcomes of a decision, by name."""
-    query = sqlalchemy.select(outcomes).where(outcomes.c.decision_id == decision_id)
+    query = sqlalchemy.select(*_OUTCOME).where(outcomes.c.decision_id == decision_id)
     with store.read() as connection:
         return [Outcome(*row) for row in connection.execute(query.order_by(outcomes.c.name))]
 
@@ -174,32 +187,43 @@ def summarise(
         return [Summary(*row) for row in connection.execute(query)]
 
 
-def _put(connection: Connection, decision_id: str, name: str, value: float, now: float) -> Put:
+def _put(
+    connection: Connection, decision_id: str, name: str, value: float, now: float, tip: Tip
+) -> tuple[Put, Tip]:
+    """What became of one outcome, and where the chain ends then."""
     decided = connection.scalar(
         sqlalchemy.select(decisions.c.time).where(decisions.c.id == decision_id)
     )
     if decided is None:
         raise UnknownDecision(f"there is no decision {decision_id!r}")
     late = now > decided + _window(connection, name, MATURES_AFTER)
-    given = Outcome(decision_id, name, float(value), now, late)
-    if insert_new(connection, outcomes, **given._asdict()):
-        return Put("created", given)
+    given = Outcome(decision_id, name, float(value) + 0.0, float(now) + 0.0, late)
+    after = chaining.add_outcome_link(tip, given._asdict())
+    chained = {"chain": after.chain, "place": after.rows, "link": after.link}
+    if insert_new(connection, outcomes, **given._asdict(), **chained):
+        return Put("created", given), after
     row = connection.execute(
-        sqlalchemy.select(outcomes).where(
+        sqlalchemy.select(*_OUTCOME).where(
             outcomes.c.decision_id == decision_id, outcomes.c.name == name
         )
     ).one()
     stored = Outcome(*row)
-    return Put("same" if stored.value == given.value else "conflict", stored)
+    return Put("same" if stored.value == given.value else "conflict", stored), tip
 
 
 def _window(connection: Connection, name: str, default: float) -> float:
     query = sqlalchemy.select(metrics.c.matures_after).where(metrics.c.name == name)
     found = connection.scalar(query)
     if found is None:
-        insert_new(connection, metrics, name=name, matures_after=default, time=clock.time())
+        if insert_new(connection, metrics, name=name, matures_after=default, time=clock.time()):
+            _tell(connection, name)
         found = connection.scalar(query)
     return float(found or default)
+
+
+def _tell(connection: Connection, name: str) -> None:
+    body = recorded.of(connection, (metrics, metrics.c.name == name))
+    events.append(connection, "metric.defined", None, "", body)
 
 
 def _check_name(name: str) -> None:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from compagnon.errors import InputError
+from compagnon.store import chaining
+from compagnon.store.chaining import Tip
 from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, postgres_insert
 from compagnon.store.errors import StoreUnavailable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _DRIVER = "postgresql+psycopg"
+_TRIES = 20  # to write a group; others may write some of its ids, or on its chain, in between
 # A server that has gone is noticed after seconds, not after the minutes that TCP would take.
 _CONNECT: dict[str, Any] = {
     "connect_timeout": 5,
@@ -39,6 +42,8 @@ class PostgresStore(Store):
         self.files = files or Path(MODELS)
         self._raw: psycopg.Connection[Any] | None = None
         self._insert = postgres_insert()
+        self._chain: int | None = None  # of this writer; its end is in `_tip`
+        self._tip: Tip | None = None
         try:
             self._engine = sqlalchemy.create_engine(
                 url,
@@ -100,21 +105,76 @@ class PostgresStore(Store):
         return StoreUnavailable(f"{self.where}: {reason(error)}")
 
     def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:
+        import psycopg
+
         raw = self._connected()
         first: dict[str, DecisionRow] = {}
         for row in rows:
             first.setdefault(row.id, row)
-        # In the order of their ids: two processes that meet wait for, and never block, each other.
-        fresh = [first[name] for name in sorted(first)]
-        columns = [list(column) for column in zip(*fresh, strict=True)]
-        written = raw.execute(self._insert, columns, prepare=True).rowcount
-        if written == len(rows):
+        fresh = dict(first)
+        for _ in range(_TRIES):
+            try:
+                if self._insert_chained(raw, fresh):
+                    break
+            except psycopg.errors.UniqueViolation:  # some ids are there: who has them?
+                cursor = raw.execute(f"{SELECT} WHERE id = ANY(%s)", [list(fresh)], binary=True)
+                for stored in map(as_row, cursor.fetchall()):
+                    first[stored.id] = stored
+                    del fresh[stored.id]
+        else:
+            raise StoreUnavailable(f"{self.where}: others write the same ids again and again")
+        if len(fresh) == len(rows):
             return [Written("stored", row) for row in rows]
-        if written < len(fresh):  # some ids were there: who has them?
-            cursor = raw.execute(f"{SELECT} WHERE id = ANY(%s)", [list(first)], binary=True)
-            for row in cursor.fetchall():
-                first[row[0]] = as_row(row)
         return [compare(row, first[row.id]) for row in rows]
+
+    def _insert_chained(
+        self, raw: "psycopg.Connection[Any]", fresh: dict[str, DecisionRow]
+    ) -> bool:
+        """Go on with this writer's chain; False if it does not end where it should."""
+        if not fresh:
+            return True
+        if self._tip is None:
+            self._tip = self._claim(raw)
+        tip = self._tip
+        # In the order of their ids: two processes that meet wait for, and never block, each other.
+        ordered = [fresh[name] for name in sorted(fresh)]
+        links = chaining.links(tip.link, ordered)
+        rows = tip.rows + len(ordered)
+        columns = [list(column) for column in zip(*ordered, strict=True)]
+        written = raw.execute(
+            self._insert,
+            [
+                rows,
+                links[-1],
+                tip.chain,
+                tip.rows,
+                *columns,
+                list(range(tip.rows + 1, rows + 1)),
+                links,
+            ],
+            prepare=True,
+        ).rowcount
+        self._tip = Tip(tip.chain, rows, links[-1]) if written else None
+        return bool(written)
+
+    def _claim(self, raw: "psycopg.Connection[Any]") -> Tip:
+        """A chain that no other writer has, for as long as the log's connection lives."""
+        lock = "SELECT pg_try_advisory_lock(hashtext('compagnon ' || current_schema()), %s)"
+        if self._chain is None:
+            with self.read() as connection:
+                known = [tip.chain for tip in chaining.tips(connection, "decisions")]
+            for chain in known:
+                if raw.execute(lock, [chain]).fetchone() == (True,):
+                    self._chain = chain
+                    break
+            else:
+                with self.write() as connection:
+                    self._chain = chaining.begin(connection, "decisions").chain
+                raw.execute(lock, [self._chain])
+        row = raw.execute("SELECT rows, link FROM chains WHERE id = %s", [self._chain]).fetchone()
+        if row is None:
+            raise StoreUnavailable(f"{self.where}: chain {self._chain} is gone")
+        return Tip(self._chain, row[0], bytes(row[1]))
 
     @contextlib.contextmanager
     def only_log(self) -> Iterator[None]:
@@ -141,6 +201,7 @@ class PostgresStore(Store):
         if self._raw is not None:
             self._raw.close()
             self._raw = None
+        self._chain = self._tip = None
 
 
 def _url(text: str) -> sqlalchemy.URL:

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 
 from compagnon.errors import InputError
-from compagnon.store import events, model_files
+from compagnon.store import defended, events, model_files, recorded
 from compagnon.store.database import Store
 from compagnon.store.tables import ID_LENGTH, models, pointers, versions
 from compagnon.store.writing import insert_new
@@ -118,6 +118,8 @@ def add(
         texts = {key: json.dumps(getattr(made, key)) for key in ("files", "metrics", "signature")}
         connection.execute(versions.insert().values({**made._asdict(), **texts}))
         body = {"number": made.number, "sha256": made.sha256, "files": made.files}
+        mine = (versions.c.model == name) & (versions.c.number == made.number)
+        body |= recorded.of(connection, (models, models.c.name == name), (versions, mine))
         events.append(connection, ADDED, name, actor, body)
     return made
 
@@ -227,7 +229,11 @@ def rollback(store: Store, model: str, *, actor: str = "", expected: int | None 
 
 
 def verify(store: Store, head: str | None = None) -> Verified:
-    """Walk the chain of events, then hash every file of every version; the first fault is named.
+    """Walk the chain of events, compare every row of the small tables with it, hash every file.
+
+    The small tables are keys, metrics, models, versions, pointers and secrets. Triggers and checks
+    of the database are looked at as well. The first fault is named. Decisions and outcomes are
+    looked at by `verifying.verify`.
 
     Args:
         head: the last hash of an earlier verification, to see that nothing was cut off.
@@ -236,6 +242,10 @@ def verify(store: Store, head: str | None = None) -> Verified:
     found = listed(store)
     if fault is None:
         fault = _unlike_events(store, found)
+    if fault is None:
+        with store.read() as connection:
+            found_faults = recorded.faults(connection) + defended.faults(connection)
+        fault = found_faults[0] if found_faults else None
     for one in found:
         if fault is None:
             fault = model_files.first_fault(store.files, one.sha256, one.files)
@@ -288,8 +298,16 @@ def _move(
         ).rowcount
         if changed != 1:
             raise _moved(_pointer(connection, model, role), seen)
-        body = {"role": role, "from": now.sha256, "to": to, "revision": seen + 1, "rollback": back}
-        events.append(connection, MOVED, model, actor, body | {"evidence": dict(evidence or {})})
+        body: dict[str, Any] = {
+            "role": role,
+            "from": now.sha256,
+            "to": to,
+            "revision": seen + 1,
+            "rollback": back,
+        }
+        mine = (pointers.c.model == model) & (pointers.c.role == role)
+        body |= {"evidence": dict(evidence or {}), **recorded.of(connection, (pointers, mine))}
+        events.append(connection, MOVED, model, actor, body)
     return Pointer(model, role, to, seen + 1)
 
 

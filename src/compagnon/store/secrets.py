@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy
 
+from compagnon.store import events, recorded
 from compagnon.store.database import Store
 from compagnon.store.tables import secrets
 from compagnon.store.writing import insert_new
@@ -37,9 +38,10 @@ def current(store: Store) -> Secret:
         return newest
     with store.write() as connection:
         # Another process may be doing the same: one of the two is kept, and both use that one.
-        insert_new(
-            connection, secrets, number=1, value=random.token_bytes(_BYTES), created=time.time()
-        )
+        value = random.token_bytes(_BYTES)
+        if insert_new(connection, secrets, number=1, value=value, created=time.time()):
+            body = recorded.of(connection, (secrets, secrets.c.number == 1))  # its hash alone
+            events.append(connection, "secret.made", None, "", body)
     made = _newest(store)
     assert made is not None
     return made

@@ -15,28 +15,39 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine
 
 from compagnon.errors import InputError
+from compagnon.store import chaining
+from compagnon.store.chaining import Tip
 from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.moving import EVERY, Mover
 from compagnon.store.place import LockFile, Place, readable_by_others
+from compagnon.store.tables import decisions
 from compagnon.store.turns import Turns
 
 BUSY_SECONDS = 5.0  # how long a transaction waits for another process's
 _LOCK_POLL = 0.001
 _PREPARED = 64  # rows, at most, of a statement; each number of rows has one of its own
 _PAGES = 4  # that a commit writes beside its rows, about
+_HEAD_SECONDS = 1.0  # between two times that the end of the chain is written down
 _OWN_MOVES = 16_000  # pages after which a commit moves them itself: the mover could not
 
 _left_open: list[sqlite3.Connection] = []
 _logger = logging.getLogger("compagnon.store")
+
+
+class _End(NamedTuple):
+    """Where a chain of decisions ends, and the last number of a row, in this chain or another."""
+
+    tip: Tip
+    seq: int
 
 
 class SqliteStore(Store):
@@ -50,6 +61,8 @@ class SqliteStore(Store):
         self.files = files or self.path.parent / MODELS
         self._turns = Turns()
         self._mover: Mover | None = None
+        self._end: _End | None = None  # of the chain of decisions, where it is known
+        self._head_due = 0.0
         self._ready = self._rescued = False
         try:
             self._lock = LockFile(self._place.beside("-writer"), self.path)
@@ -117,28 +130,74 @@ class SqliteStore(Store):
         for row in rows:
             first.setdefault(row.id, row)
         fresh = list(first.values())
-        execute = self._raw.execute
-        if len(fresh) <= _PREPARED:
-            # One statement is a transaction of its own, and one call into SQLite: at each call
-            # Python's lock changes hands, and may not come back for as long as a decision takes.
-            written = execute(sqlite_insert(len(fresh)), _values(fresh)).rowcount
-        else:
-            execute("BEGIN IMMEDIATE")
-            written = 0
-            for start in range(0, len(fresh), _PREPARED):
-                part = fresh[start : start + _PREPARED]
-                written += execute(sqlite_insert(len(part)), _values(part)).rowcount
-            execute("COMMIT")
+        end = self._end or self._claim()
+        self._end = None  # it is known again once all has gone well
+        # One statement is a transaction of its own, and one call into SQLite: at each call Python's
+        # lock changes hands, and may not come back for as long as a decision takes. So where the
+        # chain ends is written down beside larger groups, and once a second.
+        alone = len(fresh) <= _PREPARED and time.monotonic() < self._head_due
+        try:
+            end = self._insert(end, fresh) if alone else self._insert_with_head(end, fresh)
+        except sqlite3.IntegrityError:
+            # An id is there and stays there, or another program has written: what stands there?
+            if self._raw.in_transaction:
+                self._raw.execute("ROLLBACK")
+            end = self._claim()
+            ids = list(first)
+            for start in range(0, len(ids), _PREPARED):
+                part = ids[start : start + _PREPARED]
+                query = f"{SELECT} WHERE id IN ({', '.join('?' * len(part))})"
+                for stored in map(as_row, self._raw.execute(query, part).fetchall()):
+                    first[stored.id] = stored
+            fresh = [row for row in fresh if first[row.id] is row]
+            end = self._insert_with_head(end, fresh)
+        self._end = end
         if self._mover is not None:
-            self._mover.wrote(_PAGES + written)
-        if written < len(fresh):  # some ids were there, and stay there: who has them?
-            for row in execute(
-                f"{SELECT} WHERE id IN ({', '.join('?' * len(fresh))})", list(first)
-            ).fetchall():
-                first[row[0]] = as_row(row)
-        if written == len(rows):
+            self._mover.wrote(_PAGES + len(fresh))
+        if len(fresh) == len(rows):
             return [Written("stored", row) for row in rows]
         return [compare(row, first[row.id]) for row in rows]
+
+    def _insert(self, end: _End, fresh: Sequence[DecisionRow]) -> _End:
+        """Go on with the chain; its new end."""
+        (chain, place, link), seq = end
+        for start in range(0, len(fresh), _PREPARED):
+            part = fresh[start : start + _PREPARED]
+            links = chaining.links(link, part)
+            values: list[Any] = []
+            for k, row in enumerate(part):
+                values.append(seq + k + 1)
+                values += row
+                values += (chain, place + k + 1, links[k])
+            self._raw.execute(sqlite_insert(len(part)), values)
+            place, link, seq = place + len(part), links[-1], seq + len(part)
+        return _End(Tip(chain, place, link), seq)
+
+    def _insert_with_head(self, end: _End, fresh: Sequence[DecisionRow]) -> _End:
+        """The same, and write down where the chain ends then."""
+        self._raw.execute("BEGIN IMMEDIATE")
+        end = self._insert(end, fresh)
+        chain, rows, link = end.tip
+        self._raw.execute("UPDATE chains SET rows = ?, link = ? WHERE id = ?", (rows, link, chain))
+        self._raw.execute("COMMIT")
+        self._head_due = time.monotonic() + _HEAD_SECONDS
+        return end
+
+    def _claim(self) -> _End:
+        """Where the chain of decisions ends, which is begun if there is none."""
+        with self.guarded(), self._engine.begin() as connection:
+            known = chaining.tips(connection, "decisions")
+            tip = known[0] if known else chaining.begin(connection, "decisions")
+            tip = chaining.last_decision(connection, tip)
+            seq = connection.scalar(sqlalchemy.select(sqlalchemy.func.max(decisions.c.seq)))
+        return _End(tip, seq or 0)
+
+    def _settle(self) -> None:
+        """Write down where the chain ends, if that was not done with its last rows."""
+        end, self._end = self._end, None
+        if end is not None:
+            with contextlib.suppress(sqlite3.Error):  # the next writer finds it all the same
+                self._insert_with_head(end, ())
 
     @contextlib.contextmanager
     def only_log(self) -> Iterator[None]:
@@ -158,6 +217,8 @@ class SqliteStore(Store):
                 )  # fmt: skip
             with self._place.held(), self._moving():
                 yield
+                with contextlib.suppress(StoreUnavailable), self._alone(urgent=True):
+                    self._settle()
         finally:
             lock.close()
 
@@ -306,10 +367,6 @@ class SqliteStore(Store):
                     f"{self.where}: another program holds its lock", "the database is locked"
                 )
             time.sleep(_LOCK_POLL)
-
-
-def _values(rows: Sequence[DecisionRow]) -> list[Any]:
-    return [value for row in rows for value in row]
 
 
 def _engine(raw: sqlite3.Connection) -> Engine:

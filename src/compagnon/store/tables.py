@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0003"  # of the database: the last of migrations/versions
+VERSION = "0004"  # of the database: the last of migrations/versions
 ID_LENGTH = 200  # characters, at most, of an id or a name that comes from outside
 # As a text, since SQLite uses an index of some rows only where it sees that they are meant.
 EXPLORED_ROWS = "mode = 'explored'"
@@ -42,7 +42,7 @@ _COUNTED = BigInteger().with_variant(Integer, "sqlite")
 _ID = String(ID_LENGTH)
 _HASH = String(64)
 
-# From `id` on in the order of DecisionRow, whose fields they are.
+# From `id` to `secret` in the order of DecisionRow, whose fields they are.
 decisions = Table(
     "decisions",
     metadata,
@@ -75,6 +75,10 @@ decisions = Table(
     Column("episode", _ID),
     Column("others", LargeBinary),
     Column("secret", Integer),
+    # See `chaining`; none in rows from before there were chains.
+    Column("chain", BigInteger),
+    Column("place", BigInteger),
+    Column("link", LargeBinary),
     # SQLite looks at no length by itself, and PostgreSQL takes NaN, the largest number to it.
     CheckConstraint(f"length(id) between 1 and {ID_LENGTH}", name="id"),
     CheckConstraint("probability between 0 and 1e300", name="probability"),
@@ -119,7 +123,21 @@ outcomes = Table(
     Column("value", Double, nullable=False),
     Column("time", Double, nullable=False),
     Column("late", Boolean, nullable=False),
+    Column("chain", BigInteger),
+    Column("place", BigInteger),
+    Column("link", LargeBinary),
     Index(None, "name"),
+)
+
+# How long each chain of decisions or outcomes is, and where it ends; see `chaining`.
+chains = Table(
+    "chains",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("link", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
 )
 
 models = Table(

@@ -1,0 +1,200 @@
+"""Walks all that is chained, row by row, and says what was changed by hand."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import Connection
+
+from compagnon.store import chaining, defended, events, recorded
+from compagnon.store.chaining import Heads, Kind
+from compagnon.store.database import Store
+from compagnon.store.decisions import COLUMNS
+from compagnon.store.tables import chains, decisions, outcomes
+from compagnon.store.tables import events as events_table
+
+MOST = 20  # faults that are named
+_PAGE = 1000
+_SHOWN = 32
+
+
+class Found(NamedTuple):
+    """What a verification found.
+
+    Attributes:
+        faults: the first `MOST` of them; none where all is as it was written.
+        decisions, outcomes, events: that were looked at.
+        before: decisions and outcomes from before there were chains, hashed when these came.
+        head: to be noted down, see `chaining.written`.
+    """
+
+    faults: list[str]
+    decisions: int
+    outcomes: int
+    events: int
+    before: int
+    head: str
+
+
+class _Chain:
+    """One chain on the way through it."""
+
+    def __init__(self, number: int, kind: str, rows: int, link: bytes, head: Heads | None) -> None:
+        self.kind, self.number = kind, number
+        self.rows, self.link = rows, link
+        self.place, self.last = 0, chaining.genesis(kind, number)
+        self.wanted = None if head is None else head.get(number)
+        self.met = self.wanted is None or self.wanted[0] == 0
+
+    def follow(self, what: str, row: Any, place: int, link: bytes) -> str | None:
+        """Take the next row; what is wrong with it."""
+        fault = None
+        if place != self.place + 1:
+            gone = place - self.place - 1
+            fault = (
+                f"{gone} {self.kind} before {what} are missing"
+                if gone > 0
+                else f"{what} stands where another should"
+            )
+        elif chaining.links(self.last, [row])[0] != link:
+            fault = f"{what} is not as it was written, or does not follow the one before it"
+        self.place, self.last = place, link
+        return fault or self.reached()
+
+    def reached(self) -> str | None:
+        """What the table of chains, or a head noted down, says of this place."""
+        if self.wanted is not None and self.place == self.wanted[0]:
+            self.met = self.last.hex()[:_SHOWN] == self.wanted[1]
+        if self.place == self.rows and self.last != self.link:
+            return f"chain {self.number} of {self.kind} does not end as it was written down"
+        return None
+
+    def ended(self) -> Iterator[str]:
+        """What is wrong once there are no more rows."""
+        if self.place < self.rows:
+            gone = self.rows - self.place
+            yield f"the last {gone} {self.kind} of chain {self.number} are missing"
+        if not self.met:
+            yield f"chain {self.number} of {self.kind} is not the one of the head that was given"
+
+
+def verify(
+    store: Store, head: Heads | None = None, watch: Callable[[int], object] = lambda _: None
+) -> Found:
+    """Look at every event, key, model, pointer, decision and outcome, in all their columns.
+
+    Model files are looked at by `registry.verify`, and whether decisions come out the same by
+    `replay`.
+
+    Args:
+        head: noted down once; it shows that what stood there then still does.
+        watch: is told how many rows were looked at.
+    """
+    faults: list[str] = []
+    fault, _, count = events.first_fault(store)
+    with store.read() as connection:
+        now = chaining.heads(connection)
+        # Events that were changed say nothing of the tables.
+        faults += recorded.faults(connection) if fault is None else [fault]
+        faults += _of_events(connection, head)
+        faults += defended.faults(connection)
+        known = {
+            row.id: _Chain(row.id, row.kind, row.rows, bytes(row.link), head)
+            for row in connection.execute(sqlalchemy.select(chains))
+        }
+        decided, old = _walk_decisions(connection, known, faults, watch)
+        came, older = _walk_outcomes(connection, known, faults)
+        for chain in known.values():
+            if chain.kind in ("decisions", "outcomes"):
+                faults += chain.ended()
+        for number in (head or {}).keys() - known.keys() - {0}:
+            faults.append(f"chain {number} of the head that was given is not there")
+    return Found(faults[:MOST], decided, came, count, old + older, chaining.written(now))
+
+
+def _of_events(connection: Connection, head: Heads | None) -> list[str]:
+    """Whether the events hold the one of a head that was noted down."""
+    seq, link = (head or {}).get(0, (0, ""))
+    if seq == 0:
+        return []
+    query = sqlalchemy.select(events_table.c.hash).where(events_table.c.seq == seq)
+    found = connection.scalar(query)
+    if found is None:
+        return [f"the events end before event {seq} of the head that was given"]
+    good = found[:_SHOWN] == link
+    return [] if good else [f"event {seq} is not the one of the head that was given"]
+
+
+def _walk_decisions(
+    connection: Connection,
+    known: dict[int, _Chain],
+    faults: list[str],
+    watch: Callable[[int], object],
+) -> tuple[int, int]:
+    """How many there are on chains, and from before."""
+    count = old = after = 0
+    link = b""
+    extra = [decisions.c[name] for name in ("seq", "chain", "place", "link")]
+    while len(faults) < MOST:
+        page = connection.execute(
+            sqlalchemy.select(*extra, *COLUMNS)
+            .where(decisions.c.seq > after)
+            .order_by(decisions.c.seq)
+            .limit(_PAGE)
+        ).all()
+        if not page:
+            break
+        for row in page:
+            values = row[4:]
+            if row.chain is None:
+                old, link = old + 1, chaining.links(link, [values])[0]
+            else:
+                count += 1
+                fault = _follow(known, "decisions", f"decision {row.id}", row, values)
+                faults += [] if fault is None else [fault]
+        after = page[-1].seq
+        watch(count + old)
+    else:
+        return count, old
+    faults += _of_before(known, "decisions before", old, link)
+    return count, old
+
+
+def _walk_outcomes(
+    connection: Connection, known: dict[int, _Chain], faults: list[str]
+) -> tuple[int, int]:
+    extra = [outcomes.c[name] for name in ("chain", "place", "link")]
+    result = connection.execute(
+        sqlalchemy.select(*extra, *chaining.OUTCOME_COLUMNS)
+        .where(outcomes.c.chain.is_not(None))
+        .order_by(outcomes.c.chain, outcomes.c.place)
+        .execution_options(yield_per=_PAGE)
+    )
+    count = 0
+    for row in result:
+        count += 1
+        what = f"outcome {row.name} of {row.decision_id}"
+        fault = _follow(known, "outcomes", what, row, row[3:])
+        faults += [] if fault is None else [fault]
+    old, link = chaining.fold_outcomes(chaining.outcome_hashes(connection))
+    faults += _of_before(known, "outcomes before", old, link)
+    return count, old
+
+
+def _follow(known: dict[int, _Chain], kind: str, what: str, row: Any, values: Any) -> str | None:
+    chain = known.get(row.chain)
+    if chain is None or chain.kind != kind or row.place is None or row.link is None:
+        return f"{what} is on no chain; it was added or changed by hand"
+    return chain.follow(what, values, row.place, bytes(row.link))
+
+
+def _of_before(known: dict[int, _Chain], kind: Kind, rows: int, link: bytes) -> list[str]:
+    """The rows without a chain are those that stood there when chains came, and no others."""
+    sealed = [chain for chain in known.values() if chain.kind == kind]
+    what = kind.partition(" ")[0]
+    if not sealed:
+        return [f"{rows} {what} are on no chain; they were added by hand"] if rows else []
+    if sealed[0].rows != rows:
+        return [f"{sealed[0].rows} {what} are from before there were chains; {rows} stand there"]
+    good = sealed[0].link == link
+    return [] if good else [f"one of the {rows} {what} from before there were chains was changed"]
