@@ -42,8 +42,9 @@ def import_(
     from compagnon.envs.dispatch.importing.tables import check_folder, save_days
 
     check_folder(out)
-    days, faults, said = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
+    days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
     _show(faults)
+    _show(unservable, "Nobody could take these, were there no other ride; they can only be refused")
     save_days(days, out)
     screen = output.console()
     for line in said:
@@ -64,19 +65,25 @@ def check(
     matrix: _Matrix = None,
     zone: _Zone = "",
     area: _Area = "",
+    speed_kmh: _Speed = 30.0,
 ) -> int:
-    """Read whole files, write nothing, and list everything that cannot be used.
+    """Read whole files, write nothing, and list all that cannot be used, or never be served.
 
     $ compagnon data check bookings.csv --drivers drivers.csv
     """
-    days, faults, said = _read(file, drivers, matrix, (zone, area, 30.0, False))
+    days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, False))
     _show(faults)
+    _show(unservable, "Nobody could take these, were there no other ride; they can only be refused")
     screen = output.console()
     for line in said:
         screen.print(line)
-    if faults:
-        count = len(faults)
-        raise InputError(f"{count} {'fault' if count == 1 else 'faults'} (listed above)")
+    if faults or unservable:
+        count, never = len(faults), len(unservable)
+        parts = [f"{count} {'fault' if count == 1 else 'faults'}"] if count else []
+        if never:
+            many = "booking" if never == 1 else "bookings"
+            parts.append(f"{never} {many} that nobody can ever serve")
+        raise InputError(f"{' and '.join(parts)} (listed above)")
     screen.print(f"{file}: good, {len(days)} {'day' if len(days) == 1 else 'days'}", soft_wrap=True)
     return 0
 
@@ -194,15 +201,16 @@ def generate(
 
 def _read(
     file: Path, drivers: Path | None, matrix: Path | None, how: tuple[str, str, float, bool]
-) -> tuple[tuple[Any, ...], tuple[Any, ...], list[str]]:
-    """The days of a file, its faults, and what else there is to say."""
-    from compagnon.envs.dispatch.importing.public import read_any
+) -> tuple[tuple[Any, ...], tuple[Any, ...], list[str], tuple[Any, ...]]:
+    """The days of a file, its faults, what else there is to say, and what nobody can serve."""
+    from compagnon.envs.dispatch.importing.public import read_any, unservable_faults
     from compagnon.envs.dispatch.importing.tables import Reading, import_tables
 
     if file.suffix.lower() == ".json":
         if drivers is not None or matrix is not None:
             raise InputError(f"{file} holds its own drivers; leave --drivers and --matrix out")
-        return read_any(file, how[3])
+        days, faults, said = read_any(file, how[3])
+        return days, faults, said, tuple(unservable_faults(days, file.name))
     if drivers is None:
         raise InputError("bookings need the shifts of the drivers: --drivers drivers.csv")
     report = import_tables(file, drivers, matrix, Reading(*how))
@@ -212,11 +220,13 @@ def _read(
         f"{report.bookings:,} of {report.bookings_read:,} bookings, {left[0]:,} left out; "
         f"{report.shifts:,} of {report.shifts_read:,} shifts, {left[1]:,} left out",
     ]
-    return report.days, report.faults, said
+    return report.days, report.faults, said, report.unservable
 
 
-def _show(faults: tuple[Any, ...]) -> None:
+def _show(faults: tuple[Any, ...], title: str = "") -> None:
     if faults:
+        if title:
+            output.console().print(title, soft_wrap=True)
         rows = [(f.file, str(f.row), f.field, f.given, f"{f.fault}; {f.right}") for f in faults]
         heads = ("file", "row", "field", "given", "fault, and what would be right")
         output.console().print(output.table(heads, rows, numbers=False))

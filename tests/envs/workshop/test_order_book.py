@@ -66,6 +66,10 @@ class TestReading:
             'time,product,quantity\n"15","P1","3"\n"15","P2","+2"',
             "time;product;quantity;client\n15;P1;3;Ren\u00e9\n15;P2;2;\n".encode("cp1252"),
             "time\tproduct\tquantity\n15\tP1\t3\n15\tP2\t2\n".encode("utf-16"),
+            "Temps;Produit;Quantité\n15;P1;3\n15;P2;2\n".encode("cp1252"),
+            "sep=;\r\nDate;Heure;Réf;Qté\r\n02/03/2026;00h20;P1;3\r\n2/3/26;0:15;p2;2,0\r\n",
+            "Date et heure;Article;Quantité\n02/03/2026 00:15;P1;3\n2026-03-02 0h16;P2;2\n",
+            "date,product,quantity\n02.03.2026 00:15,P1,3\n2026-03-02T00:15,P2,2\n",
         ],
     )
     def test_what_spreadsheets_write(self, book, content):
@@ -95,6 +99,12 @@ class TestReading:
             expected[minute // 10_080, minute % 10_080 // 15, product] += quantity
         np.testing.assert_array_equal(read_order_book(path).weekly_demand(), expected)
 
+    def test_the_day_comes_first_unless_the_file_says_otherwise(self, book):
+        french = "Date;Produit;Quantité\n02/03/2026;P1;1\n03/03/2026;P1;1\n"
+        assert units(book(french)) == {(0, 0, 0): 1, (0, 96, 0): 1}
+        american = "date,product,quantity\n3/2/2026 9:00 AM,P1,1\n3/13/2026 12:30 PM,P1,1\n"
+        assert units(book(american)) == {(0, 36, 0): 1, (1, 434, 0): 1}
+
 
 class TestBadRows:
     @pytest.mark.parametrize(
@@ -105,7 +115,7 @@ class TestBadRows:
             ("9" * 400 + ",P1,1", "time", "from 0 to 5241599"),
             ("soon,P1,1", "time", "2026-03-02 08:15"),
             (",P1,1", "time", "2026-03-02 08:15"),
-            ("02/03/2026 08:15,P1,1", "time", "2026-03-02 08:15"),
+            ("31/02/2026 08:15,P1,1", "time", "2026-03-02 08:15"),
             ("2026-02-30,P1,1", "time", "2026-03-02 08:15"),
             ("2026-03-02T08:15Z,P1,1", "time", "without a time zone"),
             ("2026-03-02,P1,1", "time", "minutes, as in the rows above"),

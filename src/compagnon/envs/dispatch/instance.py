@@ -190,6 +190,8 @@ class Instance:
 
 _PARTS: Final[dict[str, Any]] = {"travel": Travel, "bookings": Bookings, "drivers": Drivers}
 _NEVER_BEFORE: Final = ("pickup_from", "dropoff_from")  # null is -inf in these, else +inf
+# null says in these "no limit", and "never".
+_OPEN_ENDED: Final = ("pickup_from", "pickup_to", "dropoff_from", "dropoff_to", "cancel")
 _WHOLE: Final = ("pickup", "dropoff", "load", "priority", "linked_to", "start", "end", "seats")
 _PAIRS: Final = {"load": SEATS, "seats": SEATS, "coordinates": 2}
 
@@ -220,9 +222,12 @@ def _array(where: str, name: str, value: Any) -> Any:
         kind = np.int64
     elif name == "no_show":
         kind = np.bool_
-    else:
+    elif name in _OPEN_ENDED:
         missing = -np.inf if name in _NEVER_BEFORE else np.inf
         value = [missing if v is None else v for v in value]
+    at = _null_in(value)
+    if at is not None:
+        raise InputError(f"{where}{at} is null; it should be a number")
     try:
         array = np.array(value)
         if array.size and name in _WHOLE and array.dtype.kind != "i":
@@ -235,6 +240,18 @@ def _array(where: str, name: str, value: Any) -> Any:
     if array.size == 0 and name in ("minutes", "km"):
         array = array.reshape(0, 0)
     return array
+
+
+def _null_in(value: Any) -> str | None:
+    """Where in a list of numbers, or of lists of them, null stands first: `[3]`, `[3][0]`."""
+    for k, one in enumerate(value):
+        if one is None:
+            return f"[{k}]"
+        if isinstance(one, list):
+            within = _null_in(one)
+            if within is not None:
+                return f"[{k}]{within}"
+    return None
 
 
 def _refuse(where: str, name: str, bad: Any, values: Any, right: str) -> None:

@@ -1,9 +1,10 @@
 """Demand from a real order book: a CSV read row by row, each bad row reported.
 
-A file has the columns ``time,product,quantity`` (others are ignored). Times are either minutes
-since the first week began, or ISO dates and datetimes in local time; then week 1 begins on the
-Monday of the earliest order's week. An order of minute ``m`` counts at the first demand that
-follows it, `(m // 15 + 1) * 15`.
+A file has the columns ``time,product,quantity`` (others are ignored), by these names or by those
+of `WORDS`; a column of days and one of times make up a time. Times are either minutes since the
+first week began, or days and times in local time, such as 2026-03-02 08:15 or 02/03/2026 8h15;
+then week 1 begins on the Monday of the earliest order's week. An order of minute ``m`` counts at
+the first demand that follows it, `(m // 15 + 1) * 15`.
 """
 
 import csv
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.workshop import rules as R
+from compagnon.envs.written import month_comes_first, translated, when_of
 from compagnon.errors import InputError
 from compagnon.files import read_file
 
 COLUMNS: Final = ("time", "product", "quantity")
+# Other headings of these columns; `date` and `hour` make up `time` where there is none.
+WORDS: Final = {
+    "time": ("minute", "minutes", "temps", "horodatage", "date_heure", "date_et_heure", "datetime"),
+    "date": ("jour", "day", "date_commande", "date_de_commande", "order_date"),
+    "hour": ("heure", "heure_commande", "heure_de_commande", "order_time"),
+    "product": ("produit", "article", "reference", "ref"),
+    "quantity": ("quantite", "qte", "qty", "nombre", "unites", "units"),
+}
 PRODUCTS: Final = ("P1", "P2")
 MAX_WEEKS: Final = 520
 MAX_QUANTITY: Final = 10_000
@@ -31,8 +42,11 @@ _MAX_BYTES: Final = 200_000_000
 _END_MINUTE: Final = MAX_WEEKS * R.EPISODE_MINUTES
 _MESSAGE_ROWS: Final = 10
 
-_TIME_WANTED: Final = "minutes since the first week began, or a date such as 2026-03-02 08:15"
+_TIME_WANTED: Final = (
+    "minutes since the first week began, or a date such as 2026-03-02 08:15 or 02/03/2026 8h15"
+)
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_EXCEL = re.compile(r"sep=([,;\t])", re.IGNORECASE)  # how Excel is told the delimiter
 _WHOLE = re.compile(r"\+?(\d+)([.,]0+)?")
 _SPACES = str.maketrans("", "", " \t\u00a0\u202f")
 
@@ -125,10 +139,11 @@ def check_order_book(path: str | Path) -> OrderBookReport:
     orders: list[_Order] = []
     bad: list[BadRow] = []
     dated: bool | None = None
-    rows = 0
-    for row, cells in _rows(path, bad):
-        rows += 1
-        order = _parse_row(row, cells, bad)
+    every = list(_rows(path, bad))
+    rows = len(every)
+    month_first = month_comes_first([cells[0].strip() for _, cells in every])
+    for row, cells in every:
+        order = _parse_row(row, cells, bad, month_first)
         if order is None:
             continue
         if dated is None:
@@ -182,6 +197,9 @@ def _rows(path: str | Path, bad: list[BadRow]) -> Iterator[tuple[int, tuple[str,
         raise InputError(f"order book {path}: the file is empty; it needs {','.join(COLUMNS)}")
     header_line = next(line for line in text.splitlines() if line.strip())
     delimiter = max(",;\t", key=header_line.count)
+    marked = _EXCEL.fullmatch(header_line.strip())
+    if marked:
+        delimiter, text = marked[1], text.replace(header_line, "", 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header: list[str] | None = None
     try:
@@ -189,40 +207,48 @@ def _rows(path: str | Path, bad: list[BadRow]) -> Iterator[tuple[int, tuple[str,
             if not any(cell.strip() for cell in cells):
                 continue
             if header is None:
-                header = [cell.strip().lower() for cell in cells]
-                places = _find_columns(path, header)
+                header = translated(cells, WORDS)
+                when, product, quantity = _find_columns(path, header)
                 continue
             if any(cell.strip() for cell in cells[len(header) :]):
                 wanted = f"{len(header)} cells, as in the first line"
                 bad.append(BadRow(reader.line_num, "row", delimiter.join(cells), wanted))
                 continue
             cells += [""] * (len(header) - len(cells))
-            time, product, quantity = (cells[place] for place in places)
-            yield reader.line_num, (time, product, quantity)
+            time = " ".join(cells[place].strip() for place in when)
+            yield reader.line_num, (time, cells[product], cells[quantity])
     except csv.Error as error:
         raise InputError(
             f"order book {path}: line {reader.line_num} is not CSV ({error})"
         ) from None
 
 
-def _find_columns(path: str | Path, header: list[str]) -> list[int]:
-    missing = [column for column in COLUMNS if column not in header]
+def _find_columns(path: str | Path, header: list[str]) -> tuple[list[int], int, int]:
+    """Where the time stands (in one column, or day and time in two), the product, the quantity."""
+    time = ["time"] if "time" in header else [one for one in ("date", "hour") if one in header]
+    if time == ["hour"]:
+        time = []
+    missing = [] if time else ["time"]
+    missing += [column for column in COLUMNS[1:] if column not in header]
     if missing:
         raise InputError(
             f"order book {path}: no column {' nor '.join(missing)} in its first line "
             f"{', '.join(header)!r}; it needs {','.join(COLUMNS)}"
         )
-    twice = [column for column in COLUMNS if header.count(column) > 1]
+    twice = [column for column in (*time, *COLUMNS[1:]) if header.count(column) > 1]
     if twice:
         raise InputError(f"order book {path}: the column {twice[0]} stands there twice")
-    return [header.index(column) for column in COLUMNS]
+    places = [header.index(column) for column in time]
+    return places, header.index("product"), header.index("quantity")
 
 
-def _parse_row(row: int, cells: tuple[str, str, str], bad: list[BadRow]) -> _Order | None:
+def _parse_row(
+    row: int, cells: tuple[str, str, str], bad: list[BadRow], month_first: bool
+) -> _Order | None:
     """The order of one row; None if any of its fields went to `bad`."""
     before = len(bad)
     time_text, product_text, quantity_text = (cell.strip() for cell in cells)
-    time = _parse_time(row, time_text, bad)
+    time = _parse_time(row, time_text, bad, month_first)
     product = product_text.upper().translate(_SPACES)
     if product not in PRODUCTS:
         bad.append(BadRow(row, "product", product_text, "P1 or P2"))
@@ -237,7 +263,9 @@ def _parse_row(row: int, cells: tuple[str, str, str], bad: list[BadRow]) -> _Ord
     return _Order(row, time, PRODUCTS.index(product), quantity)
 
 
-def _parse_time(row: int, text: str, bad: list[BadRow]) -> float | datetime | None:
+def _parse_time(
+    row: int, text: str, bad: list[BadRow], month_first: bool
+) -> float | datetime | None:
     plain = text.translate(_SPACES)
     if _NUMBER.fullmatch(plain):
         minutes = float(plain.replace(",", "."))
@@ -247,7 +275,11 @@ def _parse_time(row: int, text: str, bad: list[BadRow]) -> float | datetime | No
         bad.append(BadRow(row, "time", text, wanted))
         return None
     try:
-        time = datetime.fromisoformat(text)
+        found = when_of(text, month_first)
+        if found is not None and found.day is not None:
+            time = datetime.combine(found.day, found.clock or clock_time(), found.zone)
+        else:
+            time = datetime.fromisoformat(text)
     except ValueError:
         bad.append(BadRow(row, "time", text, _TIME_WANTED))
         return None

@@ -96,3 +96,19 @@ def test_places_must_be_in_the_matrix_and_stay_where_they_are(tmp_path):
 def test_a_file_that_is_no_matrix_is_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, RIDES, FLEET, text)
+
+
+def test_a_hole_takes_the_rider_out_and_not_the_depot(tmp_path):
+    """From the base nobody knows the way to the north; a row of the base alone would name it."""
+    holed = MATRIX.replace("minutes,base,26,27,28,29,0", "minutes,base,26,27,,29,0")
+    report = read(tmp_path, RIDES, FLEET, holed)
+    assert [(f.row, f.field) for f in report.faults if f.file == "matrix.csv"] == [(6, "north")]
+    assert (report.bookings, report.shifts) == (2, 1)
+    assert "matrix.csv: left out, so that no hole is left: north" in report.notes
+
+
+def test_of_many_holes_the_place_they_share_goes(tmp_path):
+    holed = MATRIX.replace("18,19,0,20,21", ",,0,,").replace("12,13", ",13", 1)
+    report = read(tmp_path, RIDES, FLEET, holed)
+    assert (report.bookings, report.shifts) == (2, 1)
+    assert "matrix.csv: left out, so that no hole is left: north, south" in report.notes

@@ -99,7 +99,7 @@ def test_a_bad_request_is_named_and_the_rest_read(tmp_path, field, value, fault)
     [
         ({"number_of_vehicles": 0}, "number_of_vehicles is 0"),
         ({"vehicle_capacity": 2.5}, "vehicle_capacity is 2.5"),
-        ({"max_ride_time": None}, "max_ride_time is None"),
+        ({"max_ride_time": None}, "max_ride_time is null"),
         ({"depot_location": 3}, "depot_location"),
         ({"travel_time_between_nodes": "Manhattan"}, "EuclideanDistance"),
     ],

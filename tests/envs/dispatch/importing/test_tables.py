@@ -37,9 +37,17 @@ def test_good_files_become_a_day(tmp_path):
         (2, "pickup_lat", "north", "pickup_lat", "is not a number", "degrees"),
         (2, "pickup_to", "2026-03-02T07:30+01:00", "pickup_to", "before it begins", "pickup_from"),
         (2, "dropoff_to", "2026-03-02T07:30+01:00", "dropoff_to", "before the pickup", "after"),
-        (2, "pickup_from", "02.03.2026 08:00", "pickup_from", "ISO 8601", "2026-03-02T08:15+01:00"),
+        (2, "pickup_from", "at eight", "pickup_from", "not a time in a known form", "02/03/2026"),
+        (2, "pickup_from", "02.03.2026 08:00", "pickup_from", "has no time zone, where", "such as"),
         (2, "pickup_from", "2026-03-02 08:00", "pickup_from", "has no time zone, where", "such as"),
-        (2, "pickup_from", "2026-02-30T08:00+01:00", "pickup_from", "not a day", "write it"),
+        (
+            2,
+            "pickup_from",
+            "2026-02-30T08:00+01:00",
+            "pickup_from",
+            "not a day and time that there",
+            "write it",
+        ),
         (4, "dropoff_to", "", "pickup_to", "no window ends", "give pickup_to"),
         (4, "id", "a", "id", "is there already, in row 2", "no other row"),
         (4, "id", "", "id", "is empty", "no other row"),
@@ -76,7 +84,7 @@ def test_swapped_coordinates_are_told_from_those_outside(tmp_path):
 def test_an_area_that_is_given_counts(tmp_path):
     far = spoilt(BOOKINGS, 4, "pickup_lat", "48.85")
     assert read(tmp_path, far).bookings == 2
-    assert read(tmp_path, far, area="46.2,6.14,400").bookings == 3
+    assert read(tmp_path, far, area="46.2,6.14,400", speed_kmh=60).bookings == 3
     with pytest.raises(InputError, match="LAT,LON,KM"):
         read(tmp_path, far, area="46.2")
 
@@ -102,7 +110,58 @@ def test_a_bad_driver_is_named(tmp_path, column, value, field, fault):
     assert (report.shifts, report.shifts_read, report.bookings) == (1, 2, 3)
 
 
-def test_a_driver_has_one_shift_a_day(tmp_path):
+def test_a_driver_may_have_two_shifts_a_day(tmp_path):
+    morning = spoilt(DRIVERS, 2, "shift_end", "2026-03-02T13:30+01:00")
+    evening = "d1,,2026-03-02T15:00+01:00,2026-03-02T19:00+01:00,46.2,6.1,wheelchair,,,\n"
+    report = read(tmp_path, drivers=morning + evening)
+    assert (report.faults, report.shifts) == ((), 2)
+    d = report.days[0].drivers
+    assert d.shift_start.tolist() == [420, 900]
+    assert d.shift_end.tolist() == [810, 1140]
+    overlapping = evening.replace("15:00", "13:00")
+    (fault,) = read(tmp_path, drivers=morning + overlapping).faults
+    assert (fault.row, fault.field, fault.given) == (3, "shift_start", "2026-03-02T13:00+01:00")
+    assert fault.fault == "overlaps the shift of d1 in row 2"
+
+
+def test_a_third_leg_stays_as_a_ride_of_its_own(tmp_path):
+    rows = BOOKINGS.splitlines()
+    third = rows[2].replace("b,Grace", "d,Ada").replace("11:", "14:").removesuffix(",a") + ",b"
+    report = read(tmp_path, BOOKINGS + third + "\n")
+    assert report.faults == ()
+    assert report.days[0].bookings.linked_to.tolist() == [-1, 0, -1, -1]
+    (note,) = [note for note in report.notes if "third leg" in note]
+    assert "d (row 5)" in note
+    second = rows[2].replace("b,Grace", "d,Ada").replace("11:", "14:")
+    report = read(tmp_path, BOOKINGS + second + "\n")
+    assert report.faults == ()
+    assert report.days[0].bookings.linked_to.tolist() == [-1, 0, -1, -1]
+
+
+def test_two_rides_that_return_from_each_other_are_named(tmp_path):
+    report = read(tmp_path, spoilt(BOOKINGS, 2, "returns_from", "b"))
+    assert [(fault.row, fault.fault) for fault in report.faults] == [
+        (2, "is the return of this booking"), (3, "is the return of this booking"),
+    ]  # fmt: skip
+
+
+def test_a_place_that_nobody_filled_in_moves_no_other(tmp_path):
+    rows = BOOKINGS.splitlines(keepends=True)
+    nowhere = spoilt(spoilt(rows[0] + rows[3], 2, "pickup_lat", "0"), 2, "pickup_lon", "0")
+    text = rows[0] + rows[1] + nowhere.splitlines()[1] + "\n"
+    report = read(tmp_path, text)
+    (fault,) = report.faults
+    assert (fault.row, fault.field, fault.given) == (3, "pickup_lat", "0, 0")
+    assert fault.fault == "is a place that nobody filled in"
+    assert report.bookings == 1
+    # Nor does half of a list that lies elsewhere: the drivers say where the others are.
+    far = spoilt(spoilt(rows[0] + rows[3], 2, "pickup_lat", "5"), 2, "dropoff_lat", "5")
+    report = read(tmp_path, rows[0] + rows[1] + far.splitlines()[1] + "\n")
+    assert {fault.row for fault in report.faults} == {3}
+    assert report.bookings == 1
+
+
+def test_a_driver_has_one_shift_at_a_time(tmp_path):
     report = read(tmp_path, drivers=DRIVERS + DRIVERS.splitlines()[1] + "\n")
     assert [(f.row, f.field) for f in report.faults] == [(3, "id")]
     assert "is there already, in row 2" in report.faults[0].fault

@@ -3,28 +3,40 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compagnon.envs.dispatch.importing.clock import Clock, WrongTimeError
+from compagnon.envs.dispatch.importing.clock import Clock, WrongTimeError, moment, second_time
 from compagnon.envs.dispatch.importing.sheet import Fault, Row
 from compagnon.envs.dispatch.instance import SEAT_TYPES
 from compagnon.envs.dispatch.travel import EARTH_KM
+from compagnon.envs.written import number_of, plain, truth_of
 from compagnon.errors import InputError
 
 Point = tuple[float, float]
 AREA_KM: Final = 100.0
-_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?")
+CROWD_CHECKED: Final = 300
 _SEAT = re.compile(r"(?:(\d{1,3})\s*[x*]?\s*)?([a-z_ -]*[a-z])")
-_YES, _NO = ("yes", "true", "1", "y"), ("", "no", "false", "0", "n")
-
-
-def number_of(text: str) -> float | None:
-    """The number that a text is, with a decimal point or comma; None if it is none."""
-    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
+_AND = re.compile(r"\+|,|;|&|\bet\b|\band\b")
+# What else the seats are called: how French transport lists and forms name them.
+_SEAT_WORDS: Final = {
+    "ambulatory": (
+        "vsl", "assis", "assise", "marchant", "marchante", "valide", "taxi", "tap", "sitting",
+        "walking", "seat", "place assise",
+    ),
+    "wheelchair": (
+        "fauteuil", "fauteuil roulant", "tpmr", "pmr", "roulant", "wheel chair", "chair",
+    ),
+    "stretcher": ("amb", "ambulance", "allonge", "allongee", "couche", "couchee", "brancard",
+                  "civiere", "lying"),
+    "companion": ("accompagnant", "accompagnante", "accompagnateur", "accompagnatrice", "guest",
+                  "escort", "attendant"),
+}  # fmt: skip
+_KIND: Final = {word: kind for kind, words in _SEAT_WORDS.items() for word in (kind, *words)}
 
 
 def distance_km(a: Point, b: Point) -> float:
@@ -64,16 +76,24 @@ class Area:
 
     @classmethod
     def around(cls, rows: Iterable[Row]) -> "Area":
-        """100 km around the middle (median) of the pickups: a few strays do not move it."""
+        """100 km around the middle (median) of the places in the largest crowd.
+
+        The crowd is that of the place with the most others within 100 km: strays do not move it,
+        were they half of all. A place at 0, 0 is one that nobody filled in, and does not count.
+        """
         points = []
         for row in rows:
-            lat = number_of(row.cells.get("pickup_lat", ""))
-            lon = number_of(row.cells.get("pickup_lon", ""))
-            if lat is not None and lon is not None and _on_earth((lat, lon)):
-                points.append((lat, lon))
+            for end in ("pickup", "dropoff", "start"):
+                lat = number_of(row.cells.get(f"{end}_lat", ""))
+                lon = number_of(row.cells.get(f"{end}_lon", ""))
+                if lat is not None and lon is not None and _on_earth((lat, lon)):
+                    points.append((lat, lon))
+        points = [point for point in points if point != (0.0, 0.0)]
         if not points:
             return cls((0.0, 0.0), 20_100.0)  # no point can be judged: each is a fault by itself
-        lat, lon = np.median(np.array(points), axis=0)
+        every = np.array(points)
+        near = [_within(every, every[k]) for k in _spread(len(every), CROWD_CHECKED)]
+        lat, lon = np.median(every[max(near, key=np.count_nonzero)], axis=0)
         return cls((float(lat), float(lon)), AREA_KM)
 
     def holds(self, point: Point) -> bool:
@@ -90,6 +110,7 @@ class Reader:
     clock: Clock
     area: Area
     faults: list[Fault]
+    notes: list[str] = field(default_factory=list)
     good: bool = True
 
     def cell(self, column: str) -> str:
@@ -123,21 +144,40 @@ class Reader:
 
     def truth(self, column: str) -> bool:
         """Yes or no; no for an empty cell."""
-        text = self.cell(column).lower()
-        if text not in _YES + _NO:
+        found = truth_of(self.cell(column))
+        if found is None:
             self.refuse(column, "is neither yes nor no", "yes or no")
-        return text in _YES
+        return bool(found)
 
-    def time(self, column: str) -> datetime | None:
-        """A time on the clock; None for an empty cell, or one that is no time."""
+    def time(
+        self, column: str, day: date | None = None, after: datetime | None = None, hours: int = 12
+    ) -> datetime | None:
+        """A time on the clock; None for an empty cell, or one that is no time.
+
+        Args:
+            day: of a time that is written without one.
+            after: the time before which it can't be. A time of the day alone goes to the next
+                day then, if that is not more than `hours` later; and one that the clock shows
+                twice, in the night when it is put back, is the second one.
+        """
         text = self.cell(column)
         if not text:
             return None
         try:
-            return self.clock.read(text)
+            found = self.clock.read(text, day)
+            if after is None or moment(found) >= moment(after):
+                return found
+            again = second_time(found)
+            if again is not None and moment(again) >= moment(after):
+                return again
+            if day is not None and self.clock.lacks_day(text):
+                next_day = self.clock.read(text, day + timedelta(days=1))
+                if moment(next_day) - moment(after) <= timedelta(hours=hours):
+                    return next_day
         except WrongTimeError as error:
             self.refuse(column, error.fault, error.right)
             return None
+        return found
 
     def date(self, column: str) -> date | None:
         """A day; None for an empty cell, or one that is no day."""
@@ -145,11 +185,9 @@ class Reader:
         if not text:
             return None
         try:
-            if len(text) != 10:
-                raise ValueError
-            return date.fromisoformat(text)
-        except ValueError:
-            self.refuse(column, "is not a day", "a day such as 2026-03-02")
+            return self.clock.day(text)
+        except WrongTimeError as error:
+            self.refuse(column, error.fault, error.right)
             return None
 
     def point(self, end: str) -> Point:
@@ -169,6 +207,9 @@ class Reader:
 
     def _refuse_point(self, column: str, lat: float, lon: float) -> None:
         given = f"{lat:g}, {lon:g}"
+        if (lat, lon) == (0.0, 0.0):
+            self.refuse(column, "is a place that nobody filled in", "the place's degrees", given)
+            return
         if self.area.holds((lon, lat)):
             right = f"latitude {lon:g}, longitude {lat:g}"
             self.refuse(column, "has latitude and longitude swapped", right, given)
@@ -186,10 +227,10 @@ class Reader:
         """Seats by type, such as ``2 ambulatory + wheelchair``, in the order of `SEAT_TYPES`."""
         found = dict.fromkeys(SEAT_TYPES, 0)
         right = f"such as '2 ambulatory + wheelchair'; types are {', '.join(SEAT_TYPES)}"
-        text = self.cell(column).lower()
-        for part in text.split("+"):
+        for part in _AND.split(plain(self.cell(column))):
             match = _SEAT.fullmatch(part.strip())
-            kind = match[2].strip() if match else ""
+            word = match[2].strip() if match else ""
+            kind = _KIND.get(word) or _KIND.get(word.removesuffix("s"), "")
             if kind not in found:
                 fault = "has an unknown seat type" if part.strip() else "has no seat type"
                 self.refuse(column, fault, right)
@@ -198,6 +239,20 @@ class Reader:
         if self.good and not 0 < max(found.values()) <= 100:
             self.refuse(column, "has no seat or too many", "1 to 100 seats")
         return tuple(found.values())
+
+
+def _within(points: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of the points (n, 2) lie within `AREA_KM` of one of them, by the haversine."""
+    p, q = np.radians(points), np.radians(middle)
+    half = np.sin((p[:, 0] - q[0]) / 2) ** 2
+    half += np.cos(p[:, 0]) * np.cos(q[0]) * np.sin((p[:, 1] - q[1]) / 2) ** 2
+    near: NDArray[np.bool_] = 2 * EARTH_KM * np.arcsin(np.sqrt(np.minimum(1.0, half))) <= AREA_KM
+    return near
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most so many numbers below `count`, spread evenly."""
+    return sorted({int(k) for k in np.linspace(0, count - 1, min(count, most))})
 
 
 def _on_earth(point: Point) -> bool:

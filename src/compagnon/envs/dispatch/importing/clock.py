@@ -1,20 +1,16 @@
-"""Times of a file on one clock: ISO 8601, all with a time zone, or all without and a zone given."""
+"""Times of a file on one clock: all with a time zone, or all without and a zone given."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from compagnon.envs.written import When, month_comes_first, when_of
 from compagnon.errors import InputError
 
 RIGHT: Final = "2026-03-02T08:15+01:00"
-_ISO = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?",
-    re.IGNORECASE,
-)
 
 
 class WrongTimeError(ValueError):
@@ -48,72 +44,140 @@ class Clock:
     Attributes:
         zone: the zone that times are turned into, or that times without one are in.
         zoned: whether most times have a zone of their own.
+        month_first: whether `3/2/2026` is the second of March.
     """
 
     zone: ZoneInfo | None
     zoned: bool
+    month_first: bool = False
 
     @classmethod
-    def of(cls, texts: Iterable[str], zone: ZoneInfo | None) -> "Clock":
+    def of(cls, texts: Sequence[str], zone: ZoneInfo | None) -> "Clock":
         """The clock that most times are on.
 
         Raises:
             InputError: times have different offsets, and no zone says whose clock counts.
         """
+        month_first = month_comes_first(texts)
         offsets: Counter[str] = Counter()
         for text in texts:
-            match = _ISO.fullmatch(text)
-            if match:
-                offsets[_offset(match["zone"])] += 1
+            found = _known(text, month_first)
+            if found is not None and found.clock is not None:
+                offsets[_offset(found.zone)] += 1
         local = offsets.pop("", 0)
         if len(offsets) > 1 and zone is None:
             raise InputError(
                 f"times have several offsets ({', '.join(sorted(offsets))}); give the zone whose "
                 "clock counts, such as --zone Europe/Zurich"
             )
-        return cls(zone, offsets.total() >= local and bool(offsets))
+        return cls(zone, offsets.total() >= local and bool(offsets), month_first)
 
-    def read(self, text: str) -> datetime:
-        """The time on the clock, without a zone.
+    def day(self, text: str) -> date:
+        """The day that a text says.
+
+        Raises:
+            WrongTimeError: it says none.
+        """
+        right = "a day such as 2026-03-02 or 02/03/2026"
+        try:
+            found = when_of(text, self.month_first)
+        except ValueError:
+            raise WrongTimeError("is not a day of the calendar", right) from None
+        if found is None or found.day is None:
+            raise WrongTimeError("is not a day", right)
+        if found.clock is not None and found.clock != time():  # a database's days have midnight
+            raise WrongTimeError("is a time, not a day", right)
+        return _in_range(found.day)
+
+    def read(self, text: str, day: date | None = None) -> datetime:
+        """The time on the clock: with the zone, if there is one, so that it is one moment.
+
+        Args:
+            day: of a time that has none of its own.
 
         Raises:
             WrongTimeError: it is not on the file's clock.
         """
-        match = _ISO.fullmatch(text)
-        if not match:
-            raise WrongTimeError("is not in the format of ISO 8601", f"write it as {RIGHT}")
-        zoned = match["zone"] is not None
+        try:
+            found = when_of(text, self.month_first)
+        except ValueError:
+            right = f"write it as {RIGHT}"
+            raise WrongTimeError("is not a day and time that there is", right) from None
+        if found is None or found.clock is None:
+            right = f"write it as {RIGHT}, 02/03/2026 08:15, or 08:15 beside a date"
+            raise WrongTimeError("is not a time in a known form", right)
+        if found.day is None and day is None:
+            right = f"a column date, or the whole time, such as {RIGHT}"
+            raise WrongTimeError("has no day", right)
+        zoned = found.zone is not None
         if not zoned and self.zoned:
             raise WrongTimeError("has no time zone, where other rows have one", f"such as {RIGHT}")
         if not zoned and self.zone is None:
             raise WrongTimeError("has no time zone", f"write it as {RIGHT}, or give --zone")
         if zoned and not self.zoned:
             raise WrongTimeError("has a time zone, where other rows have none", "use one format")
-        try:
-            found = datetime.fromisoformat(text.upper().replace(",", "."))
-        except ValueError:
-            raise WrongTimeError("is not a day of the calendar", f"write it as {RIGHT}") from None
-        if not 1900 <= found.year <= 2200:
-            raise WrongTimeError("is a year that cannot be", f"write it as {RIGHT}")
-        return self._on_the_clock(found)
+        when = datetime.combine(_in_range(found.day or day or date.min), found.clock, found.zone)
+        return self._on_the_clock(when)
+
+    def lacks_day(self, text: str) -> bool:
+        """Whether a text that was read is a time of the day alone."""
+        found = _known(text, self.month_first)
+        return found is not None and found.day is None
 
     def _on_the_clock(self, found: datetime) -> datetime:
         if self.zone is None:
             return found.replace(tzinfo=None)
         if found.tzinfo is not None:
-            return found.astimezone(self.zone).replace(tzinfo=None)
-        there = found.replace(tzinfo=self.zone).astimezone(UTC).astimezone(self.zone)
-        if there.replace(tzinfo=None) != found:
+            return found.astimezone(self.zone)
+        there = found.replace(tzinfo=self.zone)
+        if there.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != found:
             raise WrongTimeError("does not exist: the clocks skip it that day", "give another time")
-        return found
+        return there
+
+
+def moment(when: datetime) -> datetime:
+    """What can be subtracted: times of one zone would be by what its clock shows."""
+    return when if when.tzinfo is None else when.astimezone(UTC)
+
+
+def second_time(when: datetime) -> datetime | None:
+    """The other moment at which the clock shows the same, in the night when it is put back."""
+    later = when.replace(fold=1)
+    return later if when.tzinfo is not None and moment(later) > moment(when) else None
+
+
+def midnight_of(day: date, like: datetime) -> datetime:
+    """The midnight that a day begins with, in the zone of a time."""
+    return datetime.combine(day, time(), like.tzinfo)
 
 
 def minute_of(when: datetime, day: date) -> float:
-    """Minutes since midnight of `day`, by the clock on the wall."""
-    return (when - datetime.combine(day, time())).total_seconds() / 60.0
+    """Minutes that pass from the midnight of `day`, also in a night in which clocks change."""
+    return (moment(when) - moment(midnight_of(day, when))).total_seconds() / 60.0
 
 
-def _offset(zone: str | None) -> str:
+def shown_at(minute: float, midnight: datetime) -> datetime:
+    """What the clock shows so many minutes after a midnight."""
+    there = moment(midnight) + timedelta(minutes=minute)
+    return there if midnight.tzinfo is None else there.astimezone(midnight.tzinfo)
+
+
+def _known(text: str, month_first: bool) -> When | None:
+    try:
+        return when_of(text, month_first)
+    except ValueError:
+        return None
+
+
+def _in_range(day: date) -> date:
+    if not 1900 <= day.year <= 2200:
+        raise WrongTimeError("is a year that cannot be", f"write it as {RIGHT}")
+    return day
+
+
+def _offset(zone: timezone | None) -> str:
     if zone is None:
         return ""
-    return "+00:00" if zone in "Zz" else f"{zone[:3]}:{zone[-2:]}"
+    minutes = round(zone.utcoffset(None).total_seconds() / 60)
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

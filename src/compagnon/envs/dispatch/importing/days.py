@@ -1,10 +1,10 @@
 """Puts good rows together into days, and finds the faults that one row alone does not show."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Final, TypeVar
 
 import numpy as np
@@ -12,13 +12,21 @@ import numpy as np
 from compagnon.envs.dispatch.generator import DETOUR, SPEED
 from compagnon.envs.dispatch.importing.cells import Point, distance_km
 from compagnon.envs.dispatch.importing.matrix import Matrix
+from compagnon.envs.dispatch.importing.reach import (
+    Trouble,
+    Ways,
+    back_too_early,
+    by_the_clock,
+    fleet_trouble,
+    longest_ride,
+    own_trouble,
+    times_of,
+)
 from compagnon.envs.dispatch.importing.rows import BookingRow, DriverRow
-from compagnon.envs.dispatch.importing.sheet import Fault
-from compagnon.envs.dispatch.instance import Bookings, Drivers, Instance, Travel
+from compagnon.envs.dispatch.importing.sheet import Fault, Findings, few
+from compagnon.envs.dispatch.instance import LATEST_MINUTE, Bookings, Drivers, Instance, Travel
 
 SPEED_KMH: Final = 30.0
-# A ride may take half as long again as the direct one, and half an hour more.
-RIDE_FACTOR, RIDE_EXTRA = 1.5, 30.0
 _SAME_PLACE_KM: Final = 1.0
 _Row = BookingRow | DriverRow
 R = TypeVar("R", BookingRow, DriverRow)
@@ -33,22 +41,82 @@ class Files:
 
 
 def link_rows(
-    bookings: Sequence[BookingRow], drivers: Sequence[DriverRow], files: Files, faults: list[Fault]
+    bookings: Sequence[BookingRow],
+    drivers: Sequence[DriverRow],
+    files: Files,
+    ways: Ways,
+    findings: Findings,
 ) -> tuple[list[BookingRow], list[DriverRow]]:
-    """The rows that are good together: ids once, returns with their ride, days with drivers."""
-    shifts = _unique(drivers, files.drivers, faults)
-    rides = _unique(bookings, files.bookings, faults)
-    days = {shift.day for shift in shifts}
-    kept = []
-    for ride in rides:
-        if ride.day in days:
-            kept.append(ride)
-            continue
-        faults.append(
-            Fault(files.bookings, ride.line, "date", ride.day.isoformat(),
-                  "is a day on which no driver has a shift", f"a shift in {files.drivers}")
-        )  # fmt: skip
-    return _linked(kept, files.bookings, faults), shifts
+    """The rows that are good together: ids once, shifts apart, rides on days with shifts.
+
+    A return stays with its ride. A ride after midnight without a date goes to the day before, if
+    only the shifts of that day reach it.
+    """
+    shifts = _apart(drivers, files.drivers, findings.faults)
+    rides = _unique(bookings, files.bookings, findings.faults)
+    by_day: dict[date, list[DriverRow]] = defaultdict(list)
+    for shift in shifts:
+        by_day[shift.day].append(shift)
+    kept: dict[str, BookingRow] = {}
+    # Rides before their returns, which follow them into the night.
+    for ride in sorted(rides, key=lambda one: bool(one.returns_from)):
+        placed = _on_its_day(ride, kept.get(ride.returns_from), by_day, files, ways, findings)
+        if placed is not None:
+            kept[ride.key] = placed
+    moved = [ride for ride in rides if ride.key in kept and kept[ride.key].day != ride.day]
+    if moved:
+        shown = few([f"{ride.key} (row {ride.line}, {ride.day})" for ride in moved])
+        findings.notes.append(
+            f"{files.bookings}: asked for after midnight without a date, and taken for rides of "
+            f"the day before, whose shifts alone reach them: {shown}. A date says otherwise"
+        )
+    in_order = [kept[ride.key] for ride in rides if ride.key in kept]
+    return _linked(in_order, files.bookings, ways, findings), shifts
+
+
+def _on_its_day(
+    ride: BookingRow,
+    outbound: BookingRow | None,
+    shifts: Mapping[date, Sequence[DriverRow]],
+    files: Files,
+    ways: Ways,
+    findings: Findings,
+) -> BookingRow | None:
+    """The ride on a day on which somebody could take it, if there is one; what is wrong is noted.
+
+    Returns:
+        None if the row can't be used.
+    """
+    here_ways = ways.on(ride.midnight)
+    broken = own_trouble(ride, here_ways)
+    here = shifts.get(ride.day, ())
+    if broken is None and not here:
+        fault = "is a day on which no driver has a shift"
+        broken = Trouble("date", fault, f"a shift in {files.drivers}")
+    trouble = broken or fleet_trouble(ride, here, here_ways)
+    if (not ride.dated and trouble is not None) or _follows(ride, outbound):
+        before = ride.on_the_day_before()
+        there = shifts.get(before.day, ())
+        first = next(minute for minute in before.windows if math.isfinite(minute))
+        last = min(before.windows[1], before.windows[3])
+        night = last <= LATEST_MINUTE and any(first <= shift.shift[1] for shift in there)
+        then = ways.on(before.midnight)
+        if night and not own_trouble(before, then) and not fleet_trouble(before, there, then):
+            return before
+    if trouble is None:
+        return ride
+    given = ride.day.isoformat() if trouble.field == "date" else ride.given.get(trouble.field, "")
+    found = Fault(files.bookings, ride.line, trouble.field, given, trouble.fault, trouble.right)
+    if broken:
+        findings.faults.append(found)
+        return None
+    findings.unservable.append(found)
+    return ride
+
+
+def _follows(ride: BookingRow, outbound: BookingRow | None) -> bool:
+    """Whether a return without a date hangs on a ride of the day before."""
+    return outbound is not None and not ride.dated and outbound.day == ride.day - timedelta(days=1)
 
 
 def place_rows(
@@ -93,7 +161,7 @@ def build_days(
             index, travel = shared
             where = [[index[place] for place in row.places] for row in rows]
         else:
-            where, travel = _sphere(rows, speed_kmh)
+            where, travel = _sphere(rows, speed_kmh, rides[day][0].midnight)
         n = len(rides[day])
         at = np.array(where, np.int64)
         days.append(
@@ -107,46 +175,86 @@ def build_days(
     return days
 
 
-def _unique(rows: Sequence[R], file: str, faults: list[Fault]) -> list[R]:
-    """The first row of each id (of a day, for drivers); which of two is right nobody can say."""
-    first: dict[tuple[str, date | None], int] = {}
+def _unique(rows: Sequence[BookingRow], file: str, faults: list[Fault]) -> list[BookingRow]:
+    """The first row of each id; which of two is right nobody can say."""
+    first: dict[str, int] = {}
     kept = []
     for row in rows:
-        key = row.key, row.day if isinstance(row, DriverRow) else None
-        if key in first:
-            what = "one shift a driver and day" if key[1] else "an id that no other row has"
-            fault = f"is there already, in row {first[key]}"
-            faults.append(Fault(file, row.line, "id", row.key, fault, what))
+        if row.key in first:
+            fault = f"is there already, in row {first[row.key]}"
+            faults.append(
+                Fault(file, row.line, "id", row.key, fault, "an id that no other row has")
+            )
             continue
-        first[key] = row.line
+        first[row.key] = row.line
         kept.append(row)
     return kept
 
 
-def _linked(rides: list[BookingRow], file: str, faults: list[Fault]) -> list[BookingRow]:
-    """The rides whose outbound ride, if they name one, is there, on that day, and theirs alone."""
+def _apart(rows: Sequence[DriverRow], file: str, faults: list[Fault]) -> list[DriverRow]:
+    """The shifts of a driver that do not overlap; several of a day are several rows of the day."""
+    kept: dict[tuple[str, date], list[DriverRow]] = defaultdict(list)
+    for row in rows:
+        same = kept[row.key, row.day]
+        for other in same:
+            if row.shift[0] < other.shift[1] and other.shift[0] < row.shift[1]:
+                right = "shifts of a driver that do not overlap"
+                if row.shift == other.shift:
+                    fault = f"is there already, in row {other.line}, with the same shift"
+                    faults.append(Fault(file, row.line, "id", row.key, fault, right))
+                else:
+                    fault = f"overlaps the shift of {row.key} in row {other.line}"
+                    faults.append(Fault(file, row.line, "shift_start", row.given, fault, right))
+                break
+        else:
+            same.append(row)
+    good = {row.line for same in kept.values() for row in same}
+    return [row for row in rows if row.line in good]
+
+
+def _linked(rides: list[BookingRow], file: str, ways: Ways, findings: Findings) -> list[BookingRow]:
+    """The rides whose outbound ride, if they name one, is there and on that day.
+
+    One return hangs on a ride. A third leg, and a second return of one ride, stay as rides of their
+    own: their windows say when they are due.
+    """
     by_key = {ride.key: ride for ride in rides}
-    returns = Counter(ride.returns_from for ride in rides)
-    kept = []
+    first: dict[str, BookingRow] = {}
+    for ride in sorted(rides, key=lambda one: times_of(one, ways).by):
+        first.setdefault(ride.returns_from, ride)
+    kept, alone = [], []
     for ride in rides:
         outbound = by_key.get(ride.returns_from)
-        fault, right = "", "the id of a booking of that day that is no return itself"
+        trouble = None
+        field, right = "returns_from", "the id of a booking of that day"
         if not ride.returns_from:
             pass
         elif outbound is None:
-            fault = "is no booking that can be used"
+            trouble = Trouble(field, "is no booking that can be used", right)
         elif outbound is ride:
-            fault = "is the booking itself"
+            trouble = Trouble(field, "is the booking itself", right)
         elif outbound.day != ride.day:
-            fault = f"is a booking of {outbound.day}"
-        elif outbound.returns_from:
-            fault = "is a return itself"
-        elif returns[ride.returns_from] > 1:
-            fault, right = "has several returns", "one return an outbound ride"
-        if fault:
-            faults.append(Fault(file, ride.line, "returns_from", ride.returns_from, fault, right))
+            trouble = Trouble(field, f"is a booking of {outbound.day}", right)
+        elif outbound.returns_from == ride.key:
+            trouble = Trouble(field, "is the return of this booking", right)
         else:
-            kept.append(ride)
+            trouble = back_too_early(ride, outbound, ways.on(ride.midnight))
+        if trouble:
+            given = ride.given.get(trouble.field, "")
+            findings.faults.append(
+                Fault(file, ride.line, trouble.field, given, trouble.fault, trouble.right)
+            )
+            continue
+        if outbound is not None and (outbound.returns_from or first[outbound.key] is not ride):
+            alone.append(ride)
+            ride = replace(ride, returns_from="")
+        kept.append(ride)
+    if alone:
+        shown = few([f"{ride.key} (row {ride.line})" for ride in alone])
+        findings.notes.append(
+            f"{file}: a third leg, or a second return, is a ride of its own, held by its windows "
+            f"alone: {shown}"
+        )
     return kept
 
 
@@ -186,11 +294,14 @@ def _matrix_travel(rows: Sequence[_Row], matrix: Matrix) -> tuple[dict[str, int]
     return {name: k for k, name in enumerate(names)}, travel
 
 
-def _sphere(rows: Sequence[_Row], speed_kmh: float) -> tuple[list[list[int]], Travel]:
+def _sphere(
+    rows: Sequence[_Row], speed_kmh: float, midnight: datetime
+) -> tuple[list[list[int]], Travel]:
     index: dict[Point, int] = {}
     where = [[index.setdefault(point, len(index)) for point in row.ends] for row in rows]
     none = np.zeros((0, 0))
-    travel = Travel("sphere", np.array(list(index)), speed_kmh, DETOUR, SPEED.copy(), none, none)
+    speed = by_the_clock(SPEED, midnight)
+    travel = Travel("sphere", np.array(list(index)), speed_kmh, DETOUR, speed, none, none)
     return where, travel
 
 
@@ -216,23 +327,19 @@ def _bookings(rides: list[BookingRow], at: np.ndarray, travel: Travel) -> Bookin
             [_max_ride(ride, at[k], travel) for k, ride in enumerate(rides)], np.float64
         ),
         priority=np.array([ride.priority for ride in rides], np.int64),
-        announce=floats("announce"),
+        announce=np.maximum(0.0, floats("announce")),
         linked_to=np.array([keys.get(ride.returns_from, -1) for ride in rides], np.int64),
         no_show=np.array([ride.no_show for ride in rides], np.bool_),
-        cancel=floats("cancel"),
+        cancel=np.maximum(0.0, floats("cancel")),
         boarding_delay=delays[:, 0].copy(),
         alighting_delay=delays[:, 1].copy(),
     )
 
 
 def _max_ride(ride: BookingRow, at: np.ndarray, travel: Travel) -> float:
-    if not math.isnan(ride.max_ride):
-        return ride.max_ride
     if travel.kind == "matrix":
-        direct = float(travel.minutes[at[0], at[1]])
-    else:
-        direct = distance_km(*ride.ends) * travel.detour * 60.0 / travel.speed_kmh
-    return min(1440.0, math.ceil(RIDE_FACTOR * direct + RIDE_EXTRA))
+        return longest_ride(ride, float(travel.minutes[at[0], at[1]]))
+    return longest_ride(ride, distance_km(*ride.ends) * travel.detour * 60.0 / travel.speed_kmh)
 
 
 def _drivers(shifts: list[DriverRow], at: np.ndarray) -> Drivers:

@@ -5,6 +5,7 @@ holds the minutes from its place to each of the others; rows of measure ``km``, 
 for none, the road kilometres.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,13 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.dispatch.importing.cells import number_of
 from compagnon.envs.dispatch.importing.sheet import (
     Fault,
     Findings,
-    check_header,
+    few,
     read_lines,
 )
+from compagnon.envs.written import number_of
 from compagnon.errors import InputError
 
 MEASURES: Final = ("minutes", "km")
@@ -46,8 +47,12 @@ class Matrix:
     broken: frozenset[str]
 
 
-def read_matrix(path: Path, findings: Findings) -> Matrix:
-    """Read a matrix; a place with a fault is left out, and the others stay.
+def read_matrix(path: Path, findings: Findings, uses: Mapping[str, int]) -> Matrix:
+    """Read a matrix; places are left out until no hole is left, those of the most holes first.
+
+    Args:
+        uses: how many rows need each place; of two places with a hole between them, and no other,
+            the one that fewer need goes.
 
     Raises:
         InputError: the file as a whole cannot be used.
@@ -55,8 +60,13 @@ def read_matrix(path: Path, findings: Findings) -> Matrix:
     lines = read_lines(path, findings)
     header = [cell.strip() for cell in lines[0][1]]
     header[:2] = [cell.lower() for cell in header[:2]]
-    check_header(path, header[:2], ("measure", "place"), ())
     names = header[2:]
+    missing = [name for name in ("measure", "place") if name not in header]
+    if missing:
+        raise InputError(
+            f"{path}: no column {', '.join(missing)} in its first line; it should be "
+            "measure,place, and then each place"
+        )
     if header[:2] != ["measure", "place"] or not names or not all(names):
         raise InputError(f"{path}: the first line should be measure,place, and then each place")
     if len(set(names)) < len(names):
@@ -64,9 +74,13 @@ def read_matrix(path: Path, findings: Findings) -> Matrix:
         raise InputError(f"{path}: the place {twice} stands in the first line twice")
     if len(names) > MAX_PLACES:
         raise InputError(f"{path}: {len(names)} places; at most {MAX_PLACES}")
-    broken: set[str] = set()
-    tables = _tables(path.name, lines[1:], names, findings.faults, broken)
-    _check_square(path.name, tables, names, findings.faults, broken)
+    tables = _tables(path.name, lines[1:], names, findings.faults)
+    _check_square(path.name, tables, names, findings.faults)
+    broken = _without_holes(names, tables, uses)
+    if broken:
+        findings.notes.append(
+            f"{path.name}: left out, so that no hole is left: {few(sorted(broken))}"
+        )
     good = [k for k, name in enumerate(names) if name not in broken]
     if not good:
         raise InputError(f"{path}: no place has all its minutes; the matrix should be square")
@@ -76,7 +90,7 @@ def read_matrix(path: Path, findings: Findings) -> Matrix:
 
 
 def _tables(
-    file: str, lines: _Lines, names: list[str], faults: list[Fault], broken: set[str]
+    file: str, lines: _Lines, names: list[str], faults: list[Fault]
 ) -> dict[str, tuple[NDArray[np.float64], dict[str, int]]]:
     """For each measure the entries, NaN where there is none, and the line of each place."""
     index = {name: k for k, name in enumerate(names)}
@@ -98,8 +112,7 @@ def _tables(
             faults.append(Fault(file, line, "place", place, "is there twice", right))
             continue
         seen[place] = line
-        if not _fill(file, line, measure, cells[2:], names, values[index[place]], faults):
-            broken.add(place)
+        _fill(file, line, measure, cells[2:], names, values[index[place]], faults)
     return tables
 
 
@@ -111,13 +124,12 @@ def _fill(
     names: list[str],
     values: NDArray[np.float64],
     faults: list[Fault],
-) -> bool:
-    """Write the entries of one row into `values`; whether all of them are good."""
-    before = len(faults)
+) -> None:
+    """Write the good entries of one row into `values`."""
     if len(cells) > len(names):
         right = f"{len(names)}, one a place: the matrix is square"
         faults.append(Fault(file, line, "row", f"{len(cells)} entries", "has too many", right))
-        return False
+        return
     for k, name in enumerate(names):
         text = cells[k].strip() if k < len(cells) else ""
         value = number_of(text)
@@ -127,7 +139,6 @@ def _fill(
             faults.append(Fault(file, line, name, text, fault, right))
             continue
         values[k] = value
-    return len(faults) == before
 
 
 def _check_square(
@@ -135,7 +146,6 @@ def _check_square(
     tables: dict[str, tuple[NDArray[np.float64], dict[str, int]]],
     names: list[str],
     faults: list[Fault],
-    broken: set[str],
 ) -> None:
     for measure, (_, seen) in tables.items():
         if measure == "km" and not seen:
@@ -144,4 +154,22 @@ def _check_square(
             if name not in seen:
                 right = "one row for each place of the first line: the matrix is square"
                 faults.append(Fault(file, 1, name, "", f"has no row of {measure}", right))
-                broken.add(name)
+
+
+def _without_holes(
+    names: list[str],
+    tables: dict[str, tuple[NDArray[np.float64], dict[str, int]]],
+    uses: Mapping[str, int],
+) -> set[str]:
+    """The fewest places, or nearly, without which no entry is missing: a hole lies between two."""
+    holes = np.isnan(tables["minutes"][0])
+    if tables["km"][1]:
+        holes |= np.isnan(tables["km"][0])
+    out: set[str] = set()
+    while holes.any():
+        count = holes.sum(axis=0) + holes.sum(axis=1)
+        worst = np.flatnonzero(count == count.max())
+        k = int(min(worst, key=lambda place: uses.get(names[place], 0)))
+        out.add(names[k])
+        holes[k, :] = holes[:, k] = False
+    return out

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeGuard
 
 import numpy as np
 
+from compagnon.envs.dispatch.importing.reach import unservable
 from compagnon.envs.dispatch.importing.sheet import Fault, listed, read_bytes
 from compagnon.envs.dispatch.instance import FORMAT, SEATS, Bookings, Drivers, Instance, Travel
 from compagnon.errors import InputError
@@ -160,6 +161,15 @@ def read_any(
     return (day,), found.faults, said
 
 
+def unservable_faults(days: Sequence[Instance], file: str) -> list[Fault]:
+    """The bookings of days in a JSON file that can only be refused; rows count from 1."""
+    return [
+        Fault(file, row + 1, trouble.field, "", trouble.fault, trouble.right)
+        for day in days
+        for row, trouble in unservable(day)
+    ]
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -181,7 +191,7 @@ def _head(path: Path, head: dict[str, Any], name: str) -> float:
     most = 1000 if name in _HEAD[:2] else 2880
     whole = not isinstance(value, float) or value.is_integer() or name not in _HEAD[:2]
     if not _is_number(value) or not 0 < value <= most or not whole:
-        raise InputError(f"{path}: static_info.{name} is {value!r}; a number up to {most}")
+        raise InputError(f"{path}: static_info.{name} is {_as_json(value)}; a number up to {most}")
     return float(value)
 
 
@@ -189,7 +199,7 @@ def _request(file: str, row: int, one: Any, faults: list[Fault]) -> Request | No
     before = len(faults)
 
     def refuse(field: str, given: Any, fault: str, right: str) -> None:
-        faults.append(Fault(file, row, field, repr(given)[:80], fault, right))
+        faults.append(Fault(file, row, field, _as_json(given), fault, right))
 
     if not isinstance(one, dict):
         refuse("row", one, "is no request", "an object")
@@ -242,6 +252,11 @@ def _first_of_each(file: str, read: list[Request | None], faults: list[Fault]) -
         first[one.id] = row
         kept.append(one)
     return kept
+
+
+def _as_json(value: Any) -> str:
+    """What stands in the file: null, not None."""
+    return json.dumps(value, ensure_ascii=False)[:80]
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

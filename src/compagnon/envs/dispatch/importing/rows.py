@@ -1,13 +1,14 @@
 """What one row of bookings or drivers says, checked: windows, seats, links within the row alone."""
 
 import math
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from compagnon.envs.dispatch.generator import ALIGHTING, BOARDING
 from compagnon.envs.dispatch.importing.cells import Point, Reader
-from compagnon.envs.dispatch.importing.clock import minute_of
+from compagnon.envs.dispatch.importing.clock import midnight_of, minute_of
 from compagnon.envs.dispatch.instance import LATEST_MINUTE
 
 PLACES: Final = ("pickup", "dropoff")
@@ -25,16 +26,21 @@ DRIVER_COLUMNS: Final = (
     "start_place", "end_place",
 )  # fmt: skip
 DRIVER_TIMES: Final = ("shift_start", "shift_end", "break_from", "break_to")
+_QUOTED: Final = ("seats", *WINDOWS, "booked_at", "max_ride", "returns_from")
 _DAY_RIGHT: Final = "a time within the day, or in the night after it"
 
 
 @dataclass(frozen=True, slots=True)
 class BookingRow:
-    """One booking; minutes count from midnight of `day`, NaN in `max_ride` means the default."""
+    """One booking; minutes count from midnight of `day`, NaN in `max_ride` means the default.
+
+    What was known or cancelled before the day has a minute below 0; in advance is -inf.
+    """
 
     line: int
     key: str
     day: date
+    dated: bool  # the day is written; otherwise it is that of the first time
     ends: tuple[Point, Point]
     places: tuple[str, str]
     windows: tuple[float, float, float, float]
@@ -48,6 +54,18 @@ class BookingRow:
     no_show: bool
     cancel: float
     delays: tuple[float, float]
+    given: Mapping[str, str]  # the cells that faults may quote
+    midnight: datetime  # that the day begins with, in the zone that counts
+
+    def on_the_day_before(self) -> "BookingRow":
+        """The same ride as one of the night that the day before ends with."""
+        before = midnight_of(self.day - timedelta(days=1), self.midnight)
+        apart = minute_of(self.midnight, before.date())
+        begin, until, arrive, latest = (minute + apart for minute in self.windows)
+        return replace(
+            self, day=self.day - timedelta(days=1), windows=(begin, until, arrive, latest),
+            announce=self.announce + apart, cancel=self.cancel + apart, midnight=before,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,7 @@ class DriverRow:
     shift: tuple[float, float]
     pause: tuple[float, float, float]  # begins from, begins until, minutes
     seats: tuple[int, ...]
+    given: str = ""  # the cell of shift_start, which faults may quote
 
 
 def parse_booking(reader: Reader) -> BookingRow | None:
@@ -69,17 +88,18 @@ def parse_booking(reader: Reader) -> BookingRow | None:
     key = _key(reader)
     ends = reader.point("pickup"), reader.point("dropoff")
     load = reader.seats("seats")
-    times = {name: reader.time(name) for name in BOOKING_TIMES}
     day = reader.date("date")
+    times = _booking_times(reader, day)
     if not reader.good:
         return None
     known = [when for name in WINDOWS if (when := times[name]) is not None]
+    dated = day is not None
     if times["pickup_to"] is None and times["dropoff_to"] is None:
         reader.refuse("pickup_to", "no window ends", "give pickup_to or dropoff_to")
         return None
     day = day or known[0].date()
     windows = _windows(reader, times, day)
-    announce = _minute(times["booked_at"], day, 0.0)
+    announce = _minute(times["booked_at"], day, -math.inf)
     # Windows may end after the last ride that can be asked for; a call after them is no booking.
     if announce > min(windows[1], windows[3]):
         reader.refuse("booked_at", "is after the window's end", "a time before the ride")
@@ -88,6 +108,7 @@ def parse_booking(reader: Reader) -> BookingRow | None:
         line=reader.row.line,
         key=key,
         day=day,
+        dated=dated,
         ends=ends,
         places=(reader.cell("pickup_place"), reader.cell("dropoff_place")),
         windows=windows,
@@ -96,11 +117,13 @@ def parse_booking(reader: Reader) -> BookingRow | None:
         alighting=reader.number("alighting", 0, 240, float(ALIGHTING[kind])),
         max_ride=reader.number("max_ride", 0, 1440, math.nan),
         priority=reader.whole("priority", 1, 5, 3),
-        announce=max(0.0, announce),
+        announce=announce,
         returns_from=reader.cell("returns_from"),
         no_show=reader.truth("no_show"),
-        cancel=max(0.0, _minute(times["cancelled_at"], day, math.inf)),
+        cancel=_minute(times["cancelled_at"], day, math.inf),
         delays=_delays(reader),
+        given={name: reader.cell(name) for name in _QUOTED},
+        midnight=midnight_of(day, known[0]),
     )  # fmt: skip
     return row if reader.good else None
 
@@ -117,9 +140,11 @@ def parse_driver(reader: Reader) -> DriverRow | None:
             reader.refuse(
                 name, "is empty: the driver has no shift", "when the shift begins and ends"
             )
-    times = {name: reader.time(name) for name in DRIVER_TIMES}
     day = reader.date("date")
-    begin, end = times["shift_start"], times["shift_end"]
+    begin = reader.time("shift_start", day)
+    end = reader.time("shift_end", day, begin, hours=20)
+    rest = reader.time("break_from", day, begin, hours=20)
+    times = {"break_from": rest, "break_to": reader.time("break_to", day, rest or begin, hours=20)}
     if not reader.good or begin is None or end is None:
         return None
     day = day or begin.date()
@@ -132,8 +157,24 @@ def parse_driver(reader: Reader) -> DriverRow | None:
         return None
     pause = _pause(reader, times, day, shift)
     places = reader.cell("start_place"), reader.cell("end_place") or reader.cell("start_place")
-    row = DriverRow(reader.row.line, key, day, ends, places, shift, pause, seats)
+    given = reader.cell("shift_start")
+    row = DriverRow(reader.row.line, key, day, ends, places, shift, pause, seats, given)
     return row if reader.good else None
+
+
+def _booking_times(reader: Reader, day: date | None) -> dict[str, datetime | None]:
+    """The times of a booking; one without a day of its own comes after those before it."""
+    begin = reader.time("pickup_from", day)
+    until = reader.time("pickup_to", day, begin)
+    arrive = reader.time("dropoff_from", day, begin or until)
+    return {
+        "pickup_from": begin,
+        "pickup_to": until,
+        "dropoff_from": arrive,
+        "dropoff_to": reader.time("dropoff_to", day, arrive or begin or until),
+        "booked_at": reader.time("booked_at", day),
+        "cancelled_at": reader.time("cancelled_at", day),
+    }
 
 
 def _delays(reader: Reader) -> tuple[float, float]:
@@ -152,7 +193,7 @@ def _minute(when: datetime | None, day: date, missing: float) -> float:
 
 
 def _windows(
-    reader: Reader, times: dict[str, datetime | None], day: date
+    reader: Reader, times: Mapping[str, datetime | None], day: date
 ) -> tuple[float, float, float, float]:
     missing = (-math.inf, math.inf, -math.inf, math.inf)
     found = [_minute(times[name], day, none) for name, none in zip(WINDOWS, missing, strict=True)]
@@ -171,7 +212,7 @@ def _windows(
 
 
 def _pause(
-    reader: Reader, times: dict[str, datetime | None], day: date, shift: tuple[float, float]
+    reader: Reader, times: Mapping[str, datetime | None], day: date, shift: tuple[float, float]
 ) -> tuple[float, float, float]:
     minutes = reader.number("break_minutes", 0, 480, 0)
     if not minutes:

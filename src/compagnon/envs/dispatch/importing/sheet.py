@@ -6,17 +6,20 @@ them, are dropped here, before any row is looked at.
 
 import csv
 import io
-import unicodedata
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from compagnon.envs.dispatch.importing.headings import addresses
+from compagnon.envs.written import heading, translated
 from compagnon.errors import InputError
 from compagnon.files import read_file
 
 MAX_BYTES: Final = 50_000_000
 MESSAGE_FAULTS: Final = 10
+_EXCEL = re.compile(r"sep=[,;\t]", re.IGNORECASE)  # how Excel is told the delimiter
 # Words of a column's name that say that it is about a person. Whatever is not asked for is dropped
 # all the same; the words only decide how that is said.
 _PERSONAL: Final = frozenset((
@@ -25,7 +28,8 @@ _PERSONAL: Final = frozenset((
     "house", "city", "zip", "postcode", "birth", "birthday", "dob", "age", "sex", "gender",
     "insurance", "ssn", "avs", "note", "notes", "comment", "comments", "remark", "remarks",
     "diagnosis", "nom", "prenom", "adresse", "rue", "naissance", "courriel", "portable",
-    "remarque", "remarques", "strasse", "vorname", "nachname", "telefon",
+    "remarque", "remarques", "motif", "secu", "prescripteur", "ald", "purpose", "customer",
+    "strasse", "vorname", "nachname", "telefon",
 ))  # fmt: skip
 
 
@@ -56,9 +60,16 @@ class Fault:
 
 @dataclass(slots=True)
 class Findings:
-    """What is said about the files: faults by row, and notes about a file as a whole."""
+    """What is said about the files.
+
+    Attributes:
+        faults: rows that can't be used.
+        unservable: bookings that are used and can only be refused: nobody could take them.
+        notes: about a file as a whole.
+    """
 
     faults: list[Fault] = field(default_factory=list)
+    unservable: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -127,18 +138,34 @@ def read_text(path: Path, notes: list[str]) -> str:
 
 
 def read_sheet(
-    path: Path, wanted: Sequence[str], required: Collection[str], findings: Findings
+    path: Path,
+    words: Mapping[str, Sequence[str]],
+    required: Collection[str],
+    findings: Findings,
+    one_of: Collection[str] = (),
 ) -> Sheet:
-    """The wanted columns of a CSV; all others are dropped, and `findings.notes` says which.
+    """The columns of a CSV that are asked for; all others are dropped, and the notes say which.
+
+    Args:
+        words: for each column that is asked for, other headings that mean it.
+        required: the columns without which nothing can be read.
+        one_of: columns of which one at least has to be there.
 
     Raises:
         InputError: the file as a whole cannot be used.
     """
     lines = read_lines(path, findings)
-    header = [_column(cell) for cell in lines[0][1]]
-    check_header(path, header, required, wanted)
-    _note_dropped(path, [one for one in header if one not in wanted], findings.notes)
-    places = {name: header.index(name) for name in wanted if name in header}
+    given = lines[0][1]
+    header = translated(given, words)
+    missing = [name for name in required if name not in header]
+    if one_of and not set(one_of) & set(header):
+        missing.append(" nor ".join(one_of))
+    if missing:
+        raise InputError(_missing(path, given, header, missing, words))
+    _check_once(path, header, tuple(words))
+    _note_read(path, given, header, words, findings.notes)
+    _note_dropped(path, [one for one in header if one not in words], findings.notes)
+    places = {name: header.index(name) for name in words if name in header}
     rows = []
     for line, cells in lines[1:]:
         if len(cells) > len(header):
@@ -165,6 +192,8 @@ def read_lines(path: Path, findings: Findings) -> list[tuple[int, list[str]]]:
     if not first:
         raise InputError(f"{path} is empty")
     delimiter = max(",;\t", key=first.count)
+    if _EXCEL.fullmatch(first.strip()):
+        delimiter, text = first.strip()[-1], "\n" + text.partition(first)[2].lstrip("\r\n")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
@@ -172,19 +201,48 @@ def read_lines(path: Path, findings: Findings) -> list[tuple[int, list[str]]]:
         raise InputError(f"{path}: line {reader.line_num} is not CSV ({error})") from None
 
 
-def check_header(
-    path: Path, header: list[str], required: Collection[str], wanted: Sequence[str]
-) -> None:
-    """Refuse a file without the columns that it needs, or with one of them twice."""
-    missing = [name for name in required if name not in header]
-    if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)} in its first line; it needs "
-            f"{', '.join(required)}"
-        )
+def _check_once(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
     twice = [name for name in wanted if header.count(name) > 1]
     if twice:
         raise InputError(f"{path}: the column {twice[0]} stands there twice")
+
+
+def _missing(
+    path: Path,
+    given: Sequence[str],
+    header: Sequence[str],
+    missing: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+) -> str:
+    """What a first line lacks, what it has, and what may be behind that."""
+    lines = [f"{path}: no column {', '.join(missing)} in its first line"]
+    known = _renamed(given, header, words)
+    known += [name for name in header if name in words and name not in "".join(known)]
+    lines.append(f"it has {', '.join(known)}" if known else "none of its headings is known")
+    where = addresses(given)
+    if where and any(name.endswith(("_lat", "_lon")) for name in missing):
+        lines.append(
+            f"{', '.join(where)}: an address is no place on a map; add the degrees of each, such "
+            "as 46.2044 and 6.1432"
+        )
+    return "; ".join(lines) + ". Rename the columns that mean the same (docs/dispatch_data.md)"
+
+
+def _renamed(
+    given: Sequence[str], header: Sequence[str], words: Mapping[str, Sequence[str]]
+) -> list[str]:
+    pairs = zip(given, header, strict=True)
+    return [
+        f"{ours} ({theirs.strip()})"
+        for theirs, ours in pairs
+        if ours in words and heading(theirs) != ours
+    ]
+
+
+def few(what: Sequence[str]) -> str:
+    """The first of them, and how many others there are."""
+    others = len(what) - MESSAGE_FAULTS
+    return ", ".join(what[:MESSAGE_FAULTS]) + (f" and {others} more" if others > 0 else "")
 
 
 def listed(faults: Sequence[Fault]) -> str:
@@ -194,8 +252,16 @@ def listed(faults: Sequence[Fault]) -> str:
     return f"\n  {shown}" + (f"\n  and {others} more" if others > 0 else "")
 
 
-def _column(cell: str) -> str:
-    return "_".join(cell.strip().lower().replace("-", " ").split())
+def _note_read(
+    path: Path,
+    given: Sequence[str],
+    header: Sequence[str],
+    words: Mapping[str, Sequence[str]],
+    notes: list[str],
+) -> None:
+    renamed = _renamed(given, header, words)
+    if renamed:
+        notes.append(f"{path.name}: headings read as {', '.join(renamed)}")
 
 
 def _note_dropped(path: Path, dropped: list[str], notes: list[str]) -> None:
@@ -208,5 +274,4 @@ def _note_dropped(path: Path, dropped: list[str], notes: list[str]) -> None:
 
 
 def _is_personal(column: str) -> bool:
-    plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
-    return any(word in _PERSONAL for word in plain.split("_"))
+    return any(word in _PERSONAL for word in column.split("_"))

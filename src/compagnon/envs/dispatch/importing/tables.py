@@ -1,9 +1,12 @@
 """Bookings, drivers and a matrix as CSV files turned into days, with a report of every bad row."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from compagnon.envs.dispatch.importing import headings
 from compagnon.envs.dispatch.importing import rows as R
 from compagnon.envs.dispatch.importing.cells import Area, Point, Reader
 from compagnon.envs.dispatch.importing.clock import Clock, find_zone
@@ -15,6 +18,7 @@ from compagnon.envs.dispatch.importing.days import (
     place_rows,
 )
 from compagnon.envs.dispatch.importing.matrix import read_matrix
+from compagnon.envs.dispatch.importing.reach import Ways
 from compagnon.envs.dispatch.importing.sheet import (
     Fault,
     Findings,
@@ -23,6 +27,7 @@ from compagnon.envs.dispatch.importing.sheet import (
     read_sheet,
 )
 from compagnon.envs.dispatch.instance import Instance
+from compagnon.envs.written import has_slashes
 from compagnon.errors import InputError
 from compagnon.files import write_file
 
@@ -54,6 +59,8 @@ class ImportReport:
         days: the days, by date.
         faults: everything that cannot be used, by file and row.
         notes: what was dropped, or is worth knowing about a file as a whole.
+        unservable: bookings that the days hold, and that can only be refused: nobody could take
+            them, were there no other ride.
         bookings, bookings_read: how many bookings the days hold, of how many rows.
         shifts, shifts_read: how many shifts of drivers, of how many rows.
     """
@@ -65,6 +72,7 @@ class ImportReport:
     bookings_read: int
     shifts: int
     shifts_read: int
+    unservable: tuple[Fault, ...] = ()
 
 
 def import_tables(
@@ -80,26 +88,28 @@ def import_tables(
         raise InputError(f"--speed-kmh {reading.speed_kmh:g}: give 1 to 200")
     zone = find_zone(reading.zone)
     findings = Findings()
-    rides = read_sheet(bookings, R.BOOKING_COLUMNS, R.BOOKING_NEEDS, findings)
-    if not {"pickup_to", "dropoff_to"} & set(rides.columns):
-        raise InputError(f"{bookings}: no column pickup_to nor dropoff_to; it needs one of them")
-    fleet = read_sheet(drivers, R.DRIVER_COLUMNS, R.DRIVER_NEEDS, findings)
+    ends = ("pickup_to", "dropoff_to")
+    rides = read_sheet(bookings, headings.BOOKINGS, R.BOOKING_NEEDS, findings, ends)
+    fleet = read_sheet(drivers, headings.DRIVERS, R.DRIVER_NEEDS, findings)
     read = len(rides.rows), len(fleet.rows)
-    times = [row.cells.get(name, "") for row in rides.rows for name in R.BOOKING_TIMES]
-    times += [row.cells.get(name, "") for row in fleet.rows for name in R.DRIVER_TIMES]
+    times = _cells(rides, ("date", *R.BOOKING_TIMES)) + _cells(fleet, ("date", *R.DRIVER_TIMES))
     clock = Clock.of(times, zone)
-    area = Area.parse(reading.area) if reading.area else Area.around(rides.rows)
+    if any(has_slashes(text) for text in times):
+        first = "the month, as in the USA" if clock.month_first else "the day"
+        findings.notes.append(f"days such as 02/03/2026 are read with {first} first")
+    area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
     good, shifts = _parse(rides, fleet, clock, area, findings.faults)
     travel = None
     names = Files(rides.file, fleet.file)
     if matrix is not None:
-        travel = read_matrix(matrix, findings)
+        travel = read_matrix(matrix, findings, _uses(good, shifts))
         seen: dict[str, tuple[Point, int]] = {}
         good = place_rows(
             good, ("pickup", "dropoff"), names.bookings, travel, seen, findings.faults
         )
         shifts = place_rows(shifts, ("start", "end"), names.drivers, travel, seen, findings.faults)
-    good, shifts = link_rows(good, shifts, names, findings.faults)
+    ways = Ways.of_files(travel, reading.speed_kmh)
+    good, shifts = link_rows(good, shifts, names, ways, findings)
     faults = tuple(sorted(findings.faults, key=lambda fault: (fault.file, fault.row)))
     if faults and reading.strict:
         raise InputError(f"{len(faults)} faults, and --strict imports none of it:{listed(faults)}")
@@ -113,7 +123,10 @@ def import_tables(
             f"{names.drivers}: {idle} days have drivers and no bookings; left out"
         )
     count = sum(shift.day in used for shift in shifts)
-    return ImportReport(days, faults, tuple(findings.notes), len(good), read[0], count, read[1])
+    return ImportReport(
+        days, faults, tuple(findings.notes), len(good), read[0], count, read[1],
+        tuple(sorted(findings.unservable, key=lambda fault: fault.row)),
+    )  # fmt: skip
 
 
 def save_days(days: tuple[Instance, ...], folder: Path) -> None:
@@ -137,6 +150,18 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"--out {folder} is not a folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"--out {folder} is not empty; give a new folder")
+
+
+def _uses(rides: Sequence[R.BookingRow], shifts: Sequence[R.DriverRow]) -> Counter[str]:
+    """How many rows need each place; without that of a shift, all rides of the driver are lost."""
+    uses = Counter(place for ride in rides for place in ride.places)
+    for shift in shifts:
+        uses.update(dict.fromkeys(shift.places, 1 + len(rides)))
+    return uses
+
+
+def _cells(sheet: Sheet, columns: Sequence[str]) -> list[str]:
+    return [row.cells.get(name, "") for row in sheet.rows for name in columns]
 
 
 def _parse(
