@@ -33,8 +33,10 @@ class EnvSpec(Settings):
 
     id: Fixed[str] = Field(description="a Gymnasium id, or module:ID where a module registers it")
     args: Fixed[dict[str, Any]] = Field(default_factory=dict, description="its arguments")
-    backend: Fixed[Literal["gymnasium", "envpool"]] = Field(
-        "gymnasium", description="who steps it in training; it is always judged by gymnasium"
+    backend: Fixed[Literal["gymnasium", "envpool", "processes"]] = Field(
+        "gymnasium",
+        description="who steps it in training: gymnasium, processes of its own (slow simulators; "
+        "the same episodes), or envpool; it is always judged by gymnasium",
     )
 
     @model_validator(mode="before")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.envs.finding import describe, import_named, in_this_folder
 from compagnon.errors import InputError
-from compagnon.policy.protocol import DayReader, Policy, StochasticPolicy
+from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 
 
@@ -50,9 +50,10 @@ def load_rule(name: str, schema: Schema) -> Policy:
     rule = _made(getattr(module, class_name), schema, argument, who)
     if not callable(getattr(rule, "act", None)):
         raise InputError(f"{who}: {class_name} has no method act(obs, action_mask)")
-    for kind, wrapper in ((DayReader, _DayReadingRule), (StochasticPolicy, _StochasticRule)):
-        if all(hasattr(rule, method) for method in _own_methods(kind)):
-            return wrapper(rule, who, schema)
+    kinds: dict[str, type[Rule]] = {"playing": _DayReadingRule, "probabilities": _StochasticRule}
+    for method, kind in kinds.items():
+        if callable(getattr(rule, method, None)):
+            return kind(rule, who, schema)
     return Rule(rule, who, schema)
 
 
@@ -127,11 +128,6 @@ class _DayReadingRule(Rule):
         """The rule for these copies."""
         played: Policy = self.rule.playing(env)
         return played
-
-
-def _own_methods(kind: type) -> set[str]:
-    """What a kind of policy has beside `Policy`."""
-    return {DayReader: {"playing"}, StochasticPolicy: {"probabilities"}}[kind]
 
 
 def _is_module(name: str) -> bool:
