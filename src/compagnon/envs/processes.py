@@ -62,7 +62,9 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self.shares = [slice(a, b) for a, b in itertools.pairwise(bounds)]
         # Not a fork: this process has threads of numba, BLAS or torch, which a fork would lose.
         methods = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        context: Any = multiprocessing.get_context(
+            "forkserver" if "forkserver" in methods else "spawn"
+        )
         self.processes: list[Any] = []
         self._pipes: list[Connection] = []
         self._begun = False
@@ -149,7 +151,8 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         if ended.any():
             info["final_obs"] = np.concatenate([step.next_obs for step in steps])
             info["_final_obs"] = info["_final_info"] = ended
-            info["final_info"] = final = {}
+            final: dict[str, Any] = {}
+            info["final_info"] = final
             if "action_mask" in info:
                 final["action_mask"] = np.concatenate([step.next_action_mask for step in steps])
             kpis = self._kpis(answers)
