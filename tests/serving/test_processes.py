@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from compagnon.cli import main
+from compagnon.serving.settings import Settings
 from compagnon.store import open_store
 from compagnon.store.log import find
-from tests.serving.client import SHOP, listening
+from tests.serving.client import SHOP, listening, served
 from tests.serving.processes import Process, burst, serving, start
 from tests.serving.support import exported
 from tests.waiting import wait_until
@@ -174,6 +175,59 @@ def test_two_services_on_one_postgresql_never_give_one_id_two_actions(artefact, 
     assert len(first_actions) == 300
     assert first_actions == second_actions
     assert check_log(postgres, first) == 0
+
+
+def test_two_applications_on_one_postgresql_never_answer_with_each_others_decisions(
+    artefact, postgres
+):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(postgres, check=False)
+    upgrade(store)
+    store.close()
+    with (
+        served(Settings(policy=str(artefact), db=postgres, application="north")) as north,
+        served(Settings(policy=str(artefact), db=postgres, application="south")) as south,
+        served(
+            Settings(policy=str(artefact), db=postgres, application="south", mode="fast")
+        ) as fast,
+    ):
+        first = north.decide(id="a")
+        assert north.decide(id="a") == first
+        for other in (south, fast):
+            said = other.decide(409, id="a")
+            assert (said["field"], "another application" in said["error"]) == ("id", True)
+            body = {"decisions": [{"state": SHOP, "id": "a"}]}
+            assert other.ask("POST", "/v1/decide/batch", json=body).status_code == 409
+            other.get("/v1/decisions/a", 404)
+            response = other.ask("PUT", "/v1/outcomes/a/profit", json={"value": 1})
+            assert response.status_code == 404
+        assert north.get("/v1/decisions/a")["action"] == first["action"]
+        response = north.ask("PUT", "/v1/outcomes/a/profit", json={"value": 1})
+        assert response.status_code == 200
+
+
+def test_the_address_of_a_database_is_never_printed_with_its_password(
+    artefact, postgres, monkeypatch, tmp_path, capsys
+):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(postgres, check=False)
+    upgrade(store)
+    store.close()
+    mark = "&" if "?" in postgres else "?"
+    secret = postgres.replace("postgres@", "postgres:s3cr3t@", 1) + f"{mark}passfile=/s3cr3t/file"
+    monkeypatch.setenv("COMPAGNON_DB", secret)
+    words = ["serve", str(artefact), "--port", "0"]
+    assert main([*words, "--host", "0.0.0.0"]) == 2
+    (tmp_path / "address").write_text(secret.replace(":5432", ":1") + "\n")
+    assert main([*words, "--db", f"@{tmp_path / 'address'}"]) == 2
+    monkeypatch.setenv("COMPAGNON_DB", f"@{tmp_path / 'address'}")
+    assert main(["keys", "list"]) == 2
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "compagnon keys create --scope decide --db postgresql://postgres:***@" in said
+    assert said.count("cannot be reached") == 2
+    assert "s3cr3t" not in said
 
 
 def test_several_workers_share_one_port(artefact, postgres):

@@ -1,5 +1,7 @@
 """Outcomes, replays, and a log that cannot be written for a while."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -99,23 +101,40 @@ def test_a_model_that_is_not_there_is_named(local, artefact, tmp_path):
         loader(store, [artefact])
 
 
+def ready_again(client):
+    """By itself: the log looks after its database without any decision."""
+    end = time.monotonic() + 60
+    while client.ask("GET", "/readyz").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return True
+
+
 def test_a_log_that_cannot_be_written_says_503_and_recovers(client, monkeypatch):
     store = client.parts.records.store
-    real = type(store).append
+    real = {name: getattr(type(store), name) for name in ("append", "probe")}
 
-    def full(self, rows):
-        raise StoreUnavailable("no space left on device")
+    def full(self, *_, **__):
+        raise StoreUnavailable("me@host: no space left on device", "no space left")
 
-    monkeypatch.setattr(type(store), "append", full)
+    for name in real:
+        monkeypatch.setattr(type(store), name, full)
     response = client.ask("POST", "/v1/decide", json={"state": SHOP, "id": "a"})
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
-    assert "no space left" in response.json()["error"]
-    assert client.ask("GET", "/readyz").status_code == 503
-    monkeypatch.setattr(type(store), "append", real)
+    health = client.ask("GET", "/readyz")
+    assert health.status_code == 503
+    for said in (response.json()["error"], health.json()["reason"]):
+        assert "no space left" in said
+        assert "me@host" not in said
+    monkeypatch.setattr(type(store), "probe", real["probe"])
+    assert ready_again(client)
+    monkeypatch.setattr(type(store), "append", real["append"])
     first = client.decide(id="a")
     assert client.decide(id="a") == first
-    assert client.ask("GET", "/readyz").status_code == 200
+    health = client.get("/readyz")
+    assert health["status"] == "ready"
+    assert health["last_commit_seconds"] >= 0
 
 
 def test_a_disk_that_is_full_loses_nothing_and_recovers(local):
@@ -131,9 +150,16 @@ def test_a_disk_that_is_full_loses_nothing_and_recovers(local):
     assert response.status_code == 503
     assert "full" in response.json()["error"]
     assert local.ask("GET", "/readyz").status_code == 503
+    real, seen = store.probe, []
+    store.probe = lambda failed: seen.append(failed) or real(failed)
+    end = time.monotonic() + 60
+    while len(seen) < 2:  # looked again, and the disk is still full
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert "full" in local.ask("GET", "/readyz").json()["reason"]
     store._raw.execute("PRAGMA max_page_count = 1000000")
+    assert ready_again(local)
     answered[f"a{k}"] = local.decide(id=f"a{k}")
-    assert local.ask("GET", "/readyz").status_code == 200
     for name, answer in answered.items():
         assert local.decide(id=name) == answer
 

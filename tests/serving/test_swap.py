@@ -18,8 +18,6 @@ from compagnon.store.migrating import upgrade
 from tests.serving.client import SHOP, listening, served
 from tests.serving.support import exported
 
-JSON = {"content-type": "application/json"}
-
 
 @pytest.fixture
 def versions(tmp_path):
@@ -185,8 +183,7 @@ class Load:
 
     async def ask(self, http, address):
         while not self.ending:
-            body = b'{"state":%s}' % _shop()
-            response = await http.post(f"{address}/v1/decide", content=body, headers=JSON)
+            response = await http.post(f"{address}/v1/decide", content=b'{"state":%s}' % _shop())
             if response.status_code == 200:
                 check_answer(response.content, self.expected)
                 self.served[response.json()["model"]] += 1

@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 
 import psycopg
 import pytest
@@ -18,8 +16,11 @@ from compagnon.store.errors import StoreUnavailable
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
+from tests.gate import gate
 from tests.store.rows import row
 from tests.waiting import wait_until
+
+__all__ = ["gate"]
 
 
 @pytest.mark.parametrize(
@@ -218,61 +219,6 @@ def test_two_processes_write_one_file_by_turns(sqlite_store):
         assert other.returncode == 0
     assert number > 1
     assert backup.check(sqlite_store) == []
-
-
-class Gate:
-    """A way to a server that can be shut, and opened again."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._to = (host, port)
-        self._listener: socket.socket | None = None
-        self._open: list[socket.socket] = []
-        self.port = 0
-        self.open()
-
-    def open(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def shut(self) -> None:
-        assert self._listener is not None
-        for sock in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
-        self._open.clear()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                far = socket.create_connection(self._to)
-                self._open += [near, far]
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for sock in (source, target):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def gate(postgres):
-    info = psycopg.conninfo.conninfo_to_dict(postgres)
-    gate = Gate(str(info.get("host", "127.0.0.1")), int(info.get("port", 5432)))
-    gate.address = psycopg.conninfo.make_conninfo(postgres)
-    scheme, _, rest = postgres.partition("://")
-    user, _, tail = rest.partition("@")
-    path = tail.partition("/")[2]
-    gate.address = f"{scheme}://{user}@127.0.0.1:{gate.port}/{path}"
-    yield gate
-    with contextlib.suppress(OSError):
-        gate.shut()
 
 
 @pytest.mark.parametrize("mode", ["durable", "fast"])

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from compagnon.cli import output
 from compagnon.cli.options import Verb, flag, optional
+from compagnon.cli.stores import DB, Db, opened
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,13 @@ class Address:
     )
     port: Annotated[int, arg(metavar="P", help="0 for any that is free")] = 8000
     workers: Annotated[int, arg(metavar="N", help="processes; above 1 they need PostgreSQL")] = 1
-    keep_alive: Annotated[
-        float, arg(metavar="S", help="seconds that a connection stays open without a request")
-    ] = 75.0
-    max_connections: Annotated[int, arg(metavar="N", help="clients at a time")] = 4_096
 
 
 @dataclass(frozen=True)
 class Deciding:
     """How it decides, and what it keeps."""
 
-    db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
-        "sqlite:///decisions.db"
-    )
+    db: Db = DB
     epsilon: Annotated[float, arg(metavar="E", help="share of decisions that explore")] = 0.05
     mode: Annotated[
         Literal["durable", "fast"],
@@ -65,15 +60,14 @@ def serve(
 
     signals.hold()  # before anything that takes its time
     from compagnon.serving.settings import Settings
+    from compagnon.store.address import database_address
 
     settings = Settings(
         policy=policy,
         host=address.host,
         port=address.port,
         workers=address.workers,
-        keep_alive=address.keep_alive,
-        max_connections=address.max_connections,
-        db=deciding.db,
+        db=database_address(deciding.db),
         epsilon=deciding.epsilon,
         mode=deciding.mode,
         application=deciding.application,
@@ -83,19 +77,28 @@ def serve(
     )
     from compagnon.serving.running import Running
     from compagnon.serving.running import serve as run
+    from compagnon.store import DecisionLog
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     out = output.console()
 
+    logs: list[DecisionLog] = []
+
     def ready(where: str, parts: Running | None) -> None:
         if parts is not None:
+            logs.append(parts.records.log)
             model = parts.service.model
             out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
         out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)
 
     run(settings, ready)
-    out.print("ended: every answered decision is in the log")
+    lost = sum(log.lost for log in logs)
+    if lost:  # in fast mode, where the database stayed away until the end
+        out.print(f"ended: {lost:,} answered decisions could not be written, and are lost")
+        return 1
+    whole = logs or settings.mode == "durable"  # several processes say of themselves what they lost
+    out.print("ended: every answered decision is in the log" if whole else "ended")
     return 0
 
 
@@ -106,9 +109,7 @@ def replay(
         optional("POLICY...", "exported policies that decided, beside those in the registry"),
     ] = (),
     /,
-    db: Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")] = (
-        "sqlite:///decisions.db"
-    ),
+    db: Db = DB,
     verify: Annotated[
         bool, flag("also look whether anything was changed; exit with 1 unless all is well")
     ] = False,
@@ -122,20 +123,15 @@ def replay(
     $ compagnon log replay runs/workshop-tight --db sqlite:///decisions.db
     """
     from compagnon.serving.replaying import loader
-    from compagnon.store import chaining, open_store, verifying
+    from compagnon.store import chaining, verifying
     from compagnon.store.replay import replay as play_again
 
     wanted = None if head is None else chaining.read_heads(head)
-
-    store = open_store(db)
-    try:
-        with output.busy("replaying") as tell:
-            found = play_again(
-                store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
-            )
-            chained = verifying.verify(store, wanted) if verify or wanted is not None else None
-    finally:
-        store.close()
+    with opened(db) as store, output.busy("replaying") as tell:
+        found = play_again(
+            store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
+        )
+        chained = verifying.verify(store, wanted) if verify or wanted is not None else None
     out = output.console()
     out.print(f"{found.checked:,} decisions made again, {found.same:,} the same bit for bit")
     for one in found.differences:

@@ -15,8 +15,15 @@ from compagnon.errors import InputError
 if TYPE_CHECKING:
     from compagnon.store import Store
 
-Db = Annotated[str, arg(metavar="DB", help="sqlite:///FILE or postgresql://...")]
-DB = "sqlite:///decisions.db"
+Db = Annotated[
+    str | None,
+    optional(
+        "DB",
+        "sqlite:///FILE, postgresql://..., or @FILE that holds it; without it COMPAGNON_DB of the "
+        "environment, else sqlite:///decisions.db",
+    ),
+]
+DB = None
 Models = Annotated[
     Path | None, optional("DIR", "model files; `models` beside a database file without it")
 ]
@@ -26,15 +33,16 @@ Json = Annotated[Path | None, optional("FILE", "also write it here")]
 
 @contextlib.contextmanager
 def opened(
-    db: str, models: Path | None = None, *, create: bool = False, check: bool = True
+    db: str | None, models: Path | None = None, *, create: bool = False, check: bool = True
 ) -> "Iterator[Store]":
     """The store of `--db`; what goes wrong with it on the way is one sentence too."""
     try:
         from compagnon.store import StoreUnavailable, open_store
+        from compagnon.store.address import database_address
     except ImportError:
         raise InputError("the store needs SQLAlchemy: pip install 'compagnon[serve]'") from None
     try:
-        store = open_store(db, files=models, create=create, check=check)
+        store = open_store(database_address(db), files=models, create=create, check=check)
         with contextlib.closing(store):
             yield store
     except StoreUnavailable as error:

@@ -324,18 +324,11 @@ class BatchEnv:
 
     def _placed(self, fault: FaultyEnvError) -> FaultyEnvError:
         """The fault with the seed and the step of its copy."""
-        copy = fault.copy
-        if copy is None:
-            return fault
+        copy = fault.copy or 0
         step = self._steps - int(self._began_at[copy])
         seed = "" if self._seeds is None else f" (begun with seed {self._seeds[copy]})"
         where = f"{seed}, step {step} of its episode"
         return FaultyEnvError(self.env_id, fault.what, fault.copy, where)
-
-    @property
-    def can_be_saved(self) -> bool:
-        """The copies go on as they stand when they are saved, rather than beginning anew."""
-        return self._is_classic or hasattr(self.vec, "state_dict")
 
     def close(self) -> None:
         """Give back what the copies hold; physics engines do not by themselves."""

@@ -16,8 +16,7 @@ from compagnon.extras import EXTRA_OF
 
 GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
-PROCESSES: Final = "processes"
-BACKENDS: Final = (GYMNASIUM, ENVPOOL, PROCESSES)
+BACKENDS: Final = (GYMNASIUM, ENVPOOL)
 
 
 def check_env_id(env_id: str) -> None:
@@ -87,9 +86,8 @@ def make_vec(
     EnvPool where that is asked for.
 
     Args:
-        backend: `gymnasium`; `processes`, the same episodes with the copies shared out among
-            processes, for slow simulators; or `envpool` for the environments that `pool.IDS`
-            lists. It is never chosen by what is installed: the same seed gives other episodes.
+        backend: `gymnasium`, or `envpool` for the environments that `pool.IDS` lists. It is never
+            chosen by what is installed: the same seed gives other episodes.
 
     Raises:
         InputError: an id that does not exist, an argument that it does not take, or a backend that
@@ -100,20 +98,11 @@ def make_vec(
         raise InputError(f"num_envs={num_envs}: at least 1")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r}: use {' or '.join(BACKENDS)}")
-    if backend == PROCESSES and is_ours(env_id):
-        raise InputError(
-            f"backend='processes' is for slow environments; the copies of {env_id} are stepped "
-            "together in one compiled kernel"
-        )
     with _explained(env_id):
         if backend == ENVPOOL:
             from compagnon.envs.pool import PoolVectorEnv
 
             return PoolVectorEnv(env_id, num_envs, **arguments)
-        if backend == PROCESSES:
-            from compagnon.envs.processes import ProcessVectorEnv
-
-            return ProcessVectorEnv(env_id, num_envs, arguments)
         if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         copies = [

@@ -1,13 +1,32 @@
 """Everything that the service keeps in the store: the log, outcomes, keys, the registry."""
 
+import asyncio
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from compagnon.errors import InputError
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal, unprocessable
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import OutcomeAnswer, OutcomeRequest
-from compagnon.store import DecisionLog, Store, StoreUnavailable, open_store, outcomes
+from compagnon.store import (
+    DecisionLog,
+    DecisionRow,
+    LogFull,
+    Store,
+    open_store,
+    outcomes,
+)
+from compagnon.store.address import is_file
 from compagnon.store.keys import Keyring, keyring
+from compagnon.store.outcome_log import OutcomeLog, Result
+
+PATIENCE: Final = 5.0  # seconds that a statement may take, and then is given up
+SILENCE: Final = 3.0  # seconds without an answer of the database, after which nobody should ask
+_READERS: Final = 2  # threads
+_READS: Final = 64  # that may wait
+_T = TypeVar("_T")
 
 
 def open_records(settings: Settings) -> Store:
@@ -16,9 +35,9 @@ def open_records(settings: Settings) -> Store:
     Raises:
         InputError: it cannot be opened, or is of another version.
     """
-    store = open_store(settings.db, create=True, check=False)
+    store = open_store(settings.db, create=True, check=False, patience=PATIENCE)
     try:
-        if store.version() is None and settings.db.startswith("sqlite"):
+        if store.version() is None and is_file(settings.db):
             from compagnon.store.migrating import upgrade
 
             upgrade(store)
@@ -42,45 +61,100 @@ class Records:
         self, store: Store, settings: Settings, deliver: Callable[[Callable[[], None]], object]
     ) -> None:
         self.store = store
+        self._application = settings.application
+        self._patience = settings.drain_seconds
+        self._give_up: float | None = None
         self.log = DecisionLog(store, settings.mode, deliver=deliver)
+        self.outcomes = OutcomeLog(store, deliver=deliver)
+        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._reading = 0
 
     def trouble(self) -> str | None:
-        """Why decisions cannot be logged now; None when they can."""
-        if self.log.failure is not None:
-            return self.log.failure
-        try:
-            self.store.version()
-        except StoreUnavailable as error:
-            return str(error)
+        """Why decisions cannot be logged now, for anybody to read; None when they can.
+
+        It asks nobody: the log looks after its database once a second by itself.
+        """
+        if self.log.trouble is not None:
+            return self.log.trouble.public
+        silence = self.log.silence
+        if silence > SILENCE:
+            return f"the database has not answered for {silence:.0f} s"
         return None
+
+    async def read(self, function: Callable[..., _T], *args: object) -> _T:
+        """Read the store aside.
+
+        Raises:
+            StoreUnavailable: too many do so, or as `function`.
+        """
+        if self._reading >= _READS:
+            raise LogFull(f"{self._reading} others wait to read")
+        self._reading += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, function, *args)
+        finally:
+            self._reading -= 1
+
+    async def find(self, decision_id: str) -> DecisionRow | None:
+        """The decision of an id, if it is this application's."""
+        row = await self.read(self.log.find, decision_id)
+        return row if row is not None and row.application == self._application else None
 
     def keys(self) -> Keyring:
         """The keys that may be used now."""
         return keyring(self.store)
 
-    def put_outcome(self, decision_id: str, name: str, given: OutcomeRequest) -> OutcomeAnswer:
+    async def put_outcome(
+        self, decision_id: str, name: str, given: OutcomeRequest
+    ) -> OutcomeAnswer:
         """Keep what came of a decision.
 
         Raises:
             Refusal: 404 for a decision that is not there, 409 for another value than before, 422.
+            StoreUnavailable: it cannot be written, or too many wait.
         """
-        try:
-            put = outcomes.put(self.store, decision_id, name, given.value, given.time)
-        except outcomes.UnknownDecision as error:
-            if self.log.find(decision_id) is not None:  # fast mode: it is still to be written
+        put = await self._put(
+            outcomes.Given(decision_id, name, given.value, given.time, self._application)
+        )
+        if isinstance(put, outcomes.UnknownDecision):
+            if await self.find(decision_id) is not None:  # fast mode: it is still to be written
                 raise Refusal(
                     503, f"decision {decision_id} is not written yet", "id", RETRY_SECONDS
-                ) from None
-            raise Refusal(404, str(error), "id") from None
-        except InputError as error:
-            field = "time" if isinstance(error, outcomes.WrongTime) else "value"
-            raise unprocessable(field, str(error)) from None
+                )
+            raise Refusal(404, str(put), "id")
+        if isinstance(put, InputError):
+            field = "time" if isinstance(put, outcomes.WrongTime) else "value"
+            raise unprocessable(field, str(put))
+        if isinstance(put, Exception):
+            raise put
         kept = put.outcome
         if put.status == "conflict":
             raise Refusal(409, f"{name} of {decision_id} is {kept.value:g} already", "value")
         return OutcomeAnswer(kept.decision_id, kept.name, kept.value, kept.time, kept.late)
 
+    async def _put(self, given: outcomes.Given) -> Result:
+        try:
+            outcomes.check(given)
+        except InputError as error:
+            return error
+        told: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def tell(result: Result) -> None:
+            if not told.done():  # whoever asked may have gone
+                told.set_result(result)
+
+        self.outcomes.give(given, tell)
+        return await told
+
+    def end_by(self, moment: float) -> None:
+        """Say until when `close` may take, of `time.monotonic`."""
+        self._give_up = moment
+
     def close(self) -> None:
-        """Write what waits and let go of the database."""
-        self.log.close()
+        """Write what waits, as long as there is time, and let go of the database."""
+        until = self._give_up or time.monotonic() + self._patience
+        self.outcomes.close(max(0.0, until - time.monotonic()))
+        self.log.close(max(0.0, until - time.monotonic()))
+        self._readers.shutdown(wait=False, cancel_futures=True)
         self.store.close()

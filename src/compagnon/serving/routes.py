@@ -1,6 +1,5 @@
 """The routes that may take their time: outcomes, single decisions, the policy, health, metrics."""
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -14,13 +13,11 @@ from compagnon.policy.manifest import DeterministicHead
 from compagnon.serving import guard as G
 from compagnon.serving import vector_wire, vectors, wire
 from compagnon.serving.guard import Guard
-from compagnon.serving.head import read_head
-from compagnon.serving.http import problem_headers, read_body
+from compagnon.serving.http import credentials, problem_headers, read_body
 from compagnon.serving.keeper import Keeper
 from compagnon.serving.metrics import CONTENT_TYPE
 from compagnon.serving.models import VectorModel
 from compagnon.serving.openapi import describe
-from compagnon.serving.page import page
 from compagnon.serving.records import Records
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
@@ -40,7 +37,6 @@ def build(service: Service, guard: Guard, records: Records, keeper: Keeper) -> F
     app = FastAPI(title="Compagnon", openapi_url=None, docs_url=None, redoc_url=None)
     routes = _Routes(service, guard, records, keeper)
     for path, method, endpoint in (
-        ("/", "GET", routes.page),
         ("/v1/outcomes/{decision_id}/{name}", "PUT", routes.outcome),
         ("/v1/decisions/{decision_id}", "GET", routes.decision),
         ("/v1/policy", "GET", routes.policy),
@@ -67,16 +63,15 @@ class _Routes:
         self._check(request, G.OUTCOMES)
         decision_id = wire.check_id(request.path_params["decision_id"])
         name = wire.check_name(request.path_params["name"])
-        read_head(request.scope["headers"], request.scope["http_version"]).require_json()
         given = wire.read_outcome(await read_body(request.scope, request.receive, _SMALL_BODY))
-        answer = await asyncio.to_thread(self._records.put_outcome, decision_id, name, given)
+        answer = await self._records.put_outcome(decision_id, name, given)
         return _json(answer)
 
     async def decision(self, request: Request) -> Response:
         """A decision as the log has it."""
         self._check(request, G.DECIDE)
         decision_id = wire.check_id(request.path_params["decision_id"])
-        row = await asyncio.to_thread(self._service.log.find, decision_id)
+        row = await self._records.find(decision_id)
         if row is None:
             raise Refusal(404, f"no decision has the id {decision_id}", "id")
         return _json(self._record(row))
@@ -94,12 +89,6 @@ class _Routes:
             raise Refusal(409, f"the model was refused: {self._service.refused}", "model")
         return _json(wire.Reloaded(self._service.model.sha256, changed))
 
-    async def page(self, request: Request) -> Response:
-        """For a person with a browser."""
-        host = request.headers.get("host", "localhost")
-        body = page(self._service, f"{request.url.scheme}://{host}", self._guard.open)
-        return Response(body, headers={"content-type": "text/html; charset=utf-8"})
-
     async def alive(self, request: Request) -> Response:  # noqa: ARG002
         """The process answers."""
         return _json(wire.Health("alive"))
@@ -107,10 +96,13 @@ class _Routes:
     async def ready(self, request: Request) -> Response:  # noqa: ARG002
         """Decisions can be made and logged."""
         reason = "the service is ending" if self._service.draining else None
-        reason = reason or await asyncio.to_thread(self._records.trouble)
+        reason = reason or self._records.trouble()
+        age = self._records.log.age
+        commit = None if age is None else round(age, 1)
         if reason is None:
-            return _json(wire.Health("ready"))
-        return _json(wire.Health("not ready", reason), 503, {"retry-after": str(RETRY_SECONDS)})
+            return _json(wire.Health("ready", None, commit))
+        health = wire.Health("not ready", reason, commit)
+        return _json(health, 503, {"retry-after": str(RETRY_SECONDS)})
 
     async def metrics(self, request: Request) -> Response:
         """Counters for Prometheus."""
@@ -127,8 +119,7 @@ class _Routes:
         return _json(describe(self._service.reader, self._service.settings))
 
     def _check(self, request: Request, scope: KeyScope) -> None:
-        head = read_head(request.scope["headers"], request.scope["http_version"])
-        self._guard.check(head.authorization, scope)
+        self._guard.check(*credentials(request.scope, scope))
 
     def _record(self, row: DecisionRow) -> wire.DecisionRecord | vector_wire.VectorRecord:
         if row.action_vector is not None:
@@ -250,7 +241,8 @@ def _refusing(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except StoreUnavailable as error:
-            refusal = Refusal(503, f"the store does not answer ({error})", None, RETRY_SECONDS)
+            sentence = f"the store does not answer ({error.public})"
+            refusal = Refusal(503, sentence, None, RETRY_SECONDS)
         except Refusal as given:
             refusal = given
         return _problem(refusal)

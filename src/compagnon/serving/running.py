@@ -3,20 +3,15 @@
 import asyncio
 import contextlib
 import gc
-import logging
-import os
-import select
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from compagnon.errors import InputError
 from compagnon.serving import routes, signals
+from compagnon.serving.ending import GRACE, Ending, ending
 from compagnon.serving.guard import Guard
 from compagnon.serving.http import Front
 from compagnon.serving.keeper import Keeper
@@ -26,11 +21,10 @@ from compagnon.serving.service import Service
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import Source, source_of
 from compagnon.serving.vectors import service_of
+from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
-_RESTART_SECONDS: Final = 1.0
-_logger = logging.getLogger("compagnon.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +52,24 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         InputError: the database, the policy or the address cannot be used.
     """
     loop = asyncio.get_running_loop()
-    store = await asyncio.to_thread(open_records, settings)
+    try:
+        store = await asyncio.to_thread(open_records, settings)
+    except StoreUnavailable as error:
+        raise InputError(str(error)) from None
     try:
         source = source_of(settings, store)
         version = await asyncio.to_thread(source.find)
         model = await asyncio.to_thread(source.load, version)
         records = Records(store, settings, loop.call_soon_threadsafe)
+    except StoreUnavailable as error:
+        store.close()
+        raise InputError(str(error)) from None
     except BaseException:
         store.close()
         raise
     try:
         keys = await asyncio.to_thread(records.keys)
-        require_keys(settings, len(keys))
+        require_keys(settings, len(keys), store.where)
         guard = Guard(settings.rate, keys, settings.loopback)
         service = service_of(settings, records.log, model)
         del model  # the service lets go of it when another takes its place; so must we
@@ -90,12 +90,16 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await asyncio.to_thread(records.close)
 
 
-def require_keys(settings: Settings, keys: int) -> None:
-    """Refuse to let anybody but this machine ask without a key."""
+def require_keys(settings: Settings, keys: int, where: str) -> None:
+    """Refuse to let anybody but this machine ask without a key.
+
+    Args:
+        where: the database, without a password.
+    """
     if not keys and not settings.loopback:
         raise InputError(
             f"--host {settings.host} lets other machines ask, and there is no key: make one with "
-            f"`compagnon keys create --scope decide --db {settings.db}`, or serve 127.0.0.1"
+            f"`compagnon keys create --scope decide --db {where}`, or serve 127.0.0.1"
         )
 
 
@@ -120,38 +124,45 @@ def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> N
         made = listen(settings.host, settings.port)
         try:
             if settings.workers == 1:
-                run_loop(serve_on(settings, made, ready))
+                run_to_the_end(settings, made, ready)
             else:
-                _Workers(settings, made).run(ready)
+                Workers(settings, made).run(lambda: ready(address_of(made), None))
         finally:
             made.close()
 
 
-def run_loop(main: Any) -> None:
-    """Run a coroutine on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(main)
+def run_to_the_end(
+    settings: Settings, made: socket.socket, ready: Callable[[str, Running | None], None]
+) -> None:
+    """Serve on a socket that listens, until a signal; then end in time, whatever hangs.
+
+    The runner waits for every thread of its loop, so the clock runs until that is over.
+    """
+    with ending() as clock, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve_on(settings, made, ready, clock))
 
 
 async def serve_on(
-    settings: Settings, made: socket.socket, ready: Callable[[str, Running | None], None]
+    settings: Settings,
+    made: socket.socket,
+    ready: Callable[[str, Running | None], None],
+    clock: Ending,
 ) -> None:
-    """Serve on a socket that listens, until a signal."""
+    """Serve on a socket that listens, until a signal; `clock` is started by it."""
     async with running(settings) as parts:
         tasks: set[asyncio.Task[bool]] = set()
 
-        def ending() -> None:
+        def end() -> None:
             parts.service.draining = True
+            parts.records.end_by(time.monotonic() + settings.drain_seconds)
+            clock.start(settings.drain_seconds + GRACE)
 
         def reload() -> None:
             task = asyncio.create_task(parts.keeper.look(again=True))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = Server(
-            parts.front, settings.drain_seconds, ending, reload,
-            settings.keep_alive, settings.max_connections,
-        )  # fmt: skip
+        server = Server(parts.front, settings.drain_seconds, end, reload)
         # What was made so far lives as long as the process: no collection need look at it again.
         gc.collect()
         gc.freeze()
@@ -163,74 +174,3 @@ def address_of(made: socket.socket) -> str:
     """``http://HOST:PORT`` of a socket."""
     host, port = made.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class _Workers:
-    """Several processes on one socket; one that dies is started again."""
-
-    def __init__(self, settings: Settings, made: socket.socket) -> None:
-        self._settings = settings
-        self._socket = made
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._ending = False
-        self._ready, self._tells = os.pipe()  # a worker writes one byte once it answers
-
-    def run(self, ready: Callable[[str, Running | None], None]) -> None:
-        """Start them, keep them, and end with them."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
-        signal.signal(signal.SIGHUP, lambda *_: self._tell(signal.SIGHUP))
-        signals.release()
-        self._processes = [self._start() for _ in range(self._settings.workers)]
-        waiting = self._settings.workers
-        while not self._ending:
-            if waiting <= 0:
-                time.sleep(0.2)
-            elif select.select([self._ready], [], [], 0.2)[0]:
-                waiting -= len(os.read(self._ready, 64))
-                if waiting <= 0:
-                    ready(address_of(self._socket), None)
-            self._tend()
-        self._wait()
-
-    def _tend(self) -> None:
-        """Start again what died; end when a worker says that it cannot be."""
-        for place, process in enumerate(self._processes):
-            code = process.poll()
-            if code is None or self._ending:
-                continue
-            if code == 2:  # what it was given cannot be used; it has said why
-                self._end()
-                self._wait()
-                raise InputError("a worker could not be started")
-            _logger.error("worker %d ended with %d; another is started", process.pid, code)
-            time.sleep(_RESTART_SECONDS)
-            self._processes[place] = self._start()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        descriptor = self._socket.fileno()
-        numbers = (descriptor, self._tells, os.getpid())
-        with signals.held():  # the worker lets them through once its handler stands
-            return subprocess.Popen(
-                [sys.executable, "-m", "compagnon.serving.worker", *map(str, numbers)],
-                pass_fds=(descriptor, self._tells),
-                # Not on the command line, where every user of the machine could read a password.
-                env={**os.environ, "COMPAGNON_SETTINGS": self._settings.to_json()},
-            )
-
-    def _end(self, *_: object) -> None:
-        self._ending = True
-        self._tell(signal.SIGTERM)
-
-    def _tell(self, number: int) -> None:
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(number)
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + self._settings.drain_seconds + 15
-        for process in self._processes:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()

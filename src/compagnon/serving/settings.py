@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from compagnon.errors import InputError
+from compagnon.store.address import DEFAULT, is_file
 
 REGISTRY: Final = "registry:"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -29,9 +30,6 @@ class Settings:
         rate: decisions a second for each key, 0 for no limit.
         max_body: bytes of a request.
         max_pending: requests at a time; more are told to come back.
-        max_connections: clients at a time; more are told to come back.
-        keep_alive: seconds that a connection stays open without a request. A proxy that keeps its
-            own connections for less never finds one closed.
         watch_seconds: how often the registry's champion is looked up.
         drain_seconds: what requests under way get when the service ends.
     """
@@ -39,7 +37,7 @@ class Settings:
     policy: str
     host: str = "127.0.0.1"
     port: int = 8000
-    db: str = "sqlite:///decisions.db"
+    db: str = DEFAULT
     mode: Mode = "durable"
     epsilon: float = 0.05
     application: str = "default"
@@ -48,8 +46,6 @@ class Settings:
     rate: float = 10_000.0
     max_body: int = 1_000_000
     max_pending: int = 512
-    max_connections: int = 4_096
-    keep_alive: float = 75.0
     watch_seconds: float = 1.0
     drain_seconds: float = 20.0
 
@@ -64,7 +60,7 @@ class Settings:
             raise InputError(f"--mode {self.mode}: use durable or fast")
         if not self.application or len(self.application) > 100:
             raise InputError("--application: give a name of 1 to 100 characters")
-        if self.workers > 1 and self.db.startswith("sqlite"):
+        if self.workers > 1 and is_file(self.db):
             raise InputError(
                 f"--workers {self.workers}: SQLite has one writer; use one worker, or PostgreSQL "
                 "(--db postgresql://...)"
@@ -103,8 +99,6 @@ _RANGES: Final = (
     ("rate", 0, 1e9),
     ("max_body", 1_000, 100_000_000),
     ("max_pending", 1, 100_000),
-    ("max_connections", 1, 100_000),
-    ("keep_alive", 0.1, 86_400),
     ("watch_seconds", 0.01, 3_600),
     ("drain_seconds", 0, 3_600),
 )

@@ -136,10 +136,14 @@ class PolicyInfo(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How the service is; `reason` says why it is not ready."""
+    """How the service is; `reason` says why it is not ready.
+
+    `last_commit_seconds` have passed since the log last wrote decisions; null before the first.
+    """
 
     status: str
     reason: str | None = None
+    last_commit_seconds: float | None = None
 
 
 class Reloaded(msgspec.Struct, frozen=True):

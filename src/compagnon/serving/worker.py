@@ -8,28 +8,28 @@ import threading
 import time
 
 from compagnon.errors import InputError
-from compagnon.serving.running import run_loop, serve_on
+from compagnon.serving.running import run_to_the_end
 from compagnon.serving.settings import Settings
 
 
 def main() -> int:
-    """Serve; the arguments are the numbers of a socket, of a pipe to say ready, of our parent."""
-    descriptor, tells, parent = (int(number) for number in sys.argv[1:4])
+    """Serve; the arguments are numbers: a socket, a pipe to say ready, our parent, and ours."""
+    descriptor, tells, parent, place = (int(number) for number in sys.argv[1:5])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = Settings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         made = socket.socket(fileno=descriptor)
-        run_loop(serve_on(settings, made, lambda *_: _say(tells)))
+        run_to_the_end(settings, made, lambda *_: _say(tells, place))
     except InputError as error:
         print(f"compagnon: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _say(tells: int) -> None:
-    os.write(tells, b"1")
+def _say(tells: int, place: int) -> None:
+    os.write(tells, bytes([place]))
 
 
 def _end_with(parent: int) -> None:

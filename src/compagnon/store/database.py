@@ -70,6 +70,17 @@ class Store(ABC):
             ValueError: a row holds what no column can.
         """
 
+    @abstractmethod
+    def probe(self, failed: bool) -> None:
+        """See whether decisions could be logged; for the log's thread, like `append`.
+
+        Args:
+            failed: they could not before, so that it costs nothing to try more thoroughly.
+
+        Raises:
+            StoreUnavailable: they could not.
+        """
+
     @contextlib.contextmanager
     @abstractmethod
     def only_log(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ class DecisionRow(NamedTuple):
             share of explored ones.
         time: seconds since 1970, UTC.
         latency_us: microseconds that the decision took.
-        request_sha256: of what was asked, so that an id repeated with another question is seen.
+        request_sha256: of what was asked, so that an id repeated with another body is seen.
         shadow: float64, the other arm's vector for the same question, or None.
         shadow_sha256: the model that gave `shadow`, or None.
         distribution: float64, little-endian, (2, D): means and deviations of the normal
@@ -84,7 +84,7 @@ class Written(NamedTuple):
 
     Attributes:
         status: ``stored``: the row is ours. ``repeated``: the id was there, for the same request.
-            ``conflict``: the id was there, for another request.
+            ``conflict``: the id was there, for another request or of another application.
         row: what stands in the log under this id; answer with this one, never with your own.
     """
 
@@ -146,5 +146,5 @@ def compare(given: DecisionRow, stored: DecisionRow) -> Written:
     """What became of `given`, when `stored` stands under its id."""
     if stored == given:
         return Written("stored", given)
-    same = stored.request_sha256 == given.request_sha256
+    same = (stored.application, stored.request_sha256) == (given.application, given.request_sha256)
     return Written("repeated" if same else "conflict", stored)

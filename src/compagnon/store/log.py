@@ -22,6 +22,8 @@ BATCH = 64  # rows that are written without waiting for more
 LINGER = 0.0  # seconds between the beginnings of two commits, unless a batch is full
 BOUND = 2048  # rows that may wait, and so what a crash in fast mode can lose
 _MOST = 512  # rows of one transaction: what has gathered while the last one ran
+PULSE = 1.0  # seconds after which an idle log looks whether it could still write
+_LINGERING = 1.0  # seconds, at most, that `close` waits for a store that does not answer
 _RETRY = (0.05, 0.1, 0.2, 0.5)  # seconds between the tries of fast mode; the last for ever
 
 Deliver = Callable[[Callable[[], None]], object]
@@ -75,7 +77,9 @@ class DecisionLog:
         self._waiting: collections.deque[_Given] = collections.deque()
         self._unwritten: dict[str, DecisionRow] = {}  # in fast mode: acknowledged, not on disk
         self._pending = self._committed = self._conflicts = self._lost = 0
-        self._failure: str | None = None
+        self._trouble: StoreUnavailable | None = None
+        self._committed_at: float | None = None  # of `time.monotonic`, as what follows
+        self._asked_at: float | None = None
         self._closing = False
         self._give_up = float("inf")
         self._stack = contextlib.ExitStack()
@@ -109,9 +113,26 @@ class DecisionLog:
         return self._lost
 
     @property
+    def trouble(self) -> StoreUnavailable | None:
+        """Why decisions cannot be written now; None when the last attempt went well."""
+        return self._trouble
+
+    @property
     def failure(self) -> str | None:
-        """Why the last commit failed; None when it went well."""
-        return self._failure
+        """`trouble` in words, for who runs the service."""
+        return None if self._trouble is None else str(self._trouble)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last commit; None before the first."""
+        then = self._committed_at
+        return None if then is None else time.monotonic() - then
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which the database has not answered what it was asked; 0 when it has."""
+        then = self._asked_at
+        return 0.0 if then is None else time.monotonic() - then
 
     def submit(self, row: DecisionRow) -> "Future[Written]":
         """Give one decision; the future says what became of it.
@@ -164,7 +185,7 @@ class DecisionLog:
         return waiting if waiting is not None else find(self.store, decision_id)
 
     def close(self, timeout: float = 30.0) -> None:
-        """Write what waits, then end; in fast mode give up after `timeout` seconds.
+        """Write what waits, then end; give up after `timeout` seconds, or a little more.
 
         What could not be written counts in `lost`.
         """
@@ -172,7 +193,12 @@ class DecisionLog:
             self._closing = True
             self._give_up = time.monotonic() + timeout
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(timeout + _LINGERING)
+        if self._thread.is_alive():  # within a call that never ends
+            with self._changed:
+                self._lost += self.could_lose
+            _logger.error("the database does not answer; %d rows were not written", self._pending)
+            return
         self._stack.close()
 
     def __enter__(self) -> "DecisionLog":
@@ -189,19 +215,45 @@ class DecisionLog:
         begun = float("-inf")
         while True:
             with self._changed:
-                while not self._pending and not self._closing:
-                    self._changed.wait()
-                if not self._pending:
+                if not self._pending and not self._closing:
+                    self._changed.wait(PULSE)
+                if not self._pending and self._closing:
                     return
                 while (
-                    self._pending < BATCH
+                    0 < self._pending < BATCH
                     and not self._closing
                     and (rest := begun + self._linger - time.monotonic()) > 0
                 ):
                     self._changed.wait(rest)
-                batch = self._take()
+                batch = self._take() if self._pending else []
+            if not batch:
+                self._look()
+                continue
             begun = time.monotonic()
             self._commit(batch)
+
+    def _look(self) -> None:
+        """See, while nothing waits, whether decisions could be written."""
+        self._asked_at = time.monotonic()
+        try:
+            self.store.probe(failed=self._trouble is not None)
+        except StoreUnavailable as error:
+            self._note(error)
+        except Exception as error:  # whatever it is, the next decision shall find this thread
+            self._note(StoreUnavailable(f"{type(error).__name__}: {error}"))
+        else:
+            self._note(None)
+        finally:
+            self._asked_at = None
+
+    def _note(self, trouble: StoreUnavailable | None) -> None:
+        """Take note of how it went; what changed is logged, with what outsiders are not told."""
+        if str(trouble) != str(self._trouble):
+            if trouble is None:
+                _logger.warning("decisions are written again")
+            else:
+                _logger.error("decisions cannot be written: %s", trouble)
+        self._trouble = trouble
 
     def _take(self) -> list[_Given]:
         batch = [self._waiting.popleft()]
@@ -229,8 +281,9 @@ class DecisionLog:
             self._finish(batch, InputError(f"{who} cannot be stored: {error}"), len(rows))
             return
         except Exception as error:  # whatever it is, nobody may wait for ever
-            self._failure = f"{type(error).__name__}: {error}"
-            self._finish(batch, StoreUnavailable(self._failure), len(rows))
+            trouble = StoreUnavailable(f"{type(error).__name__}: {error}")
+            self._note(trouble)
+            self._finish(batch, trouble, len(rows))
             return
         self._committed += sum(result.status == "stored" for result in results)
         self._conflicts += sum(result.status == "conflict" for result in results)
@@ -240,18 +293,24 @@ class DecisionLog:
         """Durable mode tries once. Fast mode, which has acknowledged them, tries until it can."""
         tries = 0
         while True:
+            self._asked_at = time.monotonic()
             try:
                 results = self.store.append(rows)
             except StoreUnavailable as error:
-                self._failure = str(error)
+                self._note(error)
                 if self.mode == "durable" or time.monotonic() >= self._give_up:
                     raise
+                self._asked_at = None
                 with self._changed:
                     self._changed.wait(_RETRY[min(tries, len(_RETRY) - 1)])
                 tries += 1
             else:
-                self._failure = None
+                self._committed_at = time.monotonic()
+                if self._trouble is not None:
+                    self._note(None)
                 return results
+            finally:
+                self._asked_at = None
 
     def _finish(self, batch: list[_Given], results: Results, rows: int) -> None:
         failed = isinstance(results, Exception)

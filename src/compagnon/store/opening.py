@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from compagnon.errors import InputError
+from compagnon.store.address import file_of, is_file
 from compagnon.store.database import Store
-
-_SQLITE = "sqlite:///"
 
 
 def open_store(
-    address: str | Path, *, files: Path | None = None, create: bool = False, check: bool = True
+    address: str | Path,
+    *,
+    files: Path | None = None,
+    create: bool = False,
+    check: bool = True,
+    patience: float | None = None,
 ) -> Store:
     """Open a database.
 
@@ -19,20 +22,22 @@ def open_store(
             PostgreSQL, in the working directory.
         create: make a database file that is not there. Its tables come from `migrating.upgrade`.
         check: refuse a database that is not at this program's version.
+        patience: seconds that a statement of PostgreSQL may take, whatever stands between; None
+            for no limit. SQLite has its own (`sqlite.BUSY_SECONDS`).
 
     Raises:
         InputError: it cannot be opened, or is of another version.
     """
     text = str(address)
     store: Store
-    if "://" in text and not text.startswith("sqlite:"):
-        from compagnon.store.postgres import PostgresStore
-
-        store = PostgresStore(text, files)
-    else:
+    if is_file(text):
         from compagnon.store.sqlite import SqliteStore
 
-        store = SqliteStore(_path(text), files, create)
+        store = SqliteStore(file_of(text), files, create)
+    else:
+        from compagnon.store.postgres import PostgresStore
+
+        store = PostgresStore(text, files, patience)
     try:
         if check:
             store.require_version()
@@ -40,11 +45,3 @@ def open_store(
         store.close()
         raise
     return store
-
-
-def _path(text: str) -> Path:
-    if not text.startswith("sqlite:"):
-        return Path(text)
-    if not text.startswith(_SQLITE) or len(text) == len(_SQLITE):
-        raise InputError(f"{text}: give sqlite:///FILE; sqlite:////FILE where it begins with /")
-    return Path(text.removeprefix(_SQLITE))

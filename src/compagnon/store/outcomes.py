@@ -40,6 +40,21 @@ class Outcome(NamedTuple):
 _OUTCOME = [outcomes.c[name] for name in Outcome._fields]
 
 
+class Given(NamedTuple):
+    """An outcome that somebody brings.
+
+    Attributes:
+        time: when it came, seconds since 1970; now if it is None.
+        application: whose decision it must be; anybody's if it is None.
+    """
+
+    decision_id: str
+    name: str
+    value: float
+    time: float | None = None
+    application: str | None = None
+
+
 class Put(NamedTuple):
     """``created``, ``same`` (it stood there already), or ``conflict`` (another value did).
 
@@ -119,22 +134,38 @@ def put_many(
         WrongTime: not from 0 to `LATEST`.
         InputError: a value that is no finite number, or a name too long.
     """
-    now = clock.time() if time is None else time
-    if not 0 <= now <= LATEST:
-        raise WrongTime(f"time={now}: give seconds since 1970, from 0 to {LATEST:.0f}")
-    for _, name, value in given:
-        _check_name(name)
-        if not math.isfinite(value):
-            raise InputError(f"{name}={value}: an outcome is a finite number")
+    for one in given:
+        check(Given(*one, time))
     with store.write() as connection:
-        tip = begun = chaining.outcome_tip(connection)
-        found = []
-        for one in given:
-            put_one, tip = _put(connection, *one, now, tip)
-            found.append(put_one)
-        if tip != begun:
-            chaining.advance(connection, tip)
-    return found
+        results = _put_all(connection, [Given(*one, time) for one in given])
+        for result in results:
+            if isinstance(result, UnknownDecision):
+                raise result
+        return [result for result in results if isinstance(result, Put)]
+
+
+def put_each(store: Store, given: Sequence[Given]) -> list[Put | UnknownDecision]:
+    """Record outcomes in one transaction, each for itself.
+
+    Returns:
+        What became of each; `UnknownDecision` for those whose decision is not there.
+
+    Raises:
+        InputError: as `put_many`, by one of them; nothing was recorded.
+    """
+    for one in given:
+        check(one)
+    with store.write() as connection:
+        return _put_all(connection, given)
+
+
+def check(given: Given) -> None:
+    """Raise InputError for what no outcome can be, WrongTime for when none can have come."""
+    if given.time is not None and not 0 <= given.time <= LATEST:
+        raise WrongTime(f"time={given.time}: give seconds since 1970, from 0 to {LATEST:.0f}")
+    _check_name(given.name)
+    if not math.isfinite(given.value):
+        raise InputError(f"{given.name}={given.value}: an outcome is a finite number")
 
 
 def of_decision(store: Store, decision_id: str) -> list[Outcome]:
@@ -187,28 +218,72 @@ def summarise(
         return [Summary(*row) for row in connection.execute(query)]
 
 
-def _put(
-    connection: Connection, decision_id: str, name: str, value: float, now: float, tip: Tip
-) -> tuple[Put, Tip]:
-    """What became of one outcome, and where the chain ends then."""
-    decided = connection.scalar(
-        sqlalchemy.select(decisions.c.time).where(decisions.c.id == decision_id)
-    )
-    if decided is None:
-        raise UnknownDecision(f"there is no decision {decision_id!r}")
-    late = now > decided + _window(connection, name, MATURES_AFTER)
-    given = Outcome(decision_id, name, float(value) + 0.0, float(now) + 0.0, late)
-    after = chaining.add_outcome_link(tip, given._asdict())
-    chained = {"chain": after.chain, "place": after.rows, "link": after.link}
-    if insert_new(connection, outcomes, **given._asdict(), **chained):
-        return Put("created", given), after
-    row = connection.execute(
-        sqlalchemy.select(*_OUTCOME).where(
-            outcomes.c.decision_id == decision_id, outcomes.c.name == name
-        )
-    ).one()
-    stored = Outcome(*row)
-    return Put("same" if stored.value == given.value else "conflict", stored), tip
+def _put_all(connection: Connection, given: Sequence[Given]) -> list[Put | UnknownDecision]:
+    """What becomes of each, of which those that are new go on with the chain of outcomes."""
+    begun = chaining.outcome_tip(connection)
+    wanted = _outcomes_of(connection, given)
+    first: dict[tuple[str, str], Outcome] = {}
+    for outcome in wanted:
+        if outcome is not None:
+            first.setdefault((outcome.decision_id, outcome.name), outcome)
+    created = _insert(connection, first, begun)
+    stored = dict(created)
+    rest = [key for key in first if key not in created]
+    if rest:
+        both = sqlalchemy.tuple_(outcomes.c.decision_id, outcomes.c.name)
+        found = connection.execute(sqlalchemy.select(*_OUTCOME).where(both.in_(rest)))
+        stored |= {(there.decision_id, there.name): Outcome(*there) for there in found}
+    results: list[Put | UnknownDecision] = []
+    for one, outcome in zip(given, wanted, strict=True):
+        if outcome is None:
+            results.append(UnknownDecision(f"there is no decision {one.decision_id!r}"))
+            continue
+        stands = stored[outcome.decision_id, outcome.name]
+        if created.get((outcome.decision_id, outcome.name)) is outcome:
+            results.append(Put("created", stands))
+        else:
+            results.append(Put("same" if stands.value == outcome.value else "conflict", stands))
+    return results
+
+
+def _outcomes_of(connection: Connection, given: Sequence[Given]) -> list[Outcome | None]:
+    """What each would be; None where its decision is not there, or another application's."""
+    now = clock.time()
+    known = sqlalchemy.select(decisions.c.id, decisions.c.time, decisions.c.application)
+    ids = {one.decision_id for one in given}
+    decided = {row.id: row for row in connection.execute(known.where(decisions.c.id.in_(ids)))}
+    windows: dict[str, float] = {}
+    wanted: list[Outcome | None] = []
+    for one in sorted(given, key=lambda one: one.name):  # so that no two writers block each other
+        row = decided.get(one.decision_id)
+        if row is not None and one.name not in windows:
+            windows[one.name] = _window(connection, one.name, MATURES_AFTER)
+    for one in given:
+        row = decided.get(one.decision_id)
+        if row is None or one.application not in (None, row.application):
+            wanted.append(None)
+            continue
+        came = float(now if one.time is None else one.time) + 0.0  # no minus before a zero
+        late = came > row.time + windows[one.name]
+        wanted.append(Outcome(one.decision_id, one.name, float(one.value) + 0.0, came, late))
+    return wanted
+
+
+def _insert(
+    connection: Connection, wanted: dict[tuple[str, str], Outcome], begun: Tip
+) -> dict[tuple[str, str], Outcome]:
+    """Insert those that are not there, in the order of their keys; which they were."""
+    created = {}
+    tip = begun
+    for key in sorted(wanted):
+        values = wanted[key]._asdict()
+        after = chaining.add_outcome_link(tip, values)
+        chained = {"chain": after.chain, "place": after.rows, "link": after.link}
+        if insert_new(connection, outcomes, **values, **chained):
+            created[key], tip = wanted[key], after
+    if tip != begun:
+        chaining.advance(connection, tip)
+    return created
 
 
 def _window(connection: Connection, name: str, default: float) -> float:

@@ -1,9 +1,10 @@
 """A store in PostgreSQL, for several services and machines at once."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy
@@ -12,39 +13,63 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from compagnon.errors import InputError
 from compagnon.store import chaining
+from compagnon.store.address import harmless
 from compagnon.store.chaining import Tip
 from compagnon.store.database import MODELS, Store, reason
-from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, postgres_insert
+from compagnon.store.decisions import (
+    FIELDS,
+    SELECT,
+    DecisionRow,
+    Written,
+    as_row,
+    compare,
+    postgres_insert,
+)
 from compagnon.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    import psycopg
+    from compagnon.store.patient import PatientConnection
 
-_DRIVER = "postgresql+psycopg"
-_TRIES = 20  # to write a group; others may write some of its ids, or on its chain, in between
+_T = TypeVar("_T")
+_DRIVER: Final = "postgresql+psycopg"
+_TRIES: Final = (
+    20  # to write a group; others may write some of its ids, or on its chain, in between
+)
 # A server that has gone is noticed after seconds, not after the minutes that TCP would take.
-_CONNECT: dict[str, Any] = {
+_CONNECT: Final[dict[str, Any]] = {
     "connect_timeout": 5,
     "tcp_user_timeout": 5_000,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
 }
+# What outsiders are told, by PostgreSQL's code; without one the connection itself failed.
+_PUBLIC: Final = {
+    "55P03": "the database is locked",
+    "57014": "the database takes too long",
+    "53100": "the database is full",
+    "53300": "the database has too many connections",
+    "25006": "the database may only be read",
+}
+_STOPPED: Final = ("55P03", "57014")  # a lock, a statement that took too long: no use trying again
 
 
 class PostgresStore(Store):
     """See `Store`; made by `open_store`."""
 
-    def __init__(self, address: str, files: Path | None) -> None:
+    def __init__(self, address: str, files: Path | None, patience: float | None = None) -> None:
         url = _url(address)
-        self.where = url.render_as_string(hide_password=True).replace(_DRIVER, "postgresql", 1)
+        self._secrets = _secrets(url)
+        self.where = _shown(url)
         self.address = url.render_as_string(hide_password=False).replace(_DRIVER, "postgresql", 1)
         self.files = files or Path(MODELS)
-        self._raw: psycopg.Connection[Any] | None = None
+        self._raw: PatientConnection | None = None
         self._insert = postgres_insert()
         self._chain: int | None = None  # of this writer; its end is in `_tip`
         self._tip: Tip | None = None
         try:
+            from compagnon.store.patient import connect
+
             self._engine = sqlalchemy.create_engine(
                 url,
                 pool_pre_ping=True,
@@ -57,6 +82,18 @@ class PostgresStore(Store):
             raise InputError(
                 "a postgresql:// address needs psycopg: pip install 'compagnon[serve]'"
             ) from None
+        except SQLAlchemyError:
+            raise InputError(f"{self.where} is no address that can be used") from None
+        _, arguments = self._engine.dialect.create_connect_args(url)
+        arguments.pop("context", None)  # how SQLAlchemy wants values; the log takes psycopg's
+        self._connect_log = functools.partial(
+            connect, patience, autocommit=True, **{**arguments, **_CONNECT}
+        )
+        sqlalchemy.event.listen(
+            self._engine,
+            "do_connect",
+            lambda _dialect, _record, _args, options: connect(patience, **options),
+        )
         self._readers = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
@@ -64,7 +101,9 @@ class PostgresStore(Store):
             with self._engine.connect():
                 pass
         except DBAPIError as error:
-            raise InputError(f"{self.where} cannot be reached: {reason(error)}") from None
+            raise InputError(
+                f"{self.where} cannot be reached: {self._without_secrets(reason(error))}"
+            ) from None
 
     def engine(self) -> Engine:
         """Readers, each of which sees one moment of the database."""
@@ -78,17 +117,32 @@ class PostgresStore(Store):
 
     def append(self, rows: Sequence[DecisionRow]) -> list[Written]:
         """Write decisions in one transaction."""
+        return self._logged(lambda: self._append(rows))
+
+    def probe(self, failed: bool) -> None:
+        """See whether decisions can be logged, without logging any."""
+        if failed:  # needs all that a decision needs, but room
+            no_rows: list[Any] = [[] for _ in (*FIELDS, "place", "link")]
+            no_chain = [0, b"", 0, 0]
+            self._logged(lambda: self._connected().execute(self._insert, no_chain + no_rows))
+        else:
+            self._logged(lambda: self._connected().execute("SELECT 1"))
+
+    def _logged(self, work: Callable[[], _T]) -> _T:
+        """Do something with the log's own connection."""
         import psycopg
+
+        from compagnon.store.patient import NoAnswer
 
         try:
             try:
-                return self._append(rows)
-            except psycopg.OperationalError:
-                if self._raw is None:
+                return work()
+            except psycopg.OperationalError as error:
+                if self._raw is None or error.sqlstate in _STOPPED or isinstance(error, NoAnswer):
                     raise
                 # The server was started anew, perhaps long ago: only a fresh connection can tell.
                 self._drop()
-                return self._append(rows)
+                return work()
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             self._drop()
             raise ValueError(reason(error)) from None
@@ -101,8 +155,21 @@ class PostgresStore(Store):
             raise self.unavailable(error) from None
 
     def unavailable(self, error: BaseException) -> StoreUnavailable:
-        """What a driver said."""
-        return StoreUnavailable(f"{self.where}: {reason(error)}")
+        """What the server or the way to it said; only who runs the service hears where that is."""
+        cause: Any = getattr(error, "orig", None) or error
+        code = getattr(cause, "sqlstate", None)
+        if code is not None:
+            public = _PUBLIC.get(code, f"the database refuses it ({code})")
+        elif type(cause).__name__ in ("NoAnswer", "ConnectionTimeout"):
+            public = "the database does not answer"
+        else:
+            public = "the database cannot be reached"
+        return StoreUnavailable(f"{self.where}: {self._without_secrets(reason(error))}", public)
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:
         import psycopg
@@ -127,9 +194,7 @@ class PostgresStore(Store):
             return [Written("stored", row) for row in rows]
         return [compare(row, first[row.id]) for row in rows]
 
-    def _insert_chained(
-        self, raw: "psycopg.Connection[Any]", fresh: dict[str, DecisionRow]
-    ) -> bool:
+    def _insert_chained(self, raw: "PatientConnection", fresh: dict[str, DecisionRow]) -> bool:
         """Go on with this writer's chain; False if it does not end where it should."""
         if not fresh:
             return True
@@ -157,7 +222,7 @@ class PostgresStore(Store):
         self._tip = Tip(tip.chain, rows, links[-1]) if written else None
         return bool(written)
 
-    def _claim(self, raw: "psycopg.Connection[Any]") -> Tip:
+    def _claim(self, raw: "PatientConnection") -> Tip:
         """A chain that no other writer has, for as long as the log's connection lives."""
         lock = "SELECT pg_try_advisory_lock(hashtext('compagnon ' || current_schema()), %s)"
         if self._chain is None:
@@ -186,15 +251,10 @@ class PostgresStore(Store):
         self._drop()
         self._engine.dispose()
 
-    def _connected(self) -> "psycopg.Connection[Any]":
+    def _connected(self) -> "PatientConnection":
         """The log's own connection, where each statement is a transaction of its own."""
-        import psycopg
-
         if self._raw is None:
-            raw = psycopg.connect(self.address, autocommit=True, **_CONNECT)
-            # A server may be set to answer before its disk has the commit; the log may not.
-            raw.execute("SET synchronous_commit = on")
-            self._raw = raw
+            self._raw = self._connect_log()
         return self._raw
 
     def _drop(self) -> None:
@@ -215,3 +275,22 @@ def _url(text: str) -> sqlalchemy.URL:
         raise InputError(
             "this is no address; one is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
+
+
+def _secrets(url: sqlalchemy.URL) -> list[str]:
+    """What of an address nobody may see, the longest first."""
+    found = {url.password} if url.password else set()
+    for name, values in url.normalized_query.items():
+        if not harmless(name):
+            found.update(value for value in values if value)
+    return sorted((str(one) for one in found), key=len, reverse=True)
+
+
+def _shown(url: sqlalchemy.URL) -> str:
+    """An address for people, without what is secret in it."""
+    query = {
+        name: values if harmless(name) else ("***",)
+        for name, values in url.normalized_query.items()
+    }
+    shown = url.set(query=query).render_as_string(hide_password=True)
+    return shown.replace(_DRIVER, "postgresql", 1).replace("%2A%2A%2A", "***")

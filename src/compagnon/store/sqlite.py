@@ -39,6 +39,14 @@ _PAGES = 4  # that a commit writes beside its rows, about
 _HEAD_SECONDS = 1.0  # between two times that the end of the chain is written down
 _OWN_MOVES = 16_000  # pages after which a commit moves them itself: the mover could not
 
+# As much as a group of decisions, so that a full disk says so; it leaves nothing behind.
+_TRY_TO_WRITE = (
+    "BEGIN IMMEDIATE",
+    "CREATE TABLE compagnon_probe (bytes BLOB)",
+    "INSERT INTO compagnon_probe VALUES (zeroblob(100000))",
+    "DROP TABLE compagnon_probe",
+    "COMMIT",
+)
 _left_open: list[sqlite3.Connection] = []
 _logger = logging.getLogger("compagnon.store")
 
@@ -198,6 +206,22 @@ class SqliteStore(Store):
         if end is not None:
             with contextlib.suppress(sqlite3.Error):  # the next writer finds it all the same
                 self._insert_with_head(end, ())
+
+    def probe(self, failed: bool) -> None:
+        """See whether decisions can be logged, without logging any."""
+        if not failed:
+            self._place.check()
+            return
+        with self._alone(urgent=True):
+            try:
+                for statement in _TRY_TO_WRITE:
+                    self._raw.execute(statement)
+            except sqlite3.Error as error:
+                raise self.unavailable(error) from None
+            finally:
+                if self._raw.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._raw.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def only_log(self) -> Iterator[None]:

@@ -1,0 +1,77 @@
+"""Processes that die: started again ever later; only the first start may end the service."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from compagnon.errors import InputError
+from compagnon.serving import workers as workers_module
+from compagnon.serving.settings import Settings
+from compagnon.serving.workers import Workers
+
+NEVER = "import time; time.sleep(600)"
+
+
+class Scripted(Workers):
+    """Workers that do what a script says; the n-th start of each gets the n-th script."""
+
+    def __init__(self, scripts, made):
+        super().__init__(Settings(policy="p", db="postgresql://x", workers=2), made)
+        self.scripts = scripts
+        self.starts = []
+
+    def _start(self, number):
+        self.starts.append(number)
+        script = self.scripts(number, self.starts.count(number))
+        if script is None:
+            self._end()
+            script = ""
+        code = f"import os; TELLS = {self._tells}; ME = {number}\n{script}"
+        return subprocess.Popen([sys.executable, "-S", "-c", code], pass_fds=(self._tells,))
+
+
+READY = "os.write(TELLS, bytes([ME]))\n"
+
+
+@pytest.fixture
+def made(monkeypatch):
+    kinds = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    assert threading.current_thread() is threading.main_thread()
+    monkeypatch.setattr(workers_module, "FIRST_SECONDS", 0.01)
+    with socket.socket() as listening:
+        yield listening
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
+
+
+def test_what_cannot_be_used_ends_the_first_start(made):
+    service = Scripted(lambda number, _: "os._exit(2)" if number else NEVER, made)
+    with pytest.raises(InputError, match="could not be started"):
+        service.run(lambda: pytest.fail("it was never ready"))
+    assert all(one.process is None or one.process.poll() is not None for one in service._workers)
+
+
+def test_later_the_same_is_a_worker_that_comes_back(made, caplog):
+    told = []
+
+    def scripts(number, start):
+        if number == 0:
+            return READY + NEVER
+        # Ready once, then the database is away for three starts, then another is ready.
+        if start in (1, 5):
+            return READY
+        return None if start == 7 else "os._exit(2)"
+
+    service = Scripted(scripts, made)
+    service._workers[0].pause = service._workers[1].pause = 0.01
+    service.run(lambda: told.append(True))
+    assert told == [True]
+    assert service.starts.count(0) == 1  # the other one went on
+    pauses = [record.args[2] for record in caplog.records if "another is started" in record.msg]
+    # After each time that it was ready the pauses begin anew; else they double.
+    assert pauses == [0.01, 0.02, 0.04, 0.08, 0.01, 0.02]
