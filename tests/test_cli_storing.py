@@ -14,6 +14,8 @@ from tests.store.rows import row
 @pytest.fixture
 def db(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("compagnon.serving.trial._try", lambda *_: None)  # see test_trial
     assert main(["db", "upgrade"]) == 0
     assert "decisions.db was brought to version 0004" in capsys.readouterr().out
     return tmp_path / "decisions.db"

@@ -101,12 +101,16 @@ def promote(
 ) -> int:
     """Make a version champion or challenger; services take it up by themselves.
 
+    It is loaded and tried first, in a process with little time and memory.
+
     $ compagnon registry promote shop 2
     $ compagnon registry promote shop 3 --role challenger --expect 4 --why "passed the gate"
     """
     with opened(db, models) as store:
         from compagnon.store import registry
 
+        if version != "none":
+            _try(registry.checked_files(store, registry.version(store, model, version)))
         evidence = {"why": why} if why else {}
         moved = registry.move(
             store, model, role, version, expected=expect, actor=me(), evidence=evidence
@@ -152,6 +156,15 @@ def verify(
         soft_wrap=True,
     )
     return 0
+
+
+def _try(folder: Path) -> None:
+    """Refuse a version that could not be served, in each precision that it has."""
+    from compagnon.policy.exported import ONNX_FILES
+    from compagnon.serving.trial import require_tried
+
+    for precision in ONNX_FILES:
+        require_tried(folder, precision)
 
 
 def _say_pointer(model: str, role: str, sha256: str | None, revision: int) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST: Final = 8  # episodes, for a bootstrap
-_LEAST_SPREAD: Final = 0.03  # of the variance; of resamples that count, at least
 _RESAMPLES: Final = 10_000
 _CHUNK: Final = 1_000
 
@@ -92,14 +91,13 @@ def _resampled_t(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Quantiles of Student's t among resampled episodes, of figures (E, K) whose mean is 0.
 
-    A resample in which nearly all figures are equal has no t that means anything, and does not
-    count: with figures that are mostly 0 a few such would make the interval a hundred times wider.
+    A resample in which all figures are equal has no t, and does not count.
     """
     episodes = len(about)
     rng = np.random.default_rng(seed)
     first = episodes * np.arange(_CHUNK)[:, None]
     squares = about**2
-    least = _LEAST_SPREAD * squares.mean(axis=0)
+    least = 1e-9 * squares.mean(axis=0)
     found = []
     for _ in range(_RESAMPLES // _CHUNK):
         # Counting how often each episode was drawn turns the means into one matrix product.

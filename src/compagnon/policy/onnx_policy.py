@@ -166,12 +166,17 @@ class OnnxPolicy:
 
 
 def load_onnx(
-    directory: Path, precision: Precision = "fp32", label: str | None = None
+    directory: Path,
+    precision: Precision = "fp32",
+    label: str | None = None,
+    *,
+    sha256: str | None = None,
 ) -> OnnxPolicy:
     """Read, verify and open what `compagnon export` wrote into an artefact.
 
     Args:
         directory: of the artefact: `policy.json`, `export.json` and the ONNX file.
+        sha256: that the ONNX file must have; any without it.
 
     Raises:
         InputError: onnxruntime is missing; nothing was exported; a file was changed, belongs to
@@ -191,6 +196,8 @@ def load_onnx(
         )
     if precision not in record.files:
         raise InputError(f"{directory / RECORD_FILE} does not list {file.name}; run `{verb}`")
+    if sha256 not in (None, record.files[precision].sha256):
+        raise InputError(f"{file} was changed meanwhile; try again")
     data = _verified(file, record.files[precision])
     session = open_session(data, str(file))
     _check_graph(session, manifest, str(file))

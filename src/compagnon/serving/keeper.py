@@ -13,6 +13,7 @@ from typing import Any
 from compagnon.errors import InputError
 from compagnon.serving.models import Model
 from compagnon.serving.service import Service
+from compagnon.serving.trial import end_trials
 from compagnon.store.errors import StoreUnavailable
 
 _logger = logging.getLogger("compagnon.serving")
@@ -50,6 +51,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Look no more."""
+        end_trials()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -79,6 +81,11 @@ class Keeper:
                 return False
             except StoreUnavailable as error:
                 _logger.warning("the registry cannot be read now: %s", error)
+                return False
+            except Exception as error:  # whatever it is, the same version would do it again
+                _logger.exception("a model could not be taken")
+                self._seen = found
+                self._refuse(f"{type(error).__name__}: {error}")
                 return False
             _logger.info("model %s is in service", model.sha256[:12])
             return True

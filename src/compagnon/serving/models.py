@@ -93,12 +93,21 @@ class VectorModel(Model):
         return self.manifest.schema_.action.middle_and_half()
 
 
-def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = None) -> Model:
+def open_model(
+    path: Path,
+    precision: str = "fp32",
+    schema_sha256: str | None = None,
+    *,
+    sha256: str | None = None,
+) -> Model:
     """Load, verify and warm up a policy, or the best policy of a run.
+
+    It runs in this process: `trial.open_tried` is for a model that nobody has tried.
 
     Args:
         precision: ``fp32`` or ``int8``.
         schema_sha256: refuse a policy of any other schema.
+        sha256: refuse any other file, before it is opened.
 
     Raises:
         InputError: no policy, not exported, tampered with, of another schema, or one that does not
@@ -106,7 +115,7 @@ def open_model(path: Path, precision: str = "fp32", schema_sha256: str | None = 
     """
     if precision not in ("fp32", "int8"):
         raise InputError(f"precision={precision!r}: use fp32 or int8")
-    policy = load_onnx(artefact_directory(path), precision)  # type: ignore[arg-type]
+    policy = load_onnx(artefact_directory(path), precision, sha256=sha256)  # type: ignore[arg-type]
     manifest = policy.manifest
     if schema_sha256 is not None and manifest.schema_sha256 != schema_sha256:
         raise InputError(

@@ -11,8 +11,9 @@ from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving.models import Model, VectorModel, open_model
+from compagnon.serving.models import Model, VectorModel
 from compagnon.serving.sources import open_version
+from compagnon.serving.trial import open_tried
 from compagnon.serving.vectors import decide_vector
 from compagnon.store import DecisionRow, Store, registry
 from compagnon.store.replay import Recompute
@@ -102,7 +103,7 @@ def loader(store: Store, paths: Sequence[Path]) -> Callable[[str], Recompute]:
     for path in paths:
         for precision in ONNX_FILES:
             if (artefact_directory(path) / ONNX_FILES[precision]).is_file():
-                model = open_model(path, precision)
+                model = open_tried(path, precision)
                 at[model.sha256] = model
     if paths and not at:
         raise InputError(f"{paths[0]} was not exported: run `compagnon export {paths[0]}`")

@@ -7,8 +7,9 @@ from typing import Protocol
 from compagnon.errors import InputError
 from compagnon.policy.exported import RECORD_FILE
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.models import Model
 from compagnon.serving.settings import Settings
+from compagnon.serving.trial import open_tried
 from compagnon.store import Store, registry
 
 
@@ -42,7 +43,7 @@ class PathSource:
 
     def load(self, version: str) -> Model:  # noqa: ARG002
         """The policy as it stands there."""
-        return open_model(self._path, self._precision)
+        return open_tried(self._path, self._precision)
 
 
 class RegistrySource:
@@ -82,7 +83,7 @@ def open_version(store: Store, version: registry.Version, precision: str) -> Mod
         InputError: a file is missing, or is not the one that was registered.
     """
     directory = registry.checked_files(store, version)
-    model = open_model(directory, precision)
+    model = open_tried(directory, precision)
     # The files may have been changed, with the record of their hashes, since they were looked at.
     if model.sha256 not in version.files.values():
         raise InputError(f"{directory}: what was loaded is not what was registered")
