@@ -14,6 +14,7 @@ from compagnon.envs import BatchEnv, make_vec
 from compagnon.envs.pool import BOX2D, CLASSIC, IDS, PoolVectorEnv, _fold
 from compagnon.envs.registration import BALL
 from compagnon.errors import InputError
+from tests.learning.small import through_disk
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning"),  # Box2D's import
@@ -359,17 +360,29 @@ class TestSeeds:
             env.reset(seed=[1, 2, 3])
 
     def test_a_resumed_run_is_the_same_run(self):
-        """It cannot be saved, so its episodes begin anew, in the run that saves as well."""
-        env = pool("LunarLanderContinuous-v3", 3)
+        """What was played is played again; to save it changes nothing in the run that goes on."""
+        env, undisturbed = pool("LunarLanderContinuous-v3", 3), pool("LunarLanderContinuous-v3", 3)
         env.reset([1, 2, 3])
-        actions = random_actions(env, 100)
+        undisturbed.reset([1, 2, 3])
+        actions = random_actions(env, 200)  # episodes end on the way
         play(env, actions)
-        state = env.state_dict()
+        play(undisturbed, actions)
+        state = through_disk(env.state_dict())
         went_on = play(env, actions)
         other = pool("LunarLanderContinuous-v3", 3)
-        other.load_state_dict(state)
+        assert other.load_state_dict(state)
         for left, right in zip(went_on, play(other, actions), strict=True):
             np.testing.assert_array_equal(left, right)
+        for left, right in zip(went_on, play(undisturbed, actions), strict=True):
+            np.testing.assert_array_equal(left, right)
+
+    def test_what_does_not_lead_where_it_led_is_noticed(self):
+        env = pool("LunarLanderContinuous-v3", 2)
+        env.reset([1, 2])
+        play(env, random_actions(env, 20))
+        state = env.state_dict()
+        state["state"]["actions"][3] *= 0.5
+        assert not pool("LunarLanderContinuous-v3", 2).load_state_dict(state)
 
 
 class TestRefused:

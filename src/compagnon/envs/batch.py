@@ -113,8 +113,6 @@ class BatchEnv:
         self._is_classic = classic_state.can_be_saved(self.vec)
         self._trusted = is_ours(env_id)
         self._begun = False
-        self._first_seed = 0
-        self._restarts = 0
         self._steps = 0
         self._began_at = np.zeros(num_envs, np.int64)  # the step that each episode began after
         self._seeds: list[int] | None = None
@@ -126,7 +124,6 @@ class BatchEnv:
 
     def reset(self, seeds: list[int]) -> None:
         """Begin the episode number 0 of each seed; `obs` and `action_mask` then hold its start."""
-        self._first_seed = int(seeds[0])
         self._begin(seeds)
 
     def _begin(self, seeds: list[int]) -> None:
@@ -334,39 +331,65 @@ class BatchEnv:
         """Give back what the copies hold; physics engines do not by themselves."""
         self.vec.close()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on.
+    # -- saving -------------------------------------------------------------------------------
 
-        An environment that cannot be saved begins new episodes here, with seeds that
-        `load_state_dict` will use again: so the run that saved and the run that resumes are the
-        same run.
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on; saving it changes nothing.
+
+        Our environments and Gymnasium's classic ones are saved as they stand. Of any other is kept
+        how its episodes came to where they stand, see `Recorded`.
+
+        Raises:
+            InputError: no episode has begun.
         """
         if hasattr(self.vec, "state_dict"):
             return {"state": self.vec.state_dict()}
-        if self._is_classic and self._begun:
-            return {"first_seed": self._first_seed, "classic": classic_state.state_dict(self.vec)}
-        self._restarts += 1
-        self._restart()
-        return {"restarts": self._restarts, "first_seed": self._first_seed}
+        if not self._begun:
+            raise InputError(f"{self.env_id} cannot be saved before its first reset")
+        if self._is_classic:
+            return {"classic": classic_state.state_dict(self.vec)}
+        return {
+            "copies": list(self.vec.get_attr("saved")),
+            "obs": np.array(self.obs),
+            "mask": None if self.action_mask is None else np.array(self.action_mask),
+            "sums": self._sums.copy(),
+            "seeds": list(self._seeds or ()),
+            "steps": self._steps,
+            "began_at": self._began_at.copy(),
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Continue from what `state_dict` gave.
+
+        Returns:
+            Whether the copies stand where they stood. An environment whose episodes do not follow
+            from their seeds and actions alone cannot be brought there; new episodes have begun
+            then, and whoever keeps anything of the ones under way has to forget it.
+        """
+        self._begun = True
         if "state" in state:
-            self.vec.load_state_dict(state["state"])
+            repeated = self.vec.load_state_dict(state["state"]) is not False
             self._show(*self.vec.observe())
-            return
-        self._first_seed = int(state["first_seed"])
+            return repeated or self._begin_others()
         if "classic" in state:
-            self._begun = True
             self._show(classic_state.load_state_dict(self.vec, state["classic"]), {})
-        else:
-            self._restarts = int(state["restarts"])
-            self._restart()
+            return True
+        self.vec.set_attr("saved", list(state["copies"]))
+        self.obs = np.array(state["obs"], np.float32)
+        mask = state["mask"]
+        self.action_mask = None if mask is None else np.array(mask, np.bool_)
+        self._sums = np.array(state["sums"])
+        self._seeds = [int(seed) for seed in state["seeds"]]
+        self._steps = int(state["steps"])
+        self._began_at = np.array(state["began_at"])
+        return all(self.vec.get_attr("restored")) or self._begin_others()
 
-    def _restart(self) -> None:
+    def _begin_others(self) -> bool:
+        """Begin new episodes where those that were saved could not be brought back; False."""
         # Drawn as training draws its own: small whole numbers are what policies are compared on.
-        rng = np.random.default_rng([self._first_seed, self._restarts])
+        rng = np.random.default_rng([self._steps, *(self._seeds or ())[:1]])
         self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
+        return False
 
 
 def _all_finite(values: NDArray[Any], zeros: NDArray[Any]) -> bool:

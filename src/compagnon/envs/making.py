@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from compagnon.envs import classic_state
 from compagnon.envs.adapter import Adapter
 from compagnon.envs.finding import find_env, split_env_id
+from compagnon.envs.recorded import Recorded
 from compagnon.errors import InputError
 from compagnon.extras import EXTRA_OF
 
@@ -51,6 +52,12 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
     except InputError as error:
         env.close()
         raise InputError(f"{env_id}: {error}") from None
+
+
+def _make_copy(env_id: str, /, *, copy: int, **arguments: Any) -> gymnasium.Env[Any, Any]:
+    """One of several copies, which can be saved in the middle of an episode."""
+    env = make_adapted(env_id, copy=copy, **arguments)
+    return env if classic_state.is_known(env) else Recorded(env)
 
 
 @contextmanager
@@ -106,7 +113,7 @@ def make_vec(
         if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         copies = [
-            functools.partial(make_adapted, env_id, copy=copy, **arguments)
+            functools.partial(_make_copy, env_id, copy=copy, **arguments)
             for copy in range(num_envs)
         ]
         return SyncVectorEnv(copies, autoreset_mode=AutoresetMode.SAME_STEP)

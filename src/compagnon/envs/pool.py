@@ -97,6 +97,12 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         original.close()
         self._pool: Any = None
+        # How the copies came to where they stand, which is all that can be saved of them.
+        self._seeds: list[int] = []
+        self._actions = bytearray()
+        self._resets: list[int] = []
+        self._steps = 0
+        self._obs: NDArray[Any] = np.zeros((num_envs, 1), np.float32)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._all_rows = np.ones(num_envs, np.bool_)
 
@@ -122,20 +128,65 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             super().reset(seed=int(seed))
         if None not in seeds or self._pool is None:
             values, _ = seeds_to_set(seeds, self._all_rows, ~self._all_rows, self.np_random)
-            # EnvPool takes seeds when it is made, and never again; that takes a millisecond.
-            self._pool = self._make_pool(
-                self.env_id,
-                num_envs=self.num_envs,
-                num_threads=self.num_threads,
-                seed=[_fold(int(value)) for value in values],
-                max_episode_steps=_NEVER,
-            )
-            with warnings.catch_warnings():
-                # It makes (and keeps) its own space at the first reset, rounding as it does so.
-                warnings.filterwarnings("ignore", message=".*precision lowered by casting")
-                self._pool.observation_space  # noqa: B018
+            self._begin([_fold(int(value)) for value in values])
+        else:
+            self._resets.append(self._steps)
         self._elapsed[:] = 0
-        return self._pool.reset()[0], {}
+        self._obs = self._pool.reset()[0]
+        return self._obs, {}
+
+    def _begin(self, seeds: list[int]) -> None:
+        self._seeds, self._steps = seeds, 0
+        self._actions.clear()
+        self._resets.clear()
+        # EnvPool takes seeds when it is made, and never again; that takes a millisecond.
+        self._pool = self._make_pool(
+            self.env_id,
+            num_envs=self.num_envs,
+            num_threads=self.num_threads,
+            seed=seeds,
+            max_episode_steps=_NEVER,
+        )
+        with warnings.catch_warnings():
+            # It makes (and keeps) its own space at the first reset, rounding as it does so.
+            warnings.filterwarnings("ignore", message=".*precision lowered by casting")
+            self._pool.observation_space  # noqa: B018
+
+    def observe(self) -> tuple[NDArray[Any], dict[str, Any]]:
+        """What every copy shows now."""
+        return self._obs, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seeds and all actions since, (T, N) or (T, N, D): it grows as long as nobody resets.
+
+        Copies in C++ hand out nothing; but they follow from these.
+        """
+        shape: tuple[int, ...] = self.action_space.shape or ()
+        actions = np.frombuffer(bytes(self._actions), self.action_space.dtype).reshape(-1, *shape)
+        return {
+            "seeds": list(self._seeds),
+            "actions": actions.copy(),
+            "resets": list(self._resets),
+            "obs": np.array(self._obs),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Play again what `state_dict` gave; it takes as long as stepping took.
+
+        Returns:
+            Whether the copies then show what they showed.
+        """
+        if state["seeds"]:
+            self._begin([int(seed) for seed in state["seeds"]])
+            self._elapsed[:] = 0
+            self._obs = self._pool.reset()[0]
+        resets = np.bincount(np.array(state["resets"], np.int64), minlength=1)
+        for number in range(len(state["actions"]) + 1):
+            for _ in range(resets[number] if number < len(resets) else 0):
+                self.reset()
+            if number < len(state["actions"]):
+                self.step(state["actions"][number])
+        return np.array_equal(self._obs, state["obs"])
 
     def step(
         self, actions: NDArray[Any]
@@ -144,6 +195,8 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         if self._pool is None:
             raise ResetNeeded("call reset() before the first step()")
         actions = self._checked(actions)
+        self._actions += np.asarray(actions, self.action_space.dtype).tobytes()
+        self._steps += 1
         obs, reward, terminated, _, _ = self._pool.step(actions)
         self._elapsed += 1
         truncated = self._elapsed >= self._limit
@@ -156,6 +209,7 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             obs = obs.copy()
             obs[rows] = self._pool.reset(rows)[0]
             self._elapsed[rows] = 0
+        self._obs = obs
         return obs, reward.astype(np.float64), terminated, truncated, info
 
     def _checked(self, actions: NDArray[Any]) -> NDArray[Any]:

@@ -28,6 +28,11 @@ class Algorithm(Protocol):
     iteration: int
 
     @property
+    def goes_on(self) -> bool:
+        """Whether what `load_state_dict` restored continues the episodes that were under way."""
+        ...
+
+    @property
     def env_steps(self) -> int:
         """Environment steps taken so far."""
         ...

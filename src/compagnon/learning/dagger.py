@@ -50,6 +50,7 @@ class Dagger:
             raise InputError("dagger: give gradient_steps or epochs, one of them above 0")
         self.settings, self.network, self.env, self.expert = settings, network, env, expert
         self.iteration = 0
+        self.goes_on = True  # each collection begins with new episodes
         self.env_steps = 0
         self.episodes = 0
         self.rng = np.random.default_rng(seed)

@@ -79,6 +79,7 @@ class DDPG:
         self._scaled_upto = 0
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
+        self.goes_on = True
 
     @property
     def episodes(self) -> int:
@@ -287,11 +288,6 @@ class DDPG:
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
         double = self.settings.version == "double"
-        env = self.env.state_dict() if self._started else None
-        if env is not None and "restarts" in env:  # it has begun new episodes
-            self.returns.restart()
-            self.windows.clear()
-            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
@@ -305,7 +301,7 @@ class DDPG:
             "replay": self.replay.state_dict(),
             "windows": self.windows.state_dict(),
             "scaled_upto": self._scaled_upto,
-            "env": env,
+            "env": self.env.state_dict() if self._started else None,
             "returns": self.returns.state_dict(),
         }
 
@@ -324,10 +320,13 @@ class DDPG:
         self.replay.load_state_dict(state["replay"])
         self.windows.load_state_dict(state["windows"])
         self._scaled_upto = int(state["scaled_upto"])
-        self._started = state["env"] is not None
-        if self._started:
-            self.env.load_state_dict(state["env"])
         self.returns.load_state_dict(state["returns"])
+        self._started = state["env"] is not None
+        self.goes_on = not self._started or self.env.load_state_dict(state["env"])
+        if not self.goes_on:
+            self.returns.restart()
+            self.windows.clear()
+            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
 
 
 def _parts(*modules: nn.Module) -> list[torch.Tensor]:

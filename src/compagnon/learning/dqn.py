@@ -133,6 +133,7 @@ class DQN:
         self._scaled_upto = 0
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
+        self.goes_on = True
 
     @property
     def episodes(self) -> int:
@@ -290,10 +291,6 @@ class DQN:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
-        env = self.env.state_dict() if self._started else None
-        if env is not None and "restarts" in env:  # it has begun new episodes
-            self.returns.restart()
-            self.windows.clear()
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
@@ -305,7 +302,7 @@ class DQN:
             "windows": self.windows.state_dict(),
             "priorities": None if self.priorities is None else self.priorities.state_dict(),
             "scaled_upto": self._scaled_upto,
-            "env": env,
+            "env": self.env.state_dict() if self._started else None,
             "returns": self.returns.state_dict(),
         }
 
@@ -322,7 +319,9 @@ class DQN:
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
         self._scaled_upto = int(state["scaled_upto"])
-        self._started = state["env"] is not None
-        if self._started:
-            self.env.load_state_dict(state["env"])
         self.returns.load_state_dict(state["returns"])
+        self._started = state["env"] is not None
+        self.goes_on = not self._started or self.env.load_state_dict(state["env"])
+        if not self.goes_on:
+            self.returns.restart()
+            self.windows.clear()

@@ -34,6 +34,11 @@ class Hybrid:
         return self.dagger.episodes + self.ppo.episodes
 
     @property
+    def goes_on(self) -> bool:
+        """See `Algorithm`."""
+        return self.ppo.goes_on
+
+    @property
     def phase(self) -> str:
         """Which algorithm the next iteration belongs to."""
         return self.settings.phase(self.iteration, self.dagger.iteration)

@@ -45,6 +45,7 @@ class PPO:
         self.settings, self.network, self.env = settings, network, env
         self.total_iterations = total_iterations
         self.iteration = 0
+        self.goes_on = True
         self.rng = np.random.default_rng(seed)
         self.value_scale = ValueScale()
         self.reward_scale = RunningRewardScale(env.num_envs)
@@ -272,13 +273,10 @@ class PPO:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
-        collector = self.collector.state_dict()
-        if collector["env"] is not None and "restarts" in collector["env"]:
-            self.reward_scale.forget_episodes()
         return {
             "iteration": self.iteration,
             "rng": self.rng.bit_generator.state,
-            "collector": collector,
+            "collector": self.collector.state_dict(),
             "value_scale": self.value_scale.state_dict(),
             "reward_scale": self.reward_scale.state_dict(),
             "optimiser": self.steps.state_dict(),
@@ -289,9 +287,11 @@ class PPO:
         """Continue from what `state_dict` gave."""
         self.iteration = int(state["iteration"])
         self.rng.bit_generator.state = state["rng"]
-        self.collector.load_state_dict(state["collector"])
         self.value_scale.load_state_dict(state["value_scale"])
         self.reward_scale.load_state_dict(state["reward_scale"])
+        self.goes_on = self.collector.load_state_dict(state["collector"])
+        if not self.goes_on:
+            self.reward_scale.forget_episodes()
         self.steps.load_state_dict(state["optimiser"])
         reference, device = state["reference"], self.network.device
         if reference is not None:

@@ -123,21 +123,19 @@ class Collector:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next rollout depends on, but network, value scale and generator."""
-        env = None
-        if self.started and not self._episodes:  # whole episodes begin with a reset
-            env = self._env.state_dict()
-            if "restarts" in env:  # it has begun new episodes
-                self.returns.restart()
+        going_on = self.started and not self._episodes  # whole episodes begin with a reset
         return {
-            "env": env,
+            "env": self._env.state_dict() if going_on else None,
             "env_steps": self.env_steps,
             "returns": self.returns.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
-        self.started = state["env"] is not None
-        if self.started:
-            self._env.load_state_dict(state["env"])
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Continue from what `state_dict` gave; False where new episodes had to begin."""
         self.env_steps = int(state["env_steps"])
         self.returns.load_state_dict(state["returns"])
+        self.started = state["env"] is not None
+        if self.started and not self._env.load_state_dict(state["env"]):
+            self.returns.restart()
+            return False
+        return True
