@@ -27,6 +27,7 @@ from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.ppo import PPOSettings
 from compagnon.learning.recipe import (
     BudgetSpec,
+    CheckpointSpec,
     EnvSpec,
     EvaluationSpec,
     NetworkSpec,
@@ -45,6 +46,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "recipe-network": NetworkSpec,
     "recipe-budget": BudgetSpec,
     "recipe-evaluation": EvaluationSpec,
+    "recipe-checkpoint": CheckpointSpec,
     "recipe-video": VideoSpec,
     "dqn": DQNSettings,
     "ppo": PPOSettings,

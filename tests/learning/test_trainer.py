@@ -16,11 +16,14 @@ import torch
 
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.learning.checkpoint import load_newest_checkpoint
+from compagnon.learning import trainer as trainer_module
+from compagnon.learning.checkpoint import load_newest_checkpoint, load_state, save_state
+from compagnon.learning.recipe import expand_variants, load_recipe, shipped_recipes
 from compagnon.learning.run import Run
+from compagnon.learning.run_report import report_run
 from compagnon.learning.trainer import Trainer, TrainingError, Update, start
 from compagnon.policy import load_artefact
-from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, recipe_of
+from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, recipe_of
 
 ALL_KINDS = pytest.mark.parametrize("kind", list(KINDS))
 
@@ -289,17 +292,164 @@ def test_a_budget_in_work_is_kept_to(budget, iterations, tmp_path):
     assert metrics_of(tmp_path / "run")[-1]["iteration"] == iterations
 
 
-def test_a_budget_in_minutes_is_kept_to(tmp_path):
-    recipe = recipe_of("cartpole", budget={"minutes": 0.02}, evaluation__every=1_000)
-    began = time.monotonic()
+class Hours:
+    """A clock that shows a minute more whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return 60.0 * self.looks
+
+
+def test_a_budget_in_minutes_is_kept_to(tmp_path, monkeypatch):
+    """It looks at its clock once before it begins and once after each iteration."""
+    recipe = recipe_of("cartpole", budget={"minutes": 7}, evaluation__every=1_000)
+    monkeypatch.setattr(trainer_module, "time", Hours())
     outcome = start(recipe, tmp_path / "run").train()
-    assert outcome.finished
-    assert 1.2 <= outcome.progress.seconds < time.monotonic() - began < 10
-    assert outcome.iterations > 5
+    assert (outcome.state, outcome.iterations) == ("cut", 7)
+    assert "schedules stay at their start" in outcome.words
     lines = metrics_of(tmp_path / "run")
     assert "eval/return" in lines[-1]  # the end is judged, whenever it comes
     resumed = Trainer.resume(tmp_path / "run").train()
     assert resumed.iterations == outcome.iterations  # time already spent counts
+
+
+def test_a_run_that_its_minutes_end_says_everywhere_that_it_was_cut(tmp_path, monkeypatch):
+    """In the outcome, the folder, the policies and the report; and no more once it has ended."""
+    path = tmp_path / "run"
+    recipe = recipe_of("cartpole", budget={"iterations": 40, "minutes": 7}, evaluation__every=2)
+    monkeypatch.setattr(trainer_module, "time", Hours())
+    outcome = start(recipe, path).train()
+    monkeypatch.undo()
+    assert (outcome.state, outcome.finished) == ("cut", False)
+    done = outcome.iterations
+    assert 0 < done < 40
+    words = f"cut after {done} of 40 iterations by its 7 minutes: not finished"
+    assert outcome.words.startswith(words)
+    assert f"had come {done / 40:.0%} of its way" in outcome.words
+    assert Run(path).outcome()["state"] == "cut"
+    for name in ("best", "last"):
+        assert load_artefact(path / name).manifest.provenance.training == outcome.words
+    report_run(Run(path), episodes=2)
+    assert words[1:] in (path / "report.html").read_text()
+
+    longer = recipe_of("cartpole", budget={"iterations": done + 2}, evaluation__every=2)
+    outcome = Trainer.resume(path, longer).train()
+    assert (outcome.state, outcome.words, outcome.iterations) == ("finished", "", done + 2)
+    for name in ("best", "last"):
+        assert load_artefact(path / name).manifest.provenance.training == ""
+    report_run(Run(path), episodes=2)
+    assert "not finished" not in (path / "report.html").read_text()
+
+
+def test_minutes_that_are_not_needed_cut_nothing(tmp_path):
+    recipe = recipe_of("cartpole", budget={"iterations": 3, "minutes": 600})
+    assert start(recipe, tmp_path / "run").train().state == "finished"
+
+
+def test_an_interrupted_run_says_so_in_its_policies(tmp_path):
+    def interrupt(update: Update) -> None:
+        if update.iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    outcome = start(recipe_of("cartpole"), tmp_path / "run").train(interrupt)
+    assert outcome.words == "interrupted after 2 of 6 iterations: not finished"
+    assert load_artefact(tmp_path / "run" / "last").manifest.provenance.training == outcome.words
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_no_shipped_recipe_depends_on_the_speed_of_the_machine(name):
+    recipe = load_recipe(name)
+    for each in (recipe, *expand_variants(recipe).values()):
+        assert each.budget.minutes is None
+
+
+# -- checkpoints and episodes -------------------------------------------------------------------
+
+
+def test_checkpoints_have_a_pace_of_their_own(tmp_path):
+    recipe = recipe_of("cartpole", evaluation__every=100, checkpoint={"every": 2})
+    path = tmp_path / "run"
+    killed_after(recipe, path, 5)
+    assert sorted(int(each.name) for each in (path / "checkpoints").iterdir()) == [2, 4]
+    assert Run(path).outcome()["state"] == "running"
+
+
+WALKS = pytest.mark.parametrize("kind", ["ppo", "dqn", "ddpg"])
+
+
+def walking(kind: str, every: int) -> Any:
+    """Episodes of 100 steps in iterations of 16 steps of each copy."""
+    algorithm: dict[str, Any] = dict(PPO) if kind == "ppo" else {
+        "kind": kind, "num_envs": 4, "iteration_steps": 64, "learning_starts": 50, "capacity": 500,
+    }  # fmt: skip
+    return recipe_of(
+        "cartpole",
+        env={"id": WALK, "args": {"ends": False, "max_episode_steps": 100}},
+        algorithm=algorithm,
+        budget={"iterations": 14},
+        evaluation={"every": every, "episodes": 1},
+    )
+
+
+@WALKS
+def test_checkpoints_neither_cut_episodes_nor_change_the_run(kind, tmp_path):
+    """With one after each iteration, episodes of 100 steps end as they do with hardly any."""
+    seen = []
+    for every in (1, 14):
+        outcome = start(walking(kind, every), tmp_path / str(every)).train()
+        lines = metrics_of(tmp_path / str(every))
+        seen.append(
+            [{k: v for k, v in line.items() if not k.startswith("eval/")} for line in lines]
+        )
+        state = state_of(tmp_path / str(every))["algorithm"]
+        returns = state["collector"]["returns"] if kind == "ppo" else state["returns"]
+        assert returns["episodes"] == 4 * (14 * 16 // 100) == 8
+        assert outcome.progress.notices == []
+    assert seen[0] == seen[1]
+
+
+@WALKS
+def test_a_run_whose_environment_is_somebody_s_own_resumes_as_the_same_run(kind, tmp_path):
+    start(walking(kind, 1), tmp_path / "whole").train()
+    killed_after(walking(kind, 1), tmp_path / "run", 9)
+    assert Trainer.resume(tmp_path / "run").train().finished
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_run_in_which_no_episode_ends_says_so_once(tmp_path):
+    recipe = recipe_of(
+        "cartpole",
+        env={"id": WALK, "args": {"ends": False, "max_episode_steps": 100}},
+        budget={"iterations": 6},
+        evaluation={"every": 3, "episodes": 1},
+    )
+    told: list[str] = []
+    outcome = start(recipe, tmp_path / "run").train(lambda update: told.extend(update.notices))
+    assert told == outcome.progress.notices == Run(tmp_path / "run").outcome()["notices"]
+    assert told == [
+        "no training episode has ended in 6 iterations of practice, 96 steps of each copy "
+        "(in evaluations an episode takes 100): what comes late in an episode is not learnt from"
+    ]
+    report_run(Run(tmp_path / "run"), episodes=2)
+    assert "o training episode has ended in 6" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_episodes_that_could_not_be_brought_back_are_told_of(tmp_path):
+    recipe = walking("dqn", 2)
+    killed_after(recipe, tmp_path / "run", 5)
+    newest = tmp_path / "run" / "checkpoints" / "00000004"
+    tree = load_state(newest)
+    tree["algorithm"]["env"]["copies"][0]["return"] += 1.0  # as if it had gone another way
+    save_state(newest, tree)
+    told: list[str] = []
+    trainer = Trainer.resume(tmp_path / "run")
+    outcome = trainer.train(lambda update: told.extend(update.notices))
+    assert outcome.finished
+    assert len(told) == 1
+    assert "could not be brought back" in told[0]
 
 
 # -- judging ------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
+    from compagnon.learning.progress import Outcome
     from compagnon.learning.recipe import Recipe
-    from compagnon.learning.trainer import Outcome, Trainer, Update
+    from compagnon.learning.trainer import Trainer, Update
 
 _RUNS = Path("runs")
 
@@ -151,7 +152,7 @@ def _open(path: Path) -> Any:
 
 
 def _budget(text: str | None) -> dict[str, Any]:
-    """``5m`` is minutes, ``2e6`` is steps; either takes the place of the recipe's bounds."""
+    """``5m``: minutes at most, beside the recipe's bounds; ``2e6``: steps, in their place."""
     if text is None:
         return {}
     try:
@@ -163,7 +164,7 @@ def _budget(text: str | None) -> dict[str, Any]:
         value, key = 0.0, ""
     if not key or not 0 < value < float("inf"):
         raise InputError(f"--budget {text}: give minutes such as 5m, or steps such as 2e6")
-    return {"budget": {key: value if key == "minutes" else int(value)}}
+    return {"budget.minutes": value} if key == "minutes" else {"budget": {key: int(value)}}
 
 
 def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
@@ -193,7 +194,7 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
     except TrainingError as error:
         raise InputError(str(error)) from None
     _say_how_it_ended(outcome, folder)
-    return 0 if outcome.finished else 130
+    return 130 if outcome.state == "interrupted" else 0
 
 
 def _train(trainer: "Trainer") -> "Outcome":
@@ -224,6 +225,8 @@ def _train(trainer: "Trainer") -> "Outcome":
             )
             if "eval/return" in update.metrics:
                 bar.console.print(_evaluation_line(update), highlight=False)
+            for notice in update.notices:
+                bar.console.print(f"note: {notice}", highlight=False, markup=False)
 
         return trainer.train(show)
 
@@ -231,6 +234,8 @@ def _train(trainer: "Trainer") -> "Outcome":
 def _line_by_line(update: "Update") -> None:
     if "eval/return" in update.metrics:
         output.console().print(_evaluation_line(update))
+    for notice in update.notices:
+        Console(stderr=True, markup=False, highlight=False).print(f"note: {notice}", soft_wrap=True)
 
 
 def _figures(update: "Update") -> str:
@@ -259,12 +264,14 @@ def _evaluation_line(update: "Update") -> str:
 
 def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
     out, progress = output.console(), outcome.progress
-    if not outcome.finished:
+    if outcome.state == "interrupted":
         out.print(
             f"\ninterrupted after {outcome.iterations} iterations; everything is kept. "
             f"Go on with\n  compagnon learn {folder} --resume"
         )
         return
+    if outcome.words:
+        out.print(f"\n{outcome.words}", soft_wrap=True)
     out.print(
         f"\n{outcome.env_steps:,} environment steps in {progress.seconds:.0f} s; the best policy "
         f"(iteration {progress.best_iteration}, {output.number(progress.best_return)} "

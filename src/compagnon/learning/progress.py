@@ -1,7 +1,10 @@
-"""How far a run is, and what its evaluations say of its clones and of its best policy."""
+"""How far a run is, how it ended, and what its evaluations say of its clones and its practice."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from compagnon.learning.recipe import BudgetSpec
 
 
 @dataclass
@@ -13,6 +16,7 @@ class Progress:
             began with, that clone's evaluation and the lowest one afterwards. Where imitation and
             practice take turns there are several.
         newest_clone, lowest_now: the same of the practice that goes on now.
+        notices: what a person should know of the run, each said once.
     """
 
     seconds: float = 0.0
@@ -22,6 +26,7 @@ class Progress:
     lowest_after_clone: float | None = None
     newest_clone: float | None = None
     lowest_now: float | None = None
+    notices: list[str] = field(default_factory=list)
 
     def new_clone(self, mean: float) -> None:
         """Imitation has ended, for now, with an evaluation of `mean`."""
@@ -51,3 +56,65 @@ class Progress:
             f"lowest evaluation during practice: {lowest:,.6g}, {lowest - clone:+,.6g} beside the "
             "clone's"
         )
+
+
+State = Literal["running", "finished", "cut", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a run came, and why it stands there.
+
+    Attributes:
+        state: ``finished`` where its budget in work (iterations, steps, episodes) is spent; ``cut``
+            where its minutes ended it before; ``interrupted`` where somebody did; ``running`` in
+            a run that goes on, or was killed.
+        total: iterations that the budget allows, as far as it says so in iterations or steps.
+    """
+
+    state: State
+    progress: Progress
+    iterations: int
+    env_steps: int
+    total: int | None
+    budget: BudgetSpec
+
+    @property
+    def finished(self) -> bool:
+        """Its budget in work is spent: another machine would have come to the same."""
+        return self.state == "finished"
+
+    @property
+    def words(self) -> str:
+        """Why it is not finished; nothing where it is."""
+        if self.state == "finished":
+            return ""
+        done = f"after {self.iterations:,} iterations"
+        if self.total is not None:
+            done = f"after {self.iterations:,} of {self.total:,} iterations"
+        if self.state != "cut":
+            return f"{self.state} {done}: not finished"
+        words = f"cut {done} by its {self.budget.minutes:g} minutes: not finished"
+        if self.total is None:
+            return f"{words}. How far they go depends on the machine; schedules stay at their start"
+        share = self.iterations / self.total
+        return (
+            f"{words}. How far they go depends on the machine; what is scheduled over the "
+            f"budget, such as a falling step size, had come {share:.0%} of its way"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``outcome.json`` of a run holds."""
+        progress, budget = self.progress, self.budget.model_dump(exclude_none=True)
+        return {
+            "state": self.state,
+            "words": self.words,
+            "iterations": self.iterations,
+            "total_iterations": self.total,
+            "env_steps": self.env_steps,
+            "seconds": round(progress.seconds, 3),
+            "budget": budget,
+            "best_iteration": progress.best_iteration,
+            "guard": progress.guard(),
+            "notices": progress.notices,
+        }

@@ -99,6 +99,14 @@ class EvaluationSpec(Settings):
     beside: Free[tuple[str, ...]] = Field((), description="more policies for the report to compare")
 
 
+class CheckpointSpec(Settings):
+    """How often what a run needs to be resumed is saved; when it is changes nothing in the run."""
+
+    every: Free[int | None] = Field(
+        None, ge=1, description="iterations between checkpoints; as evaluations are, if not given"
+    )
+
+
 class VideoSpec(Settings):
     """Videos of training: one episode of the policy as it then is."""
 
@@ -129,6 +137,7 @@ class Recipe(Settings):
     ]
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
     video: VideoSpec = VideoSpec()
     variants: Free[dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="name -> dotted keys changed: one run each"
@@ -292,7 +301,8 @@ def _near(key: str) -> str:
     import difflib
 
     known: set[str] = set()
-    for model in (Recipe, EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec, VideoSpec):
+    tables = (EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec, CheckpointSpec, VideoSpec)
+    for model in (Recipe, *tables):
         known |= set(model.model_fields)
     for settings in ALGORITHMS.values():
         known |= set(settings.model_fields)

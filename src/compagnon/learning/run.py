@@ -14,6 +14,7 @@ from compagnon.policy import loading
 RECIPE_FILE = "recipe.toml"
 BEST = loading.BEST  # where a path that is a run is looked into for its policy
 METRICS_FILE = "metrics.jsonl"
+OUTCOME_FILE = "outcome.json"
 CHECKPOINTS = "checkpoints"
 LAST = "last"
 CLONE = "clone"
@@ -23,7 +24,8 @@ REPORT_FILE = "report.html"
 class Run:
     """The directory of one run.
 
-    ``recipe.toml``, ``metrics.jsonl`` (one line an iteration), ``checkpoints/``, ``tensorboard/``,
+    ``recipe.toml``, ``metrics.jsonl`` (one line an iteration), ``outcome.json`` (how
+    far it is, and how it ended), ``checkpoints/``, ``tensorboard/``,
     ``videos/``, ``best/`` and ``last/`` (policies), ``clone/`` (the policy after imitation, where
     there was any), ``report.html``.
     """
@@ -68,6 +70,18 @@ class Run:
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
         return self.path / CHECKPOINTS
+
+    def write_outcome(self, tree: dict[str, Any]) -> None:
+        """Say how far the run is, see `Outcome.as_json`."""
+        write_file(self.path / OUTCOME_FILE, json.dumps(tree, indent=1) + "\n")
+
+    def outcome(self) -> dict[str, Any]:
+        """What `write_outcome` was last given; empty where nothing can be read."""
+        try:
+            found = json.loads((self.path / OUTCOME_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one line to the metrics."""

@@ -14,7 +14,6 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, write_report
 from compagnon.evaluation.svg import Series
 from compagnon.learning import run as files
-from compagnon.learning.progress import Progress
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.policy import Policy, Schema, load_policy
@@ -232,27 +231,12 @@ def _settings(recipe: Recipe) -> dict[str, object]:
 
 
 def _how_it_went(run: Run) -> str:
-    """The run in a few sentences: how long, and whether practice ever fell below the clone."""
-    lines = run.metrics()
+    """The run in a few sentences: how long, whether to its end, what a person should know of it."""
+    lines, outcome = run.metrics(), run.outcome()
     if not lines:
         return ""
     last = lines[-1]
-    words = f"{last['env_steps']:,} decisions in {last['seconds'] / 60:.1f} minutes of training."
-    guard = _progress_of(lines).guard()
-    if guard:
-        words += f" {guard[:1].upper()}{guard[1:]}."
-    return words
-
-
-def _progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
-    """What the evaluations in a run's metrics say of clones and of practice."""
-    progress = Progress()
-    for line, after in zip(lines, [*lines[1:], None], strict=True):
-        if "eval/return" not in line:
-            continue
-        ended = after is not None and after["phase"] != "dagger"
-        if line["phase"] == "dagger" and ended:
-            progress.new_clone(line["eval/return"])
-        else:
-            progress.practised(line["eval/return"])
-    return progress
+    words = [f"{last['env_steps']:,} decisions in {last['seconds'] / 60:.1f} minutes of training"]
+    words += [str(outcome.get(key, "")) for key in ("words", "guard")]
+    words += [str(notice) for notice in outcome.get("notices", [])]
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in words if each)

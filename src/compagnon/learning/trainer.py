@@ -22,13 +22,13 @@ from compagnon.learning import run as files
 from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.learning.filming import check_filming, film_if_due
-from compagnon.learning.hybrid import Hybrid
+from compagnon.learning.hybrid import Hybrid, HybridSettings
 from compagnon.learning.networks.trained import library_versions, timestamp
-from compagnon.learning.progress import Progress
+from compagnon.learning.progress import Outcome, Progress, State
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.learning.settings import forbidden_changes
-from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
+from compagnon.policy import NetworkPolicy, Schema, load_artefact, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
@@ -37,19 +37,13 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says what happened, where, and what may help."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a call of `Trainer.train` ended."""
-
-    finished: bool
-    progress: Progress
-    iterations: int
-    env_steps: int
-
-
 @dataclass
 class Update:
-    """What the trainer tells whoever shows progress, after each iteration."""
+    """What the trainer tells whoever shows progress, after each iteration.
+
+    Attributes:
+        notices: what a person should know of the run and has not been told yet.
+    """
 
     iteration: int
     total: int | None
@@ -57,6 +51,7 @@ class Update:
     seconds: float
     phase: str
     metrics: dict[str, float] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
 Listener = Callable[[Update], None]
@@ -80,6 +75,7 @@ class Trainer:
         self._against: EpisodeResults | None = None
         self._stop = False
         self._saved = -1
+        self._told = 0  # how many notices
 
     @classmethod
     def resume(cls, path: Path, recipe: Recipe | None = None) -> "Trainer":
@@ -106,6 +102,13 @@ class Trainer:
                     f"the checkpoints of {path} do not fit this recipe or version ({reason})"
                 ) from None
             trainer._saved = trainer.algorithm.iteration
+            trainer._told = len(trainer.progress.notices)
+            if not trainer.algorithm.goes_on:
+                trainer._notice(
+                    f"the episodes under way of {trainer.recipe.env.id} could not be brought back: "
+                    "they do not follow from seeds and actions alone. New ones were begun, so this "
+                    "is not, bit for bit, the run that was interrupted"
+                )
         trainer.run.cut_metrics(trainer.algorithm.iteration)
         return trainer
 
@@ -131,31 +134,47 @@ class Trainer:
                 if judged:
                     metrics |= self._evaluate(is_clone=last_of_clone)
                     self.progress.seconds = time.monotonic() - began
+                self._look_at_episodes(metrics)
                 self._record(metrics, phase, board)
-                if judged:
+                if self._checkpoint_due() or last_of_clone or self._budget_spent():
                     self._save()
                 self._film(episodes)
                 if listener is not None:
                     listener(self._update(metrics, phase))
-            finished = self._budget_spent()
             if self._saved != self.algorithm.iteration:
                 self._save()
-        return Outcome(finished, self.progress, self.algorithm.iteration, self.algorithm.env_steps)
+        outcome = self._outcome(self._state())
+        self.run.write_outcome(outcome.as_json())
+        self._say_in_manifests(outcome)
+        return outcome
 
     # -- when ---------------------------------------------------------------------------------
 
     def _budget_spent(self) -> bool:
+        minutes = self.recipe.budget.minutes
+        out_of_time = minutes is not None and self.progress.seconds >= 60 * minutes
+        return out_of_time or self._work_done()
+
+    def _work_done(self) -> bool:
+        """Whether the budget is spent, as far as it is in work: the same on every machine."""
         budget, done = self.recipe.budget, self.algorithm
         if budget.episodes is not None and done.episodes >= budget.episodes:
             return True
         if self.total is not None and done.iteration >= self.total:
             return True
-        if budget.env_steps is not None and done.env_steps >= budget.env_steps:
-            return True
-        return budget.minutes is not None and self.progress.seconds >= 60 * budget.minutes
+        return budget.env_steps is not None and done.env_steps >= budget.env_steps
+
+    def _state(self) -> State:
+        if self._work_done():
+            return "finished"
+        return "cut" if self._budget_spent() else "interrupted"
 
     def _evaluation_due(self) -> bool:
         return self.algorithm.iteration % self.recipe.evaluation.every == 0
+
+    def _checkpoint_due(self) -> bool:
+        every = self.recipe.checkpoint.every or self.recipe.evaluation.every
+        return self.algorithm.iteration % every == 0
 
     def _phase(self) -> str:
         if isinstance(self.algorithm, Hybrid):
@@ -217,6 +236,32 @@ class Trainer:
             progress.practised(mean)
         return metrics
 
+    def _look_at_episodes(self, metrics: dict[str, float]) -> None:
+        """Say so where practice never comes to the end of an episode."""
+        settings, practised = self.recipe.algorithm, self.algorithm
+        if isinstance(settings, HybridSettings) and isinstance(practised, Hybrid):
+            settings, practised = settings.ppo, practised.ppo
+        assert not isinstance(settings, HybridSettings)
+        if practised.episodes or self._phase() == "dagger" or not practised.iteration:
+            return
+        steps = practised.env_steps // settings.num_envs
+        length = metrics.get("eval/length", math.inf)
+        if steps < 2 * length and not self._budget_spent():
+            return
+        words = (
+            f"no training episode has ended in {practised.iteration:,} iterations of practice, "
+            f"{steps:,} steps of each copy"
+        )
+        if math.isfinite(length):
+            words += f" (in evaluations an episode takes {length:,.0f})"
+        self._notice(f"{words}: what comes late in an episode is not learnt from")
+
+    def _notice(self, words: str) -> None:
+        """Something that a person should know, once for each kind of it."""
+        kind = words.partition(" in ")[0]
+        if not any(said.startswith(kind) for said in self.progress.notices):
+            self.progress.notices.append(words)
+
     def _film(self, episodes_before: int) -> None:
         if self.recipe.video.every_episodes:
             now = self.algorithm.episodes
@@ -231,10 +276,31 @@ class Trainer:
             seed=recipe.seed,
             env_args=recipe.env.args,
             env_steps=self.algorithm.env_steps,
+            iteration=self.algorithm.iteration,
             created=timestamp(),
             versions=library_versions(),
         )
         return self.network.as_policy(recipe.name, provenance)
+
+    def _outcome(self, state: State) -> Outcome:
+        done = self.algorithm
+        return Outcome(
+            state, self.progress, done.iteration, done.env_steps, self.total, self.recipe.budget
+        )
+
+    def _say_in_manifests(self, outcome: Outcome) -> None:
+        """Let the run's policies say of themselves where their training was not finished."""
+        for name in (files.BEST, files.LAST):
+            path = self.run.path / name
+            if not path.is_dir():
+                continue
+            policy = load_artefact(path)
+            manifest = policy.manifest
+            if manifest.provenance.training == outcome.words:
+                continue
+            provenance = manifest.provenance.model_copy(update={"training": outcome.words})
+            manifest = manifest.model_copy(update={"provenance": provenance})
+            save_policy(network_policy(manifest, policy.weights, policy.projection), path)
 
     @staticmethod
     def _with_figures(policy: NetworkPolicy, metrics: dict[str, float]) -> NetworkPolicy:
@@ -276,6 +342,7 @@ class Trainer:
             "progress": dict(vars(self.progress)),
         }
         save_checkpoint(self.run.checkpoints, self.algorithm.iteration, tree)
+        self.run.write_outcome(self._outcome("running").as_json())
         self._saved = self.algorithm.iteration
 
     def _record(self, metrics: dict[str, float], phase: str, board: Any) -> None:
@@ -305,7 +372,13 @@ class Trainer:
             self.progress.seconds,
             phase,
             metrics,
+            self._untold(),
         )
+
+    def _untold(self) -> list[str]:
+        new = self.progress.notices[self._told :]
+        self._told = len(self.progress.notices)
+        return new
 
 
 def start(recipe: Recipe, path: Path) -> Trainer:

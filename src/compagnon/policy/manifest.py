@@ -104,13 +104,19 @@ Head = Annotated[
 
 
 class Provenance(_Part):
-    """Where a policy comes from."""
+    """Where a policy comes from.
+
+    Attributes:
+        iteration: of its training. training: how that ended, where it was not finished.
+    """
 
     recipe: str = ""
     algorithm: str = ""
     seed: int = 0
     env_args: dict[str, Any] = Field(default_factory=dict)
     env_steps: int = 0
+    iteration: int = 0
+    training: str = ""
     created: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -73,7 +73,7 @@ def train(
     finally:
         times.training += time.monotonic() - began - aside
         _tidy(Run(folder))
-    if not outcome.finished:
+    if outcome.state == "interrupted":
         raise KeyboardInterrupt
     return curve
 
