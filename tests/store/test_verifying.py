@@ -381,7 +381,7 @@ def test_writers_on_one_postgresql_go_on_with_chains_of_their_own(postgres):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     found = verifying.verify(stores[0])
     assert (found.faults, found.decisions) == ([], 4 * 45 + 45)
     with stores[0].read() as connection:
@@ -407,7 +407,7 @@ def test_outcomes_that_come_at_once_stay_chained(store):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     found = verifying.verify(store)
     assert (found.faults, found.outcomes) == ([], 120)
 

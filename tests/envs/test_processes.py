@@ -1,0 +1,168 @@
+"""Copies in processes are the copies here, to the last bit; a process that ends is named."""
+
+import os
+import signal
+
+import gymnasium
+import numpy as np
+import pytest
+
+from compagnon.envs import BatchEnv
+from compagnon.envs.processes import ProcessVectorEnv
+from compagnon.errors import FaultyEnvError, InputError
+from tests.envs.masked import COUNTER, register_counter
+from tests.envs.own import Clock
+from tests.envs.test_own_steps import Business
+
+register_counter()
+FAILING, SHOP = "test/Failing-v0", "test/Shop-v0"
+
+
+class Failing(Clock):
+    """Does something bad in its third step when its first seed was 1."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.bad = how, False
+
+    def reset(self, *, seed=None, options=None):
+        self.bad = seed == 1
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        if self.bad and self.count == 3:
+            if self.how == "exit":
+                os._exit(7)
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "raise":
+                raise RuntimeError("the simulator lost its licence")
+            obs = obs * np.nan
+        return obs, reward, *rest
+
+
+class Shop(Business):
+    """Sells what its generator says, for episodes of different lengths."""
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed, options=options)
+        self.limit = int(self.np_random.integers(2, 5))
+        return obs, info
+
+    def _now(self):
+        sales = float(self.np_random.random())
+        self.script[self.count] = {
+            "reward": sales,
+            "info": {
+                "reward_terms": {"sales": sales, "waste": 0.0},
+                "kpis": {"profit": self.count, "waste": sales},
+                "elapsed": 1 + self.count,
+            },
+        }
+        return super()._now()
+
+
+for env_id, kind in ((FAILING, Failing), (SHOP, Shop)):
+    if env_id not in gymnasium.registry:
+        gymnasium.register(env_id, entry_point=kind)
+
+
+@pytest.fixture
+def opened():
+    """Opens batches, and closes them at the end."""
+    batches = []
+
+    def open_(env_id, args, num_envs, backend="processes"):
+        batches.append(BatchEnv(env_id, args, num_envs, backend))
+        return batches[-1]
+
+    yield open_
+    for batch in batches:
+        batch.close()
+
+
+def history(env: BatchEnv, steps: int) -> list[np.ndarray]:
+    seen = [env.obs.copy(), env.action_mask.copy()]
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        draw = rng.random(env.action_mask.shape)
+        step = env.step(np.where(env.action_mask, draw, -1.0).argmax(axis=1))
+        if step.kpis is not None:  # only rows of episodes that ended mean something
+            ended = (step.terminated | step.truncated)[:, None]
+            step = step._replace(kpis=np.where(ended, step.kpis, 0.0))
+        seen += [np.array(part, copy=True) for part in step if part is not None]
+    return seen
+
+
+@pytest.mark.parametrize("env_id", [COUNTER, SHOP])
+def test_the_same_seeds_give_the_same_steps_to_the_last_bit(opened, env_id):
+    here = opened(env_id, {}, 5, "gymnasium")
+    there = opened(env_id, {}, 5)
+    assert len(there.vec.processes) == min(5, len(os.sched_getaffinity(0)))
+    for env in (here, there):
+        env.reset([3, 1, 4, 1, 5])
+    first, second = history(here, 40), history(there, 40)
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    assert here.kpi_names == there.kpi_names
+    assert [f.name for f in here.fields] == [f.name for f in there.fields]
+
+
+def test_how_many_processes_there_are_changes_nothing():
+    seen = []
+    for workers in (1, 3):
+        vec = ProcessVectorEnv(COUNTER, 3, {}, workers)
+        obs, info = vec.reset(seed=[7, 8, 9])
+        steps = [vec.step(info["action_mask"].argmax(axis=1))[0] for _ in range(6)]
+        seen.append(np.stack([obs, *steps]))
+        vec.close()
+        assert not any(process.is_alive() for process in vec.processes)
+    np.testing.assert_array_equal(*seen)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", COUNTER])
+def test_what_was_saved_goes_on(opened, env_id):
+    env = opened(env_id, {}, 3)
+    env.reset([0, 1, 2])
+    history(env, 5)
+    state = env.state_dict()
+    went_on = history(env, 20)
+    other = opened(env_id, {}, 3)
+    assert other.load_state_dict(state)
+    for a, b in zip(went_on, history(other, 20), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("exit", "the process of copy 1 ended with exit code 7"),
+        ("kill", r"the process of copy 1 was ended by signal 9 \(SIGKILL\)"),
+        ("raise", "(?s)failed in the process of copy 1.*RuntimeError: the simulator lost its lic"),
+        (
+            "nan",
+            r"copy 1 \(begun with seed 1\), step 3 of its episode: .* obs_0 is nan",
+        ),
+    ],
+)
+def test_a_process_that_fails_is_named(how, words):
+    env = BatchEnv(FAILING, {"how": how}, 2, "processes")
+    try:
+        env.reset([0, 1])
+        env.step(np.zeros(2, np.int64))
+        env.step(np.zeros(2, np.int64))
+        with pytest.raises(FaultyEnvError, match=words):
+            env.step(np.zeros(2, np.int64))
+    finally:
+        env.close()
+    assert not any(process.is_alive() for process in env.vec.processes)
+
+
+def test_what_cannot_be_made_is_refused_as_it_is_here():
+    with pytest.raises(InputError, match="colour"):
+        BatchEnv(COUNTER, {"colour": "red"}, 2, "processes")
+    with pytest.raises(InputError, match="processes' is for slow environments"):
+        BatchEnv("compagnon/Workshop-v0", {}, 2, "processes")
