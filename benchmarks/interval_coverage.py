@@ -75,7 +75,7 @@ def others(values: Floats, seed: int) -> dict[str, Floats]:
     means = counts @ about / episodes
     variance = counts @ about**2 / episodes - means**2
     t = np.full(means.shape, np.nan)
-    good = variance > 1e-9 * sd**2
+    good = variance > 0.03 * sd**2
     np.divide(means * np.sqrt(episodes - 1), np.sqrt(np.abs(variance)), out=t, where=good)
     half = stats.t.ppf(TAILS[1], episodes - 1) * error
     low, high = np.nanquantile(t, TAILS, axis=0)

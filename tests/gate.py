@@ -56,7 +56,7 @@ class Gate:
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                self._flowing.wait(60)
+                self._flowing.wait(600)
                 target.sendall(data)
         for sock in (source, target):
             with contextlib.suppress(OSError):

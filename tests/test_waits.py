@@ -32,8 +32,8 @@ def waits_for_ever(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def wants_progress(loop: ast.While) -> bool:
     """Whether a loop does more than look and sleep, or gives up by itself."""
-    if ".step(" in ast.unparse(loop.test):  # what is looked at moves because of the look
-        return True
+    if any(said in ast.unparse(loop.test) for said in (".step(", "monotonic()")):
+        return True  # what is looked at moves because of the look; or there is a deadline
     for statement in loop.body:
         if isinstance(statement, ast.Pass):
             continue
@@ -80,6 +80,7 @@ def test_a_wait_without_a_deadline_is_found(code):
         "process.communicate(timeout=60)",
         "subprocess.run(['x'], check=True, timeout=5)",
         "while not ended:\n    ended = env.step(0)[2]",
+        "while waiting() and time.monotonic() < end:\n    time.sleep(0.1)",
         "while not found():\n    assert time.monotonic() < deadline\n    time.sleep(0.1)",
     ],
 )

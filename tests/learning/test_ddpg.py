@@ -1,6 +1,7 @@
 """DDPG learns from the right targets, climbs the right slope, and moves its targets when due."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from compagnon.learning.ddpg import DDPG, DDPGSettings
 from compagnon.learning.experience.replay import Transitions
 from compagnon.learning.networks.actor_critic import ActorCritic, list_of
 from compagnon.policy import Schema
+from compagnon.policy.schema import ActionSchema
 from tests.learning.small import ECHO, WALK, Walk
+from tests.policy.networks import schema_of
 
 SMALL: dict[str, Any] = {
     "num_envs": 4,
@@ -349,3 +352,12 @@ def test_what_is_possible_is_not_scaled():
     np.testing.assert_allclose(x, scaler(states[:, : Walk.PLACES]))
     assert mask is not None
     np.testing.assert_array_equal(mask, states[:, Walk.PLACES :] == 1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, np.inf), (-np.inf, 1.0), (-3.4e38, 3.4e38)])
+def test_a_range_without_an_end_is_refused(low, high):
+    schema = schema_of("Pendulum-v1")
+    schema = replace(schema, action=ActionSchema("box", 2, (-1.0, low), (1.0, high)))
+    words = r"Pendulum-v1: number 1 of an action goes from .*RescaleAction"
+    with pytest.raises(InputError, match=words):
+        ActorCritic(schema, (8,), "relu", 0)

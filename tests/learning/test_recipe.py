@@ -301,3 +301,30 @@ def test_the_budget_in_iterations_of_steps(kind, budget, total):
     algorithm = {"kind": kind, "num_envs": 3, "iteration_steps": 100}
     recipe = recipe_of("cartpole", algorithm=algorithm, budget=budget)
     assert total_iterations(recipe) == total
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        'id = "tests.envs.own_module:own/Clock-v0"',
+        'id = "own/Clock-v0"\nmodule = "tests.envs.own_module"',
+        'id = "tests.envs.own_module:own/Clock-v0"\nmodule = "tests.envs.own_module"',
+    ],
+)
+def test_a_module_that_registers_the_environment_is_named_either_way(written, env):
+    recipe = load_recipe(written(GOOD.replace('id = "compagnon/Workshop-v0"', env)))
+    assert recipe.env.id == "tests.envs.own_module:own/Clock-v0"
+    assert build_algorithm(recipe)[1].schema.env_id == recipe.env.id
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ('id = "other:own/Clock-v0"\nmodule = "tests.envs.own_module"', "names another one"),
+        ('id = "own/Clock-v0"\nmodule = 3', "should be the name of a Python module"),
+        ('id = "own/Clock-v0"\nmodule = "no_such"', "env.id: .*there is no module 'no_such'"),
+    ],
+)
+def test_a_module_that_does_not_fit_is_refused(written, env, words):
+    with pytest.raises(InputError, match=words):
+        load_recipe(written(GOOD.replace('id = "compagnon/Workshop-v0"', env)))

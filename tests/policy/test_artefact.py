@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file, save
 
 from compagnon.errors import InputError
 from compagnon.policy import artefact, load_artefact, load_policy, save_policy
+from compagnon.policy.manifest import GaussianHead, Provenance
 from tests.policy.networks import network, schema_of
 
 
@@ -199,3 +201,43 @@ def test_outputs_that_overflow_are_refused():
     policy = replace(policy, weights=weights)
     with np.errstate(all="ignore"), pytest.raises(InputError, match="row 0 are not finite"):
         policy.act(np.ones((1, 4), np.float32))
+
+
+class TestRangesWithoutEnds:
+    """JSON has no infinities: they are written as words, and what was written before is read."""
+
+    def endless(self):
+        policy = network(schema_of("MountainCarContinuous-v0"), head=GaussianHead())
+        manifest = policy.manifest
+        schema = manifest.schema_
+        fields = tuple(
+            replace(field, low=-math.inf, high=math.inf) for field in schema.observation.fields
+        )
+        schema = replace(schema, observation=replace(schema.observation, fields=fields))
+        provenance = Provenance(env_args={"cap": math.inf, "name": "x", "levels": [-math.inf, 1]})
+        update = {"schema_": schema, "schema_sha256": schema.sha256(), "provenance": provenance}
+        return replace(policy, manifest=manifest.model_copy(update=update))
+
+    def test_what_is_written_is_json(self, tmp_path):
+        policy = self.endless()
+        save_policy(policy, tmp_path / "p")
+
+        def refuse(word):
+            raise AssertionError(f"{word} is not JSON")
+
+        tree = json.loads(
+            (tmp_path / "p" / artefact.MANIFEST_FILE).read_text(), parse_constant=refuse
+        )
+        assert tree["schema"]["observation"]["fields"][0]["low"] == "-Infinity"
+        loaded = load_artefact(tmp_path / "p").manifest
+        assert loaded.schema_ == policy.manifest.schema_
+        assert loaded.provenance.env_args == policy.manifest.provenance.env_args
+
+    def test_what_was_written_before_is_read(self, tmp_path):
+        policy = self.endless()
+        save_policy(policy, tmp_path / "p")
+        file = tmp_path / "p" / artefact.MANIFEST_FILE
+        old = file.read_text().replace('"-Infinity"', "-Infinity").replace('"Infinity"', "Infinity")
+        assert old != file.read_text()
+        file.write_text(old)
+        assert load_artefact(tmp_path / "p").manifest.schema_ == policy.manifest.schema_

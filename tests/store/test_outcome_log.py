@@ -26,7 +26,7 @@ class Told:
         if len(self.results) == self._count:
             self._all.set()
 
-    def wait(self):
+    def all(self):
         assert self._all.wait(60)
         return self.results
 
@@ -65,7 +65,7 @@ def test_what_gathers_is_written_at_once_and_each_is_told(store, held):
     log.give(Given("nobody's", "profit", 1.0), told)
     log.give(Given(row(0).id, "profit", 0.0, None, "another shop"), told)
     held.set()
-    results = told.wait(60)
+    results = told.all()
     log.close()
     assert sum(held.groups) == 102
     assert len(held.groups) <= 4
@@ -86,7 +86,7 @@ def test_more_than_may_wait_are_refused(sqlite_store, held):
     with pytest.raises(LogFull, match="3 outcomes wait"):
         log.give(Given("a", "profit", 1.0), told)
     held.set()
-    assert all(isinstance(one, UnknownDecision) for one in told.wait(60))
+    assert all(isinstance(one, UnknownDecision) for one in told.all())
     log.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         log.give(Given("a", "profit", 1.0), told)
@@ -98,7 +98,7 @@ def test_the_fault_of_one_is_its_own(sqlite_store, held):
     for value in (1.0, float("nan"), 1.0):
         log.give(Given(row(0).id, "profit", value), told)
     held.set()
-    first, second, third = told.wait(60)
+    first, second, third = told.all()
     log.close()
     assert first.status == "created"
     assert isinstance(second, InputError)
@@ -120,5 +120,5 @@ def test_a_store_that_is_away_fails_all_who_wait(sqlite_store, monkeypatch):
     for _ in range(199):
         log.give(Given("a", "profit", 1.0), told)
     gate.set()
-    assert {str(one) for one in told.wait(60)} == {"gone"}
+    assert {str(one) for one in told.all()} == {"gone"}
     log.close()

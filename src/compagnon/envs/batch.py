@@ -321,7 +321,9 @@ class BatchEnv:
 
     def _placed(self, fault: FaultyEnvError) -> FaultyEnvError:
         """The fault with the seed and the step of its copy."""
-        copy = fault.copy or 0
+        copy = fault.copy
+        if copy is None:
+            return fault
         step = self._steps - int(self._began_at[copy])
         seed = "" if self._seeds is None else f" (begun with seed {self._seeds[copy]})"
         where = f"{seed}, step {step} of its episode"

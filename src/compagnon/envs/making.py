@@ -17,7 +17,8 @@ from compagnon.extras import EXTRA_OF
 
 GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
-BACKENDS: Final = (GYMNASIUM, ENVPOOL)
+PROCESSES: Final = "processes"
+BACKENDS: Final = (GYMNASIUM, ENVPOOL, PROCESSES)
 
 
 def check_env_id(env_id: str) -> None:
@@ -93,8 +94,9 @@ def make_vec(
     EnvPool where that is asked for.
 
     Args:
-        backend: `gymnasium`, or `envpool` for the environments that `pool.IDS` lists. It is never
-            chosen by what is installed: the same seed gives other episodes.
+        backend: `gymnasium`; `processes`, the same episodes with the copies shared out among
+            processes, for slow simulators; or `envpool` for the environments that `pool.IDS`
+            lists. It is never chosen by what is installed: the same seed gives other episodes.
 
     Raises:
         InputError: an id that does not exist, an argument that it does not take, or a backend that
@@ -105,11 +107,20 @@ def make_vec(
         raise InputError(f"num_envs={num_envs}: at least 1")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r}: use {' or '.join(BACKENDS)}")
+    if backend == PROCESSES and is_ours(env_id):
+        raise InputError(
+            f"backend='processes' is for slow environments; the copies of {env_id} are stepped "
+            "together in one compiled kernel"
+        )
     with _explained(env_id):
         if backend == ENVPOOL:
             from compagnon.envs.pool import PoolVectorEnv
 
             return PoolVectorEnv(env_id, num_envs, **arguments)
+        if backend == PROCESSES:
+            from compagnon.envs.processes import ProcessVectorEnv
+
+            return ProcessVectorEnv(env_id, num_envs, arguments)
         if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         copies = [

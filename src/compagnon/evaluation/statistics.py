@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST: Final = 8  # episodes, for a bootstrap
+_LEAST_SPREAD: Final = 0.03  # of the variance; of resamples that count, at least
 _RESAMPLES: Final = 10_000
 _CHUNK: Final = 1_000
 
@@ -91,13 +92,14 @@ def _resampled_t(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Quantiles of Student's t among resampled episodes, of figures (E, K) whose mean is 0.
 
-    A resample in which all figures are equal has no t, and does not count.
+    A resample in which nearly all figures are equal has no t that means anything, and does not
+    count: with figures that are mostly 0 a few such would make the interval a hundred times wider.
     """
     episodes = len(about)
     rng = np.random.default_rng(seed)
     first = episodes * np.arange(_CHUNK)[:, None]
     squares = about**2
-    least = 1e-9 * squares.mean(axis=0)
+    least = _LEAST_SPREAD * squares.mean(axis=0)
     found = []
     for _ in range(_RESAMPLES // _CHUNK):
         # Counting how often each episode was drawn turns the means into one matrix product.

@@ -31,11 +31,29 @@ ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
 class EnvSpec(Settings):
     """Which environment, and its arguments."""
 
-    id: Fixed[str] = Field(description="a Gymnasium id")
+    id: Fixed[str] = Field(description="a Gymnasium id, or module:ID where a module registers it")
     args: Fixed[dict[str, Any]] = Field(default_factory=dict, description="its arguments")
-    backend: Fixed[Literal["gymnasium", "envpool"]] = Field(
-        "gymnasium", description="who steps it in training; it is always judged by gymnasium"
+    backend: Fixed[Literal["gymnasium", "envpool", "processes"]] = Field(
+        "gymnasium",
+        description="who steps it in training: gymnasium, processes of its own (slow simulators; "
+        "the same episodes), or envpool; it is always judged by gymnasium",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_module(cls, tree: Any) -> Any:
+        """``module = "shop"`` beside ``id = "shop/Inventory-v0"`` is ``id = "shop:shop/..."``."""
+        if not isinstance(tree, dict) or "module" not in tree:
+            return tree
+        tree = dict(tree)
+        module, env_id = tree.pop("module"), tree.get("id")
+        if not isinstance(module, str) or not module:
+            raise ValueError("module: should be the name of a Python module, such as shop.envs")
+        if isinstance(env_id, str):
+            if ":" in env_id and env_id.partition(":")[0] != module:
+                raise ValueError(f"module: id = {env_id!r} names another one")
+            tree["id"] = f"{module}:{env_id.rpartition(':')[2]}"
+        return tree
 
 
 class NetworkSpec(Settings):

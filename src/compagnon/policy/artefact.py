@@ -15,7 +15,13 @@ from compagnon.errors import InputError
 from compagnon.files import read_file, replace_directory
 from compagnon.policy.graphs import shapes
 from compagnon.policy.groups import Groups
-from compagnon.policy.manifest import GaussianHead, Manifest, MatchingHead, PairwiseSpec
+from compagnon.policy.manifest import (
+    GaussianHead,
+    Manifest,
+    MatchingHead,
+    PairwiseSpec,
+    without_infinities,
+)
 from compagnon.policy.network import NetworkPolicy, network_policy
 
 MANIFEST_FILE = "policy.json"
@@ -31,7 +37,8 @@ def save_policy(policy: NetworkPolicy, path: Path) -> None:
     manifest = policy.manifest.model_copy(
         update={"weights_sha256": hashlib.sha256(data).hexdigest()}
     )
-    text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=1)
+    tree = without_infinities(manifest.model_dump(mode="json", by_alias=True))
+    text = json.dumps(tree, indent=1, allow_nan=False)
     with replace_directory(path) as fresh:
         (fresh / WEIGHTS_FILE).write_bytes(data)
         (fresh / MANIFEST_FILE).write_text(text + "\n")

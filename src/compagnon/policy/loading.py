@@ -11,6 +11,7 @@ from compagnon.policy.basic import ConstantPolicy, random_policy
 from compagnon.policy.exported import Precision
 from compagnon.policy.onnx_policy import load_onnx
 from compagnon.policy.protocol import Policy
+from compagnon.policy.rules import load_rule, names_a_rule
 from compagnon.policy.schema import Schema
 
 EXPERTS_GROUP = "compagnon.experts"
@@ -60,8 +61,9 @@ def load_policy(name: str, schema: Schema) -> Policy:
     """The policy called `name`, reading observations of `schema`.
 
     Args:
-        name: ``random``, ``constant:ACTION``, ``expert:NAME`` or ``expert:NAME:ARGUMENT``, or the
-            path of an artefact or of a run (whose best policy is meant); with ``onnx:`` or
+        name: ``random``, ``constant:ACTION``, ``expert:NAME`` or ``expert:NAME:ARGUMENT``, a rule
+            of one's own as ``expert:FILE.py:CLASS`` or ``expert:MODULE:CLASS``, or the path of an
+            artefact or of a run (whose best policy is meant); with ``onnx:`` or
             ``onnx-int8:`` before the path, what was exported from it.
 
     Raises:
@@ -81,10 +83,15 @@ def load_policy(name: str, schema: Schema) -> Policy:
     return load_artefact(artefact_directory(Path(name))).bind(schema)
 
 
-def _load_expert(name: str, schema: Schema) -> Policy:
-    name, _, argument = name.partition(":")
+def _load_expert(whole: str, schema: Schema) -> Policy:
+    name, _, argument = whole.partition(":")
     points: Any = entry_points(group=EXPERTS_GROUP, name=name)
     for point in points:
         factory: ExpertFactory = point.load()
         return factory(schema, argument or None)
-    raise InputError(f"no expert is called {name!r}; there are {', '.join(expert_names())}")
+    if names_a_rule(whole):
+        return load_rule(whole, schema)
+    raise InputError(
+        f"no expert is called {name!r}; there are {', '.join(expert_names())}, and rules of your "
+        "own as expert:FILE.py:CLASS or expert:MODULE:CLASS"
+    )

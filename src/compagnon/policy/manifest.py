@@ -1,16 +1,40 @@
 """`policy.json`: what a policy on disk says of itself, validated before anything is used."""
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from compagnon.errors import InputError
 from compagnon.policy.groups import Groups
 from compagnon.policy.schema import ActionSchema, Schema
 
+# JSON has no infinities, and a range without an end has one: they are written as these words.
+_INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def without_infinities(value: Any) -> Any:
+    """A tree for JSON with each infinity as the word that a manifest is read from again."""
+    if isinstance(value, dict):
+        return {key: without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_infinities(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def with_infinities(value: Any) -> Any:
+    """The tree that `without_infinities` was given."""
+    if isinstance(value, dict):
+        return {key: with_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_infinities(item) for item in value]
+    return _INFINITIES.get(value, value) if isinstance(value, str) else value
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class MlpSpec(_Part):
@@ -119,6 +143,11 @@ class Provenance(_Part):
     training: str = ""
     created: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("env_args", mode="before")
+    @classmethod
+    def _numbers_again(cls, value: Any) -> Any:
+        return with_infinities(value)
 
 
 class Manifest(_Part):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pydantic
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, Field
 from compagnon.errors import InputError
+
+_NO_BOUND: Final = 1e30  # some environments write the largest float where they mean no bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,12 @@ class ActionSchema:
             return f"discrete, {self.n} actions"
         bounds = [f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True)]
         return f"a vector of {self.n}: {', '.join(bounds)}"
+
+    def without_bounds(self) -> int | None:
+        """The first component that lacks a bound, or has one that is none, such as 3.4e38."""
+        low, high = np.array(self.low), np.array(self.high)
+        open_ = ~(np.abs(low) < _NO_BOUND) | ~(np.abs(high) < _NO_BOUND)
+        return int(np.argmax(open_)) if open_.any() else None
 
     def middle_and_half(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The middle and half the range of each component, (D,); 0 and 1 where a bound is missing.

@@ -106,6 +106,24 @@ def test_no_show_and_cancellation_by_hand():
         assert (kpis["cancelled"], kpis["served"], kpis["km"]) == (cancelled, 1 - cancelled, km)
 
 
+@pytest.mark.parametrize("why", ["no-show", "cancellation", "nothing"])
+def test_a_ride_that_falls_away_before_a_break_may_make_the_next_one_late(why):
+    """The driver rests at 0 until 180 and is at 80 by 260; from 70 he would have been by 190."""
+    first = {"pickup_from": 60.0, "pickup_to": 70.0}
+    first |= {"no-show": {"no_show": True}, "cancellation": {"cancel": 50.0}, "nothing": {}}[why]
+    second = {"pickup": 2, "pickup_from": 215.0, "pickup_to": 225.0}
+    rest = {"break_from": 150.0, "break_to": 200.0, "break_minutes": 30.0}
+    day = plane_day([first, second], [rest], [(0, 0), (70, 0), (80, 0)])
+    env = DispatchEnv(instances=[day], board=2, late=1.0)
+    _, info = env.reset(seed=0)
+    ended = False
+    while not ended:
+        pairs = info["action_mask"][1:3]
+        _, _, ended, _, info = env.step(1 + int(np.argmax(pairs)) if pairs.any() else 0)
+    assert info["kpis"]["cost_late"] == (0.0 if why == "nothing" else 35.0)
+    assert info["kpis"]["violations"] == 0
+
+
 def test_seats_and_breaks_are_kept():
     chair = plane_day([{"load": (0, 2, 0, 0)}], [{}], [(0, 0), (10, 0)])
     _, info = DispatchEnv(instances=[chair], board=1).reset(seed=0)

@@ -27,8 +27,9 @@ class DispatchEnv(DecisionEnv):
 
     A day moves by events. A driver leaves just in time for the next stop of the plan, and until
     then the plan may change. A booking that nobody took when its pickup window ends is refused.
-    Windows, seats, longest rides, breaks and shifts are kept by every plan. Only a door that takes
-    longer than planned makes anybody late.
+    Windows, seats, longest rides, breaks and shifts are kept by every plan. A door that takes
+    longer than planned makes people late; and so may a ride that falls away before a break,
+    which is then taken where the driver stands.
 
     Requests, delays, cancellations and no-shows are drawn from the seed before the day begins:
     two policies meet the same day.

@@ -9,6 +9,9 @@ ends, at the minute it ends.
 A stop may not begin after its LIMIT, which is the end of its window until a delay that nobody
 chose breaks it; then the limit is what the delay made of it (`settle`). So an insertion never makes
 anybody later than the window, or than a delay already did.
+
+A break is taken wherever the driver is. So a ride that falls away before one may make the next
+rider late, as a delay does: the driver rests where he stands, not where the ride would have ended.
 """
 
 from typing import Final, NamedTuple

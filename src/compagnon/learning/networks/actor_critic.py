@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from compagnon.errors import InputError
 from compagnon.learning.networks.kinds import Norm
 from compagnon.learning.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
 from compagnon.learning.networks.passes import forward_pass
@@ -133,6 +134,15 @@ class ActorCritic(TrainedNetwork):
         scale_inputs: ScaleInputs = True,
         device: str = "cpu",
     ) -> None:
+        endless = None if given.action.kind == "discrete" else given.action.without_bounds()
+        if endless is not None:
+            low, high = given.action.low[endless], given.action.high[endless]
+            raise InputError(
+                f"{given.env_id}: number {endless} of an action goes from {low:g} to {high:g}; "
+                "ddpg plays the whole of a range and needs both ends of it: give the environment's "
+                "action space both bounds (gymnasium.wrappers.RescaleAction scales one that has "
+                "them), or use ppo, which needs none"
+            )
         super().__init__(given, observation, scale_inputs, device)
         generator = torch.Generator().manual_seed(seed)
         inputs, actions = len(self.schema.observation.fields), given.action.n
