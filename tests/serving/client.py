@@ -35,6 +35,8 @@ class Client:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {**self.headers, **options.pop("headers", {})}
+        if "content" in options:
+            headers = {"content-type": "application/json", **headers}
 
         async def asked() -> httpx.Response:
             transport = httpx.ASGITransport(self.parts.front, raise_app_exceptions=True)
@@ -79,10 +81,10 @@ def served(settings: Settings) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def listening(client: Client) -> Iterator[str]:
-    """The address of a server in front of a client's service."""
+def listening(client: Client, **options: Any) -> Iterator[str]:
+    """The address of a server in front of a client's service; `options` are its own."""
     made = listen("127.0.0.1", 0)
-    server = Server(client.parts.front, 5, lambda: None, lambda: None)
+    server = Server(client.parts.front, 5, lambda: None, lambda: None, **options)
     serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[made]), client.loop)
     try:
         yield address_of(made)

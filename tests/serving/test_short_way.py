@@ -1,6 +1,5 @@
 """A single decision's short way from the parser to the log: the same answers as the long way."""
 
-import contextlib
 import json
 import re
 import socket
@@ -12,7 +11,8 @@ from compagnon.serving.protocol import DecisionProtocol
 from compagnon.serving.settings import Settings
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
-from tests.serving.client import SHOP, listening, served
+from tests.serving.client import SHOP, served
+from tests.serving.sockets import answer, connected, request
 from tests.waiting import wait_until
 
 
@@ -30,45 +30,11 @@ def long_ways(monkeypatch):
     return seen
 
 
-@contextlib.contextmanager
-def connected(client):
-    """A connection to a service."""
-    with listening(client) as address:
-        host, port = address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
-            yield connection
-
-
 @pytest.fixture
 def raw(local):
     """A connection to a service, and the service."""
     with connected(local) as connection:
         yield connection, local
-
-
-def request(path="/v1/decide", version="1.1", headers="", **body):
-    content = json.dumps(body or {"state": SHOP}).encode()
-    head = f"POST {path} HTTP/{version}\r\nhost: localhost\r\ncontent-length: {len(content)}\r\n"
-    return f"{head}{headers}\r\n".encode() + content
-
-
-def answer(connection):
-    """(status, headers, body) of the next answer."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(65536)
-        assert more, data
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    lines = head.decode().split("\r\n")
-    headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
-    length = int(dict(headers)["content-length"])
-    while len(body) < length:
-        more = connection.recv(65536)
-        assert more, body
-        body += more
-    assert len(body) == length
-    return int(lines[0].split(" ")[1]), headers, json.loads(body) if body[:1] == b"{" else body
 
 
 def ask(connection, **options):
@@ -187,7 +153,8 @@ def test_a_body_that_is_not_whole_goes_the_long_way_which_waits_for_it(raw, long
 def test_chunks_are_read(raw):
     connection, _ = raw
     body = json.dumps({"state": SHOP}).encode()
-    head = b"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST /v1/decide HTTP/1.1\r\nhost: localhost\r\n"
+    head += b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     parts = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:]))
     connection.sendall(head + parts + b"0\r\n\r\n")
     assert answer(connection)[0] == 200

@@ -18,6 +18,8 @@ from compagnon.store.migrating import upgrade
 from tests.serving.client import SHOP, listening, served
 from tests.serving.support import exported
 
+JSON = {"content-type": "application/json"}
+
 
 @pytest.fixture
 def versions(tmp_path):
@@ -183,7 +185,8 @@ class Load:
 
     async def ask(self, http, address):
         while not self.ending:
-            response = await http.post(f"{address}/v1/decide", content=b'{"state":%s}' % _shop())
+            body = b'{"state":%s}' % _shop()
+            response = await http.post(f"{address}/v1/decide", content=body, headers=JSON)
             if response.status_code == 200:
                 check_answer(response.content, self.expected)
                 self.served[response.json()["model"]] += 1

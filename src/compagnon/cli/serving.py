@@ -21,6 +21,10 @@ class Address:
     )
     port: Annotated[int, arg(metavar="P", help="0 for any that is free")] = 8000
     workers: Annotated[int, arg(metavar="N", help="processes; above 1 they need PostgreSQL")] = 1
+    keep_alive: Annotated[
+        float, arg(metavar="S", help="seconds that a connection stays open without a request")
+    ] = 75.0
+    max_connections: Annotated[int, arg(metavar="N", help="clients at a time")] = 4_096
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def serve(
         host=address.host,
         port=address.port,
         workers=address.workers,
+        keep_alive=address.keep_alive,
+        max_connections=address.max_connections,
         db=database_address(deciding.db),
         epsilon=deciding.epsilon,
         mode=deciding.mode,

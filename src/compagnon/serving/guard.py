@@ -1,10 +1,12 @@
 """Who may ask, and how often: keys by scope, compared in constant time, and token buckets."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from typing import Final
 
+from compagnon.serving.head import Head
 from compagnon.serving.refusal import Refusal
 from compagnon.store.keys import Keyring, Scope
 
@@ -13,7 +15,8 @@ OUTCOMES: Final[Scope] = "outcomes"
 ADMIN: Final[Scope] = "admin"
 SCOPES: Final = (DECIDE, OUTCOMES, ADMIN)
 ANYBODY: Final = ""
-_LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL: Final = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+_OWN_SITES: Final = (None, b"same-origin", b"none")
 
 
 class Bucket:
@@ -79,14 +82,37 @@ class Guard:
         # That all were revoked does not open the service to everybody, nor does a restart then.
         self._open = self._open and not keys.ever
 
-    def check(self, authorization: bytes | None, scope: Scope, host: bytes | None = None) -> str:
+    def check_place(self, head: Head) -> None:
+        """Without keys the service is this machine's alone, and no web page's.
+
+        A page on the web may point its own name at this machine (DNS rebinding), and may send to
+        any address what it can't read the answer of; its browser then says whose page it is.
+
+        Raises:
+            Refusal: 403.
+        """
+        if not self._open:
+            return
+        host = head.host
+        if host is not None and not _LOCAL.fullmatch(host):
+            raise Refusal(403, "without keys, ask for localhost alone", "host")
+        if head.site not in _OWN_SITES:
+            raise Refusal(403, "without keys, no other web page may ask", "sec-fetch-site")
+        if head.origin is not None and head.origin.lower() != b"http://" + (host or b"").lower():
+            raise Refusal(403, "without keys, no other web page may ask", "origin")
+
+    def check(self, authorization: bytes | None, scope: Scope) -> str:
         """The id of the key that a request carries.
 
         Raises:
             Refusal: 401 for no key or an unknown one, 403 for one without the scope.
         """
         if self._open:
-            return self._check_local(scope, host)
+            if scope == ADMIN:
+                raise Refusal(
+                    403, "make a key first: compagnon keys create --scope admin", "authorization"
+                )
+            return ANYBODY
         kind, _, text = (authorization or b"").partition(b" ")
         presented = text.strip().decode("latin-1")
         if kind.lower() != b"bearer" or not presented:
@@ -97,19 +123,6 @@ class Guard:
         if any(self._keys.check(presented, other) for other in SCOPES):
             raise Refusal(403, f"this key is not for {scope!r}", "authorization")
         raise Refusal(401, "there is no such key, or it was revoked", "authorization")
-
-    def _check_local(self, scope: Scope, host: bytes | None) -> str:
-        """Without keys the service is this machine's alone, and no web page's."""
-        if scope == ADMIN:
-            raise Refusal(
-                403, "make a key first: compagnon keys create --scope admin", "authorization"
-            )
-        name = (host or b"localhost").decode("latin-1").lower()
-        name = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
-        if name not in _LOCAL_NAMES:
-            # A page on the web may point its own name at this machine (DNS rebinding).
-            raise Refusal(403, "without keys, ask for localhost alone", "host")
-        return ANYBODY
 
     def take(self, key: str, count: int) -> None:
         """Count decisions against a key's rate.

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from compagnon.serving import guard as G
 from compagnon.serving.guard import Guard
+from compagnon.serving.head import Head, read_head
 from compagnon.serving.refusal import RETRY_SECONDS, WHOLE, Refusal
 from compagnon.serving.service import Asked, Service
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
-from compagnon.store.keys import Scope as KeyScope
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,6 +31,7 @@ BODY_SECONDS: Final = 10.0  # for a request's body to arrive
 JSON: Final = (b"content-type", b"application/json")
 TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 CLOSE: Final = (b"connection", b"close")
+FAILED: Final = b"Internal Server Error"
 # A browser that is led here may neither guess, nor frame, nor keep what it gets.
 SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -82,11 +83,16 @@ class Front:
                 raise Refusal(503, "too many requests at a time", None, RETRY_SECONDS)
             if scope["method"] != "POST":
                 raise Refusal(405, f"{path} takes POST alone")
-            key = self.guard.check(*credentials(scope, G.DECIDE))
+            head = self._head_of(scope)
+            key = self.guard.check(head.authorization, G.DECIDE)
+            head.require_json()
             body = await hot(key, await read_body(scope, receive, self._max_body))
             status, headers = 200, [JSON]
         except Refusal as refusal:
             status, body, headers = refusal.status, refusal.body(), problem_headers(refusal)
+        except Exception:
+            _logger.exception("a request of %s failed", path)
+            status, body, headers = 500, FAILED, [TEXT, CLOSE]
         finally:
             self._active -= 1
         await reply(send, status, body, headers)
@@ -108,7 +114,11 @@ class Front:
                 raise Refusal(503, "too many requests at a time", None, RETRY_SECONDS)
             if len(body) > self._max_body:
                 raise _too_large(self._max_body)
-            self.guard.take(self.guard.check(*credentials({"headers": headers}, G.DECIDE)), 1)
+            head = read_head(headers)
+            self.guard.check_place(head)
+            key = self.guard.check(head.authorization, G.DECIDE)
+            head.require_json()
+            self.guard.take(key, 1)
             asked = waits.asked = service.begin(body)
             if service.must_look(asked):
                 task = asyncio.get_running_loop().create_task(waits.look(asked))
@@ -138,21 +148,40 @@ class Front:
 
     async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The cold routes, with the same headers on what they answer."""
-        begun, found = time.perf_counter(), 500
+        begun, found, whole = time.perf_counter(), 0, False
 
         async def guarded(message: MutableMapping[str, Any]) -> None:
-            nonlocal found
+            nonlocal found, whole
             if message["type"] == "http.response.start":
                 found = message["status"]
                 message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            else:
+                whole = not message.get("more_body", False)
             await send(message)
 
         self._active += 1
         try:
+            self._head_of(scope)
             await self._cold(scope, receive, guarded)
+        except Refusal as refusal:
+            found = refusal.status
+            await reply(send, found, refusal.body(), problem_headers(refusal))
+        except Exception:
+            _logger.exception("a request of %s failed", scope["path"])
+            if found and not whole:  # half an answer can't be taken back: the server hangs up
+                raise
+            if not found:
+                found = 500
+                await reply(send, found, FAILED, [TEXT, CLOSE])
         finally:
             self._active -= 1
             self.service.metrics.answered("other", found, time.perf_counter() - begun)
+
+    def _head_of(self, scope: Scope) -> Head:
+        """The head of a request from a place that may ask."""
+        head = read_head(scope["headers"], scope["http_version"])
+        self.guard.check_place(head)
+        return head
 
 
 class _Waits:
@@ -209,7 +238,7 @@ class _Waits:
             self._end(error.status, error.body(), problem_headers(error))
         else:
             _logger.error("a decision failed", exc_info=error)
-            self._end(500, b"Internal Server Error", [TEXT, CLOSE])
+            self._end(500, FAILED, [TEXT, CLOSE])
 
     def _end(self, status: int, body: bytes, headers: Headers) -> None:
         if not self.over:
@@ -217,17 +246,6 @@ class _Waits:
             self.asked = None  # the log may remember its last group for long; a model must not last
             self._front.ended(status, time.perf_counter() - self._begun)
             self._done(status, body, headers)
-
-
-def credentials(scope: Scope, wanted: KeyScope) -> tuple[bytes | None, KeyScope, bytes | None]:
-    """What `Guard.check` wants to know of a request."""
-    authorization = host = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization = value
-        elif name == b"host":
-            host = value
-    return authorization, wanted, host
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

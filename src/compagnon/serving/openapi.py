@@ -34,13 +34,14 @@ _VECTORS: Final = (
 )
 _RECORDS: Final = (wire.DecisionRecord, vector_wire.VectorRecord)
 _REFUSALS: Final = {
-    400: "the connection broke off",
+    400: "the connection broke off, or the head is not as it should be",
     401: "no key, or an unknown one",
-    403: "the key has not this scope",
+    403: "the key has not this scope, or this is not the place to ask from",
     404: "there is no such decision",
     408: "the body did not end in time",
     409: "it was said before, and differently",
     413: "the body is too large",
+    415: "the body does not say that it is JSON",
     422: "something in the request is wrong; the field is named",
     429: "too many decisions a second for this key",
     503: "not now: see Retry-After",
@@ -105,7 +106,7 @@ def _paths(reader: Reader) -> dict[str, Any]:
     one, many, about = (
         kind.__name__ for kind in (_VECTORS if reader.chooses_vectors else _ACTIONS)
     )
-    deciding = (400, 401, 403, 408, 409, 413, 422, 429, 503)
+    deciding = (400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
     return {
         "/v1/decide": {
             "post": _operation(
@@ -121,23 +122,28 @@ def _paths(reader: Reader) -> dict[str, Any]:
         "/v1/outcomes/{decision_id}/{name}": {
             "put": _operation(
                 "Say what came of a decision", "OutcomeRequest", "OutcomeAnswer",
-                (400, 401, 403, 404, 408, 409, 413, 422, 503), [identity, name], {"value": 12.5},
+                (400, 401, 403, 404, 408, 409, 413, 415, 422, 503), [identity, name],
+                {"value": 12.5},
             )
         },
         "/v1/decisions/{decision_id}": {
             "get": _operation(
                 "A decision as it was logged", None, "Record",
-                (401, 403, 404, 422, 503), [identity],
+                (400, 401, 403, 404, 422, 503), [identity],
             )
         },
-        "/v1/policy": {"get": _operation("What is in service", None, about, (401, 403))},
+        "/v1/policy": {"get": _operation("What is in service", None, about, (400, 401, 403))},
         "/v1/admin/reload": {
             "post": _operation(
-                "Look for another model now", None, "Reloaded", (401, 403, 409, 503)
+                "Look for another model now", None, "Reloaded", (400, 401, 403, 409, 503)
             )
         },
-        "/healthz": {"get": _operation("Is the process alive", None, "Health", (), key=False)},
-        "/readyz": {"get": _operation("Can it decide now", None, "Health", (503,), key=False)},
+        "/healthz": {
+            "get": _operation("Is the process alive", None, "Health", (400, 403), key=False)
+        },
+        "/readyz": {
+            "get": _operation("Can it decide now", None, "Health", (400, 403, 503), key=False)
+        },
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _openapi()},
     }  # fmt: skip
@@ -159,7 +165,7 @@ def _operation(
     }
     for status in refuses:
         # A service that is not ready says why in the form of its health.
-        form = "Health" if gives == "Health" else "Problem"
+        form = "Health" if gives == "Health" and status == 503 else "Problem"
         response = _response(_REFUSALS[status], form)
         if status in (429, 503):
             response["headers"] = _LATER
@@ -184,7 +190,7 @@ def _response(words: str, form: str) -> dict[str, Any]:
 
 
 def _metrics() -> dict[str, Any]:
-    operation = _operation("Counters for Prometheus", None, "Problem", (401, 403))
+    operation = _operation("Counters for Prometheus", None, "Problem", (400, 401, 403))
     operation["responses"]["200"] = {
         "description": "text that Prometheus reads",
         "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -193,7 +199,7 @@ def _metrics() -> dict[str, Any]:
 
 
 def _openapi() -> dict[str, Any]:
-    operation = _operation("This description", None, "Problem", (401, 403))
+    operation = _operation("This description", None, "Problem", (400, 401, 403))
     content = {"application/json": {"schema": {"type": "object"}}}
     operation["responses"]["200"] = {"description": "OpenAPI 3.1", "content": content}
     return operation

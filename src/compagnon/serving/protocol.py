@@ -1,80 +1,18 @@
-"""HTTP on one connection: uvicorn's, with bounded heads, and a short way for single decisions.
+"""A short way for single decisions: from the parser to the application and back as one call each.
 
 uvicorn makes a scope, an event, a task and two messages of each request, which together take longer
-than the decision itself. A plain `POST /v1/decide` that arrived whole goes from the parser to the
-application and back as one call each; everything else goes uvicorn's way.
+than the decision itself. A plain `POST /v1/decide` that arrived whole takes the short way;
+everything else goes uvicorn's.
 """
 
 import asyncio
 import functools
-from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from compagnon.serving.connection import BoundedProtocol, answer_head
+from compagnon.serving.http import CLOSE, DECIDE, Front, Headers
 
-from compagnon.serving.http import CLOSE, DECIDE, JSON, SECURITY_HEADERS, Front, Headers
-
-MAX_HEAD: Final = 65_536  # bytes of a request before its body
-HEAD_SECONDS: Final = 10.0  # for a request's head to arrive
 _SHORT: Final = DECIDE.encode()
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's own, but that a head has a size and a time; the parser knows neither."""
-
-    _head = 0
-    _head_done = False
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._stop()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what came; hang up on a head that does not end."""
-        self._head += len(data)
-        super().data_received(data)
-        if self._head_done:
-            return
-        if self._head > MAX_HEAD:
-            self._hang_up(b"431 Request Header Fields Too Large")
-        elif self._timer is None:
-            self._wait()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._head_done = False
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Its head has ended."""
-        self._end_head()
-        super().on_headers_complete()
-
-    def _end_head(self) -> None:
-        self._head_done, self._head = True, 0
-        self._stop()
-
-    def _wait(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._hang_up, b"408 Request Timeout")
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _hang_up(self, status: bytes) -> None:
-        self._stop()
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\n\r\n")
-            self.transport.close()
 
 
 class _Nobody:
@@ -116,13 +54,13 @@ class DecisionProtocol(BoundedProtocol):
             self._idle_timer.cancel()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Take what came; a body that is not whole yet goes the long way, which can wait for it."""
-        super().data_received(data)
+    def _feed(self, data: bytes) -> None:
+        """Parse what came; a body that is not whole then goes the long way, which can wait."""
+        super()._feed(data)
         if self._parts is None:
             return
         parts, self._parts = self._parts, None
-        if not self.transport.is_closing():
+        if not self._leaving and not self.transport.is_closing():
             super().on_headers_complete()
             for part in parts:
                 super().on_body(part)
@@ -145,6 +83,7 @@ class DecisionProtocol(BoundedProtocol):
         if self._parts is None:
             super().on_body(body)
         else:
+            self._heard = True
             self._parts.append(body)
 
     def on_message_complete(self) -> None:
@@ -153,8 +92,9 @@ class DecisionProtocol(BoundedProtocol):
             super().on_message_complete()
             return
         body, self._parts = b"".join(self._parts), None
+        self._end_body()
         cycle: Any = _Cycle()
-        self.cycle = cycle
+        self.cycle = self._running = cycle
         assert self._front is not None
         self._front.ask(self.headers, body, functools.partial(self._answer, cycle))
 
@@ -181,12 +121,12 @@ class DecisionProtocol(BoundedProtocol):
         goes_on = cycle.keep_alive and CLOSE not in headers
         if not cycle.keep_alive and CLOSE not in headers:
             headers = [*headers, CLOSE]
-        head = _head(status, headers, self.server_state.default_headers, len(body))
+        head = answer_head(status, headers, self.server_state.default_headers, len(body))
         self.transport.write(head + body)
         cycle.response_complete = True
         if not goes_on:
-            self.transport.close()
-        if self.pipeline or not goes_on:
+            self._leave()
+        if self.pipeline or self._held or not goes_on:
             self.on_response_complete()
             return
         self.server_state.total_requests += 1
@@ -205,23 +145,3 @@ class DecisionProtocol(BoundedProtocol):
             self.transport.close()
         else:
             self._idle_timer = self.loop.call_later(rest, self._look_idle)
-
-
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
-
-
-_GOOD: Final = [JSON]
-_GOOD_LINES: Final = _lines(_GOOD)
-_LAST_LINES: Final = _lines(SECURITY_HEADERS) + b"\r\n"
-
-
-def _head(status: int, headers: Headers, default: Headers, length: int) -> bytes:
-    """The head of an answer, as the long way would send it."""
-    if status == 200 and headers == _GOOD:
-        first, lines = b"HTTP/1.1 200 OK\r\n", _GOOD_LINES
-    else:
-        first = b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
-        lines = _lines(headers)
-    common = _lines(default)
-    return b"%s%s%scontent-length: %d\r\n%s" % (first, common, lines, length, _LAST_LINES)

@@ -13,11 +13,13 @@ from compagnon.policy.manifest import DeterministicHead
 from compagnon.serving import guard as G
 from compagnon.serving import vector_wire, vectors, wire
 from compagnon.serving.guard import Guard
-from compagnon.serving.http import credentials, problem_headers, read_body
+from compagnon.serving.head import read_head
+from compagnon.serving.http import problem_headers, read_body
 from compagnon.serving.keeper import Keeper
 from compagnon.serving.metrics import CONTENT_TYPE
 from compagnon.serving.models import VectorModel
 from compagnon.serving.openapi import describe
+from compagnon.serving.page import page
 from compagnon.serving.records import Records
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
@@ -37,6 +39,7 @@ def build(service: Service, guard: Guard, records: Records, keeper: Keeper) -> F
     app = FastAPI(title="Compagnon", openapi_url=None, docs_url=None, redoc_url=None)
     routes = _Routes(service, guard, records, keeper)
     for path, method, endpoint in (
+        ("/", "GET", routes.page),
         ("/v1/outcomes/{decision_id}/{name}", "PUT", routes.outcome),
         ("/v1/decisions/{decision_id}", "GET", routes.decision),
         ("/v1/policy", "GET", routes.policy),
@@ -63,6 +66,7 @@ class _Routes:
         self._check(request, G.OUTCOMES)
         decision_id = wire.check_id(request.path_params["decision_id"])
         name = wire.check_name(request.path_params["name"])
+        read_head(request.scope["headers"], request.scope["http_version"]).require_json()
         given = wire.read_outcome(await read_body(request.scope, request.receive, _SMALL_BODY))
         answer = await self._records.put_outcome(decision_id, name, given)
         return _json(answer)
@@ -88,6 +92,12 @@ class _Routes:
         if self._service.refused is not None:
             raise Refusal(409, f"the model was refused: {self._service.refused}", "model")
         return _json(wire.Reloaded(self._service.model.sha256, changed))
+
+    async def page(self, request: Request) -> Response:
+        """For a person with a browser."""
+        host = request.headers.get("host", "localhost")
+        body = page(self._service, f"{request.url.scheme}://{host}", self._guard.open)
+        return Response(body, headers={"content-type": "text/html; charset=utf-8"})
 
     async def alive(self, request: Request) -> Response:  # noqa: ARG002
         """The process answers."""
@@ -119,7 +129,8 @@ class _Routes:
         return _json(describe(self._service.reader, self._service.settings))
 
     def _check(self, request: Request, scope: KeyScope) -> None:
-        self._guard.check(*credentials(request.scope, scope))
+        head = read_head(request.scope["headers"], request.scope["http_version"])
+        self._guard.check(head.authorization, scope)
 
     def _record(self, row: DecisionRow) -> wire.DecisionRecord | vector_wire.VectorRecord:
         if row.action_vector is not None:

@@ -162,7 +162,10 @@ async def serve_on(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = Server(parts.front, settings.drain_seconds, end, reload)
+        server = Server(
+            parts.front, settings.drain_seconds, end, reload,
+            settings.keep_alive, settings.max_connections,
+        )  # fmt: skip
         # What was made so far lives as long as the process: no collection need look at it again.
         gc.collect()
         gc.freeze()

@@ -12,6 +12,7 @@ import uvicorn
 
 from compagnon.errors import InputError
 from compagnon.serving import signals
+from compagnon.serving.connection import State
 from compagnon.serving.http import App
 from compagnon.serving.protocol import DecisionProtocol
 
@@ -24,6 +25,8 @@ class Server(uvicorn.Server):
     Args:
         app: the application.
         drain_seconds: what requests under way get.
+        keep_alive: seconds that a connection stays open without a request.
+        max_connections: clients at a time.
         ending: is called when the end begins. reload: is called on SIGHUP.
     """
 
@@ -33,6 +36,8 @@ class Server(uvicorn.Server):
         drain_seconds: float,
         ending: Callable[[], None],
         reload: Callable[[], None],
+        keep_alive: float = 75.0,
+        max_connections: int = 4_096,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -47,8 +52,10 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             backlog=_BACKLOG,
             timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # it is a plain delay
         )
         super().__init__(config)
+        self.server_state = State(max_connections)
         self._ending = ending
         self._reload = reload
 

@@ -1,7 +1,6 @@
 """The service without its HTTP: requests in, answers out, one model reference a request."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from compagnon.serving import deciding, wire
 from compagnon.serving.deciding import Decision, Likely, Words
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
+from compagnon.serving.question import question_sha256, sha256_as_written
 from compagnon.serving.reading import Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
@@ -281,8 +281,8 @@ class Service:
             epsilon=settings.epsilon,
             time=time.time(),
             latency_us=(time.perf_counter_ns() - begun) // 1000,
-            # What was asked, however it was spaced; a batch of one asks the same as a single one.
-            request_sha256=hashlib.sha256(_encode(request)).hexdigest(),
+            # A batch of one asks the same as a single one.
+            request_sha256=question_sha256(request, self.reader.names, decided["mask"]),
             **decided,
         )
 
@@ -319,7 +319,7 @@ class Service:
     ) -> Any:
         row = written.row
         if written.status != "stored":
-            self._require_same(written)
+            self._require_same(written, request)
         if likely is None or written.status != "stored":
             vector = made.probabilities
             if written.status != "stored":
@@ -334,12 +334,13 @@ class Service:
             row.model_sha256,
         )  # fmt: skip
 
-    def _require_same(self, written: Written) -> None:
+    def _require_same(self, written: Written, request: DecideRequest) -> None:
         """Refuse to answer with what stands under an id for another question, or policy."""
         row = written.row
         if row.application != self.settings.application:
             raise Refusal(409, f"{row.id} was asked before, by another application", "id")
-        if written.status == "conflict":
+        # A row of an earlier version has the hash of that time.
+        if written.status == "conflict" and row.request_sha256 != sha256_as_written(request):
             raise Refusal(409, f"{row.id} was asked before, with another body", "id")
         if row.schema_sha256 != self.schema_sha256:
             raise Refusal(409, f"{row.id} was asked before, of another policy", "id")

@@ -30,6 +30,9 @@ class Settings:
         rate: decisions a second for each key, 0 for no limit.
         max_body: bytes of a request.
         max_pending: requests at a time; more are told to come back.
+        max_connections: clients at a time; more are told to come back.
+        keep_alive: seconds that a connection stays open without a request. A proxy that keeps its
+            own connections for less never finds one closed.
         watch_seconds: how often the registry's champion is looked up.
         drain_seconds: what requests under way get when the service ends.
     """
@@ -46,6 +49,8 @@ class Settings:
     rate: float = 10_000.0
     max_body: int = 1_000_000
     max_pending: int = 512
+    max_connections: int = 4_096
+    keep_alive: float = 75.0
     watch_seconds: float = 1.0
     drain_seconds: float = 20.0
 
@@ -99,6 +104,8 @@ _RANGES: Final = (
     ("rate", 0, 1e9),
     ("max_body", 1_000, 100_000_000),
     ("max_pending", 1, 100_000),
+    ("max_connections", 1, 100_000),
+    ("keep_alive", 0.1, 86_400),
     ("watch_seconds", 0.01, 3_600),
     ("drain_seconds", 0, 3_600),
 )

@@ -111,13 +111,13 @@ class VectorService(Service):
     def _answer(
         self,
         model: Model,
-        request: DecideRequest,  # noqa: ARG002
+        request: DecideRequest,
         made: Made,  # noqa: ARG002
         written: Written,
         likely: Likely | None = None,  # noqa: ARG002
     ) -> vector_wire.VectorAnswer:
         if written.status != "stored":
-            self._require_same(written)
+            self._require_same(written, request)
         row = written.row
         assert isinstance(model, VectorModel)
         means, _ = distribution_of(row)

@@ -32,7 +32,7 @@ class DecisionRow(NamedTuple):
             share of explored ones.
         time: seconds since 1970, UTC.
         latency_us: microseconds that the decision took.
-        request_sha256: of what was asked, so that an id repeated with another body is seen.
+        request_sha256: of what was asked, so that an id repeated with another question is seen.
         shadow: float64, the other arm's vector for the same question, or None.
         shadow_sha256: the model that gave `shadow`, or None.
         distribution: float64, little-endian, (2, D): means and deviations of the normal
