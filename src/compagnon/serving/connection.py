@@ -57,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None  # of what has to arrive in time
     _write_timer: asyncio.TimerHandle | None = None
     _held = b""  # came, and is not parsed yet
+    _muted = False  # what comes waits until there is room for it
     _deaf = False  # what still comes is dropped
     _leaving = False  # all is said
     _left = LINGER_BYTES
@@ -94,8 +95,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         self._unset_keepalive_if_required()
-        if self._held:
+        if self._held or self._muted:
             self._held += data  # at most one more: reading is paused
+            self._flow.hold()
             return
         self._feed(data)
 
@@ -248,8 +250,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_full(self) -> bool:
         """Whether so much waits for its turn that no more is taken."""
         pipeline = self.pipeline
-        return len(pipeline) >= MAX_WAITING or (
-            bool(pipeline) and len(pipeline[0][0].body) > HIGH_WATER_LIMIT
+        return (
+            self._muted
+            or len(pipeline) >= MAX_WAITING
+            or (bool(pipeline) and len(pipeline[0][0].body) > HIGH_WATER_LIMIT)
         )
 
     def _go_on(self) -> None:

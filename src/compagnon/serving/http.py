@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from compagnon.serving import guard as G
+from compagnon.serving.admission import Admission, Outside
 from compagnon.serving.guard import Guard
 from compagnon.serving.head import Head, read_head
 from compagnon.serving.refusal import RETRY_SECONDS, WHOLE, Refusal
@@ -31,6 +32,7 @@ BODY_SECONDS: Final = 10.0  # for a request's body to arrive
 JSON: Final = (b"content-type", b"application/json")
 TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 CLOSE: Final = (b"connection", b"close")
+BUSY: Final = "too many requests at a time"
 FAILED: Final = b"Internal Server Error"
 # A browser that is led here may neither guess, nor frame, nor keep what it gets.
 SECURITY_HEADERS: Final = (
@@ -58,6 +60,8 @@ class Front:
         self.guard = guard
         self._cold = cold
         self._active = 0
+        self.admission = Admission(service.settings.max_pending)
+        self.outside = Outside(self.admission, lambda: self._active)
         self._looking: set[asyncio.Task[None]] = set()
         self._hot = {DECIDE: self._decide, BATCH: self._batch}
 
@@ -79,8 +83,8 @@ class Front:
         begun = time.perf_counter()
         self._active += 1
         try:
-            if self._active > self.service.settings.max_pending:
-                raise Refusal(503, "too many requests at a time", None, RETRY_SECONDS)
+            if self._active > self.admission.limit:
+                raise Refusal(503, BUSY, None, RETRY_SECONDS)
             if scope["method"] != "POST":
                 raise Refusal(405, f"{path} takes POST alone")
             head = self._head_of(scope)
@@ -106,12 +110,10 @@ class Front:
             body: the whole of it.
             done: is told the status, the body and the headers, perhaps before this returns.
         """
-        waits = _Waits(self, done)
+        waits = _Waits(self, done, self.admission.begin(asyncio.get_running_loop().call_soon))
         self._active += 1
         try:
             service = self.service
-            if self._active > service.settings.max_pending:
-                raise Refusal(503, "too many requests at a time", None, RETRY_SECONDS)
             if len(body) > self._max_body:
                 raise _too_large(self._max_body)
             head = read_head(headers)
@@ -130,9 +132,18 @@ class Front:
         except Exception as error:
             waits.failed(error)
 
+    def is_full(self) -> bool:
+        """Whether a single decision is sent away before anything is known of it."""
+        begun = self.admission.begin(asyncio.get_running_loop().call_soon)
+        if not self.admission.is_full(self._active, begun):
+            return False
+        self.service.metrics.sent_away(DECIDE)
+        return True
+
     def ended(self, status: int, seconds: float) -> None:
         """A request that `ask` took is answered."""
         self._active -= 1
+        self.admission.ended(seconds)
         self.service.metrics.answered(DECIDE, status, seconds)
 
     @property
@@ -189,10 +200,10 @@ class _Waits:
 
     __slots__ = ("_begun", "_body", "_done", "_front", "asked", "over")
 
-    def __init__(self, front: Front, done: Done) -> None:
+    def __init__(self, front: Front, done: Done, begun: float) -> None:
         self._front = front
         self._done = done
-        self._begun = time.perf_counter()
+        self._begun = begun
         self._body: bytes | None = None
         self.asked: Asked | None = None
         self.over = False

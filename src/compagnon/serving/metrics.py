@@ -40,6 +40,7 @@ class Metrics:
             buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
         self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._sent_away: tuple[str, Counter] | None = None
         self._unlogged = Counter(
             "compagnon_unlogged", "Requests turned away because the log could not be written",
             registry=self.registry,
@@ -103,6 +104,12 @@ class Metrics:
             self._by_answer[route, status] = counters
         counters[0].inc()
         counters[1].observe(seconds)
+
+    def sent_away(self, route: str) -> None:
+        """A request was refused for want of room; how long that took is not looked at."""
+        if self._sent_away is None or self._sent_away[0] != route:
+            self._sent_away = (route, self._requests.labels(route, "503"))
+        self._sent_away[1].inc()
 
     @property
     def models_loaded(self) -> int:

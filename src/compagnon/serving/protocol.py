@@ -9,10 +9,21 @@ import asyncio
 import functools
 from typing import Any, Final
 
+from compagnon.serving.admission import BACK_SECONDS
 from compagnon.serving.connection import BoundedProtocol, answer_head
-from compagnon.serving.http import CLOSE, DECIDE, Front, Headers
+from compagnon.serving.http import BUSY, CLOSE, DECIDE, Front, Headers, problem_headers
+from compagnon.serving.refusal import Refusal
 
 _SHORT: Final = DECIDE.encode()
+
+
+def _no_room(seconds: int) -> bytes:
+    refusal = Refusal(503, BUSY, None, seconds)
+    body = refusal.body()
+    return answer_head(refusal.status, problem_headers(refusal), [], len(body)) + body
+
+
+_NO_ROOM: Final = tuple(_no_room(seconds) for seconds in range(BACK_SECONDS + 1))
 
 
 class _Nobody:
@@ -96,6 +107,9 @@ class DecisionProtocol(BoundedProtocol):
         cycle: Any = _Cycle()
         self.cycle = self._running = cycle
         assert self._front is not None
+        if self._front.is_full():
+            self._send_away(cycle, self._front)
+            return
         self._front.ask(self.headers, body, functools.partial(self._answer, cycle))
 
     def _is_short(self) -> bool:
@@ -135,10 +149,27 @@ class DecisionProtocol(BoundedProtocol):
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
 
+    def _send_away(self, cycle: _Cycle, front: Front) -> None:
+        """Say that there is no room, at the least cost, and do not listen until there may be."""
+        cycle.response_complete = True
+        self.transport.write(_NO_ROOM[front.outside.seconds()])
+        self._muted = True
+        front.outside.add(self, self.loop)
+        self._idle, self._answered = True, self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
+
+    def listen_again(self) -> bool:
+        """Take what was said meanwhile; whether there was something."""
+        self._muted = False
+        said = bool(self._held)
+        self._go_on()
+        return said
+
     def _look_idle(self) -> None:
         """Hang up on who has asked nothing for a while; one timer for many requests."""
         self._idle_timer = None
-        if not self._idle or self.transport.is_closing():
+        if not self._idle or self._held or self.transport.is_closing():
             return
         rest = self._answered + self.timeout_keep_alive - self.loop.time()
         if rest <= 0:
