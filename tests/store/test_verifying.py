@@ -8,6 +8,7 @@ import sqlite3
 import threading
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
 
 from compagnon.errors import InputError
@@ -123,7 +124,7 @@ EDITS = [
     ("delete from decisions where seq > 45", "the last 5 decisions of chain 1 are missing"),
     ("delete from decisions where seq > 5", "the last 45 decisions"),
     ("update decisions set key = (select key from decisions where seq = 7) where seq = 20",
-     "decision decision-000019 is not as it was written"),
+     "one from decision decision-000000 to decision decision-000039 is not as it was written"),
     (_ADD + "null, null, null from decisions where seq = 1", "1 decisions are on no chain"),
     (_ADD + "chain, 51, link from decisions where seq = 50", "decision new is not as it was"),
     # two that change places
@@ -264,17 +265,15 @@ def recompute(store):
     """What somebody does who knows the chains: write all of decisions' anew."""
     with store.write() as connection:
         tip = chaining.tips(connection, "decisions")[0]
-        link, rows = chaining.genesis("decisions", tip.chain), 0
         columns = [table.c[name] for name in FIELDS]
-        for one in connection.execute(table.select().order_by(table.c.seq)).all():
-            values = connection.execute(
-                table.select().with_only_columns(*columns).where(table.c.seq == one.seq)
-            ).one()
-            link, rows = chaining.links(link, [values])[0], rows + 1
-            connection.execute(
-                table.update().where(table.c.seq == one.seq).values(link=link, place=rows)
-            )
-        chaining.advance(connection, chaining.Tip(tip.chain, rows, link))
+        kept = sqlalchemy.select(table.c.seq, *columns).order_by(table.c.seq)
+        rows = connection.execute(kept).all()
+        genesis = chaining.genesis("decisions", tip.chain)
+        link = chaining.group_link(genesis, [one[1:] for one in rows])
+        for place, one in enumerate(rows, 1):
+            anew = {"place": place, "link": link if place == len(rows) else None}
+            connection.execute(table.update().where(table.c.seq == one.seq).values(anew))
+        chaining.advance(connection, chaining.Tip(tip.chain, len(rows), link))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Chains: what is kept of decisions and outcomes holds, row by row, a hash of all that came before.
+"""Chains: what is kept of decisions and outcomes holds hashes of all that came before.
 
-A row's `link` is the SHA-256 of the link before it and of every value of the row. So a row that was
-changed, added, removed or put elsewhere no longer fits its neighbours. The table `chains` says how
+A `link` is the SHA-256 of the link before it and of every value of an outcome, or of the decisions
+that were written together; it stands in the last of these. So a row that was changed, added,
+removed or put elsewhere no longer fits its neighbours. The table `chains` says how
 long each chain is and where it ends, so that rows missing at its end are seen as well. One writer
 goes on with one chain; several writers at once have several chains and wait for no other.
 
@@ -12,6 +13,7 @@ Whoever may write the whole database can also compute all of this anew. That sho
 import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from math import copysign
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -20,6 +22,7 @@ from sqlalchemy import Connection
 
 from compagnon.errors import InputError
 from compagnon.store import events
+from compagnon.store.decisions import COLUMNS, DecisionRow
 from compagnon.store.tables import chains, decisions, outcomes
 
 Kind = Literal["events", "decisions", "outcomes", "decisions before", "outcomes before"]
@@ -27,7 +30,7 @@ BEGUN, SEALED = "chain.begun", "store.sealed"
 OUTCOME_FIELDS = ("decision_id", "name", "value", "time", "late")
 OUTCOME_COLUMNS = [outcomes.c[name] for name in OUTCOME_FIELDS]
 _SHOWN = 32  # hexadecimal digits of a link in a head: 128 bits
-_WHOLE = 2.0**53  # up to which floats tell all integers apart
+_FLOATS = ("probability", "time", "epsilon", "log_density", "near")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -53,20 +56,67 @@ def encoded(values: Sequence[Any]) -> bytes:
     Raises:
         ValueError: a value that no column can hold.
     """
-    plain = [_number(value) if type(value) is float else value for value in values]
+    return _encoded(_plain(values))
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    """SQLite keeps no minus before a zero, and NaN as nothing."""
+    plain = [
+        value if type(value) is not float else value + 0.0 if value == value else None
+        for value in values
+    ]
     while plain and plain[-1] is None:
         plain.pop()
+    return plain
+
+
+def _encoded(value: Any) -> bytes:
     try:
-        return _encode(plain)
+        return _encode(value)
     except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from None
 
 
-def _number(value: float) -> float | int | None:
-    """4.0 is what a column makes of 4; SQLite keeps no minus before a zero, and NaN as nothing."""
-    if value.is_integer() and -_WHOLE < value < _WHOLE:
-        return int(value)
-    return value if value == value else None
+def _as_kept(row: DecisionRow) -> Sequence[Any]:
+    """A decision that is to be written, as `_plain` makes it of the row that is read back."""
+    for value in (row.probability, row.time, row.epsilon, row.log_density, row.near):
+        # Nearly all are so, and need no second look.
+        if value is not None and not _stays(value):
+            floats: dict[str, Any] = {
+                name: float(getattr(row, name)) for name in _FLOATS if _is_int(row, name)
+            }
+            return _plain(row._replace(**floats))
+    return row if row[-1] is not None else _plain(row)
+
+
+def _stays(value: Any) -> bool:
+    """Whether a column gives back what it was given: no NaN, no minus before a zero, no integer."""
+    return type(value) is float and value == value and (value != 0.0 or copysign(1.0, value) > 0.0)
+
+
+def _is_int(row: DecisionRow, name: str) -> bool:
+    return isinstance(getattr(row, name), int)
+
+
+def group_link(previous: bytes, rows: Sequence[Sequence[Any]]) -> bytes:
+    """The link of decisions that were written together: it stands in the last of them.
+
+    Args:
+        rows: as they were read back.
+    """
+    return _group(previous, [_plain(row) for row in rows])
+
+
+def next_link(previous: bytes, rows: Sequence[DecisionRow]) -> bytes:
+    """The same of decisions that are to be written, with less work."""
+    return _group(previous, [_as_kept(row) for row in rows])
+
+
+def _group(previous: bytes, rows: list[Any]) -> bytes:
+    # Of one long text the hash is made while other threads run.
+    hashed = hashlib.sha256(previous)
+    hashed.update(_encoded(rows))
+    return hashed.digest()
 
 
 def links(previous: bytes, rows: Iterable[Sequence[Any]]) -> list[bytes]:
@@ -109,14 +159,14 @@ def last_decision(connection: Connection, tip: Tip) -> Tip:
     """Where a chain of decisions really ends: SQLite's is written down once a second."""
     row = connection.execute(
         sqlalchemy.select(decisions.c.place, decisions.c.link)
-        .where(decisions.c.chain == tip.chain)
+        .where(decisions.c.chain == tip.chain, decisions.c.link.is_not(None))
         .order_by(decisions.c.seq.desc())
         .limit(1)
     ).one_or_none()
     # Fewer rows than were written down: the gap stays to be seen.
     if row is None or row.place is None or row.place <= tip.rows:
         return tip
-    return Tip(tip.chain, row.place, bytes(row.link or b""))
+    return Tip(tip.chain, row.place, bytes(row.link))
 
 
 def seal_rows_before(connection: Connection) -> None:
@@ -132,8 +182,6 @@ def seal_rows_before(connection: Connection) -> None:
 
 
 def _fold_decisions(connection: Connection) -> tuple[int, bytes]:
-    from compagnon.store.decisions import COLUMNS
-
     count, link, after = 0, b"", 0
     while True:
         page = connection.execute(

@@ -203,14 +203,15 @@ class PostgresStore(Store):
         tip = self._tip
         # In the order of their ids: two processes that meet wait for, and never block, each other.
         ordered = [fresh[name] for name in sorted(fresh)]
-        links = chaining.links(tip.link, ordered)
+        link = chaining.next_link(tip.link, ordered)
+        links = [*([None] * (len(ordered) - 1)), link]
         rows = tip.rows + len(ordered)
         columns = [list(column) for column in zip(*ordered, strict=True)]
         written = raw.execute(
             self._insert,
             [
                 rows,
-                links[-1],
+                link,
                 tip.chain,
                 tip.rows,
                 *columns,
@@ -219,7 +220,7 @@ class PostgresStore(Store):
             ],
             prepare=True,
         ).rowcount
-        self._tip = Tip(tip.chain, rows, links[-1]) if written else None
+        self._tip = Tip(tip.chain, rows, link) if written else None
         return bool(written)
 
     def _claim(self, raw: "PatientConnection") -> Tip:

@@ -168,18 +168,19 @@ class SqliteStore(Store):
 
     def _insert(self, end: _End, fresh: Sequence[DecisionRow]) -> _End:
         """Go on with the chain; its new end."""
+        if not fresh:
+            return end
         (chain, place, link), seq = end
+        link = chaining.next_link(link, fresh)
         for start in range(0, len(fresh), _PREPARED):
             part = fresh[start : start + _PREPARED]
-            links = chaining.links(link, part)
             values: list[Any] = []
-            for k, row in enumerate(part):
-                values.append(seq + k + 1)
+            for k, row in enumerate(part, start + 1):
+                values.append(seq + k)
                 values += row
-                values += (chain, place + k + 1, links[k])
+                values += (chain, place + k, link if k == len(fresh) else None)
             self._raw.execute(sqlite_insert(len(part)), values)
-            place, link, seq = place + len(part), links[-1], seq + len(part)
-        return _End(Tip(chain, place, link), seq)
+        return _End(Tip(chain, place + len(fresh), link), seq + len(fresh))
 
     def _insert_with_head(self, end: _End, fresh: Sequence[DecisionRow]) -> _End:
         """The same, and write down where the chain ends then."""

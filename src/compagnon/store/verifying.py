@@ -45,9 +45,13 @@ class _Chain:
         self.place, self.last = 0, chaining.genesis(kind, number)
         self.wanted = None if head is None else head.get(number)
         self.met = self.wanted is None or self.wanted[0] == 0
+        self._ends = rows == 0 and link == self.last
+        self._group: list[Any] = []  # rows since the last link
+        self._begun = ""
+        self._broken = False  # something of the group was named already
 
-    def follow(self, what: str, row: Any, place: int, link: bytes) -> str | None:
-        """Take the next row; what is wrong with it."""
+    def follow(self, what: str, row: Any, place: int, link: bytes | None) -> str | None:
+        """Take the next row; what is wrong with it, or with those since the last link."""
         fault = None
         if place != self.place + 1:
             gone = place - self.place - 1
@@ -56,24 +60,39 @@ class _Chain:
                 if gone > 0
                 else f"{what} stands where another should"
             )
-        elif chaining.links(self.last, [row])[0] != link:
-            fault = f"{what} is not as it was written, or does not follow the one before it"
-        self.place, self.last = place, link
-        return fault or self.reached()
+            self._broken = True
+        self.place = place
+        self._begun = self._begun if self._group else what
+        self._group.append(row)
+        return fault if link is None else self._close(what, link) or fault
 
-    def reached(self) -> str | None:
-        """What the table of chains, or a head noted down, says of this place."""
+    def _close(self, what: str, link: bytes) -> str | None:
+        """Compare what was gathered with its link."""
+        if self.kind == "decisions":
+            found = chaining.group_link(self.last, self._group)
+        else:
+            found = chaining.links(self.last, self._group)[-1]
+        fault = None
+        if found != link and not self._broken:
+            whole = what if len(self._group) == 1 else f"one from {self._begun} to {what}"
+            fault = f"{whole} is not as it was written, or does not follow the one before it"
+        self.last, self._group, self._broken = link, [], False
+        # What the table of chains, or a head noted down, says of this place.
         if self.wanted is not None and self.place == self.wanted[0]:
-            self.met = self.last.hex()[:_SHOWN] == self.wanted[1]
-        if self.place == self.rows and self.last != self.link:
-            return f"chain {self.number} of {self.kind} does not end as it was written down"
-        return None
+            self.met = link.hex()[:_SHOWN] == self.wanted[1]
+        if self.place == self.rows:
+            self._ends = link == self.link
+        return fault
 
     def ended(self) -> Iterator[str]:
         """What is wrong once there are no more rows."""
+        if self._group:
+            yield f"the last {len(self._group)} {self.kind} of chain {self.number} have no link"
         if self.place < self.rows:
             gone = self.rows - self.place
             yield f"the last {gone} {self.kind} of chain {self.number} are missing"
+        elif not self._ends:
+            yield f"chain {self.number} of {self.kind} does not end as it was written down"
         if not self.met:
             yield f"chain {self.number} of {self.kind} is not the one of the head that was given"
 
@@ -183,9 +202,9 @@ def _walk_outcomes(
 
 def _follow(known: dict[int, _Chain], kind: str, what: str, row: Any, values: Any) -> str | None:
     chain = known.get(row.chain)
-    if chain is None or chain.kind != kind or row.place is None or row.link is None:
+    if chain is None or chain.kind != kind or row.place is None:
         return f"{what} is on no chain; it was added or changed by hand"
-    return chain.follow(what, values, row.place, bytes(row.link))
+    return chain.follow(what, values, row.place, None if row.link is None else bytes(row.link))
 
 
 def _of_before(known: dict[int, _Chain], kind: Kind, rows: int, link: bytes) -> list[str]:
