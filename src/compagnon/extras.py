@@ -1,19 +1,86 @@
-"""Which extra brings a package that the base installation does without."""
+"""Which extra brings what the base installation does without, and which one a verb needs.
 
+A verb that needs several packages names the one extra that brings them all, so that nobody installs
+one, is refused for the next, and installs again.
+"""
+
+import importlib.util
+from collections.abc import Sequence
 from typing import Final
+
+from compagnon.errors import InputError
 
 EXTRA_OF: Final = {
     "PIL": "worlds",
     "alembic": "serve",
     "fastapi": "serve",
+    "imageio_ffmpeg": "video",
     "msgspec": "serve",
     "numba": "worlds",
     "onnx": "export",
     "onnxruntime": "serve",
     "optuna": "tune",
+    "ortools": "dispatch",
     "prometheus_client": "serve",
+    "psycopg": "serve",
+    "pygame": "play",
     "scipy": "worlds",
     "sqlalchemy": "serve",
+    "tensorboard": "train",
     "torch": "train",
     "uvicorn": "serve",
 }
+_SERVE: Final = ("sqlalchemy", "alembic", "onnxruntime", "msgspec")
+# The verbs that cannot do anything without an extra: its name, and packages that tell it is there.
+# A verb that is not listed begins with the base installation, and asks for more when it must.
+NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "learn": ("train", ("torch", "tensorboard", "numba")),
+    "report": ("train", ("torch", "numba")),
+    "diagnose": ("train", ("torch", "numba")),
+    "tune": ("tune", ("torch", "tensorboard", "numba", "optuna", "sqlalchemy")),
+    "export": ("export", ("torch", "onnx", "onnxruntime")),
+    "bench": ("export", ("torch", "onnx", "onnxruntime")),
+    "watch": ("worlds", ("numba", "scipy", "PIL")),
+    "search-rule": ("worlds", ("numba",)),
+    "dispatch-poc": ("worlds", ("numba", "scipy")),
+    "play": ("play", ("pygame", "numba", "PIL")),
+    "serve": ("serve", (*_SERVE, "uvicorn", "fastapi")),
+    "log": ("serve", _SERVE),
+    "db": ("serve", _SERVE),
+    "keys": ("serve", _SERVE),
+    "outcomes": ("serve", _SERVE),
+    "registry": ("serve", _SERVE),
+    "data collect": ("collect", ("sqlalchemy", "numba")),
+    "data import": ("worlds", ("numba",)),
+    "data check": ("worlds", ("numba",)),
+    "data describe": ("worlds", ("numba",)),
+    "data resample": ("worlds", ("numba",)),
+    "data generate": ("worlds", ("numba",)),
+}
+
+
+def require(verb: str) -> None:
+    """Refuse a verb whose extra is not installed, before anything is imported for it.
+
+    Raises:
+        InputError: names the verb, the first package that is missing, and what to install.
+    """
+    for name in (verb, verb.partition(" ")[0]):
+        extra, packages = NEEDS.get(name, ("", ()))
+        missing = [one for one in packages if importlib.util.find_spec(one) is None]
+        if missing:
+            raise InputError(f"{verb} needs {missing[0]}: {pip(extra)}")
+
+
+def advice(words: Sequence[str], package: str) -> str | None:
+    """What to install for a package that a command missed; None for one that no extra brings."""
+    if package not in EXTRA_OF:
+        return None
+    own = NEEDS.get(" ".join(words[:2])) or NEEDS.get(next(iter(words), ""))
+    extra = own[0] if own is not None and package in own[1] else EXTRA_OF[package]
+    return f"this needs {package}: {pip(extra)}"
+
+
+def pip(extra: str) -> str:
+    """The line that installs an extra."""
+    return f"pip install 'compagnon[{extra}]'"

@@ -1,10 +1,13 @@
 """The command line: one verb a command, each a thin layer over the library."""
 
 import os
+import sys
 from collections.abc import Sequence
 
 from compagnon.errors import InputError
-from compagnon.extras import EXTRA_OF
+from compagnon.extras import advice
+
+_PIPE_CLOSED = 141  # as a shell counts a program that SIGPIPE ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,32 +18,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when it worked, 2 when something given cannot be used (said in one message on stderr),
-        130 when it was interrupted.
+        130 when it was interrupted, 141 when whoever read the output went away.
 
     Raises:
-        SystemExit: 0 for ``--help``, 2 for words that are no command or option.
+        SystemExit: 0 for ``--help``, 2 for words that are no option.
     """
     # Threads that wait should sleep: where the cores are shared, spinning ones cost tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()  # here, where a reader who went away can still be dealt with
+    except BrokenPipeError:
+        # What Python still holds back for stdout goes nowhere, rather than into another error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
 
+
+def _run(words: list[str]) -> int:
     from compagnon.cli.app import parse_and_run
     from compagnon.cli.output import complain
 
     try:
-        return parse_and_run(argv)
+        return parse_and_run(words)
+    except BrokenPipeError:
+        raise
     except InputError as error:
-        complain(error)
-        return 2
+        said = str(error)
     except ModuleNotFoundError as error:  # of an extra that is not installed
-        name = (error.name or "").partition(".")[0]
-        if name not in EXTRA_OF:
+        found = advice(words, (error.name or "").partition(".")[0])
+        if found is None:
             raise
-        extra = EXTRA_OF[name]
-        complain(f"this needs {name}: pip install 'compagnon[{extra}]'")
-        return 2
+        said = found
     except OSError as error:  # a disk that is full, a folder that may not be written
-        complain(error)
-        return 2
+        reason = error.strerror or str(error)
+        said = reason if error.filename is None else f"{error.filename}: {reason}"
+    except MemoryError as error:
+        # numpy says what it was asked for; Python's own has nothing to say.
+        said = f"there is not enough memory for this{f' ({error})' if str(error) else ''}; ask for "
+        said += "less: fewer episodes, copies or steps, or a smaller capacity"
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
+    complain(said)
+    return 2

@@ -1,12 +1,13 @@
 """Gathers the verbs under one program; each group of them stands in a file of its own."""
 
+import difflib
 import inspect
-import sys
 from collections.abc import Sequence
 
 import tyro
 from tyro.extras import SubcommandApp
 
+import compagnon
 from compagnon.cli import (
     comparing,
     data,
@@ -26,6 +27,9 @@ from compagnon.cli import (
     workshop,
 )
 from compagnon.cli.options import Verb
+from compagnon.compiling import tell_of_compiling
+from compagnon.errors import InputError
+from compagnon.extras import require
 
 # In the order in which `compagnon --help` lists them.
 VERBS: dict[str, Verb] = {
@@ -65,10 +69,20 @@ $ compagnon VERB --help                               one verb, with examples"""
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
 
 
-def parse_and_run(argv: Sequence[str] | None) -> int:
-    """Run the verb that the words name; its exit code."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    output.typed.set(("compagnon", *words))
+def parse_and_run(words: list[str]) -> int:
+    """Run the verb that the words name; its exit code.
+
+    Raises:
+        InputError: they name none, or one whose extra is not installed.
+    """
+    output.begin(("compagnon", *words))
+    if words[:1] in (["--version"], ["-V"]):
+        print(f"compagnon {compagnon.__version__}")
+        return 0
+    words, verb = _verb(words)
+    if verb is not None and not {"-h", "--help"} & set(words):
+        require(verb)
+    tell_of_compiling(output.complain)
     app = SubcommandApp()
     _add(app, VERBS, examples=bool(words) and words[0] in VERBS)
     for name, (sentence, verbs) in GROUPS.items():
@@ -76,6 +90,33 @@ def parse_and_run(argv: Sequence[str] | None) -> int:
         _add(group, verbs, examples=words[:1] == [name] and bool(set(words) & set(verbs)))
         app.command(group, name=name, help=sentence)
     return int(app.cli(prog="compagnon", description=_DESCRIPTION, args=words, config=_STYLE))
+
+
+def _verb(words: list[str]) -> tuple[list[str], str | None]:
+    """The words, and the verb that they name; where they name none, those that ask for help.
+
+    Raises:
+        InputError: a word that is no verb; names what it may have meant.
+    """
+    first = next(iter(words), "--help")
+    if first.startswith("-"):
+        return words or [first], None
+    if first not in GROUPS:
+        _check_word(first, [*VERBS, *GROUPS], "compagnon")
+        return words, first
+    second = next(iter(words[1:]), "--help")
+    if not second.startswith("-"):
+        _check_word(second, list(GROUPS[first][1]), f"compagnon {first}")
+        return words, f"{first} {second}"
+    return words if len(words) > 1 else [first, second], None
+
+
+def _check_word(word: str, known: Sequence[str], program: str) -> None:
+    if word in known:
+        return
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"`{program} --help` lists them"
+    raise InputError(f"{program} has no verb {word!r}; {hint}")
 
 
 def _add(app: SubcommandApp, verbs: dict[str, Verb], examples: bool) -> None:

@@ -7,7 +7,10 @@ from tyro.conf import arg
 
 from compagnon.cli import output
 from compagnon.cli.options import (
+    Force,
+    Json,
     OnePolicy,
+    Page,
     Play,
     PolicyNames,
     Verb,
@@ -31,7 +34,7 @@ def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
     $ compagnon evaluate expert:workshop-v2 runs/demo      in the shop that the run learnt in
     $ compagnon evaluate random constant:0 --env CartPole-v1 --episodes 20 --json figures.json
     """
-    _check_targets(play.json, play.report)
+    output.claim(play.force, play.json, play.report)
     found = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
     show_evaluation(found)
     _write(found, play.json)
@@ -47,9 +50,9 @@ def audit(policies: PolicyNames, /, where: Where, play: Play) -> int:
     $ compagnon audit expert:workshop-v2 expert:workshop-over-producer
     $ compagnon audit expert:workshop-v2 runs/demo --report audit.html
     """
+    output.claim(play.force, play.json, play.report)
     from compagnon.evaluation.audit import audit_evaluation, check_auditable, print_audit
 
-    _check_targets(play.json, play.report)
     check_auditable(*where.resolve(*policies))  # before an hour of play, not after
     evaluation = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
     found = audit_evaluation(evaluation)
@@ -73,18 +76,19 @@ def divergence(
     horizon: Annotated[
         int | None, optional("MIN", "follow each of them so long; without it, to the end")
     ] = None,
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
-    report: Annotated[Path | None, optional("FILE.html", "write a page to read")] = None,
+    json: Json = None,
+    report: Page = None,
+    force: Force = False,
 ) -> int:
     """Find the decisions in which a policy differs from an expert, and what they are worth.
 
     $ compagnon divergence runs/demo --expert workshop-v2
     """
+    output.claim(force, json, report)
     from compagnon.evaluation.divergence import divergence as run
     from compagnon.evaluation.divergence import print_divergence
     from compagnon.policy.loading import expert_names
 
-    _check_targets(json, report)
     check_seed(seed)
     if expert.partition(":")[0] in expert_names():
         expert = f"expert:{expert}"
@@ -134,15 +138,9 @@ def _audit_if_possible(found: "Evaluation") -> "Audit | None":
         return None
 
 
-def _check_targets(*paths: Path | None) -> None:
-    for path in paths:
-        output.check_target(path)
-
-
 def _write(found: Any, path: Path | None) -> None:
     if path is not None:
         output.write_json(path, found.as_json())
-        output.console().print(f"wrote {path}", soft_wrap=True)
 
 
 def write_report(
@@ -163,7 +161,6 @@ def write_report(
     command = output.typed.get()
     page = render_report(title, evaluation, audit, divergence, command=command, part=part)
     output.write_text(path, page)
-    output.console().print(f"wrote {path}", soft_wrap=True)
 
 
 def show_evaluation(found: "Evaluation") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, check_seed, flag, optional
+from compagnon.cli.options import Force, Verb, check_seed, flag, optional
 from compagnon.errors import InputError
 
 _File = Annotated[
@@ -39,9 +39,9 @@ def import_(
     $ compagnon data import bookings.csv --drivers drivers.csv --out days
     $ compagnon data import a2-16.json --out public
     """
-    from compagnon.envs.dispatch.importing.tables import check_folder, save_days
+    from compagnon.envs.dispatch.importing.tables import save_days
 
-    check_folder(out)
+    output.claim_folder(out)
     days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
     _show(faults)
     _show(unservable, "Nobody could take these, were there no other ride; they can only be refused")
@@ -92,21 +92,22 @@ def describe(
     days: _Days,
     /,
     out: Annotated[Path, arg(metavar="FILE.html", help="the page")] = Path("days.html"),
+    force: Force = False,
 ) -> int:
     """Show demand by hour, windows, distances and fleet of saved days as one page.
 
     $ compagnon data describe days --out days.html
     """
+    output.claim(force, out)
     from compagnon.envs.dispatch.core import load_days
-    from compagnon.evaluation.dispatch_days import summarise, write_page
+    from compagnon.evaluation.dispatch_days import render_page, summarise
 
-    output.check_target(out)
     loaded = load_days(days)
     summary = summarise(loaded)
     screen = output.console()
     screen.print(output.table(("what", "figure"), summary.lines()))
-    write_page(out, str(days), summary)
-    screen.print(f"\nwrote {out}", soft_wrap=True)
+    screen.print()
+    output.write_text(out, render_page(str(days), summary))
     return 0
 
 
@@ -123,10 +124,10 @@ def resample(
     """
     from compagnon.envs.dispatch.core import load_days
     from compagnon.envs.dispatch.importing.resample import resample_days
-    from compagnon.envs.dispatch.importing.tables import check_folder, save_days
+    from compagnon.envs.dispatch.importing.tables import save_days
 
     check_seed(seed)
-    check_folder(out)
+    output.claim_folder(out)
     made = resample_days(load_days(days), count, seed)
     save_days(tuple(made), out)
     rides = sum(len(day.bookings) for day in made)
@@ -146,11 +147,10 @@ def collect(
     $ compagnon data collect --from sqlite:///trips.db --days 90 --zone Europe/Zurich
     """
     from compagnon.envs.dispatch.importing.collect import MAX_DAYS, collect_tables
-    from compagnon.envs.dispatch.importing.tables import check_folder
 
     if not 1 <= days <= MAX_DAYS:
         raise InputError(f"--days {days}: give 1 to {MAX_DAYS}")
-    check_folder(out)
+    output.claim_folder(out)
     last = until or date.today()
     found = collect_tables(source, last - timedelta(days=days - 1), last, out, zone)
     screen = output.console()
@@ -179,10 +179,9 @@ def generate(
     from compagnon.envs.dispatch.generator import PRESETS
     from compagnon.envs.dispatch.generator import generate as draw
     from compagnon.envs.dispatch.importing.export import write_tables
-    from compagnon.envs.dispatch.importing.tables import check_folder
 
     check_seed(seed)
-    check_folder(out)
+    output.claim_folder(out, "DIR")
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: use {', '.join(PRESETS)}")
     if not 1 <= days <= 1000:

@@ -1,13 +1,12 @@
 """`diagnose`: why an imitation fails, and which change mends it."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, check_seed, flag, optional, require_torch
+from compagnon.cli.options import Force, Json, Page, Verb, check_seed, flag, optional
 
 
 def diagnose(
@@ -20,21 +19,20 @@ def diagnose(
         int | None, optional("N", "unseen episodes that every policy plays; 32, or 8 if quick")
     ] = None,
     quick: Annotated[bool, flag("train and play less: half a minute")] = False,
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
-    report: Annotated[Path | None, optional("FILE.html", "write a page to read")] = None,
+    json: Json = None,
+    report: Page = None,
+    force: Force = False,
 ) -> int:
     """Find out why an imitation fails, and which change mends it.
 
     $ compagnon diagnose
     $ compagnon diagnose mine.toml --quick --report diagnosis.html
     """
-    for path in (json, report):
-        output.check_target(path)
+    output.claim(force, json, report)
     changes = {}
     if seed is not None:
         check_seed(seed)
         changes["seed"] = seed
-    require_torch("diagnose")
     from compagnon.learning.recipe import load_recipe
 
     chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
@@ -51,10 +49,8 @@ def diagnose(
     print_diagnosis(out, found)
     if json is not None:
         output.write_json(json, found.as_json())
-        out.print(f"wrote {json}")
     if report is not None:
         output.write_text(report, render_diagnosis(found, output.typed.get()))
-        out.print(f"wrote {report}")
     return 0
 
 

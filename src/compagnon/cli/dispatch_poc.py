@@ -1,12 +1,11 @@
 """`dispatch-poc table`: the roadmap's figures beside what each policy gets."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, check_seed, flag, optional
+from compagnon.cli.options import Force, Json, Verb, check_seed, flag, optional
 
 if TYPE_CHECKING:
     from compagnon.evaluation.dispatch_poc import PocTable
@@ -24,17 +23,18 @@ def table(
     ] = (),
     episodes: Annotated[int, arg(metavar="N", help="days that every policy plays")] = 100,
     seed: Annotated[int, arg(metavar="S", help="the first of their seeds")] = 1_000_000,
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+    json: Json = None,
+    force: Force = False,
 ) -> int:
     """Reproduce the roadmap's KPI table: its baseline and target, and what policies really get.
 
     $ compagnon dispatch-poc table --hours 2 --faults
     $ compagnon dispatch-poc table --policy expert:dispatch-poc-outlook runs/dispatch-poc-pairs
     """
+    output.claim(force, json)
     from compagnon.evaluation.dispatch_poc import POLICIES, TRIPS_RULE, make_table
     from compagnon.policy.loading import recorded_env
 
-    output.check_target(json)
     check_seed(seed)
     policies = policy or POLICIES
     env_args: dict[str, object] = {
@@ -56,7 +56,6 @@ def table(
     _show(found)
     if json is not None:
         output.write_json(json, found.as_json())
-        output.console().print(f"wrote {json}")
     return 0
 
 

@@ -8,13 +8,14 @@ from tyro.conf import arg
 
 from compagnon.cli import output
 from compagnon.cli.options import (
+    Force,
+    Json,
     OnePolicy,
     Verb,
     Where,
     check_seed,
     flag,
     optional,
-    require,
     without_window,
 )
 from compagnon.errors import InputError
@@ -33,7 +34,8 @@ class Check:
     ] = 4096
     episodes: Annotated[int, arg(metavar="N", help="that INT8 and FP32 both play")] = 100
     seed: Annotated[int, arg(metavar="S", help="the first of their seeds")] = 1_000_000
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None
+    json: Json = None
+    force: Force = False
 
 
 def export(
@@ -56,17 +58,18 @@ def export(
     $ compagnon export runs/demo --int8 --out served
     $ compagnon evaluate runs/demo onnx:served onnx-int8:served
     """
-    require("export", "export", "torch", "onnx", "onnxruntime")
+    output.claim(check.force, check.json)
     _require_network("export", policy)
     without_window()
     from compagnon.learning.export.export import ExportSettings, check_out, export_policy
 
     check_seed(check.seed)
-    output.check_target(check.json)
     for name, value in (("states", check.states), ("episodes", check.episodes)):
         if value < 1:
             raise InputError(f"--{name} {value}: at least 1")
     if out is not None:
+        if not check.force and out.resolve() != Path(policy).resolve():
+            output.claim_folder(out)
         check_out(out)
     settings = ExportSettings(
         int8=int8,
@@ -138,19 +141,19 @@ def bench(
         1024,
     ),
     no_compile: Annotated[bool, flag("leave torch.compile out, which takes a while")] = False,
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+    json: Json = None,
+    force: Force = False,
 ) -> int:
     """Time a policy's decisions: torch, torch.compile, numpy, ONNX in FP32 and in INT8.
 
     $ compagnon bench runs/demo
     $ compagnon bench runs/demo --batches 1 256 --seconds 5 --json speed.json
     """
-    require("bench", "export", "torch", "onnx", "onnxruntime")
+    output.claim(force, json)
     _require_network("bench", policy)
     without_window()
     from compagnon.learning.export.bench import bench as run
 
-    output.check_target(json)
     if not 0 < seconds < float("inf"):
         raise InputError(f"--seconds {seconds:g}: more than 0")
     if not batches or min(batches) < 1:

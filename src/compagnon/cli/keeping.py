@@ -5,11 +5,8 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import Verb, optional
-from compagnon.cli.stores import DB, Db, Json, day, me, opened
-from compagnon.errors import InputError
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from compagnon.cli.options import Force, Json, Verb, optional, read_time
+from compagnon.cli.stores import DB, Db, day, me, opened
 
 
 def create(
@@ -86,7 +83,7 @@ def define(
 
     $ compagnon outcomes define profit --matures-after 2h
     """
-    seconds = _duration(matures_after)
+    seconds = read_time(matures_after, "--matures-after")
     with opened(db) as store:
         from compagnon.store import outcomes
 
@@ -101,11 +98,13 @@ def show_outcomes(
     experiment: Annotated[str | None, optional("NAME", "of this experiment alone")] = None,
     db: Db = DB,
     json: Json = None,
+    force: Force = False,
 ) -> int:
     """What an outcome says by arm, from decisions that are old enough.
 
     $ compagnon outcomes show profit
     """
+    output.claim(force, json)
     with opened(db) as store:
         from compagnon.store import outcomes
 
@@ -123,13 +122,6 @@ def show_outcomes(
     if json is not None:
         output.write_json(json, [one._asdict() for one in found])
     return 0
-
-
-def _duration(text: str) -> float:
-    try:
-        return float(text[:-1]) * _SECONDS[text[-1:]]
-    except (ValueError, KeyError):
-        raise InputError(f"--matures-after {text}: give 90s, 20m, 2h or 7d") from None
 
 
 KEYS_VERBS: dict[str, Verb] = {"create": create, "list": list_keys, "revoke": revoke}

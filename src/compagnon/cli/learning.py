@@ -10,12 +10,14 @@ from tyro.conf import Positional, arg
 from compagnon.cli import output
 from compagnon.cli.comparing import show_evaluation
 from compagnon.cli.options import (
+    Force,
+    Json,
     Verb,
     check_seed,
     flag,
     optional,
+    read_budget,
     read_pairs,
-    require_torch,
     without_window,
 )
 from compagnon.errors import InputError
@@ -41,7 +43,8 @@ def learn(
     ] = (),
     seed: Annotated[int | None, optional("S", "another seed than the recipe's")] = None,
     budget: Annotated[
-        str | None, optional("5m|2e6", "minutes, or environment steps; the recipe's without it")
+        str | None,
+        optional("25s|5m|5h|2e6", "a time, or environment steps; the recipe's without it"),
     ] = None,
     resume: Annotated[bool, flag("go on with the run from its last checkpoint")] = False,
 ) -> int:
@@ -52,7 +55,6 @@ def learn(
     $ compagnon learn mine.toml --budget 10m
     $ compagnon learn runs/mine --resume
     """
-    require_torch("learn")
     without_window()
     from compagnon.learning.recipe import expand_variants, load_recipe
     from compagnon.learning.run import RECIPE_FILE
@@ -68,6 +70,8 @@ def learn(
     changes |= _budget(budget)
     chosen = load_recipe(recipe, changes)
     folder = out or _RUNS / chosen.name
+    # Before a minute of importing and compiling.
+    output.claim_folder(folder, resumable=True, resume=resume)
     variants = expand_variants(chosen)
     if not variants:
         return _run(chosen, folder, resume, changes)
@@ -97,19 +101,19 @@ def report(
     beside: Annotated[
         tuple[str, ...], optional("POLICY...", "more policies to play on the same episodes")
     ] = (),
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None,
+    json: Json = None,
+    force: Force = False,
 ) -> int:
     """Compare a run's expert, clone and best policy on unseen episodes; write RUN/report.html.
 
     $ compagnon report runs/workshop-tight
     $ compagnon report runs/workshop-tight --order-book orders.csv
     """
-    require_torch("report")
+    output.claim(force, json)
     from compagnon.evaluation.audit import print_audit
     from compagnon.learning.run_report import report_run
 
     check_seed(seed)
-    output.check_target(json)
     if order_book is not None and not order_book.is_file():
         raise InputError(f"--order-book {order_book}: there is no such file")
     command = output.typed.get()
@@ -152,19 +156,13 @@ def _open(path: Path) -> Any:
 
 
 def _budget(text: str | None) -> dict[str, Any]:
-    """``5m``: minutes at most, beside the recipe's bounds; ``2e6``: steps, in their place."""
+    """A time at most, beside the recipe's bounds; or steps, in their place."""
     if text is None:
         return {}
-    try:
-        if text.endswith("m"):
-            value, key = float(text[:-1]), "minutes"
-        else:
-            value, key = float(text), "env_steps"
-    except ValueError:
-        value, key = 0.0, ""
-    if not key or not 0 < value < float("inf"):
-        raise InputError(f"--budget {text}: give minutes such as 5m, or steps such as 2e6")
-    return {"budget.minutes": value} if key == "minutes" else {"budget": {key: int(value)}}
+    given = read_budget(text, "--budget")
+    if given.steps is not None:
+        return {"budget": {"env_steps": given.steps}}
+    return {"budget.minutes": given.seconds / 60}
 
 
 def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
@@ -193,7 +191,7 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
         outcome = _train(trainer)
     except TrainingError as error:
         raise InputError(str(error)) from None
-    _say_how_it_ended(outcome, folder)
+    _say_how_it_ended(outcome, folder, recipe.algorithm.kind == "hybrid")
     return 130 if outcome.state == "interrupted" else 0
 
 
@@ -262,7 +260,9 @@ def _evaluation_line(update: "Update") -> str:
     return "  ".join(words)
 
 
-def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
+def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None:
+    from compagnon.learning.run import BEST, LAST
+
     out, progress = output.console(), outcome.progress
     if outcome.state == "interrupted":
         out.print(
@@ -272,14 +272,22 @@ def _say_how_it_ended(outcome: "Outcome", folder: Path) -> None:
         return
     if outcome.words:
         out.print(f"\n{outcome.words}", soft_wrap=True)
-    out.print(
-        f"\n{outcome.env_steps:,} environment steps in {progress.seconds:.0f} s; the best policy "
-        f"(iteration {progress.best_iteration}, {output.number(progress.best_return)} "
-        "in the run's own evaluation) is kept"
+    kept = (
+        f"the best policy (iteration {progress.best_iteration}, "
+        f"{output.number(progress.best_return)} in the run's own evaluation) is kept"
     )
+    if progress.best_iteration < 0:
+        kept = f"no policy was judged, so that {folder / BEST} is missing; {folder / LAST} is there"
+    out.print(f"\n{outcome.env_steps:,} environment steps in {progress.seconds:.0f} s; {kept}")
+    if practises and progress.clone_return is None:
+        out.print(
+            "the budget ended within the imitation: nothing was practised. The bound may be "
+            "raised with --budget, and --resume goes on"
+        )
     if progress.guard():
         out.print(progress.guard())
-    out.print(f"next: compagnon report {folder}", soft_wrap=True)
+    if progress.best_iteration >= 0:
+        out.print(f"next: compagnon report {folder}", soft_wrap=True)
 
 
 VERBS: dict[str, Verb] = {"learn": learn, "report": report}

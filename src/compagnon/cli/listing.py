@@ -11,6 +11,7 @@ from compagnon.cli import output
 from compagnon.cli.options import EnvArgs, Verb, optional, read_pairs
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from compagnon.extras import EXTRA_OF, pip
 from compagnon.recipes import shipped_texts
 
 _OURS = "compagnon/"
@@ -141,11 +142,17 @@ def policies() -> int:
 def _experts() -> list[tuple[str, str]]:
     from importlib.metadata import entry_points
 
-    from compagnon.policy.loading import EXPERTS_GROUP
+    from compagnon.policy.loading import EXPERTS_GROUP, load_point
 
     rows = []
     for point in sorted(entry_points(group=EXPERTS_GROUP), key=lambda point: point.name):
-        sentence = (point.load().__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        try:
+            sentence = (load_point(point).__doc__ or "").strip().partition("\n")[0].rstrip(".")
+        except InputError as error:  # one broken package says nothing against the others
+            sentence = str(error)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            sentence = f"needs {package}: {pip(EXTRA_OF[package])}"
         # Our docstrings begin with how to call the expert, arguments included.
         match = re.match(r"``(expert:[^`]+)``:\s*(.*)", sentence)
         rows.append((match[1], match[2]) if match else (f"expert:{point.name}", sentence))

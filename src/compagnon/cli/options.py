@@ -1,11 +1,11 @@
 """Options that several verbs share, and how `key=value` pairs are read."""
 
-import importlib.util
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -13,6 +13,7 @@ from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 
 Verb = Callable[..., int]
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def optional(metavar: str, help: str) -> object:
@@ -41,6 +42,11 @@ EnvArgs = Annotated[
     tuple[str, ...],
     optional("K=V...", "the environment's options, such as demand=tight (see `compagnon envs ID`)"),
 ]
+
+
+Force = Annotated[bool, flag("write over files that are there already")]
+Json = Annotated[Path | None, optional("FILE", "write the figures as JSON; - prints them alone")]
+Page = Annotated[Path | None, optional("FILE.html", "write a page to read")]
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,9 @@ class Play:
     episodes: Annotated[int, arg(metavar="N", help="every policy plays the same N episodes")] = 100
     seed: Annotated[int, arg(metavar="S", help="they have the seeds S to S + N - 1")] = 1_000_000
     sampled: Annotated[bool, flag("draw actions instead of taking the best one")] = False
-    json: Annotated[Path | None, optional("FILE", "write the figures as JSON")] = None
-    report: Annotated[Path | None, optional("FILE.html", "write a page to read")] = None
+    json: Json = None
+    report: Page = None
+    force: Force = False
 
 
 def check_seed(seed: int) -> None:
@@ -94,16 +101,44 @@ def without_window() -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
-def require_torch(verb: str) -> None:
-    """Refuse a verb that stands on torch where torch is not installed."""
-    require(verb, "train", "torch")
+class Budget(NamedTuple):
+    """A time in seconds, or a number of environment steps; the other one is None."""
+
+    seconds: float = math.nan
+    steps: int | None = None
 
 
-def require(verb: str, extra: str, *modules: str) -> None:
-    """Refuse a verb that stands on packages of which one is not installed."""
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    if missing:
-        raise InputError(f"{verb} needs {missing[0]}: pip install 'compagnon[{extra}]'")
+def read_budget(text: str, option: str) -> Budget:
+    """``25s``, ``5m``, ``5h`` and ``2d`` are times; a bare number such as ``2e6`` is steps.
+
+    Raises:
+        InputError: it is neither, or not above 0.
+    """
+    unit = _SECONDS.get(text[-1:].lower())
+    try:
+        value = float(text if unit is None else text[:-1])
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf or (unit is None and not 1 <= value <= 2**53):
+        raise InputError(
+            f"{option} {text}: give a time such as 25s, 5m or 5h, or steps such as 2e6"
+        )
+    return Budget(steps=int(value)) if unit is None else Budget(value * unit)
+
+
+def read_time(text: str, option: str) -> float:
+    """Seconds, in the words of `read_budget`.
+
+    Raises:
+        InputError: it is no time.
+    """
+    try:
+        found = read_budget(text, option)
+    except InputError:
+        found = Budget(steps=0)
+    if found.steps is not None:
+        raise InputError(f"{option} {text}: give a time such as 90s, 20m, 2h or 7d")
+    return found.seconds
 
 
 def read_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from compagnon.files import write_file
 # The words of the running command, for a report that says how it was made.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
+_piped: ContextVar[bool] = ContextVar("piped", default=False)  # a file goes to stdout
+
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _PIPED_WIDTH = 120  # a file has no width of its own; rich would assume 80
 # What a terminal obeys, or what turns a line around (bidirectional controls), and no text needs.
 _ORDERS = dict.fromkeys(
@@ -53,11 +58,19 @@ class _PlainConsole(Console):
                 yield Segment(plain(segment.text), segment.style)
 
 
-def console(stderr: bool = False) -> Console:
-    """Where results are printed. Made anew by each verb, so that it follows `sys.stdout`.
+def begin(words: Sequence[str]) -> None:
+    """Forget what an earlier command in this process typed and claimed."""
+    typed.set(tuple(words))
+    _piped.set(False)
 
-    Whatever is printed there is `plain`: a name that a client chose cannot steer a terminal.
+
+def console(stderr: bool = False) -> Console:
+    """Where results are printed: stdout, or stderr while a file of figures has stdout to itself.
+
+    Made anew by each verb, so that it follows `sys.stdout`. Whatever is printed there is `plain`: a
+    name that a client chose cannot steer a terminal.
     """
+    stderr = stderr or _piped.get()
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() else _PIPED_WIDTH
     return _PlainConsole(width=wide, stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -117,28 +130,107 @@ def interval(bounds: tuple[float, float]) -> str:
     return "-" if math.isnan(low) else f"{number(low)} to {number(high)}"
 
 
-def check_target(path: Path | None) -> None:
-    """Refuse a file that could not be written, before an hour of work rather than after it."""
-    if path is None:
-        return
-    if path.is_dir():
+def claim(force: bool, *targets: Path | None, text: bool = True) -> None:
+    """Refuse files that could not be written, before an hour of work rather than after it.
+
+    Every verb that writes where a person says asks here first. What is there already is not written
+    over unless that is asked for; pipes and devices lose nothing, so they are always taken. ``-``
+    is stdout: what a person reads is then printed to stderr.
+
+    Args:
+        force: files that are there may be written over.
+        text: what is written is text; anything else does not go to stdout.
+
+    Raises:
+        InputError: names the file and what is in the way.
+    """
+    given = [path for path in targets if path is not None]
+    for path in given:
+        if given.count(path) > 1:
+            raise InputError(f"{path} is given twice; two things cannot be written there")
+        if not _is_stdout(path):
+            _check_file(path, force)
+        elif text:
+            _piped.set(True)
+        else:
+            raise InputError("- is stdout, which takes text alone; give the name of a file")
+
+
+def claim_folder(
+    path: Path, option: str = "--out", resumable: bool = False, resume: bool = False
+) -> None:
+    """Refuse a folder that holds something, or that could not be made.
+
+    Args:
+        option: what a person gave it as.
+        resumable: what is in it may be gone on with instead.
+        resume: which is what is asked for: it may hold something.
+
+    Raises:
+        InputError: names the folder and what is in the way.
+    """
+    if _is_stdout(path):
+        raise InputError(f"{option} {path}: - is stdout; give the name of a folder")
+    mode = _look(path)
+    if mode is not None and not stat.S_ISDIR(mode):
+        raise InputError(f"{option} {path} is not a folder")
+    if mode is not None and not resume and any(path.iterdir()):
+        other = ", or go on with what is there by --resume" if resumable else ""
+        raise InputError(f"{option} {path} is not empty; give a new folder{other}")
+    _check_parents(path)
+
+
+def _check_file(path: Path, force: bool) -> None:
+    mode = _look(path)
+    if mode is None:
+        _check_parents(path)
+    elif stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; give the name of a file")
+    elif stat.S_ISREG(mode) and not force:
+        raise InputError(f"{path} is there already; give another name, or --force to write over it")
+
+
+def _look(path: Path) -> int | None:
+    """What stands at `path`, behind links; None for nothing."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # a name too long, a zero byte in it
+        raise _unwritable(path, error) from None
+
+
+def _check_parents(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
         raise InputError(f"{path} cannot be written: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: nothing may be written to {folder}")
+
+
+def _unwritable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})")
+
+
+def _is_stdout(path: Path) -> bool:
+    return str(path) in _STDOUT
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole.
+    """Write a file whole, and say so; ``-`` prints it.
 
     Raises:
         InputError: it cannot be written.
     """
-    check_target(path)
+    if _is_stdout(path):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
     try:
         write_file(path, text)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error})") from None
+        raise _unwritable(path, error) from None
+    console().print(f"wrote {path}", soft_wrap=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import EnvArgs, Verb, check_seed, optional, read_pairs
+from compagnon.cli.options import EnvArgs, Force, Verb, check_seed, optional, read_pairs
 from compagnon.errors import InputError
 
 
@@ -28,6 +28,7 @@ class Game:
     env_args: EnvArgs = ()
     frames: Annotated[int | None, optional("N", "begin at once, and leave after N frames")] = None
     screenshot: Annotated[Path | None, optional("FILE.png", "write the last frame")] = None
+    force: Force = False
 
 
 def play(
@@ -44,6 +45,7 @@ def play(
     $ compagnon play mountain
     $ compagnon play workshop --show-agent expert:workshop-v2
     """
+    output.claim(game.force, game.screenshot, text=False)
     from compagnon.play.opening import open_session, prepare
     from compagnon.play.worlds import find_world
 
@@ -54,7 +56,6 @@ def play(
     if not 0.1 <= game.speed <= 100:
         raise InputError(f"--speed {game.speed:g}: 0.1 to 100")
     check_seed(game.seed)
-    output.check_target(game.screenshot)
     env_args = read_pairs(game.env_args, "--env-args")
     prepare(chosen)
     session = open_session(

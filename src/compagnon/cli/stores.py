@@ -28,7 +28,6 @@ Models = Annotated[
     Path | None, optional("DIR", "model files; `models` beside a database file without it")
 ]
 Model = Annotated[str, Positional, arg(metavar="MODEL", help="its name")]
-Json = Annotated[Path | None, optional("FILE", "also write it here")]
 
 
 @contextlib.contextmanager
@@ -36,11 +35,9 @@ def opened(
     db: str | None, models: Path | None = None, *, create: bool = False, check: bool = True
 ) -> "Iterator[Store]":
     """The store of `--db`; what goes wrong with it on the way is one sentence too."""
-    try:
-        from compagnon.store import StoreUnavailable, open_store
-        from compagnon.store.address import database_address
-    except ImportError:
-        raise InputError("the store needs SQLAlchemy: pip install 'compagnon[serve]'") from None
+    from compagnon.store import StoreUnavailable, open_store
+    from compagnon.store.address import database_address
+
     try:
         store = open_store(database_address(db), files=models, create=create, check=check)
         with contextlib.closing(store):

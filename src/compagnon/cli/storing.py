@@ -69,6 +69,7 @@ def backup(
 
     $ compagnon db backup backups/monday --db postgresql://me@host/decisions
     """
+    output.claim_folder(out, "DIR")
     with opened(db, models) as store:
         from compagnon.store.backup import backup as copy
 
@@ -101,9 +102,11 @@ def restore(
             "give --head with what `db backup` printed, so that a changed backup is seen, or "
             "--trust if nobody else can have written to the folder"
         )
-    with opened(db, models, create=True, check=False) as store:
-        from compagnon.store.backup import restore as fill
+    from compagnon.store.backup import check_backup
+    from compagnon.store.backup import restore as fill
 
+    check_backup(folder)  # before an empty database is made for it
+    with opened(db, models, create=True, check=False) as store:
         copied = fill(store, folder, head)
         output.console().print(
             f"{store.where} holds {sum(copied.rows.values()):,} rows and {copied.files} model "

@@ -1,6 +1,5 @@
 """`tune`: search a recipe's settings, and show whether what was found is better."""
 
-import importlib.util
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,17 +17,15 @@ from compagnon.cli.options import (
     flag,
     optional,
     read_pairs,
-    require_torch,
+    read_time,
     without_window,
 )
-from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.tuning.standing import Standing
     from compagnon.tuning.tune import Found
 
 _RUNS = Path("runs")
-_MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
 
 def tune(
@@ -38,7 +35,7 @@ def tune(
     /,
     trials: Annotated[int, arg(metavar="N", help="trainings of the search")] = 50,
     budget: Annotated[
-        str | None, optional("20m|2h", "begin no trial of the search after so long")
+        str | None, optional("90s|20m|2h", "begin no trial of the search after so long")
     ] = None,
     set: Annotated[
         tuple[str, ...], optional("KEY=V...", "change the recipe, and with it the default")
@@ -68,20 +65,20 @@ def tune(
     $ compagnon tune mine.toml --space ranges.toml --out runs/search
     $ compagnon tune workshop-tight --storage postgresql://me@host/studies
     """
-    require_torch("tune")
-    if any(importlib.util.find_spec(name) is None for name in ("optuna", "sqlalchemy")):
-        raise InputError("tune needs Optuna: pip install 'compagnon[tune]'")
     without_window()
     from compagnon.learning.recipe import load_recipe
+
+    check_seed(seed)
+    minutes = None if budget is None else read_time(budget, "--budget") / 60
+    chosen = load_recipe(recipe, read_pairs(set, "--set"))
+    folder = out or _RUNS / f"tune-{chosen.name}"
+    # Before a minute of importing and compiling.
+    output.claim_folder(folder, resumable=True, resume=resume)
     from compagnon.tuning.plan import Plan
     from compagnon.tuning.space import load_space
     from compagnon.tuning.tune import JOURNAL
     from compagnon.tuning.tune import tune as search
 
-    check_seed(seed)
-    minutes = _minutes(budget)
-    chosen = load_recipe(recipe, read_pairs(set, "--set"))
-    folder = out or _RUNS / f"tune-{chosen.name}"
     plan = Plan(
         chosen,
         load_space(chosen, space),
@@ -110,19 +107,6 @@ def tune(
         return 130
     _show(found)
     return 0
-
-
-def _minutes(text: str | None) -> float | None:
-    """``20m``, ``90s`` and ``2h`` as minutes."""
-    if text is None:
-        return None
-    try:
-        value = float(text[:-1]) * _MINUTES.get(text[-1:], float("nan"))
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise InputError(f"--budget {text}: give a time such as 20m, 90s or 2h")
-    return value
 
 
 @contextmanager

@@ -11,7 +11,16 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from compagnon.cli import output
-from compagnon.cli.options import OnePolicy, Verb, Where, check_seed, flag, optional, without_window
+from compagnon.cli.options import (
+    Force,
+    OnePolicy,
+    Verb,
+    Where,
+    check_seed,
+    flag,
+    optional,
+    without_window,
+)
 from compagnon.errors import InputError
 
 _LIVE_FPS = 15
@@ -33,6 +42,7 @@ class Look:
     ] = 60.0
     fps: Annotated[int | None, optional("N", "frames a second of the video")] = None
     every: Annotated[int | None, optional("N", "minutes between two frames of the video")] = None
+    force: Force = False
 
 
 def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
@@ -41,6 +51,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
     $ compagnon watch expert:workshop-v2 --speed 120
     $ compagnon watch runs/demo --video week.mp4
     """
+    output.claim(look.force, look.video, text=False)
     import numpy as np
 
     from compagnon.evaluation.video import check_video, make_shown
@@ -53,7 +64,6 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
         raise InputError(f"--speed {look.speed:g}: more than 0 minutes a second")
     check_seed(look.seed)
     if look.video is not None:
-        output.check_target(look.video)
         check_video(look.video)
     mode = "ansi" if look.video is None else "rgb_array"
     without_window()

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from compagnon.cli import output
-from compagnon.cli.options import EnvArgs, Verb, check_seed, optional, read_pairs
+from compagnon.cli.options import EnvArgs, Force, Verb, check_seed, optional, read_pairs
 from compagnon.errors import InputError
 
 _File = Annotated[Path, Positional, arg(metavar="FILE", help="a CSV: time,product,quantity")]
@@ -20,15 +20,16 @@ def search_rule(
     out: Annotated[
         Path | None, optional("FILE", "write the levels, for expert:workshop-base-stock:FILE")
     ] = None,
+    force: Force = False,
 ) -> int:
     """Search the nine levels of the workshop's base-stock rule for a setting.
 
     $ compagnon search-rule --env-args demand=tight --out levels.json
     $ compagnon evaluate expert:workshop-base-stock:levels.json --env-args demand=tight
     """
+    output.claim(force, out)
     from compagnon.experts.workshop.search import search_base_stock
 
-    output.check_target(out)
     check_seed(seed)
     arguments = read_pairs(env_args, "--env-args")
     with output.busy(f"trying {trials} sets of levels"):
@@ -42,7 +43,7 @@ def search_rule(
     )
     if out is not None:
         output.write_json(out, levels)
-        screen.print(f"wrote {out}; play it as expert:workshop-base-stock:{out}", soft_wrap=True)
+        screen.print(f"play it as expert:workshop-base-stock:{out}", soft_wrap=True)
     return 0
 
 
@@ -85,23 +86,22 @@ def generate(
         date | None, optional("DATE", "a Monday; without it, times are minutes")
     ] = None,
     growth: Annotated[float, arg(metavar="X", help="of the demand, from week to week")] = 0.0,
+    force: Force = False,
 ) -> int:
     """Write an order book drawn from the workshop's own demand.
 
     $ compagnon order-book generate orders.csv --weeks 8 --demand tight --seed 1
     """
-    from compagnon.envs.workshop.order_book_samples import generate_order_book, write_order_book
+    output.claim(force, file)
+    from compagnon.envs.workshop.order_book_samples import generate_order_book, order_book_text
 
-    output.check_target(file)
     try:
         factor: str | float = float(demand)
     except ValueError:
         factor = demand
     lines = generate_order_book(weeks, seed, factor, start, growth)
-    write_order_book(file, lines)
-    output.console().print(
-        f"wrote {file}: {len(lines):,} orders over {weeks} weeks", soft_wrap=True
-    )
+    output.write_text(file, order_book_text(lines))
+    output.console().print(f"{len(lines):,} orders over {weeks} weeks")
     return 0
 
 

@@ -19,6 +19,7 @@ GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
 PROCESSES: Final = "processes"
 BACKENDS: Final = (GYMNASIUM, ENVPOOL, PROCESSES)
+MAX_COPIES: Final = 1_000_000  # more fill the memory of any machine, and nothing says why
 
 
 def check_env_id(env_id: str) -> None:
@@ -103,8 +104,8 @@ def make_vec(
             does not serve it.
     """
     check_env_id(env_id)
-    if num_envs < 1:
-        raise InputError(f"num_envs={num_envs}: at least 1")
+    if not 1 <= num_envs <= MAX_COPIES:
+        raise InputError(f"num_envs={num_envs}: give 1 to {MAX_COPIES:,}")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r}: use {' or '.join(BACKENDS)}")
     if backend == PROCESSES and is_ours(env_id):

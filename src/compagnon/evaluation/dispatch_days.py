@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +14,6 @@ from compagnon.envs.dispatch.importing.cells import distance_km
 from compagnon.envs.dispatch.instance import SEAT_TYPES, Instance
 from compagnon.evaluation import svg
 from compagnon.evaluation.report import Figure
-from compagnon.files import write_file
 
 _HOURS = 24
 _WINDOW_EDGES = (0, 15, 30, 45, 60, 90, 120, 240, np.inf)
@@ -101,8 +99,8 @@ def summarise(days: Sequence[Instance]) -> Summary:
     )
 
 
-def write_page(path: Path, source: str, summary: Summary) -> None:
-    """Write the page, whole or not at all; it needs nothing else to be read."""
+def render_page(source: str, summary: Summary) -> str:
+    """The page as HTML; it needs nothing else to be read."""
     templates = Environment(
         loader=PackageLoader("compagnon.evaluation", "templates"),
         autoescape=True,
@@ -110,10 +108,9 @@ def write_page(path: Path, source: str, summary: Summary) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = templates.get_template("dispatch_days.html").render(
+    return templates.get_template("dispatch_days.html").render(
         title=f"Days of dispatch: {source}", lines=summary.lines(), figures=_figures(summary)
     )
-    write_file(path, page)
 
 
 def _figures(summary: Summary) -> list[Figure]:

@@ -15,6 +15,7 @@ from compagnon.evaluation.statistics import finite_or_none
 from compagnon.policy import DayReader, Policy
 
 MAX_COPIES = 1024
+MAX_EPISODES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def seeds_from(env: BatchEnv, first: int, episodes: int) -> list[int]:
     """Seeds of `episodes` episodes, or of as many different ones as `env` has.
 
     An order book has so many weeks; playing one twice would make intervals too narrow.
+
+    Raises:
+        InputError: more episodes than anybody could wait for.
     """
+    if episodes > MAX_EPISODES:
+        raise InputError(f"episodes={episodes}: at most {MAX_EPISODES:,}")
     if env.distinct_episodes is not None:
         episodes = min(episodes, env.distinct_episodes)
     return list(range(first, first + episodes))

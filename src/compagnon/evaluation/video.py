@@ -2,8 +2,9 @@
 
 import contextlib
 import importlib
+import subprocess
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -193,45 +194,82 @@ def _picture(env: gymnasium.Env[Any, Any]) -> Frame:
 
 
 class _Writer(Protocol):
-    def add(self, frame: Frame) -> None: ...
+    def add(self, frame: Frame) -> None:
+        """Write a frame."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the file."""
+
+    def abandon(self) -> None:
+        """Let go of a file that nobody wants any more."""
 
 
 class _Mp4Writer:
-    """Frames through ffmpeg, H.264 in a form that every browser plays."""
+    """Frames through ffmpeg, H.264 in a form that every browser plays.
 
-    def __init__(self, path: Path, fps: int) -> None:
+    Raises:
+        InputError: ffmpeg could not write it; `shown` is the name that a person knows.
+    """
+
+    def __init__(self, path: Path, shown: Path, fps: int) -> None:
         self._path = path
+        self._shown = shown
         self._fps = fps
-        self._stream: Generator[None, Any, None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
 
     def add(self, frame: Frame) -> None:
         # The codec needs even sides.
         height, width = frame.shape[:2]
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        if self._stream is None:
-            self._stream = _ffmpeg().write_frames(
-                str(self._path),
-                (frame.shape[1], frame.shape[0]),
-                fps=self._fps,
-                quality=7,
-                macro_block_size=2,
-                output_params=["-movflags", "+faststart"],
-            )
-            self._stream.send(None)
-        self._stream.send(np.ascontiguousarray(frame))
+        if self._process is None:
+            self._process = self._start(frame.shape[1], frame.shape[0])
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError:
+            self.close()  # which says why it ended
+            raise InputError(f"{self._shown} cannot be written (ffmpeg ended early)") from None
+
+    def _start(self, width: int, height: int) -> "subprocess.Popen[bytes]":
+        raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+        coded = ["-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", "15"]
+        return subprocess.Popen(
+            [_ffmpeg().get_ffmpeg_exe(), "-y", "-v", "error", *raw, "-r", str(self._fps), "-i", "-",
+             "-an", *coded, "-movflags", "+faststart", str(self._path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            start_new_session=True,  # Ctrl-C is this program's to deal with
+        )  # fmt: skip
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it ended: its code says how
+            self._process.stdin.close()
+        code = self._process.wait()
+        self._said.seek(0)
+        words = self._said.read().decode(errors="replace").strip().splitlines()
+        self._said.close()
+        if code:
+            reason = words[-1] if words else f"ffmpeg ended with {code}"
+            raise InputError(f"{self._shown} cannot be written ({reason})")
+
+    def abandon(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            with contextlib.suppress(InputError):
+                self.close()
 
 
 class _GifWriter:
     """Frames one by one: Pillow's own way of saving would hold all of them in memory."""
 
-    def __init__(self, path: Path, fps: int) -> None:
-        self._file = path.open("wb")
+    def __init__(self, path: Path, shown: Path, fps: int) -> None:
+        self._shown = shown
+        self._file = path.open("wb", buffering=0)  # a full disk is met where it is dealt with
         self._duration = max(20, 1000 // fps)  # viewers slow down anything faster
         self._before: Image.Image | None = None
 
@@ -250,13 +288,23 @@ class _GifWriter:
             blocks, _ = getheader(region, info={"loop": 0, "duration": self._duration})
         options = {"duration": self._duration, "include_color_table": True}
         for block in chain(blocks, getdata(region, box[:2], **options)):
-            self._file.write(block)
+            self._write(block)
         self._before = picture
 
+    def _write(self, block: bytes) -> None:
+        rest = memoryview(block)
+        try:
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise _unwritable(self._shown, error) from None
+
     def close(self) -> None:
-        if not self._file.closed:
-            self._file.write(b";")
-            self._file.close()
+        self._write(b";")
+        self._file.close()
+
+    def abandon(self) -> None:
+        self._file.close()
 
 
 @contextlib.contextmanager
@@ -266,16 +314,26 @@ def _writer(path: Path, fps: int) -> Iterator[_Writer]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error})") from None
+        raise _unwritable(path, error) from None
     with folder as name:
         suffix = path.suffix.lower()
         draft = Path(name) / f"video{suffix}"
-        writer: _Writer = _GifWriter(draft, fps) if suffix == ".gif" else _Mp4Writer(draft, fps)
+        kind = _GifWriter if suffix == ".gif" else _Mp4Writer
+        writer: _Writer = kind(draft, path, fps)
         try:
             yield writer
-        finally:
-            writer.close()
-        draft.replace(path)
+        except BaseException:
+            writer.abandon()
+            raise
+        writer.close()
+        try:
+            draft.replace(path.resolve() if path.is_symlink() else path)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written ({error.strerror or error})")
 
 
 def _ffmpeg() -> Any:

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from compagnon.envs import making
 from compagnon.errors import InputError
-from compagnon.files import read_file
+from compagnon.files import read_text
 from compagnon.learning.dagger_settings import DaggerSettings
 from compagnon.learning.ddpg_settings import DDPGSettings
 from compagnon.learning.dqn_settings import DQNSettings
@@ -18,6 +18,7 @@ from compagnon.learning.settings import AlgorithmSettings, Fixed, Free, Settings
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.recipes import shipped_texts
 
+RECIPE_FILE = "recipe.toml"  # of a run
 _MAX_BYTES = 1_000_000
 ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
     "dqn": DQNSettings,
@@ -197,11 +198,10 @@ def recipe_text(name: str) -> tuple[str, str]:
     if name in shipped:
         return name, shipped[name]
     path = Path(name)
-    if path.is_file():
-        try:
-            return name, read_file(path, _MAX_BYTES).decode()
-        except UnicodeDecodeError:
-            raise InputError(f"{name} is not a text file; a recipe is TOML") from None
+    if path.is_dir():
+        raise InputError(f"{name} is a folder; give a recipe (TOML) or a run (with {RECIPE_FILE})")
+    if path.exists():
+        return name, read_text(path, _MAX_BYTES, "a recipe is TOML")
     import difflib
 
     near = difflib.get_close_matches(name, shipped, n=2)

@@ -1,22 +1,27 @@
 """A run on disk: the recipe, the metrics, the checkpoints, the best policy, the report."""
 
+import contextlib
+import fcntl
 import json
+import os
+import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from compagnon.errors import InputError
-from compagnon.files import replace_directory, write_file
-from compagnon.learning.recipe import Recipe, load_recipe
+from compagnon.files import new_directory, write_file
+from compagnon.learning.recipe import RECIPE_FILE, Recipe, load_recipe
 from compagnon.policy import loading
 
-RECIPE_FILE = "recipe.toml"
 BEST = loading.BEST  # where a path that is a run is looked into for its policy
 METRICS_FILE = "metrics.jsonl"
 OUTCOME_FILE = "outcome.json"
 CHECKPOINTS = "checkpoints"
 LAST = "last"
+LOCK_FILE = ".lock"
 CLONE = "clone"
 REPORT_FILE = "report.html"
 
@@ -40,14 +45,15 @@ class Run:
         Raises:
             InputError: something is there.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        tree = recipe.model_dump(mode="json", exclude_none=True)
+        try:
+            with new_directory(path) as fresh:
+                (fresh / RECIPE_FILE).write_text(tomli_w.dumps(tree), encoding="utf-8")
+                (fresh / METRICS_FILE).touch()
+        except InputError:
             raise InputError(
                 f"{path} is there already: use --resume to go on with it, or another --out"
-            )
-        tree = recipe.model_dump(mode="json", exclude_none=True)
-        with replace_directory(path) as fresh:
-            (fresh / RECIPE_FILE).write_text(tomli_w.dumps(tree), encoding="utf-8")
-            (fresh / METRICS_FILE).touch()
+            ) from None
         return cls(path)
 
     @classmethod
@@ -60,6 +66,45 @@ class Run:
         if not (path / RECIPE_FILE).is_file():
             raise InputError(f"{path} is not a run: it has no {RECIPE_FILE}")
         return cls(path)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep every other process from training in this folder.
+
+        The lock goes with the process, however it ends.
+
+        Raises:
+            InputError: somebody does; names the folder and the process.
+        """
+        with (self.path / LOCK_FILE).open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                who = file.read().strip() or "another process"
+                raise InputError(
+                    f"{self.path} is being trained by {who}: wait for it, stop it, or give "
+                    "another --out"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+            yield
+
+    def check_kept(self) -> None:
+        """Refuse to begin again over what was learnt, where no checkpoint is left of it.
+
+        A run that was killed before its first checkpoint has none, and nothing to lose.
+
+        Raises:
+            InputError: policies were kept, and the checkpoints are gone.
+        """
+        if any(self.checkpoints.glob("*")) or not (self.path / LAST).is_dir():
+            return
+        raise InputError(
+            f"{self.path} has no {CHECKPOINTS}/ to go on from, though it was trained: put it back, "
+            f"or begin another run with {self.path / RECIPE_FILE} and another --out"
+        )
 
     @property
     def recipe(self) -> Recipe:

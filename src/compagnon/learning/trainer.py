@@ -82,10 +82,11 @@ class Trainer:
         """Go on with a run from its newest checkpoint, or from its beginning if it has none.
 
         Raises:
-            InputError: no run is there, no checkpoint of it can be read, or `recipe` changes what
-                a checkpoint cannot follow.
+            InputError: no run is there, no checkpoint of it can be read, `recipe` changes what a
+                checkpoint cannot follow, or another process trains it.
         """
         run = Run.open(path)
+        run.check_kept()
         if recipe is not None:
             _check_changes(run, recipe)
         check_device((recipe or run.recipe).device)
@@ -109,7 +110,10 @@ class Trainer:
                     "they do not follow from seeds and actions alone. New ones were begun, so this "
                     "is not, bit for bit, the run that was interrupted"
                 )
-        trainer.run.cut_metrics(trainer.algorithm.iteration)
+        if not (path / files.BEST).is_dir():  # it was taken away: the next one judged is the best
+            trainer.progress.best_return, trainer.progress.best_iteration = -math.inf, -1
+        with run.alone():
+            run.cut_metrics(trainer.algorithm.iteration)
         return trainer
 
     def train(self, listener: Listener | None = None) -> Outcome:
@@ -117,7 +121,14 @@ class Trainer:
 
         Raises:
             TrainingError: a metric or a weight is not a finite number.
+            InputError: another process trains in the run's folder.
         """
+        with self.run.alone():
+            # Somebody may have gone on with the run since this trainer read its checkpoint.
+            self.run.cut_metrics(self.algorithm.iteration)
+            return self._train(listener)
+
+    def _train(self, listener: Listener | None) -> Outcome:
         self._stop = False
         began = time.monotonic() - self.progress.seconds
         with (
@@ -335,13 +346,13 @@ class Trainer:
     # -- keeping ------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        save_policy(self.policy(), self.run.path / files.LAST)
         tree = {
             "algorithm": self.algorithm.state_dict(),
             "network": self.network.state_dict(),
             "progress": dict(vars(self.progress)),
         }
         save_checkpoint(self.run.checkpoints, self.algorithm.iteration, tree)
+        save_policy(self.policy(), self.run.path / files.LAST)  # see `Run.check_kept`
         self.run.write_outcome(self._outcome("running").as_json())
         self._saved = self.algorithm.iteration
 

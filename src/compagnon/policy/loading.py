@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compagnon.errors import InputError
+from compagnon.extras import EXTRA_OF
 from compagnon.policy.artefact import MANIFEST_FILE, load_artefact, load_manifest
 from compagnon.policy.basic import ConstantPolicy, random_policy
 from compagnon.policy.exported import Precision
@@ -83,12 +84,34 @@ def load_policy(name: str, schema: Schema) -> Policy:
     return load_artefact(artefact_directory(Path(name))).bind(schema)
 
 
+def load_point(point: Any) -> ExpertFactory:
+    """The expert of an entry point, which may be of any package.
+
+    Raises:
+        InputError: it cannot be imported; names the package that brings it, and why.
+    """
+    try:
+        factory: ExpertFactory = point.load()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in EXTRA_OF:
+            raise  # whoever runs this says what to install
+        raise _unusable(point, error) from None
+    except Exception as error:  # another package's code: anything may be wrong with it
+        raise _unusable(point, error) from None
+    return factory
+
+
+def _unusable(point: Any, error: Exception) -> InputError:
+    owner = "another package" if point.dist is None else f"the package {point.dist.name}"
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return InputError(f"expert:{point.name} of {owner} cannot be loaded ({reason})")
+
+
 def _load_expert(whole: str, schema: Schema) -> Policy:
     name, _, argument = whole.partition(":")
     points: Any = entry_points(group=EXPERTS_GROUP, name=name)
     for point in points:
-        factory: ExpertFactory = point.load()
-        return factory(schema, argument or None)
+        return load_point(point)(schema, argument or None)
     if names_a_rule(whole):
         return load_rule(whole, schema)
     raise InputError(

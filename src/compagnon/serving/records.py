@@ -35,7 +35,9 @@ def open_records(settings: Settings) -> Store:
     Raises:
         InputError: it cannot be opened, or is of another version.
     """
-    store = open_store(settings.db, create=True, check=False, patience=PATIENCE)
+    # A database that is not there has no champion either: it is not made for one.
+    create = settings.model_name is None
+    store = open_store(settings.db, create=create, check=False, patience=PATIENCE)
     try:
         if store.version() is None and is_file(settings.db):
             from compagnon.store.migrating import upgrade

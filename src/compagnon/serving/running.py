@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from compagnon.errors import InputError
+from compagnon.policy.loading import artefact_directory
 from compagnon.serving import routes, signals
 from compagnon.serving.ending import GRACE, Ending, ending
 from compagnon.serving.guard import Guard
@@ -52,6 +53,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         InputError: the database, the policy or the address cannot be used.
     """
     loop = asyncio.get_running_loop()
+    if settings.model_name is None:  # a policy that is not there leaves no database behind
+        artefact_directory(settings.path)
     try:
         store = await asyncio.to_thread(open_records, settings)
     except StoreUnavailable as error:

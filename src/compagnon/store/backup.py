@@ -92,7 +92,7 @@ def restore(store: Store, folder: Path, head: str | None) -> Copied:
         StoreUnavailable: the database cannot be written; it is still empty.
     """
     wanted = None if head is None else chaining.read_heads(head)
-    _check(folder)
+    check_backup(folder)
     upgrade(store)
     with _opened(folder) as source:
         found = verifying.verify(source, wanted)
@@ -233,7 +233,12 @@ def _folders(source: Path) -> Iterator[Path]:
                 yield path
 
 
-def _check(folder: Path) -> None:
+def check_backup(folder: Path) -> None:
+    """Refuse what is no whole backup.
+
+    Raises:
+        InputError: names what is missing, changed or of another version.
+    """
     if not (folder / RECORD).is_file() or not (folder / DATABASE).is_file():
         raise InputError(f"{folder} is no backup: it should hold {RECORD} and {DATABASE}")
     try:

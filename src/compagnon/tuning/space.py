@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from compagnon.errors import InputError
-from compagnon.files import read_file
+from compagnon.files import read_text
 from compagnon.learning.recipe import Recipe, change_recipe
 from compagnon.learning.settings import Settings
 
@@ -180,10 +180,7 @@ def load_space(recipe: Recipe, path: Path | None = None) -> Space:
         text = files(__package__).joinpath("spaces", f"{kind}.toml").read_text(encoding="utf-8")
     else:
         where = str(path)
-        try:
-            text = read_file(path, _MAX_BYTES).decode()
-        except UnicodeDecodeError:
-            raise InputError(f"{where} is not a text file; a space is TOML") from None
+        text = read_text(path, _MAX_BYTES, "a space is TOML")
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,8 @@
 """Where a study is kept: Optuna's journal in a file, or PostgreSQL for several machines."""
 
+import contextlib
 import fcntl
+import json
 import threading
 import uuid
 import warnings
@@ -18,12 +20,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from compagnon.errors import InputError
+from compagnon.files import read_file
 
 AGAIN = "again"  # a trial's attribute: the number of the lost trial that it takes up
 _WORKER = "worker"  # a trial's attribute: the lock that is held while its process lives
 _DRIVER = "postgresql+psycopg"
 _LOCK_KEY = 7_265_001  # of PostgreSQL's advisory lock: any number that nobody else takes
 _CONNECT_SECONDS = 5
+_MAX_JOURNAL = 1_000_000_000
 HEARTBEAT = 15  # seconds between two signs of life; four of them missed are a death
 
 
@@ -93,6 +97,7 @@ class _JournalStore:
         self._token = uuid.uuid4().hex
         if path.is_dir():
             raise InputError(f"--storage {path} is a folder; give a file, or postgresql://...")
+        _check_journal(path)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._own = (self._folder / self._token).open("w")
@@ -143,6 +148,23 @@ class _JournalStore:
     def close(self) -> None:
         (self._folder / self._token).unlink(missing_ok=True)
         self._own.close()
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse a file that no study wrote, before anything is put beside it.
+
+    Raises:
+        InputError: its first line is not one of a journal.
+    """
+    if not path.exists():
+        return
+    first = read_file(path, _MAX_JOURNAL).partition(b"\n")[0]
+    if not first and not path.stat().st_size:
+        return  # just made
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(line := json.loads(first), dict) and "op_code" in line:
+            return
+    raise InputError(f"{path} is not a journal of Optuna; give another --storage")
 
 
 class _PostgresStore:

@@ -11,7 +11,7 @@ import tomli_w
 from sqlalchemy.exc import SQLAlchemyError
 
 from compagnon.errors import InputError
-from compagnon.files import write_file
+from compagnon.files import read_file, write_file
 from compagnon.learning.recipe import Recipe, change_recipe
 from compagnon.learning.trainer import check_recipe
 from compagnon.tuning import comparison, study
@@ -24,6 +24,8 @@ from compagnon.tuning.storage import Store, open_store, reason
 
 JOURNAL, WINNER, REPORT = "study.journal", "winner.toml", "report.html"
 _LOOK_SECONDS = 0.5
+_SIGNED = "# Written by `compagnon tune`, and written again when its search goes on.\n"
+_MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def tune(
     """
     plan.check()
     check_recipe(plan.recipe)
-    _check_folder(plan.out)
+    _check_folder(plan, resume or shared)
     store = open_store(plan.storage, plan.heartbeat)
     try:
         study.begin(plan, store, resume, shared)
@@ -72,12 +74,22 @@ def tune(
         store.close()
 
 
-def _check_folder(out: Path) -> None:
-    """Refuse an --out that is a file, before an hour of work rather than after it."""
+def _check_folder(plan: Plan, goes_on: bool) -> None:
+    """Refuse an --out that is a file, or holds what no search wrote, before an hour of work."""
+    out = plan.out
     folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not folder.is_dir():
         raise InputError(f"--out {out}: {folder} is not a folder")
-    out.mkdir(parents=True, exist_ok=True)
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if not there or JOURNAL in there:
+        return
+    ours = WINNER in there and _is_ours(out / WINNER)
+    if not goes_on or (there & {WINNER, REPORT} and not ours):
+        raise InputError(f"--out {out} is not empty, and holds no search; give a new folder")
+
+
+def _is_ours(winner: Path) -> bool:
+    return read_file(winner, _MAX_BYTES).startswith(_SIGNED.encode())
 
 
 def _run_jobs(plan: Plan, store: Store, watch: Watch | None) -> None:
@@ -133,7 +145,7 @@ def _conclude(plan: Plan, store: Store) -> Found:
     found = comparison.read(compared)
     winner = plan.out / WINNER
     tree = _winning(plan, found).model_dump(mode="json", exclude_none=True)
-    write_file(winner, tomli_w.dumps(tree))
+    write_file(winner, _SIGNED + tomli_w.dumps(tree))
     time_spent = spent((search, compared))
     report = plan.out / REPORT
     write_report(report, plan, search, found, time_spent)

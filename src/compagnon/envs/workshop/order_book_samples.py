@@ -115,6 +115,15 @@ def write_order_book(path: str | Path, lines: Iterable[OrderLine]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    try:
+        write_file(Path(path), order_book_text(lines))
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"order book {path}: it cannot be written ({reason})") from None
+
+
+def order_book_text(lines: Iterable[OrderLine]) -> str:
+    """What stands in the file of an order book."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -123,11 +132,7 @@ def write_order_book(path: str | Path, lines: Iterable[OrderLine]) -> None:
         if isinstance(line.time, datetime):
             when = line.time.isoformat(timespec="minutes")
         writer.writerow((when, line.product, line.quantity))
-    try:
-        write_file(Path(path), text.getvalue())
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"order book {path}: it cannot be written ({reason})") from None
+    return text.getvalue()
 
 
 def sample_order_book() -> Path:

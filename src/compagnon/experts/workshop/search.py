@@ -14,6 +14,7 @@ from compagnon.experts.workshop import rules
 from compagnon.experts.workshop.rules import BaseStockLevels
 from compagnon.policy.schema import Schema
 
+MAX_TRIALS = 1_000_000
 # (low, high) of each level, inclusive, in the order of BaseStockLevels.
 _LOW = np.array([5, 1, 1, 1, 1, 0, 0, 2, -20])
 _HIGH = np.array([50, 30, 30, 20, 20, 50, 50, 50, 40])
@@ -46,6 +47,8 @@ def search_base_stock(
     Raises:
         InputError: a number below 1, or an option that the workshop does not have.
     """
+    if trials > MAX_TRIALS:
+        raise InputError(f"trials={trials}: at most {MAX_TRIALS:,}")
     if trials < 1 or weeks < 1 or seed < 0:
         raise InputError(f"trials={trials}, weeks={weeks}, seed={seed}: give at least 1, 1 and 0")
     args = {**env_args, "observation": "compact", "scaling": "physical", "decision_points": True}
@@ -55,7 +58,7 @@ def search_base_stock(
     scores = np.empty(0)
     while len(tried) < trials:
         count = min(per_round, trials - len(tried))
-        if len(tried) < trials // 2:
+        if len(tried) < max(1, trials // 2):  # something must be there to change
             fresh = rng.integers(_LOW, _HIGH + 1, (count, 9))
         else:
             best = tried[np.argsort(-scores)[:10]]

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from compagnon.envs.dispatch.importing import rows as R
 from compagnon.envs.dispatch.importing.clock import find_zone
 from compagnon.errors import InputError
-from compagnon.files import write_file
+from compagnon.files import new_directory, write_file
 
 MAX_DAYS: Final = 3660
 _TABLES: Final = {
@@ -76,8 +76,9 @@ def collect_tables(url: str, first: date, last: date, folder: Path, zone: str = 
         raise InputError(f"--from {shown}: the database refused ({reason})") from None
     if not counts["bookings"]:
         raise InputError(f"the table bookings has no row from {first} to {last}")
-    for table, text in texts.items():
-        write_file(folder / f"{table}.csv", text)
+    with new_directory(folder) as fresh:
+        for table, text in texts.items():
+            write_file(fresh / f"{table}.csv", text)
     return Collected(counts["bookings"], counts["drivers"])
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from compagnon.envs.dispatch.importing.rows import BOOKING_COLUMNS, DRIVER_COLUMNS, WINDOWS
 from compagnon.envs.dispatch.instance import SEAT_TYPES, Instance, Travel
 from compagnon.errors import InputError
-from compagnon.files import write_file
+from compagnon.files import new_directory, write_file
 
 DatedDay = tuple[date, Instance]
 _OFFSET: Final = "+01:00"
@@ -26,7 +26,8 @@ def write_tables(days: Sequence[DatedDay], folder: Path, exact: bool = True) -> 
             and five decimals (about a metre).
 
     Raises:
-        InputError: a day lies on a plane, which has no latitudes; or matrices differ.
+        InputError: a day lies on a plane, which has no latitudes; or matrices differ; or the folder
+            holds something.
     """
     first = days[0][1].travel
     for _, day in days:
@@ -37,18 +38,23 @@ def write_tables(days: Sequence[DatedDay], folder: Path, exact: bool = True) -> 
             raise InputError(f"{day.name}: its travel times are not those of {days[0][1].name}")
     write = _Writer(exact)
     rides = (row for when, day in days for row in write.bookings(when, day))
-    write_file(folder / "bookings.csv", _csv(_columns(BOOKING_COLUMNS, first), rides))
     shifts = (row for when, day in days for row in write.drivers(when, day))
-    write_file(folder / "drivers.csv", _csv(_columns(DRIVER_COLUMNS, first), shifts))
-    if first.kind == "matrix":
-        places = [_place(k) for k in range(first.places)]
-        tables = {"minutes": first.minutes.tolist(), "km": first.km.tolist()}
-        rows: Iterable[dict[str, Any]] = (
-            {"measure": measure, "place": place, **dict(zip(places, row, strict=True))}
-            for measure, table in tables.items()
-            for place, row in zip(places, table, strict=True)
-        )
-        write_file(folder / "matrix.csv", _csv(("measure", "place", *places), rows))
+    with new_directory(folder) as fresh:
+        write_file(fresh / "bookings.csv", _csv(_columns(BOOKING_COLUMNS, first), rides))
+        write_file(fresh / "drivers.csv", _csv(_columns(DRIVER_COLUMNS, first), shifts))
+        if first.kind == "matrix":
+            write_file(fresh / "matrix.csv", _matrix(first))
+
+
+def _matrix(travel: Travel) -> str:
+    places = [_place(k) for k in range(travel.places)]
+    tables = {"minutes": travel.minutes.tolist(), "km": travel.km.tolist()}
+    rows = (
+        {"measure": measure, "place": place, **dict(zip(places, row, strict=True))}
+        for measure, table in tables.items()
+        for place, row in zip(places, table, strict=True)
+    )
+    return _csv(("measure", "place", *places), rows)
 
 
 class _Writer:

@@ -29,7 +29,7 @@ from compagnon.envs.dispatch.importing.sheet import (
 from compagnon.envs.dispatch.instance import Instance
 from compagnon.envs.written import has_slashes
 from compagnon.errors import InputError
-from compagnon.files import write_file
+from compagnon.files import new_directory, write_file
 
 
 class Reading(NamedTuple):
@@ -136,8 +136,9 @@ def save_days(days: tuple[Instance, ...], folder: Path) -> None:
         InputError: the folder holds something already.
     """
     check_folder(folder)
-    for day in days:
-        write_file(folder / f"{day.name}.json", day.to_json())
+    with new_directory(folder) as fresh:
+        for day in days:
+            write_file(fresh / f"{day.name}.json", day.to_json())
 
 
 def check_folder(folder: Path) -> None:
