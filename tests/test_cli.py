@@ -9,7 +9,7 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.cli.app import GROUPS, VERBS
-from compagnon.cli.options import read_pairs
+from compagnon.cli.options import Budget, read_budget, read_pairs, read_time
 from compagnon.errors import InputError
 
 V2, OVER = "expert:workshop-v2", "expert:workshop-over-producer"
@@ -93,7 +93,7 @@ def test_audit_divergence_and_their_pages(capsys, tmp_path):
     assert "compagnon audit" in page.read_text()
     assert len(json.loads(figures.read_text())["policies"]) == 2
     words = ["divergence", OVER, "--expert", "workshop-v2", "--episodes", "1", "--samples", "4"]
-    assert main([*words, *out]) == 0
+    assert main([*words, *out, "--force"]) == 0
     assert f"{OVER} differs from {V2}" in " ".join(capsys.readouterr().out.split())
     assert json.loads(figures.read_text())["expert"] == V2
     assert "compagnon divergence" in page.read_text()
@@ -142,9 +142,10 @@ def test_recipes_print_as_toml(capsys):
     assert "no recipe is called 'nothing'" in refused(capsys, "recipes", "nothing")
 
 
-def test_search_rule_writes_levels_that_play(capsys, tmp_path):
+@pytest.mark.parametrize("trials", ["1", "4"])
+def test_search_rule_writes_levels_that_play(trials, capsys, tmp_path):
     file = tmp_path / "levels.json"
-    assert main(["search-rule", "--trials", "4", "--out", str(file)]) == 0
+    assert main(["search-rule", "--trials", trials, "--out", str(file)]) == 0
     assert "order_point" in capsys.readouterr().out
     name = f"expert:workshop-base-stock:{file}"
     assert main(["evaluate", name, "--episodes", "1", "--env-args", "decision_points=true"]) == 0
@@ -194,6 +195,12 @@ REFUSED = {
     "no speed": (["watch", "random", "--speed", "0"], "--speed 0"),
     "no minutes": (["watch", "random", "--minutes", "0"], "--minutes 0"),
     "no trials": (["search-rule", "--trials", "0"], "trials=0"),
+    "many trials": (["search-rule", "--trials", "99999999999"], "at most 1,000,000"),
+    "many episodes": (["evaluate", "random", "--episodes", "99999999999"], "at most 1,000,000"),
+    "many copies": (
+        ["learn", "workshop-scratch", "--set", "algo.num_envs=1000000000"],
+        "num_envs=1000000000: give 1 to 1,000,000",
+    ),
     "no book": (["order-book", "check", "nowhere.csv"], "nowhere.csv"),
     "no weeks": (["order-book", "generate", "a.csv", "--weeks", "0"], "weeks=0"),
     "no demand": (["order-book", "generate", "a.csv", "--demand", "loose"], "'loose'"),
@@ -226,7 +233,7 @@ def test_nothing_is_half_written_when_the_work_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("compagnon.evaluation.evaluate.play_episodes", fail)
     with pytest.raises(RuntimeError, match="out of luck"):  # not ours to explain: it is a bug
-        main(["evaluate", "random", "--json", str(file)])
+        main(["evaluate", "random", "--json", str(file), "--force"])
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(file.name, "old")]
 
 
@@ -257,11 +264,76 @@ def test_help_lists_every_verb(capsys):
         assert name in text
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["evaluate", "random", "--colour", "red"]])
-def test_words_that_are_no_command(words, capsys):
+def test_words_that_are_no_option(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "random", "--colour", "red"])
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evalute"], "compagnon has no verb 'evalute'; did you mean evaluate"),
+        (["order-book", "chek", "a.csv"], "compagnon order-book has no verb 'chek'; did you mean"),
+        (["zzz"], "`compagnon --help` lists them"),
+    ],
+)
+def test_a_verb_that_does_not_exist_names_one_that_does(words, said, capsys):
+    assert said in refused(capsys, *words)
+
+
+@pytest.mark.parametrize("words", [[], ["data"], ["db"]])
+def test_without_a_verb_help_is_shown(words, capsys):
     with pytest.raises(SystemExit) as end:
         main(words)
-    assert end.value.code == 2
+    assert end.value.code == 0
+    assert "usage: compagnon" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    import compagnon
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"compagnon {compagnon.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["recipes", "workshop-tight"], ["recipes"]])
+def test_a_reader_who_goes_away_is_no_error(words):
+    code = "import sys; from compagnon.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=120)
+    assert said == b""
+    assert process.returncode in (1, 141)  # 1 where rich noticed it first
+
+
+def test_more_than_the_memory_holds_is_said(capsys, monkeypatch):
+    def too_much(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 7.28 TiB for an array with shape (1000000000000,)")
+
+    monkeypatch.setattr("compagnon.evaluation.evaluate.play_episodes", too_much)
+    said = refused(capsys, "evaluate", "random", "--env", "CartPole-v1")
+    assert "not enough memory for this (Unable to allocate 7.28 TiB" in said
+    assert "fewer episodes" in said
+
+
+def test_budgets_have_one_grammar():
+    assert read_budget("25s", "--budget") == Budget(25.0)
+    assert read_budget("5m", "--budget") == Budget(300.0)
+    assert read_budget("1.5H", "--budget") == Budget(5400.0)
+    assert read_budget("2d", "--budget") == Budget(172_800.0)
+    assert read_budget("2e6", "--budget") == Budget(steps=2_000_000)
+    assert read_budget("640", "--budget") == Budget(steps=640)
+    for wrong in ("", "soon", "-5m", "0s", "0.5", "nan", "nanm", "inf", "infh", "5x", "1e99"):
+        with pytest.raises(InputError, match=f"--budget {wrong}: give a time such as 25s"):
+            read_budget(wrong, "--budget")
+    assert read_time("90s", "--matures-after") == 90
+    for wrong in ("2e6", "", "7w"):
+        with pytest.raises(InputError, match="give a time such as 90s"):
+            read_time(wrong, "--matures-after")
 
 
 def test_values_are_read_as_toml_or_as_text():

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -198,6 +199,7 @@ def limited(kilobytes: int, *words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("suffix", ["gif", "mp4"])
 def test_a_video_that_finds_no_room_is_an_error_and_leaves_nothing(suffix, tmp_path):
+    assert main(["watch", "expert:workshop-v2", "--minutes", "2"]) == 0  # kernels are on the disk
     file = tmp_path / f"week.{suffix}"
     words = ["watch", "expert:workshop-v2", "--minutes", "200", "--every", "2", "--video", file]
     done = limited(8, *words)
@@ -209,6 +211,8 @@ def test_a_video_that_finds_no_room_is_an_error_and_leaves_nothing(suffix, tmp_p
 
 def test_days_that_find_no_room_leave_no_half_folder(tmp_path):
     out = tmp_path / "sample"
+    assert main(["data", "generate", str(out), "--days", "1"]) == 0  # kernels are on the disk
+    shutil.rmtree(out)
     done = limited(8, "data", "generate", out, "--days", "3")
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"compagnon: {out}/bookings.csv: ")

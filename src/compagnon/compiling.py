@@ -103,11 +103,11 @@ def _listen() -> None:
 
     spent = _Spent()
 
-    class Listener(event.Listener):  # type: ignore[misc]  # numba is untyped
+    class Listener(event.Listener):
         def on_start(self, event: Any) -> None:  # noqa: ARG002
             spent.start()
 
         def on_end(self, event: Any) -> None:  # noqa: ARG002
             spent.end()
 
-    event.register("numba:compile", Listener())
+    event.register("numba:compile", Listener())  # type: ignore[no-untyped-call]

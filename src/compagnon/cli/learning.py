@@ -56,8 +56,7 @@ def learn(
     $ compagnon learn runs/mine --resume
     """
     without_window()
-    from compagnon.learning.recipe import expand_variants, load_recipe
-    from compagnon.learning.run import RECIPE_FILE
+    from compagnon.learning.recipe import RECIPE_FILE, expand_variants, load_recipe
 
     changes: dict[str, Any] = read_pairs(set, "--set")
     if seed is not None:
@@ -167,8 +166,7 @@ def _budget(text: str | None) -> dict[str, Any]:
 
 def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
     """Train one recipe in one folder; 0 when its budget is spent, 130 when it was interrupted."""
-    from compagnon.learning.recipe import load_recipe
-    from compagnon.learning.run import RECIPE_FILE
+    from compagnon.learning.recipe import RECIPE_FILE, load_recipe
     from compagnon.learning.trainer import Trainer, TrainingError, start
 
     out = output.console()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes, seeds_from
-from compagnon.learning.recipe import Recipe
-from compagnon.learning.run import BEST, LAST, RECIPE_FILE, Run
+from compagnon.learning.recipe import RECIPE_FILE, Recipe
+from compagnon.learning.run import BEST, LAST, Run
 from compagnon.learning.trainer import Update, start
 from compagnon.policy import Schema, load_policy
 
