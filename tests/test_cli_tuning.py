@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main
-from compagnon.cli.tuning import _figures, _minutes
-from compagnon.errors import InputError
+from compagnon.cli.tuning import _figures
 from compagnon.tuning.standing import Standing
 from tests.tuning.small import CARTPOLE, SPACE
 
@@ -65,13 +64,6 @@ def test_without_optuna_it_says_what_to_install(recipe, capsys, monkeypatch):
     )
     assert main(["tune", str(recipe)]) == 2
     assert "pip install 'compagnon[tune]'" in capsys.readouterr().err
-
-
-def test_a_budget_is_a_time():
-    assert [_minutes(text) for text in ("20m", "90s", "2h", None)] == [20, 1.5, 120, None]
-    for text in ("m", "", "nanm", "infh", "0m"):
-        with pytest.raises(InputError, match="such as 20m"):
-            _minutes(text)
 
 
 def test_progress_says_what_is_done_and_what_is_left():

@@ -1,5 +1,6 @@
 """`evaluate`, `audit`, `divergence`: which policy is better, and why."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -183,6 +184,7 @@ def show_evaluation(found: "Evaluation") -> None:
             row.append(output.number(score.kpis["profit"]))
         rows.append(row)
     out.print(output.table(columns, rows))
+    _show_card(found)
     if found.paired:
         out.print(f"\nAgainst {found.paired[0].against}, on the same episodes\n", soft_wrap=True)
         out.print(
@@ -199,6 +201,30 @@ def show_evaluation(found: "Evaluation") -> None:
                 ],
             )
         )
+
+
+def _show_card(found: "Evaluation") -> None:
+    """On dispatch, what a dispatcher looks at: no cost says by itself who waited for how long."""
+    from compagnon.envs.registration import DISPATCH
+
+    if found.env != DISPATCH:
+        return
+    from compagnon.evaluation.dispatch_scorecard import CARD
+
+    out = output.console()
+    for title, figures in CARD.items():
+        rows = [
+            (one.words, *(_card_cell(score.kpis.get(one.kpi), one.form) for score in found.scores))
+            for one in figures
+            if any(one.kpi in score.kpis for score in found.scores)
+        ]
+        if rows:
+            out.print()
+            out.print(output.table((title, *(score.name for score in found.scores)), rows))
+
+
+def _card_cell(value: float | None, form: str) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
 
 
 VERBS: dict[str, Verb] = {"evaluate": evaluate, "audit": audit, "divergence": divergence}

@@ -1,6 +1,7 @@
 """Plays policies on the same episodes, many at once, and keeps what each episode gave."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,11 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
 from compagnon.errors import InputError
+from compagnon.evaluation.progress import usual_length
 from compagnon.evaluation.statistics import finite_or_none
 from compagnon.policy import DayReader, Policy
 
 MAX_COPIES = 1024
 MAX_EPISODES = 1_000_000
+_TELL_SECONDS = 0.2  # between two words about how far it is
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def play_episodes(
     policy: Policy,
     seeds: list[int],
     sample_seed: int | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> EpisodeResults:
     """Play one episode of each seed.
 
@@ -131,19 +135,54 @@ def play_episodes(
         policy: bound to this environment's schema.
         seeds: the episode of seed s is the same for every policy.
         sample_seed: draw actions with this seed; None plays greedily.
+        progress: told the share that is done, from 0 to 1, a few times a second.
     """
     # A policy's matrices are small: a second BLAS thread costs more than it brings.
     with threadpool_limits(1, user_api="blas"):
-        parts = [
-            _play(env_id, env_args, policy, seeds[i : i + MAX_COPIES], sample_seed)
-            for i in range(0, len(seeds), MAX_COPIES)
-        ]
+        parts = []
+        for i in range(0, len(seeds), MAX_COPIES):
+            some = seeds[i : i + MAX_COPIES]
+            watch = _Watch(progress, env_id, i, len(some), len(seeds))
+            parts.append(_play(env_id, env_args, policy, some, sample_seed, watch))
     return EpisodeResults(
         tuple(seeds),
         np.concatenate([part.returns for part in parts]),
         np.concatenate([part.lengths for part in parts]),
         {name: np.concatenate([_kpi(part, name) for part in parts]) for name in parts[0].kpis},
     )
+
+
+class _Watch:
+    """Tells how much of a policy's play is done: episodes by their time, where that is known."""
+
+    def __init__(
+        self,
+        tell: Callable[[float], None] | None,
+        env_id: str,
+        before: int,
+        copies: int,
+        total: int,
+    ) -> None:
+        self._tell = tell
+        self._length = None if tell is None else usual_length(env_id)
+        self._before, self._copies, self._total = before, copies, total
+        self._lived = 0.0  # time units of an episode that has not ended, on average
+        self._told = time.monotonic()
+
+    def stepped(self, step: Step, playing: NDArray[np.bool_]) -> None:
+        """The copies of `playing` made a step."""
+        if self._tell is None:
+            return
+        self._lived += float(step.elapsed[playing].mean()) if playing.any() else 0.0
+        now = time.monotonic()
+        if now - self._told < _TELL_SECONDS:
+            return
+        self._told = now
+        on = playing & ~(step.terminated | step.truncated)
+        ended = 1.0 - float(on.sum()) / self._copies
+        lived = 0.0 if self._length is None else min(1.0, self._lived / self._length)
+        share = ended + (1.0 - ended) * lived
+        self._tell((self._before + share * self._copies) / self._total)
 
 
 def _kpi(part: EpisodeResults, name: str) -> NDArray[np.float64]:
@@ -157,13 +196,14 @@ def _play(
     policy: Policy,
     seeds: list[int],
     sample_seed: int | None,
+    watch: "_Watch",
 ) -> EpisodeResults:
     with closing(BatchEnv(env_id, env_args, len(seeds))) as env:
-        return _play_in(env, policy, seeds, sample_seed)
+        return _play_in(env, policy, seeds, sample_seed, watch)
 
 
 def _play_in(
-    env: BatchEnv, policy: Policy, seeds: list[int], sample_seed: int | None
+    env: BatchEnv, policy: Policy, seeds: list[int], sample_seed: int | None, watch: "_Watch"
 ) -> EpisodeResults:
     env.reset(seeds)
     rng = None if sample_seed is None else np.random.default_rng([sample_seed, *seeds[:1]])
@@ -178,5 +218,6 @@ def _play_in(
                 kpis = np.full((len(seeds), len(env.kpi_names)), np.nan)
             ended = playing & (step.terminated | step.truncated)
             kpis[ended] = step.kpis[ended]
+        watch.stepped(step, playing)
     by_name = dict(zip(env.kpi_names, kpis.T, strict=True))
     return EpisodeResults(tuple(seeds), returns, lengths, by_name)

@@ -7,6 +7,7 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
+from compagnon.evaluation.progress import Progress
 from compagnon.evaluation.statistics import finite_or_none, interval_json, mean_interval
 from compagnon.policy import Policy, Schema, load_policy
 
@@ -118,7 +119,7 @@ def evaluate(
     Args:
         policies: names (see `load_policy`) or policies bound to the environment.
         sampled: draw actions from the policy instead of taking the most probable one.
-        progress: told the name of each policy before it plays.
+        progress: told who plays, the share that is done and about how long the rest takes.
 
     Raises:
         InputError: an unknown policy or environment, or a policy that does not fit.
@@ -134,11 +135,17 @@ def evaluate(
     bound = [load_policy(p, schema) if isinstance(p, str) else p for p in policies]
     seeds = seeds_from(env, seed, episodes)
     scores = []
+    told = None if progress is None else Progress(progress, len(bound))
     for policy in bound:
-        if progress is not None:
-            progress(policy.name)
+        if told is not None:
+            told.begin(policy.name)
         results = play_episodes(
-            env_id, env_args, policy, seeds, sample_seed=seed if sampled else None
+            env_id,
+            env_args,
+            policy,
+            seeds,
+            sample_seed=seed if sampled else None,
+            progress=None if told is None else told.at,
         )
         scores.append(score_policy(policy.name, results))
     paired = [compare(score, scores[0]) for score in scores[1:]]
