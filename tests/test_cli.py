@@ -68,7 +68,7 @@ def test_evaluate_prints_and_writes_the_same_figures(capsys, tmp_path):
 def test_evaluate_is_repeatable_and_sampling_differs(tmp_path):
     def figures(name, *words):
         file = tmp_path / name
-        base = ["evaluate", "random", "--env", "CartPole-v1", *FEW, "--json", str(file)]
+        base = ["evaluate", "random", "--env", "CartPole-v1", *FEW, "--json", str(file), "--force"]
         assert main([*base, *words]) == 0
         return json.loads(file.read_text())["policies"]
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
+
+from compagnon.envs.options import NO_TRUTH, truth_for_a_number
 
 T = TypeVar("T")
 
@@ -31,6 +33,15 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, given: Any) -> Any:
+        for name, value in given.items() if isinstance(given, dict) else ():
+            field = cls.model_fields.get(name)
+            if field is not None and truth_for_a_number(value, field.annotation):
+                raise ValueError(f"{name}: {NO_TRUTH}")
+        return given
 
 
 def may_change(field: FieldInfo) -> bool | None:
