@@ -80,7 +80,7 @@ def test_outcomes_are_defined_and_shown(db, tmp_path, capsys):
     assert json.loads((tmp_path / "o.json").read_text())[0]["missing"] == 1
     assert main(["outcomes", "show", "loss"]) == 2
     assert main(["outcomes", "define", "loss", "--matures-after", "soon"]) == 2
-    assert "give 90s" in capsys.readouterr().err
+    assert "such as 90s" in capsys.readouterr().err
 
 
 def test_backup_and_restore(db, tmp_path, capsys):
