@@ -1,6 +1,7 @@
 """`watch`: one episode, live in the terminal or as a video."""
 
 import contextlib
+import math
 import sys
 import time
 from collections import deque
@@ -60,7 +61,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
     for name, value in (("minutes", look.minutes), ("steps", look.steps)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")
-    if look.speed <= 0:
+    if not 0 < look.speed < math.inf:
         raise InputError(f"--speed {look.speed:g}: more than 0 minutes a second")
     check_seed(look.seed)
     if look.video is not None:
