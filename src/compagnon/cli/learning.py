@@ -277,7 +277,7 @@ def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None
     if progress.best_iteration < 0:
         kept = f"no policy was judged, so that {folder / BEST} is missing; {folder / LAST} is there"
     out.print(f"\n{outcome.env_steps:,} environment steps in {progress.seconds:.0f} s; {kept}")
-    if practises and progress.clone_return is None:
+    if practises and progress.newest_clone is None and progress.clone_return is None:
         out.print(
             "the budget ended within the imitation: nothing was practised. The bound may be "
             "raised with --budget, and --resume goes on"
