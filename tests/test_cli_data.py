@@ -99,3 +99,16 @@ def test_collect_reads_the_days_asked_for(tmp_path, monkeypatch, capsys):
     assert main(["data", "import", *out, "--strict"]) == 0
     assert main([*words, "--until", "2025-12-31", "--out", "earlier"]) == 2
     assert "no row from 2025-10-03 to 2025-12-31" in capsys.readouterr().err
+
+
+def test_check_names_what_nobody_can_ever_serve(tables, tmp_path, capsys):
+    (tmp_path / "bookings.csv").write_text(spoilt(BOOKINGS, 4, "seats", "3 ambulatory"))
+    assert main(["data", "check", *tables]) == 2
+    shown = capsys.readouterr()
+    assert "1 booking that nobody can ever serve (listed above)" in shown.err
+    assert "at most 2" in " ".join(shown.out.split())
+    assert main(["data", "import", *tables, "--strict"]) == 0  # asked for all the same
+    shown = capsys.readouterr().out
+    assert "they can only be refused" in shown
+    assert "3 of 3 bookings" in shown
+    assert len(Instance.load(tmp_path / "days" / "2026-03-02.json").bookings) == 3
