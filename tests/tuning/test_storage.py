@@ -102,9 +102,16 @@ def test_an_address_of_postgresql_is_psycopgs(given, host):
     assert (url.host, url.database) == (host, "studies")
 
 
-def test_a_database_that_cannot_be_reached_is_said_without_its_password():
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:secret@127.0.0.1:9/studies",
+        "postgresql://me@127.0.0.1:9/studies?password=secret&sslmode=prefer",
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_said_without_its_password(address):
     with pytest.raises(InputError) as caught:
-        open_store("postgresql://me:secret@127.0.0.1:9/studies")
+        open_store(address)
     message = str(caught.value)
     assert "cannot be reached" in message
     assert "127.0.0.1:9" in message

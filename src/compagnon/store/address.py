@@ -1,4 +1,4 @@
-"""Where a database is, from what a person typed, and how it may be shown to others."""
+"""Where a database is, from what a person typed."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,6 @@ VARIABLE: Final = "COMPAGNON_DB"
 DEFAULT: Final = "sqlite:///decisions.db"
 _SQLITE: Final = "sqlite:///"
 _MOST: Final = 10_000  # bytes of a file that holds an address
-# What a query may show; anything else in it may be a secret, or become one.
-_HARMLESS: Final = frozenset(
-    {"host", "hostaddr", "port", "dbname", "user", "options", "sslmode", "application_name",
-     "connect_timeout", "target_session_attrs", "service"}
-)  # fmt: skip
 
 
 def database_address(given: str | None) -> str:
@@ -55,8 +50,3 @@ def file_of(address: str) -> Path:
     if not address.startswith(_SQLITE) or len(address) == len(_SQLITE):
         raise InputError(f"{address}: give sqlite:///FILE; sqlite:////FILE where it begins with /")
     return Path(address.removeprefix(_SQLITE))
-
-
-def harmless(name: str) -> bool:
-    """Whether a part of an address's query may be shown."""
-    return name in _HARMLESS

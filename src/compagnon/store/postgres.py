@@ -11,9 +11,9 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from compagnon.database_url import shown, without_secrets
 from compagnon.errors import InputError
 from compagnon.store import chaining
-from compagnon.store.address import harmless
 from compagnon.store.chaining import Tip
 from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import (
@@ -59,8 +59,8 @@ class PostgresStore(Store):
 
     def __init__(self, address: str, files: Path | None, patience: float | None = None) -> None:
         url = _url(address)
-        self._secrets = _secrets(url)
-        self.where = _shown(url)
+        self._url = url
+        self.where = shown(url)
         self.address = url.render_as_string(hide_password=False).replace(_DRIVER, "postgresql", 1)
         self.files = files or Path(MODELS)
         self._raw: PatientConnection | None = None
@@ -102,7 +102,7 @@ class PostgresStore(Store):
                 pass
         except DBAPIError as error:
             raise InputError(
-                f"{self.where} cannot be reached: {self._without_secrets(reason(error))}"
+                f"{self.where} cannot be reached: {without_secrets(self._url, reason(error))}"
             ) from None
 
     def engine(self) -> Engine:
@@ -164,12 +164,9 @@ class PostgresStore(Store):
             public = "the database does not answer"
         else:
             public = "the database cannot be reached"
-        return StoreUnavailable(f"{self.where}: {self._without_secrets(reason(error))}", public)
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return StoreUnavailable(
+            f"{self.where}: {without_secrets(self._url, reason(error))}", public
+        )
 
     def _append(self, rows: Sequence[DecisionRow]) -> list[Written]:
         import psycopg
@@ -276,22 +273,3 @@ def _url(text: str) -> sqlalchemy.URL:
         raise InputError(
             "this is no address; one is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
-
-
-def _secrets(url: sqlalchemy.URL) -> list[str]:
-    """What of an address nobody may see, the longest first."""
-    found = {url.password} if url.password else set()
-    for name, values in url.normalized_query.items():
-        if not harmless(name):
-            found.update(value for value in values if value)
-    return sorted((str(one) for one in found), key=len, reverse=True)
-
-
-def _shown(url: sqlalchemy.URL) -> str:
-    """An address for people, without what is secret in it."""
-    query = {
-        name: values if harmless(name) else ("***",)
-        for name, values in url.normalized_query.items()
-    }
-    shown = url.set(query=query).render_as_string(hide_password=True)
-    return shown.replace(_DRIVER, "postgresql", 1).replace("%2A%2A%2A", "***")

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from compagnon.database_url import shown, without_secrets
 from compagnon.errors import InputError
 from compagnon.files import read_file
 
@@ -172,7 +173,7 @@ class _PostgresStore:
 
     def __init__(self, url: str, heartbeat: int) -> None:
         self._url = _postgres_url(url)
-        self.where = self._url.render_as_string(hide_password=True)
+        self.where = shown(self._url)
         self._heartbeat = heartbeat
         try:
             self._engine = sqlalchemy.create_engine(
@@ -196,7 +197,8 @@ class _PostgresStore:
                     grace_period=4 * heartbeat,
                 )
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            raise InputError(f"{self.where} cannot be reached: {reason(error)}") from None
+            said = without_secrets(self._url, reason(error))
+            raise InputError(f"{self.where} cannot be reached: {said}") from None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

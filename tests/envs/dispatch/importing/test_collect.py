@@ -90,7 +90,11 @@ def test_what_cannot_be_collected_is_refused(tmp_path):
         collect(url, DAY, date(2020, 1, 2))
 
 
-def test_a_password_is_not_shown(tmp_path):
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me:hidden@127.0.0.1:1/none", "postgresql://me@127.0.0.1:1/a?password=hidden"],
+)
+def test_a_password_is_not_shown(tmp_path, address):
     with pytest.raises(InputError, match="database refused") as caught:
-        collect_tables("postgresql://me:hidden@127.0.0.1:1/none", DAY, DAY, tmp_path)
+        collect_tables(address, DAY, DAY, tmp_path)
     assert "hidden" not in str(caught.value)

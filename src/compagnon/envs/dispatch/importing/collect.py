@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from compagnon.database_url import shown, without_secrets
 from compagnon.envs.dispatch.importing import rows as R
 from compagnon.envs.dispatch.importing.clock import find_zone
 from compagnon.errors import InputError
@@ -72,8 +73,8 @@ def collect_tables(url: str, first: date, last: date, folder: Path, zone: str = 
         raise InputError("data collect needs psycopg: pip install 'compagnon[collect]'") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        shown = address.render_as_string(hide_password=True)
-        raise InputError(f"--from {shown}: the database refused ({reason})") from None
+        said = without_secrets(address, reason)
+        raise InputError(f"--from {shown(address)}: the database refused ({said})") from None
     if not counts["bookings"]:
         raise InputError(f"the table bookings has no row from {first} to {last}")
     with new_directory(folder) as fresh:
