@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.envs.products import ActionProduct
 from compagnon.envs.registration import BALL, DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.envs.workshop import rules as workshop_rules
 from compagnon.envs.workshop.fields import FIELDS as WORKSHOP_FIELDS
@@ -99,6 +100,9 @@ def action_words(schema: Schema) -> tuple[str, ...]:
         return tuple(workshop_rules.describe_action(action) for action in range(n))
     if schema.env_id in (DISPATCH, DISPATCH_POC):
         return _dispatch_words(schema)
+    if schema.action.factors:  # the parts, as the environment itself takes them
+        parts = ActionProduct(schema.action.factors, schema.action.starts)
+        return tuple(", ".join(map(str, parts.parts(action))) for action in range(n))
     known = _GYMNASIUM.get(_family(schema), ())
     return known if len(known) == n else tuple(f"action {action}" for action in range(n))
 
