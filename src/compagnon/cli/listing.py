@@ -41,7 +41,9 @@ def recipes(
 
 
 def envs(
-    env: Annotated[str | None, Positional, optional("[ID]", "any Gymnasium id")] = None,
+    env: Annotated[
+        str | None, Positional, optional("[ID]", "any Gymnasium id, or MODULE:ID")
+    ] = None,
     /,
     env_args: EnvArgs = (),
 ) -> int:
@@ -53,7 +55,10 @@ def envs(
     out = output.console()
     if env is None:
         out.print(output.table(("environment", "what it is"), _our_envs(), numbers=False))
-        out.print("\nAny other Gymnasium id with vector observations works too.")
+        out.print(
+            "\nAny other Gymnasium id works too, and MODULE:ID where a module registers it."
+            "\nYour own, step by step: docs/own_environment.md"
+        )
         return 0
     from compagnon.envs import BatchEnv
 
@@ -131,6 +136,7 @@ def policies() -> int:
         ("random", "uniform over the actions that are possible"),
         ("constant:ACTION", "always this action; the last possible one where it is masked"),
         *_experts(),
+        ("expert:FILE.py:CLASS", "a rule of your own; expert:MODULE:CLASS where it is a module"),
         ("PATH", "a policy on disk (policy.json beside its weights), or a run: its best policy"),
         ("onnx:PATH", "what `compagnon export PATH` wrote: the same policy as an ONNX session"),
         ("onnx-int8:PATH", "the same in INT8, from `compagnon export PATH --int8`"),

@@ -30,7 +30,9 @@ PolicyNames = Annotated[
     tuple[str, ...],
     Positional,
     optional(
-        "POLICY...", "random, constant:ACTION, expert:NAME, or a path (see `compagnon policies`)"
+        "POLICY...",
+        "random, constant:ACTION, expert:NAME, expert:FILE.py:CLASS, or a path "
+        "(see `compagnon policies`)",
     ),
 ]
 OnePolicy = Annotated[
@@ -54,7 +56,8 @@ class Where:
     """What is played."""
 
     env: Annotated[
-        str | None, optional("ID", "any Gymnasium id; without it, the one a run learnt in")
+        str | None,
+        optional("ID", "any Gymnasium id, or MODULE:ID; without it, the one a run learnt in"),
     ] = None
     env_args: EnvArgs = ()
 

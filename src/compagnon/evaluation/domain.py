@@ -20,7 +20,7 @@ class Domain:
 
     Attributes:
         episode: what people call an episode.
-        profit: the KPI that says what the business earns, where one does.
+        profit: the KPI that says what the business earns; an environment need not have it.
         profit_terms: the reward terms that are part of it; the others only shape behaviour.
         lost: KPIs of units that were made or bought for nothing, with words for them.
         served: KPIs of the share of demand that was met.
@@ -32,7 +32,7 @@ class Domain:
     """
 
     episode: str = "episode"
-    profit: str | None = None
+    profit: str | None = "profit"
     profit_terms: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
