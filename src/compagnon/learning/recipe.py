@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from compagnon.envs import making
+from compagnon.envs.finding import find_env
 from compagnon.errors import InputError
 from compagnon.files import read_text
 from compagnon.learning.dagger_settings import DaggerSettings
@@ -14,6 +15,7 @@ from compagnon.learning.ddpg_settings import DDPGSettings
 from compagnon.learning.dqn_settings import DQNSettings
 from compagnon.learning.hybrid_settings import HybridSettings
 from compagnon.learning.ppo_settings import PPOSettings
+from compagnon.learning.problem_defaults import EVALUATIONS, Problem, complete
 from compagnon.learning.settings import AlgorithmSettings, Fixed, Free, Settings
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.recipes import shipped_texts
@@ -258,16 +260,40 @@ def change_recipe(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe
 
 
 def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
-    """Validate a recipe's tree; InputError names `where` and the key."""
+    """Validate a recipe's tree, and choose by its problem what it leaves open.
+
+    Raises:
+        InputError: names `where` and the key.
+    """
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"{where}: {_explain(error)}") from None
     try:
-        making.check_env_id(recipe.env.id)
+        episode_steps = find_env(recipe.env.id).max_episode_steps
     except InputError as error:
         raise InputError(f"{where}: env.id: {error}") from None
-    return recipe
+    return _completed(recipe, episode_steps)
+
+
+def _completed(recipe: Recipe, episode_steps: int | None) -> Recipe:
+    """The recipe with what it leaves open chosen by its problem; see `problem_defaults`."""
+    budget = recipe.budget
+    problem = Problem(
+        budget.env_steps,
+        budget.iterations is not None or budget.env_steps is not None,
+        episode_steps,
+        making.is_ours(recipe.env.id),
+    )
+    tree = recipe.model_dump(mode="json", exclude_unset=True)
+    complete(recipe.algorithm.kind, problem, tree)
+    completed = Recipe.model_validate(tree)
+    every = completed.evaluation.every
+    if "every" not in recipe.evaluation.model_fields_set and budget.env_steps is not None:
+        total = completed.algorithm.iterations_for(budget.env_steps)
+        every = every if total is None else max(1, total // EVALUATIONS)
+    evaluation = completed.evaluation.model_copy(update={"every": every})
+    return completed.model_copy(update={"evaluation": evaluation})
 
 
 def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:

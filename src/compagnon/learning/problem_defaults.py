@@ -1,0 +1,161 @@
+"""What a recipe leaves open, chosen by what is known of its problem before anything is learnt.
+
+No one default fits sixty thousand steps of Acrobot and a hundred million of a compiled workshop:
+what is 4 updates for the one is 400 for the other. So whatever a recipe says counts, and what it
+leaves open follows from the budget in steps, the longest episode, and whether copies of the
+environment step together in one compiled kernel. A run's own recipe names every setting: nothing
+changes when it is resumed. `benchmarks/defaults.py` shows what these are worth.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+Chosen = dict[str, Any]
+
+_UNKNOWN_STEPS: Final = 1_000_000  # where the budget is in episodes or minutes
+EVALUATIONS: Final = 5  # of a run, about, where the recipe does not say
+_UPDATES: Final = 40  # rollouts, at the least, that a budget is cut into
+_NETWORKS: Final = {
+    "dqn": {"hidden": [128, 128], "activation": "relu"},
+    "ddpg": {"hidden": [64, 64], "activation": "relu"},
+}
+_SMALL, _MEDIUM, _LARGE = 1_024, 2_048, 16_384  # steps of a rollout, of all copies together
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is known.
+
+    Attributes:
+        env_steps: the budget in environment steps; None where it is given otherwise.
+        scheduled: the budget says where it ends, in iterations or steps, so that a rate may fall.
+        episode_steps: steps after which an episode is cut; None where nobody says.
+        compiled: copies step together, so that hundreds cost little more than one.
+    """
+
+    env_steps: int | None
+    scheduled: bool
+    episode_steps: int | None
+    compiled: bool
+
+    @property
+    def steps(self) -> int:
+        """The budget, or a large one where it is not known in steps."""
+        return self.env_steps or _UNKNOWN_STEPS
+
+    @property
+    def gamma(self) -> float:
+        """A discount that sees a fifth of the longest episode: 0.99 to 0.999."""
+        horizon = min(max((self.episode_steps or 0) / 5, 100), 1_000)
+        return round(1 - 1 / horizon, 4)
+
+
+def ppo(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+    """At least 40 rollouts in a budget, each of 1,024 steps or more; many short passes.
+
+    Args:
+        given: what the recipe says of these settings; sizes follow the copies that it asks for.
+    """
+    most = _LARGE if problem.compiled else _MEDIUM
+    rollout = min(max(_power_below(problem.steps // _UPDATES), _SMALL), most)
+    num_envs = given.get("num_envs", max(8, rollout // 64) if problem.compiled else 8)
+    large = rollout > _MEDIUM
+    chosen = {
+        "num_envs": num_envs,
+        "rollout_steps": max(1, rollout // num_envs),
+        "minibatch_size": rollout // 8 if large else 64,
+        "epochs": 3 if large else 10,
+        "gamma": problem.gamma,
+    }
+    if given.get("episodes_per_env"):
+        del chosen["num_envs"], chosen["rollout_steps"]
+    if problem.scheduled and "learning_rate" not in given:
+        chosen |= {"learning_rate": 1e-3, "final_learning_rate": 1e-5}
+    return chosen
+
+
+def practice(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+    """The same for PPO after imitation: what a clone knows is not to be run over."""
+    chosen = ppo(problem, given)
+    for key in ("learning_rate", "final_learning_rate"):
+        chosen.pop(key, None)
+    return chosen
+
+
+def dqn(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+    """Exploration that lasts for a fifth of the budget, and a memory that holds most of it.
+
+    The target follows slowly, all the time; targets span three steps and are not overrated
+    (double): both bring a reward that comes late to where it was earned.
+    """
+    num_envs = given.get("num_envs", 8)
+    capacity = given.get("capacity", min(max(problem.steps, 10_000), 100_000))
+    chosen = {
+        "num_envs": num_envs,
+        "updates": max(1, num_envs // 2),
+        "capacity": capacity,
+        "learning_starts": min(1_000, capacity),
+        "gamma": problem.gamma,
+        "target_every": num_envs,
+        "tau": 0.005,
+        "epsilon_steps": max(1_000, problem.steps // 5),
+        "double": True,
+        "n_step": 3,
+    }
+    if problem.scheduled and "learning_rate" not in given:
+        chosen |= {"learning_rate": 1e-3, "final_learning_rate": 1e-5}
+    return chosen
+
+
+def ddpg(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+    """A memory that holds the budget, one network for state and action, and two of TD3's remedies.
+
+    Twin critics and a slower actor (arXiv 1802.09477) keep the actor from
+    climbing errors of the critic, which is how the plain algorithm breaks down.
+    """
+    capacity = given.get("capacity", min(max(problem.steps, 10_000), 200_000))
+    return {
+        "capacity": capacity,
+        "learning_starts": min(500, capacity),
+        "batch_size": 128,
+        "gamma": problem.gamma,
+        "critic_state_hidden": [],
+        "critic_action_hidden": [],
+        "squash": "tanh",
+        "twin_critics": True,
+        "actor_delay": 2,
+    }
+
+
+def _power_below(number: int) -> int:
+    """The largest power of two that is not above a number; 1 at the least."""
+    return 1 << math.floor(math.log2(max(1, number)))
+
+
+_RULES: Final = {"ppo": ppo, "dqn": dqn, "ddpg": ddpg}
+
+
+def complete(kind: str, problem: Problem, tree: dict[str, Any]) -> None:
+    """Put into a recipe's tree what it leaves open of its algorithm and its network.
+
+    Args:
+        kind: of the algorithm.
+        tree: what was given, and nothing else; changed in place.
+    """
+    algorithm = tree["algorithm"]
+    if kind == "hybrid":
+        _fill(algorithm.setdefault("ppo", {}), practice(problem, algorithm.get("ppo", {})))
+    elif kind in _RULES:
+        _fill(algorithm, _RULES[kind](problem, algorithm))
+    network = tree.setdefault("network", {})
+    if network.get("kind", "mlp") == "mlp":
+        _fill(network, _NETWORKS.get(kind, {}))
+    if not problem.compiled:
+        _fill(tree.setdefault("evaluation", {}), {"episodes": 16})
+
+
+def _fill(given: dict[str, Any], chosen: Chosen) -> None:
+    for key, value in chosen.items():
+        given.setdefault(key, value)
