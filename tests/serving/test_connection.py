@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from compagnon.serving import connection as C
+from compagnon.serving import server
 from compagnon.serving.protocol import DecisionProtocol
 from compagnon.serving.settings import Settings
 from compagnon.store import keys
@@ -342,6 +343,19 @@ def test_who_is_one_too_many_is_told_to_come_back(artefact, sqlite):
                     assert fourth.recv(100) == b""
                 third.sendall(request()[-1:])
                 assert answer(third)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "then"),
+    [(20_000, 20_000, 4096, None), (1024, 20_000, 4096, 4608), (1024, 2048, 1536, 2048),
+     (100, 200, 1, 200)],
+)  # fmt: skip
+def test_there_are_no_more_connections_than_files(monkeypatch, soft, hard, room, then):
+    set_to = []
+    monkeypatch.setattr(server.resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(server.resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    assert server.room_for(4096) == room
+    assert set_to == ([(then, hard)] if then else [])
 
 
 @pytest.mark.parametrize("path", WAYS)

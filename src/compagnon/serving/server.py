@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from compagnon.serving.connection import State
 from compagnon.serving.http import App
 from compagnon.serving.protocol import DecisionProtocol
 
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096  # connections that wait to be taken; the kernel may allow fewer
+_OTHER_FILES: Final = 512  # open at a time beside connections: the store, models, who is sent away
 
 
 class Server(uvicorn.Server):
@@ -55,7 +57,7 @@ class Server(uvicorn.Server):
             timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # it is a plain delay
         )
         super().__init__(config)
-        self.server_state = State(max_connections)
+        self.server_state = State(room_for(max_connections))
         self._ending = ending
         self._reload = reload
 
@@ -85,6 +87,17 @@ class Server(uvicorn.Server):
             signals.hold()  # what waits is still to be written
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+def room_for(connections: int) -> int:
+    """How many connections there may be: each takes one of the files that a process may open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+    return max(1, more - _OTHER_FILES)
 
 
 def listen(host: str, port: int) -> socket.socket:
