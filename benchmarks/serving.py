@@ -24,11 +24,13 @@ import msgspec
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.serving.deciding import answer, decide, decide_many, likeliest, new_id
+from compagnon.serving.deciding import decide, new_id
 from compagnon.serving.models import Model, open_model
-from compagnon.serving.reading import Reader
+from compagnon.serving.settings import Settings
+from compagnon.serving.vectors import service_of
 from compagnon.serving.wire import read_decide
-from compagnon.serving.worlds import state_reader
+from compagnon.store.decisions import Written
+from compagnon.store.secrets import Secret
 from harness import machine
 from serving_contenders import HERE, Server, bento, cpu_seconds, ours, plain, ray
 
@@ -57,28 +59,26 @@ def bodies(model: Model, count: int) -> list[bytes]:
 
 def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
     """Microseconds of one decision within the process: read, decided, put into words."""
-    schema = model.manifest.schema_
-    reader = Reader(schema, state_reader(schema, model.manifest.provenance.env_args))
-    encode = msgspec.json.Encoder().encode
+    settings = Settings(policy="", application="bench")
+    nowhere: Any = None  # nothing is logged here
+    service = service_of(settings, nowhere, model, Secret(1, b"s" * 32))
     whole, deciding, batch = [], [], []
     for k in range(count):
         begun = time.perf_counter_ns()
-        obs, mask = reader.read(read_decide(requests[k % len(requests)]))
-        name = new_id()
-        before = time.perf_counter_ns()
-        found = decide(model, obs, mask, name, "bench", 0.05)
-        deciding.append(time.perf_counter_ns() - before)
-        chance = float(found.probabilities[found.action])
-        likely = likeliest(found.probabilities, 3)
-        encode(answer(name, found.action, chance, likely, model.words, 3, model.sha256))
+        asked = service.begin(requests[k % len(requests)])
+        service.finish(asked, Written("stored", asked.row))
         whole.append(time.perf_counter_ns() - begun)
-    many = np.stack([reader.read(read_decide(body))[0] for body in requests[:64]])
-    masks = np.stack([reader.read(read_decide(body))[1] for body in requests[:64]])
-    ids = [new_id() for _ in range(64)]
+        obs, mask = service.reader.read(asked.request)
+        before = time.perf_counter_ns()
+        decide(model, obs[None], mask[None], [asked.row.id], service.draw, [3])
+        deciding.append(time.perf_counter_ns() - before)
+    read = [service.reader.read(read_decide(body)) for body in requests[:64]]
+    many, masks = (np.stack(part) for part in zip(*read, strict=True))
+    ids = [new_id() for _ in read]
     for _ in range(max(1, count // 64)):
         begun = time.perf_counter_ns()
-        decide_many(model, many, masks, ids, "bench", 0.05)
-        batch.append((time.perf_counter_ns() - begun) / 64)
+        decide(model, many, masks, ids, service.draw, [3] * len(ids))
+        batch.append((time.perf_counter_ns() - begun) / len(ids))
     at = lambda values, share: sorted(values)[int(share * len(values))] / 1e3  # noqa: E731
     return {
         "decide_p50_us": at(deciding, 0.5),

@@ -159,7 +159,7 @@ def test_two_services_on_one_postgresql_never_give_one_id_two_actions(artefact, 
     store.close()
     with (
         serving(str(artefact), "--db", postgres) as one,
-        serving(str(artefact), "--db", postgres, "--epsilon", "1") as other,
+        serving(str(artefact), "--db", postgres, "--play", "sampled") as other,
     ):
 
         async def race():
@@ -256,7 +256,8 @@ def test_several_workers_share_one_port(artefact, postgres):
         (("--port", "PORT"), "port PORT of 127.0.0.1 is in use"),
         (("--host", "0.0.0.0", "--port", "0"), "compagnon keys create"),
         (("--workers", "2"), "SQLite has one writer"),
-        (("--epsilon", "2"), "--epsilon 2"),
+        (("--explore", "2"), "--explore 2"),
+        (("--epsilon", "0.1"), "--epsilon has become --explore"),
         (("--db", "postgresql://nobody@127.0.0.1:1/none"), "cannot be reached"),
     ],
 )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
+from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.serving.replaying import loader
 from compagnon.serving.settings import Settings
 from compagnon.store import StoreUnavailable, open_store
-from compagnon.store.replay import replay
+from compagnon.store.replay import pages, replay
 from compagnon.store.tables import decisions
 from tests.serving.client import SHOP, served
 from tests.serving.support import exported
@@ -57,25 +58,89 @@ def decided(client, count=150):
     client.decide(id="alone")
 
 
-def test_every_logged_decision_is_made_again_bit_for_bit(client, artefact):
-    decided(client)
-    store = client.parts.records.store
+@pytest.fixture
+def drawing(artefact, db):
+    """A client of a service that samples, and explores nearly always."""
+    settings = Settings(policy=str(artefact), db=db, play="sampled", explore=0.9, explore_floor=0.0)
+    with served(settings) as client:
+        yield client
+
+
+@pytest.mark.parametrize("play", ["greedy", "sampled"])
+@pytest.mark.parametrize("explore", [0.0, 0.4])
+def test_every_logged_decision_is_made_again_bit_for_bit(artefact, db, play, explore):
+    settings = Settings(policy=str(artefact), db=db, play=play, explore=explore)
+    with served(settings) as client:
+        decided(client)
+        store = client.parts.records.store
+        found = replay(store, loader(store, [artefact]))
+        assert (found.checked, found.same) == (151, 151)
+        assert found.good
+        rows = [row for page in pages(store) for row in page]
+        assert {row.play for row in rows} == {play}
+        assert ("explored" in {row.mode for row in rows}) == (explore > 0)
+
+
+def store_again(store, row, before):
+    """Put a row from before in the place of one, as the answer to the same question."""
+    with store.write() as connection:
+        connection.execute(decisions.delete().where(decisions.c.id == row.id))
+    made = before._replace(id=row.id, request_sha256=row.request_sha256)
+    store.append([made])
+    return made
+
+
+def test_rows_from_before_replay_as_they_were_drawn(local, artefact):
+    """Uniform exploration of what is possible, the seed a plain hash, drawn by the policy."""
+    decided(local, 40)
+    store = local.parts.records.store
+    model = local.parts.service.model
+    new = [row for page in pages(store) for row in page]
+    old = []
+    for row in new:
+        obs = np.frombuffer(row.features, np.float32)[None]
+        mask = np.unpackbits(np.frombuffer(row.mask, np.uint8), count=201).astype(bool)
+        p = explored(model.say(obs, mask[None]).probabilities[0], mask, 0.05)
+        seed = decision_seed(f"old-{row.id}", "default")
+        action = draw(p, seed)
+        before = row._replace(
+            id=f"old-{row.id}", probabilities=p.tobytes(), action=action, seed=seed,
+            probability=float(p[action]), mode="sampled", epsilon=0.05, play=None, near=None,
+            episode=None, others=None, secret=None,
+        )  # fmt: skip
+        old.append(before)
+    store.append(old)
     found = replay(store, loader(store, [artefact]))
-    assert (found.checked, found.same) == (151, 151)
-    assert found.good
+    assert (found.checked, found.same) == (82, 82)
+    # Asked again today, one is answered as it stands there, without what was not logged.
+    request = {"id": new[0].id, "state": {**SHOP, "raw": 0, "time": 0}}
+    asked = store_again(store, new[0], old[0])
+    local.decide(409, **{**request, "alternatives": 4})
+    answer = local.decide(**request)
+    assert (answer["id"], answer["action"]) == (asked.id, old[0].action)
+    assert answer["probability"] == old[0].probability
+    assert [one["probability"] for one in answer["alternatives"]] == [
+        one["preference"] for one in answer["alternatives"]
+    ]
 
 
-@pytest.mark.parametrize("column", ["probabilities", "features", "seed", "epsilon", "mask"])
-def test_a_changed_log_does_not_replay(client, artefact, column):
+@pytest.mark.parametrize(
+    "column",
+    ["probabilities", "features", "seed", "epsilon", "mask", "play", "mode", "others", "secret"],
+)
+def test_a_changed_log_does_not_replay(drawing, artefact, column):
+    client = drawing
     decided(client, 3)
     store = client.parts.records.store
     row = client.parts.service.log.find("d1")
     value = getattr(row, column)
     if isinstance(value, bytes):
-        kind = np.uint8 if column == "mask" else np.float32
+        kind = np.float32 if column == "features" else np.uint8
         array = np.frombuffer(value, kind).copy()
         array[0] += 1
         value = array.tobytes()
+    elif isinstance(value, str):
+        value = {"sampled": "greedy", "explored": "sampled"}[value]
     else:
         value = value + 0.1 if column == "epsilon" else value + 1
     with store.write() as connection:
@@ -202,8 +267,10 @@ def test_several_workers_need_postgresql(artefact, sqlite):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("epsilon", 1.5), ("port", 70_000), ("workers", 0), ("rate", -1)]
-)
+    ("option", "value"),
+    [("explore", 1.5), ("explore_floor", -0.1), ("explore_cap", -1), ("play", "best"),
+     ("port", 70_000), ("workers", 0), ("rate", -1)],
+)  # fmt: skip
 def test_settings_that_cannot_be(option, value):
-    with pytest.raises(InputError, match=f"--{option}"):
+    with pytest.raises(InputError, match=f"--{option.replace('_', '-')}"):
         Settings(policy="p", **{option: value})

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed
 from compagnon.policy.manifest import DeterministicHead, GaussianHead
 from compagnon.policy.schema import ActionSchema, Schema
-from compagnon.policy.vector_drawing import log_density
+from compagnon.policy.vector_drawing import draw_vector, log_density
 from compagnon.serving.models import open_model
 from compagnon.serving.replaying import loader
 from compagnon.serving.settings import Settings
@@ -39,7 +40,8 @@ def policies(tmp_path_factory):
 
 @pytest.fixture
 def gaussian(policies, db):
-    with served(Settings(policy=str(policies["gaussian"]), db=db)) as client:
+    """A service that samples: nothing of what it draws is sure."""
+    with served(Settings(policy=str(policies["gaussian"]), db=db, play="sampled")) as client:
         yield client
 
 
@@ -60,18 +62,19 @@ def test_an_answer_names_the_components_and_their_density(gaussian):
 def test_the_log_holds_what_the_vector_was_drawn_from(gaussian):
     answer = gaussian.decide(observation=HERE, id="a", key="line-1")
     row, model = logged(gaussian, "a"), gaussian.parts.service.model
-    means, stds = model.distributions(np.frombuffer(row.features, np.float32)[None])
+    _, means, stds = model.say_vectors(np.frombuffer(row.features, np.float32)[None])
     own = model.policy.answer(np.frombuffer(row.features, np.float32)[None])
     np.testing.assert_allclose(means[0], 2 * own.outputs[0, :2], rtol=1e-6)
     np.testing.assert_allclose(stds[0], 2 * own.std[0], rtol=1e-6)
     assert np.frombuffer(row.distribution).tolist() == [*means[0].tolist(), *stds[0].tolist()]
     vector = np.frombuffer(row.action_vector, np.float32)
     assert vector.tolist() == list(answer["action"].values())
-    assert row.log_density == log_density(vector, means[0], stds[0], model.bounds, 0.05)
+    assert row.log_density == log_density(vector, means[0], stds[0], model.bounds, 0.0)
     assert row.probability == answer["density"] == math.exp(row.log_density)
     assert (row.mask, row.action, row.probabilities, row.mode) == (None, None, b"", "sampled")
-    assert (row.key, row.epsilon) == ("line-1", 0.05)
-    assert row.seed == decision_seed("a", "default")
+    assert (row.key, row.epsilon, row.play, row.near) == ("line-1", 0.0, "sampled", None)
+    secret = gaussian.parts.service.draw.secret
+    assert (row.secret, row.seed) == (1, decision_seed("a", "default", secret.value))
     np.testing.assert_array_equal(list(answer["greedy"].values()), own.action[0])
 
 
@@ -105,7 +108,8 @@ def test_every_logged_vector_is_made_again_bit_for_bit(gaussian, policies):
     ["features", "distribution", "action_vector", "log_density", "probability", "seed", "epsilon"],
 )
 def test_a_changed_log_does_not_replay(policies, sqlite, column):
-    with served(Settings(policy=str(policies["gaussian"]), db=sqlite)) as client:
+    settings = Settings(policy=str(policies["gaussian"]), db=sqlite, explore=0.5)
+    with served(settings) as client:
         for k in range(3):
             client.decide(observation=HERE, id=f"d{k}")
         store = client.parts.records.store
@@ -140,8 +144,8 @@ def test_the_policy_and_a_logged_decision_are_told(gaussian):
     assert info["components"] == [
         {"name": f"push_{k}", "unit": "", "low": -2.0, "high": 2.0} for k in range(2)
     ]
-    assert info["density_min"] == pytest.approx(0.05 / 16)
     assert info["deterministic"] is False
+    assert (info["play"], info["explore"], info["near"]) == ("sampled", 0.0, None)
     answer = gaussian.decide(observation=HERE, id="a")
     record = gaussian.get("/v1/decisions/a")
     assert record["action"] == answer["action"]
@@ -152,7 +156,7 @@ def test_the_policy_and_a_logged_decision_are_told(gaussian):
 def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_path):
     path = str(policies["deterministic"])
     angle = {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}
-    with served(Settings(policy=path, db=f"sqlite:///{tmp_path}/0.db", epsilon=0.0)) as client:
+    with served(Settings(policy=path, db=f"sqlite:///{tmp_path}/0.db")) as client:
         answer = client.decide(observation=angle, id="a")
         assert answer["density"] == "deterministic"
         assert answer["action"] == answer["greedy"]
@@ -164,7 +168,8 @@ def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_pat
         obs = np.frombuffer(row.features, np.float32)[None]
         own = client.parts.service.model.policy.act(obs)
         assert np.frombuffer(row.action_vector, np.float32) == own[0]
-    with served(Settings(policy=path, db=f"sqlite:///{tmp_path}/1.db", epsilon=0.5)) as client:
+    db = f"sqlite:///{tmp_path}/1.db"
+    with served(Settings(policy=path, db=db, explore=0.5, explore_spread=0.2)) as client:
         bodies = [{"observation": angle} for _ in range(400)]
         response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
         answers = response.json()["decisions"]
@@ -172,21 +177,65 @@ def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_pat
         assert 140 < len(own) < 260
         assert {one["density"] for one in own} == {0.5}
         others = [one for one in answers if one["action"] != one["greedy"]]
-        assert {round(one["density"], 12) for one in others} == {0.125}  # 0.5 over a width of 4
+        inside = [one for one in others if abs(one["action"]["torque"]) < 2]
+        assert len(inside) > 50
+        for one in inside:
+            away = one["action"]["torque"] - one["greedy"]["torque"]
+            assert one["density"] == pytest.approx(0.5 * norm.pdf(away, 0, 0.4), rel=1e-5)
         store = client.parts.records.store
         assert replay(store, loader(store, [policies["deterministic"]])).good
+
+
+def test_a_gaussian_policy_plays_its_mean_unless_it_is_told_otherwise(policies, db):
+    settings = Settings(policy=str(policies["gaussian"]), db=db)
+    with served(settings) as client:
+        bodies = [{"id": f"b{k}", "observation": [k / 3, -k / 4]} for k in range(25)]
+        response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
+        answers = response.json()["decisions"]
+        obs = np.array([body["observation"] for body in bodies], np.float32)
+        own = client.parts.service.model.policy.act(obs)
+        assert [list(one["action"].values()) for one in answers] == own.tolist()
+        assert {one["density"] for one in answers} == {"deterministic"}
+        assert all(one["action"] == one["greedy"] for one in answers)
+        store = client.parts.records.store
+        assert replay(store, loader(store, [policies["gaussian"]])).good
+        assert logged(client, "b3").play == "greedy"
+
+
+def test_vectors_from_before_replay_as_they_were_drawn(gaussian, policies):
+    store, model = gaussian.parts.records.store, gaussian.parts.service.model
+    gaussian.decide(observation=HERE, id="new")
+    row = logged(gaussian, "new")
+    said = model.say_vectors(np.frombuffer(row.features, np.float32)[None])
+    for k in range(20):
+        seed = decision_seed(f"old{k}", "default")
+        drawn = draw_vector(said.mean[0], said.std[0], model.bounds, 0.5, seed)
+        old = row._replace(
+            id=f"old{k}", seed=seed, epsilon=0.5, mode="sampled", play=None, secret=None,
+            action_vector=drawn.action.tobytes(), log_density=drawn.log_density,
+            probability=math.exp(drawn.log_density),
+        )  # fmt: skip
+        store.append([old])
+    found = replay(store, loader(store, [policies["gaussian"]]))
+    assert (found.checked, found.same) == (21, 21)
+
+
+def test_sampling_and_exploring_at_once_is_refused(policies, sqlite):
+    settings = Settings(policy=str(policies["gaussian"]), db=sqlite, play="sampled", explore=0.1)
+    with pytest.raises(InputError, match=r"draws every vector already"), served(settings):
+        pass
 
 
 def test_exploring_without_bounds_is_refused_at_the_start(tmp_path, sqlite):
     given = schema_of(PENDULUM)
     free = Schema(given.env_id, given.observation, ActionSchema("box", 1, (-math.inf,), (4.0,)))
-    path = export(network(free, head=GaussianHead()), tmp_path / "free")
+    path = export(network(free, head=DeterministicHead()), tmp_path / "free")
     with (
-        pytest.raises(InputError, match=r"torque has no bounds .* --epsilon 0"),
-        served(Settings(policy=str(path), db=sqlite)),
+        pytest.raises(InputError, match=r"torque has no bounds .* --explore 0"),
+        served(Settings(policy=str(path), db=sqlite, explore=0.1)),
     ):
         pass
-    with served(Settings(policy=str(path), db=sqlite, epsilon=0.0)) as client:
+    with served(Settings(policy=str(path), db=sqlite)) as client:
         answer = client.decide(observation={"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5})
         assert answer["action"]["torque"] <= 4
         assert client.get("/v1/policy")["components"][0]["low"] is None

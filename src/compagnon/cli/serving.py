@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 from compagnon.cli import output
 from compagnon.cli.options import Verb, flag, optional
 from compagnon.cli.stores import DB, Db, opened
+from compagnon.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,27 @@ class Deciding:
     """How it decides, and what it keeps."""
 
     db: Db = DB
-    epsilon: Annotated[float, arg(metavar="E", help="share of decisions that explore")] = 0.05
+    play: Annotated[
+        Literal["greedy", "sampled"],
+        arg(help="the policy's best action, as evaluate plays it, or a draw from the policy"),
+    ] = "greedy"
+    explore: Annotated[
+        float,
+        arg(metavar="RATE", help="share of decisions that explore what is nearly as good"),
+    ] = 0.0
+    explore_floor: Annotated[
+        float, arg(metavar="F", help="nearly as good: at least F times the greatest probability")
+    ] = 0.25
+    explore_margin: Annotated[
+        float, arg(metavar="M", help="of values: at most M of the way from the best to the mean")
+    ] = 0.05
+    explore_spread: Annotated[
+        float, arg(metavar="S", help="of vectors: a deviation of S times half the range")
+    ] = 0.1
+    explore_cap: Annotated[
+        int, arg(metavar="N", help="explored decisions of one episode, at most; 0: no limit")
+    ] = 10
+    epsilon: Annotated[float | None, optional("E", "has become --explore")] = None
     mode: Annotated[
         Literal["durable", "fast"],
         arg(help="answer when the decision is on disk, or before"),
@@ -60,6 +81,12 @@ def serve(
     $ compagnon serve runs/workshop-tight
     $ compagnon serve registry:workshop --db postgresql://me@localhost/decisions --workers 2
     """
+    if deciding.epsilon is not None:
+        raise InputError(
+            f"--epsilon has become --explore, which explores only what is nearly as good, and is 0 "
+            f"unless you ask: give --explore {deciding.epsilon:g}. To play as before, drawing from "
+            "the policy, add --play sampled"
+        )
     from compagnon.serving import signals
 
     signals.hold()  # before anything that takes its time
@@ -74,7 +101,12 @@ def serve(
         keep_alive=address.keep_alive,
         max_connections=address.max_connections,
         db=database_address(deciding.db),
-        epsilon=deciding.epsilon,
+        play=deciding.play,
+        explore=deciding.explore,
+        explore_floor=deciding.explore_floor,
+        explore_margin=deciding.explore_margin,
+        explore_spread=deciding.explore_spread,
+        explore_cap=deciding.explore_cap,
         mode=deciding.mode,
         application=deciding.application,
         precision=deciding.precision,

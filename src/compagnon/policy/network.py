@@ -21,8 +21,10 @@ from compagnon.policy.manifest import (
     ValuesHead,
 )
 from compagnon.policy.matched import best_matched
+from compagnon.policy.play import Said
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
+from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
 
 FloatArray = NDArray[np.float32]
 
@@ -117,11 +119,20 @@ class CategoricalPolicy(NetworkPolicy):
     ) -> NDArray[np.float64]:
         """(N, A): softmax over what the mask allows."""
         check_choice(obs, action_mask, self.name)
-        logits = self.outputs(obs).astype(np.float64)
-        if action_mask is not None:
-            logits = np.where(action_mask, logits, -np.inf)
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
+        return _softmax(self.outputs(obs), action_mask)
+
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+        """Everything that a play of this policy needs, in one run of the network."""
+        check_choice(obs, action_mask, self.name)
+        outputs = self.outputs(obs)
+        best = self._best(outputs, action_mask)
+        return Said(outputs, best, _softmax(outputs, action_mask), valued=False)
+
+    def _best(
+        self, outputs: FloatArray, action_mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """The greedy choice, (N,)."""
+        return _best_possible(outputs, action_mask)
 
     def act(
         self,
@@ -132,24 +143,19 @@ class CategoricalPolicy(NetworkPolicy):
         """The most probable possible action, or with `rng` a draw; int64 (N,)."""
         if rng is not None:
             return sample_rows(self.probabilities(obs, action_mask), rng)
-        return _best_possible(self, obs, action_mask)
+        check_choice(obs, action_mask, self.name)
+        return self._best(self.outputs(obs), action_mask)
 
 
 @dataclass(frozen=True)
 class MatchingPolicy(CategoricalPolicy):
     """A softmax over the possible actions, whose greedy play matches a whole batch of pairs."""
 
-    def act(
-        self,
-        obs: FloatArray,
-        action_mask: NDArray[np.bool_] | None = None,
-        rng: np.random.Generator | None = None,
+    def _best(
+        self, outputs: FloatArray, action_mask: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        """The best pair of the best batch, or with `rng` a draw of the softmax; int64 (N,)."""
-        if rng is not None:
-            return sample_rows(self.probabilities(obs, action_mask), rng)
-        check_choice(obs, action_mask, self.name)
-        return best_matched(self.outputs(obs), action_mask, self._places)
+        """The best pair of the best batch, (N,)."""
+        return best_matched(outputs, action_mask, self._places)
 
     @functools.cached_property
     def _places(self) -> int:
@@ -168,10 +174,14 @@ class ValuesPolicy(NetworkPolicy):
         self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
         """(N, A): 1 for the action that is taken."""
-        chosen = _best_possible(self, obs, action_mask)
-        probabilities = np.zeros((len(obs), self.schema.action.n))
-        probabilities[np.arange(len(obs)), chosen] = 1.0
-        return probabilities
+        return _one_hot(self.act(obs, action_mask), self.schema.action.n)
+
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+        """Everything that a play of this policy needs, in one run of the network."""
+        check_choice(obs, action_mask, self.name)
+        outputs = self.outputs(obs)
+        best = _best_possible(outputs, action_mask)
+        return Said(outputs, best, _one_hot(best, self.schema.action.n), valued=True)
 
     def act(
         self,
@@ -180,14 +190,26 @@ class ValuesPolicy(NetworkPolicy):
         rng: np.random.Generator | None = None,  # noqa: ARG002
     ) -> NDArray[np.int64]:
         """The best possible action, with or without `rng`; int64 (N,)."""
-        return _best_possible(self, obs, action_mask)
+        check_choice(obs, action_mask, self.name)
+        return _best_possible(self.outputs(obs), action_mask)
 
 
-def _best_possible(
-    policy: NetworkPolicy, obs: FloatArray, action_mask: NDArray[np.bool_] | None
-) -> NDArray[np.int64]:
-    check_choice(obs, action_mask, policy.name)
-    outputs = policy.outputs(obs)
+def _softmax(outputs: FloatArray, action_mask: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    logits = outputs.astype(np.float64)
+    if action_mask is not None:
+        logits = np.where(action_mask, logits, -np.inf)
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float64)
+
+
+def _one_hot(actions: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    probabilities = np.zeros((len(actions), n))
+    probabilities[np.arange(len(actions)), actions] = 1.0
+    return probabilities
+
+
+def _best_possible(outputs: FloatArray, action_mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Of several that are equally good the first, as in the graph that is exported."""
     if action_mask is not None:
         outputs = np.where(action_mask, outputs, np.float32(-np.inf))
     return np.asarray(outputs.argmax(axis=1), np.int64)
@@ -202,6 +224,14 @@ class GaussianPolicy(NetworkPolicy):
         outputs, n = self.outputs(obs), self.schema.action.n
         log_std = outputs[:, n:] if outputs.shape[1] > n else self.weights["head.log_std"]
         return outputs[:, :n], np.broadcast_to(np.exp(log_std), (len(obs), n))
+
+    def say_vectors(self, obs: FloatArray) -> VectorsSaid:
+        """Everything that a play of this policy needs, in one run of the network."""
+        check_choice(obs, None, self.name)
+        units, stds = self.means_and_stds(obs)
+        return said_by_normals(
+            self.schema.action, self.schema.action.from_units(units), units, stds
+        )
 
     def act(
         self,
@@ -232,6 +262,10 @@ class DeterministicPolicy(NetworkPolicy):
         head = self.manifest.head
         assert isinstance(head, DeterministicHead)
         return self.schema.action.from_units(_SQUASHES[head.squash](self.outputs(obs)))
+
+    def say_vectors(self, obs: FloatArray) -> VectorsSaid:
+        """Everything that a play of this policy needs."""
+        return said_surely(self.act(obs))
 
 
 def network_policy(

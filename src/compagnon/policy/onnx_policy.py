@@ -27,10 +27,12 @@ from compagnon.policy.exported import (
     Precision,
     read_record,
 )
-from compagnon.policy.manifest import CategoricalHead, GaussianHead, Manifest
+from compagnon.policy.manifest import CategoricalHead, GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_file import refuse_external_data
+from compagnon.policy.play import Said
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
+from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
 
 FloatArray = NDArray[np.float32]
 _MAX_ONNX = 1_000_000_000
@@ -145,6 +147,26 @@ class OnnxPolicy:
             raise InputError(f"{self.name}: vectors of actions have no list of probabilities")
         wide = given.astype(np.float64)
         return np.asarray(wide / wide.sum(axis=1, keepdims=True), np.float64)
+
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+        """Everything that a play of a policy of A actions needs, in one run of the graph.
+
+        Raises:
+            InputError: see `answer`; and a policy whose actions are vectors.
+        """
+        answer = self.answer(obs, action_mask)
+        if answer.probabilities is None:
+            raise InputError(f"{self.name}: vectors of actions have no list of probabilities")
+        valued = isinstance(self.manifest.head, ValuesHead)
+        return Said(answer.outputs, answer.action, answer.probabilities, valued)
+
+    def say_vectors(self, obs: FloatArray) -> VectorsSaid:
+        """The same of a policy whose actions are vectors."""
+        answer = self.answer(obs)
+        if answer.std is None:
+            return said_surely(answer.action)
+        schema = self.schema.action
+        return said_by_normals(schema, answer.action, answer.outputs[:, : schema.n], answer.std)
 
     def act(
         self,

@@ -1,8 +1,9 @@
-"""How a decision that is a vector is drawn, and the exact density of what was drawn.
+"""How a vector is drawn, and the exact density of what was drawn.
 
 A policy of vectors gives each component a normal distribution, clipped to its bounds; one whose
-deviation is 0, or below float32's step at the mean, is sure. Exploration draws the whole vector
-uniformly within the bounds instead, with probability epsilon. What is played is the mixture.
+deviation is 0, or below float32's step at the mean, is sure. What the service plays of it stands in
+`vector_play`. `draw_vector` is how it played before: with probability epsilon the whole vector was
+drawn uniformly within the bounds. Logs of that time are replayed with it.
 
 Clipping piles probability up on the bounds, and a sure policy piles all of it up on its own
 action. So the density is taken with respect to lengths inside the bounds and to points there: a
@@ -27,7 +28,7 @@ _STEP: Final = 0x9E3779B97F4A7C15  # SplitMix64's own, from one number to the ne
 _MASK64: Final = 2**64 - 1
 _TINY: Final = 2.0**-54  # makes a number in (0, 1) of one in [0, 1)
 _LOG_ROOT: Final = 0.5 * math.log(2.0 * math.pi)
-_NEVER: Final = -math.inf
+NEVER: Final = -math.inf  # the logarithm of no density
 _LARGEST: Final = 3e38  # below float32's own largest
 
 
@@ -70,6 +71,14 @@ class Bounds:
         first, last = self._first[k], self._last[k]
         return min(max(float(np.float32(min(max(value, first), last))), first), last)
 
+    def beside(self, k: int, value: float) -> float:
+        """The float32 next to a value, if that is strictly inside; else the value itself."""
+        up = float(np.nextafter(np.float32(value), np.float32(np.inf)))
+        if up <= self._last[k]:
+            return up
+        down = float(np.nextafter(np.float32(value), np.float32(-np.inf)))
+        return down if down >= self._first[k] else value
+
 
 class Drawn(NamedTuple):
     """A vector that was drawn.
@@ -108,8 +117,7 @@ def draw_vector(
         if explores:
             action.append(bounds.inside(k, bounds.low[k] + bounds.widths[k] * first))
         else:
-            normal = math.sqrt(-2.0 * math.log(first + _TINY)) * math.cos(2.0 * math.pi * second)
-            action.append(bounds.clipped(k, m + s * normal))
+            action.append(bounds.clipped(k, m + s * normal(first, second)))
     density = _log_density(action, means, stds, bounds, epsilon)
     return Drawn(np.array(action, np.float32), density)
 
@@ -132,6 +140,15 @@ def _checked(
         raise InputError(
             f"epsilon={epsilon}: component {bounds.open} has no bounds to explore in; use 0"
         )
+    return settled(mean, std, bounds)
+
+
+def settled(mean: ArrayLike, std: ArrayLike, bounds: Bounds) -> tuple[list[float], list[float]]:
+    """Means and deviations as they are drawn from: a deviation that float32 cannot show is 0.
+
+    Raises:
+        InputError: numbers that are not finite, or too few or many.
+    """
     means: list[float] = np.asarray(mean, np.float64).tolist()
     stds: list[float] = np.asarray(std, np.float64).tolist()
     if len(means) != len(bounds.low) or len(stds) != len(means):
@@ -148,33 +165,48 @@ def _log_density(
     own, inside = 0.0, True
     for k, (a, m, s) in enumerate(zip(action, means, stds, strict=True)):
         if not bounds.widths[k]:
-            own, inside = (own, inside) if a == bounds.low[k] else (_NEVER, False)
+            own, inside = (own, inside) if a == bounds.low[k] else (NEVER, False)
             continue
         on_bound = a <= bounds.low[k] or a >= bounds.high[k]
         is_own = not s and a == bounds.clipped(k, m)
         inside = inside and not on_bound and not is_own
         own += _log_component(a, m, s, bounds, k, is_own)
     parts = []
-    if epsilon < 1.0 and own > _NEVER:
+    if epsilon < 1.0 and own > NEVER:
         parts.append(math.log1p(-epsilon) + own)
     if epsilon > 0.0 and inside:
         parts.append(math.log(epsilon) - bounds.log_volume)
+    return log_sum(parts)
+
+
+def log_sum(parts: list[float]) -> float:
+    """The logarithm of a sum of at most two numbers, of whose logarithms `parts` holds some."""
+    parts = [part for part in parts if part > NEVER]
     if len(parts) < 2:
-        return parts[0] if parts else _NEVER
+        return parts[0] if parts else NEVER
     high, low = max(parts), min(parts)
     return high + math.log1p(math.exp(low - high))
+
+
+def normal(first: float, second: float) -> float:
+    """A normal number of two uniform ones (Box and Muller, 1958)."""
+    return math.sqrt(-2.0 * math.log(first + _TINY)) * math.cos(2.0 * math.pi * second)
 
 
 def _log_component(a: float, m: float, s: float, bounds: Bounds, k: int, is_own: bool) -> float:
     """Of one component of the policy's own draw: a probability on a bound, a density inside."""
     if not s:
-        return 0.0 if is_own else _NEVER
-    low, high = bounds.low[k], bounds.high[k]
+        return 0.0 if is_own else NEVER
+    return log_normal(a, m, s, bounds.low[k], bounds.high[k])
+
+
+def log_normal(a: float, m: float, s: float, low: float, high: float) -> float:
+    """Of a clipped normal draw: a probability on a bound, a density inside."""
     if a < low or a > high:
-        return _NEVER
+        return NEVER
     if a in (low, high):
         beyond = (m - low) / s if a == low else (high - m) / s
         mass = 0.5 * math.erfc(beyond / math.sqrt(2.0))
-        return math.log(mass) if mass else _NEVER
+        return math.log(mass) if mass else NEVER
     z = (a - m) / s
     return -0.5 * z * z - math.log(s) - _LOG_ROOT

@@ -1,18 +1,22 @@
-"""The decision itself: explored inside the mask, drawn by the decision's id, put into words."""
+"""The decision itself: what the policy plays, drawn by the decision's id, put into words."""
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.policy.drawing import decision_seed, draw, draw_many, explored
+from compagnon.policy.drawing import decision_seed
+from compagnon.policy.play import Play, Played, Quota, others, played, unpacked
 from compagnon.serving.models import Model
 from compagnon.serving.wire import Alternative, Answer
+from compagnon.store.decisions import DecisionRow
+from compagnon.store.secrets import Secret
 
-Likely = list[tuple[float, int]]
+Likely = list[tuple[int, float]]
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
@@ -24,109 +28,94 @@ class Words(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """How the decisions of a service are drawn.
+
+    Attributes:
+        play: of the policy.
+        application: whose decisions they are.
+        secret: that their seeds are made with; its number is 0 where there is none.
+    """
+
+    play: Play
+    application: str
+    secret: Secret
+
+    def seeds(self, ids: Sequence[str]) -> list[int]:
+        """The seed of each decision."""
+        return [decision_seed(one, self.application, self.secret.value) for one in ids]
+
+
 @dataclass(slots=True, eq=False)  # a frozen one takes three times as long to make
 class Decision:
     """What was decided.
 
     Attributes:
         seed: of the draw.
-        probabilities: (A,) float64, what was drawn from: explored, 0 outside the mask.
+        played: the action and what it was drawn from.
+        others: what the policy would have liked instead, see `policy.play.others`.
     """
 
-    action: int
     seed: int
-    probabilities: NDArray[np.float64]
+    played: Played
+    others: bytes
 
 
 def decide(
     model: Model,
     obs: NDArray[np.float32],
     mask: NDArray[np.bool_],
-    decision_id: str,
-    application: str,
-    epsilon: float,
-) -> Decision:
-    """Decide once. `obs` (F,) in the policy's units, `mask` (A,).
+    ids: Sequence[str],
+    draw: Draw,
+    alternatives: Sequence[int],
+    quota: Quota | None = None,
+) -> list[Decision]:
+    """Decide N times, row by row what each gives alone.
+
+    Args:
+        obs: (N, F), in the policy's units. mask: (N, A).
+        alternatives: how many other actions each answer lists.
+        quota: how much each may explore; without it as much as `draw.play` says.
 
     Raises:
-        InputError: the policy makes no number of this observation.
+        InputError: the policy makes no number of an observation.
     """
-    probabilities = explored(model.probabilities(obs[None], mask[None])[0], mask, epsilon)
-    seed = decision_seed(decision_id, application)
-    return Decision(draw(probabilities, seed), seed, probabilities)
+    said = model.say(obs, mask)
+    seeds = draw.seeds(ids)
+    made = played(said, mask, draw.play, seeds, quota)
+    liked = others(said, mask, [one.action for one in made], alternatives)
+    return [Decision(*each) for each in zip(seeds, made, liked, strict=True)]
 
 
-def decide_many(
-    model: Model,
-    obs: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    ids: list[str],
-    application: str,
-    epsilon: float,
-) -> list[Decision]:
-    """Decide a batch, row by row what `decide` gives. `obs` (N, F), `mask` (N, A)."""
-    probabilities = explored(model.probabilities(obs, mask), mask, epsilon)
-    seeds = [decision_seed(decision_id, application) for decision_id in ids]
-    actions = draw_many(probabilities, np.array(seeds, np.int64))
-    return [
-        Decision(action, seed, row)
-        for action, seed, row in zip(actions.tolist(), seeds, probabilities, strict=True)
-    ]
+def likeliest(probabilities: NDArray[np.float64], action: int, count: int) -> Likely:
+    """The likeliest actions but for one, of a row from before the policy's liking was logged.
 
-
-def likeliest(vector: NDArray[np.float64], count: int) -> Likely:
-    """The `count` + 1 likeliest actions of a vector of probabilities, (-p, action), in order.
-
-    One more than asked for, since the action that was taken may be among them. Of those that are
-    as likely the first comes first.
+    Of those that are as likely the first comes first.
     """
-    if count == 0:
-        return []
-    left, found = vector.copy(), []
-    for _ in range(min(count + 1, len(vector))):  # a few passes that only compare, without a sort
-        action = int(left.argmax())
-        found.append((-float(left[action]), action))
-        left[action] = -1.0
+    left, found = probabilities.copy(), []
+    left[action] = 0.0
+    for _ in range(min(count, len(left) - 1)):
+        best = int(left.argmax())
+        if left[best] > 0.0:
+            found.append((best, float(left[best])))
+        left[best] = 0.0
     return found
 
 
-def likeliest_many(vectors: list[NDArray[np.float64]], count: int) -> list[Likely]:
-    """`likeliest` of each."""
-    if count == 0:
-        return [[] for _ in vectors]
-    left = np.stack(vectors)
-    kept = min(count + 1, left.shape[1])
-    rows = np.arange(len(left))
-    found = np.empty((len(left), kept), np.int64)
-    values = np.empty((len(left), kept))
-    for place in range(kept):
-        found[:, place] = best = left.argmax(axis=1)
-        values[:, place] = left[rows, best]
-        left[rows, best] = -1.0
-    return [
-        list(zip(row, actions, strict=True))
-        for row, actions in zip((-values).tolist(), found.tolist(), strict=True)
-    ]
-
-
-def answer(
-    decision_id: str,
-    action: int,
-    probability: float,
-    likely: Likely,
-    words: Words,
-    alternatives: int,
-    model_sha256: str,
-) -> Answer:
-    """The decision in words, with the most probable of the other possible actions."""
+def answer(row: DecisionRow, words: Words, alternatives: int) -> Answer:
+    """A logged decision in words, with the other actions that the policy likes best."""
+    assert row.action is not None
+    probabilities = np.frombuffer(row.probabilities, np.float64)
+    if row.others is None:
+        liked = likeliest(probabilities, row.action, alternatives)
+    else:
+        liked = unpacked(row.others)
     others = [
-        Alternative(other, words[other], -minus)
-        for minus, other in likely
-        if other != action and minus < 0
+        Alternative(other, words[other], float(probabilities[other]), preference)
+        for other, preference in liked
     ]
-    return Answer(
-        decision_id, action, words[action], probability, others[:alternatives], model_sha256
-    )
+    return Answer(row.id, row.action, words[row.action], row.probability, others, row.model_sha256)
 
 
 def new_id() -> str:

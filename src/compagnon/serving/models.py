@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.manifest import GaussianHead, Manifest
+from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
+from compagnon.policy.play import Said
 from compagnon.policy.vector_drawing import Bounds
+from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
 from compagnon.serving.worlds import Component, action_components, action_words
 
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
-_WANTED: Final = [PROBABILITIES]
+_WANTED: Final = [OUTPUTS, ACTION, PROBABILITIES]
 _PARTS: Final = (2, 3, 7, 64)  # batch sizes that must give the same bits as one at a time
 
 
@@ -43,17 +45,22 @@ class Model:
         """What the policy reads and chooses, and where it comes from."""
         return self.policy.manifest
 
-    def probabilities(
-        self, obs: NDArray[np.float32], mask: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        """(N, A), the policy's own, row by row the same bits in every batch.
+    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> Said:
+        """What the policy says of N observations, row by row the same bits in every batch.
 
         Observations and masks were checked by whoever read the request.
         """
         if self.rowwise and len(obs) > 1:
             rows = [_run(self.policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))]
-            return np.concatenate(rows)
-        return _run(self.policy, obs, mask)
+            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
+        else:
+            parts = _run(self.policy, obs, mask)
+        outputs, action, probabilities = parts
+        return Said(outputs, action, probabilities, self._valued)
+
+    @functools.cached_property
+    def _valued(self) -> bool:
+        return isinstance(self.manifest.head, ValuesHead)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,29 +75,18 @@ class VectorModel(Model):
     components: tuple[Component, ...] = field(repr=False, kw_only=True)
     bounds: Bounds = field(repr=False, kw_only=True)
 
-    def distributions(
-        self, obs: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means and deviations (N, D) of what the policy draws from, in the units of the action.
-
-        A deterministic policy's means are its actions, with deviations of 0. Row by row the same
-        bits in every batch.
-        """
+    def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:
+        """What the policy says of N observations, row by row the same bits in every batch."""
         if self.rowwise and len(obs) > 1:
             rows = [_run_vectors(self.policy, obs[k : k + 1]) for k in range(len(obs))]
-            raw = np.concatenate(rows)
+            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
         else:
-            raw = _run_vectors(self.policy, obs)
-        n = self.manifest.schema_.action.n
-        middle, half = (part.astype(np.float64) for part in self._units)
-        wide = raw.astype(np.float64)
+            parts = _run_vectors(self.policy, obs)
         if not isinstance(self.manifest.head, GaussianHead):
-            return wide, np.zeros_like(wide)
-        return middle + half * wide[:, :n], half * wide[:, n:]
-
-    @functools.cached_property
-    def _units(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self.manifest.schema_.action.middle_and_half()
+            return said_surely(parts[0])
+        schema = self.manifest.schema_.action
+        action, outputs, std = parts
+        return said_by_normals(schema, action, outputs[:, : schema.n], std)
 
 
 def open_model(
@@ -138,19 +134,19 @@ def open_model(
 
 def _run(
     policy: OnnxPolicy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """What `OnnxPolicy.probabilities` gives before it is widened, without its checks."""
-    found: NDArray[np.float32] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})[0]
+) -> list[NDArray[Any]]:
+    """Outputs, the best actions and probabilities, without the checks of `OnnxPolicy.answer`."""
+    found: list[NDArray[Any]] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})
     return found
 
 
-def _run_vectors(policy: OnnxPolicy, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, D) actions of a deterministic policy, (N, 2 D) means and deviations of another one."""
-    if not isinstance(policy.manifest.head, GaussianHead):
-        action: NDArray[np.float32] = policy.session.run([ACTION], {OBS: obs})[0]
-        return action
-    outputs, std = policy.session.run([OUTPUTS, STD], {OBS: obs})
-    return np.concatenate([outputs[:, : policy.schema.action.n], std], axis=1)
+def _run_vectors(policy: OnnxPolicy, obs: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """The best vectors; of a Gaussian policy its outputs and deviations as well."""
+    gaussian = isinstance(policy.manifest.head, GaussianHead)
+    found: list[NDArray[Any]] = policy.session.run(
+        [ACTION, OUTPUTS, STD] if gaussian else [ACTION], {OBS: obs}
+    )
+    return found
 
 
 def _warm_up(policy: OnnxPolicy, who: str) -> bool:
@@ -188,14 +184,19 @@ def _warm_up_vectors(policy: OnnxPolicy, who: str) -> bool:
     return _rows_depend(lambda part: _run_vectors(policy, obs[part]), len(obs))
 
 
-def _rows_depend(run: Callable[[slice], NDArray[np.float32]], count: int) -> bool:
-    """Whether batches change the bits that a row has alone."""
+def _rows_depend(run: Callable[[slice], list[NDArray[Any]]], count: int) -> bool:
+    """Whether batches change the bits that a row has alone, in anything that the graph gives."""
 
-    def parts(size: int) -> NDArray[np.float32]:
-        return np.concatenate([run(slice(k, k + size)) for k in range(0, count, size)])
+    def parts(size: int) -> list[NDArray[Any]]:
+        some = [run(slice(k, k + size)) for k in range(0, count, size)]
+        return [np.concatenate(part) for part in zip(*some, strict=True)]
 
     first = parts(1)
-    return any(not np.array_equal(parts(size), first) for size in _PARTS)
+    return any(
+        not np.array_equal(found, alone)
+        for size in _PARTS
+        for found, alone in zip(parts(size), first, strict=True)
+    )
 
 
 def _examples(

@@ -49,6 +49,10 @@ def request_schema(reader: Reader) -> dict[str, Any]:
             "description": "what an experiment splits by, such as a customer",
             "type": "string", "maxLength": 200, "pattern": "^[^\\u0000]*$",
         },
+        "episode": {
+            "description": "what it is part of, such as a day, which explores only so often",
+            "type": "string", "maxLength": 200, "pattern": "^[^\\u0000]*$",
+        },
         "alternatives": {
             "description": "how many other actions the answer lists",
             "type": "integer", "minimum": 0, "maximum": wire.MAX_ALTERNATIVES, "default": 3,

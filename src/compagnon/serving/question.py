@@ -39,7 +39,9 @@ def question_sha256(request: DecideRequest, names: Sequence[str], mask: bytes | 
             values = [values[name] for name in names]
         given = (np.array(values, "<f8") + 0.0).tobytes()  # -0 is 0
     kind = "state" if request.observation is UNSET else "observation"
-    asked = (kind, given, mask, request.key, request.alternatives)
+    asked: tuple[Any, ...] = (kind, given, mask, request.key, request.alternatives)
+    if request.episode:
+        asked = (*asked, request.episode)
     return hashlib.sha256(_pack(asked)).hexdigest()
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from compagnon.errors import InputError
+from compagnon.serving.episodes import explored_before
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal, unprocessable
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import OutcomeAnswer, OutcomeRequest
@@ -17,10 +18,12 @@ from compagnon.store import (
     Store,
     open_store,
     outcomes,
+    secrets,
 )
 from compagnon.store.address import is_file
 from compagnon.store.keys import Keyring, keyring
 from compagnon.store.outcome_log import OutcomeLog, Result
+from compagnon.store.secrets import Secret
 
 PATIENCE: Final = 5.0  # seconds that a statement may take, and then is given up
 SILENCE: Final = 3.0  # seconds without an answer of the database, after which nobody should ask
@@ -106,6 +109,12 @@ class Records:
     def keys(self) -> Keyring:
         """The keys that may be used now."""
         return keyring(self.store)
+
+    def drawing(self, settings: Settings) -> tuple[Secret, dict[str, int]]:
+        """The secret to draw with, made on first use, and what was explored of each episode."""
+        limited = settings.explore > 0 and settings.explore_cap > 0
+        explored = explored_before(self.store, settings.application) if limited else {}
+        return secrets.current(self.store), explored
 
     async def put_outcome(
         self, decision_id: str, name: str, given: OutcomeRequest

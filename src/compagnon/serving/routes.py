@@ -155,7 +155,10 @@ class _Routes:
             schema=row.schema_sha256,
             seed=row.seed,
             mode=row.mode,
-            epsilon=row.epsilon,
+            play=row.play,
+            explore=row.epsilon,
+            near=row.near,
+            episode=row.episode,
             time=row.time,
             latency_us=row.latency_us,
         )
@@ -184,7 +187,10 @@ class _Routes:
             schema=row.schema_sha256,
             seed=row.seed,
             mode=row.mode,
-            epsilon=row.epsilon,
+            play=row.play,
+            explore=row.epsilon,
+            near=row.near,
+            episode=row.episode,
             time=row.time,
             latency_us=row.latency_us,
         )
@@ -208,7 +214,10 @@ def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyI
         "reads_states": reader.states is not None,
         "application": settings.application,
         "mode": settings.mode,
-        "epsilon": settings.epsilon,
+        "play": service.draw.play.name,
+        "explore": service.draw.play.explore,
+        "near": service.draw.play.near,
+        "explore_cap": settings.explore_cap,
         "swaps": service.swaps,
         "refused": service.refused,
         "manifest": _plain(model.manifest.model_dump(mode="json", by_alias=True)),
@@ -220,14 +229,11 @@ def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyI
                 for one in model.components
             ],
             deterministic=isinstance(model.manifest.head, DeterministicHead),
-            density_min=settings.epsilon * math.exp(-model.bounds.log_volume),
             **common,
         )
     return wire.PolicyInfo(
         actions=list(model.words),
         mask_required=reader.needs_mask,
-        # No possible action is ever less probable than when all of them are possible.
-        p_min=settings.epsilon / schema.action.n,
         **common,
     )
 

@@ -72,9 +72,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         raise
     try:
         keys = await asyncio.to_thread(records.keys)
+        secret, explored = await asyncio.to_thread(records.drawing, settings)
         require_keys(settings, len(keys), store.where)
         guard = Guard(settings.rate, keys, settings.loopback)
-        service = service_of(settings, records.log, model)
+        service = service_of(settings, records.log, model, secret, explored)
         del model  # the service lets go of it when another takes its place; so must we
         keeper = Keeper(service, source.find, source.load, settings.watch_seconds, version)
         front = Front(service, guard, routes.build(service, guard, records, keeper))

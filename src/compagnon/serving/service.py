@@ -4,27 +4,29 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import UNSET
-from numpy.typing import NDArray
 
 from compagnon.errors import InputError
+from compagnon.policy.play import EXPLORED
 from compagnon.serving import deciding, wire
-from compagnon.serving.deciding import Decision, Likely, Words
+from compagnon.serving.deciding import Draw, Words
+from compagnon.serving.episodes import Episodes
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
 from compagnon.serving.question import question_sha256, sha256_as_written
-from compagnon.serving.reading import Observation, Reader
+from compagnon.serving.reading import Mask, Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import BatchAnswer, DecideRequest
 from compagnon.serving.worlds import state_reader
 from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.secrets import Secret
 
 _T = TypeVar("_T")
 Results = list[Written] | Exception
@@ -57,7 +59,6 @@ class Made:
 
     row: DecisionRow
     asked: bool  # the client chose the id
-    probabilities: NDArray[np.float64]  # (A,), that were drawn from; empty for vectors
 
 
 @dataclass(slots=True, eq=False)
@@ -81,9 +82,18 @@ class Service:
         settings: of the service.
         log: where every decision is written before, or in fast mode after, it is answered.
         model: the first one; `swap` puts another in its place.
+        secret: that draws are made with.
+        explored: how many decisions of each episode explored before, the latest episode last.
     """
 
-    def __init__(self, settings: Settings, log: Log, model: Model) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        model: Model,
+        secret: Secret,
+        explored: dict[str, int] | None = None,
+    ) -> None:
         self.settings = settings
         self.log = log
         self.metrics = Metrics(settings, model.sha256)
@@ -93,6 +103,11 @@ class Service:
         # Where what an action means depends on the state, by the names that the state has.
         self._words = getattr(states, "words", None)
         self._fast = settings.mode == "fast"
+        self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
+        self.episodes = Episodes(
+            settings.explore, settings.explore_cap, settings.worker, settings.workers
+        )
+        self.episodes.learn(explored or {})
         self.schema_sha256 = manifest.schema_sha256
         self.swaps = 0
         self.refused: str | None = None
@@ -122,6 +137,7 @@ class Service:
             raise InputError(
                 "the new model reads or chooses something else than the one in service"
             )
+        self.draw = replace(self.draw, play=self.settings.play_of(model.manifest.head))
         self._model = model
         self.swaps += 1
         self.refused = None
@@ -189,74 +205,64 @@ class Service:
         if fresh:
             for found in await self._written(self.log.submit_many(fresh)):
                 known[found.row.id] = found
-        likely = self._likeliest(made, requests)
         answers = []
         for place, (request, one) in enumerate(zip(requests, made, strict=True)):
             try:
-                written = known[one.row.id]
-                answers.append(self._answer(model, request, one, written, likely[place]))
+                answers.append(self._answer(model, request, one, known[one.row.id]))
             except Refusal as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
         return _encode(self._batch_answer(answers))
 
     _batch_answer: Callable[[list[Any]], Any] = BatchAnswer
 
-    def _likeliest(self, made: list[Made], requests: list[DecideRequest]) -> list[Likely | None]:
-        """For answers where all is as it was made: they need no second look at the rows."""
-        count = max(request.alternatives for request in requests)
-        return [*deciding.likeliest_many([one.probabilities for one in made], count)]
-
     def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
         obs, mask = self.reader.read(request)
-        settings = self.settings
-        decision_id = request.id or deciding.new_id()
-        try:
-            decision = deciding.decide(
-                model, obs, mask, decision_id, settings.application, settings.epsilon
-            )
-        except InputError as error:
-            raise Refusal(422, f"the policy has no answer to it ({error})", "observation") from None
-        packed = np.packbits(mask)
-        return self._row(model, request, decision_id, obs, packed, decision, begun)
+        ids = [request.id or deciding.new_id()]
+        return self._decided(model, [request], ids, obs[None], mask[None], begun)[0]
 
     def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
         obs, masks = self.reader.read_many(requests)
         fresh = deciding.new_ids(len(requests))
         ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
-        settings = self.settings
-        try:
-            decisions = deciding.decide_many(
-                model, obs, masks, ids, settings.application, settings.epsilon
-            )
-        except InputError as error:
-            raise Refusal(422, f"the policy has no answer to it ({error})", "decisions") from None
-        packed = np.packbits(masks, axis=1)
-        return [
-            self._row(model, *each, begun)
-            for each in zip(requests, ids, obs, packed, decisions, strict=True)
-        ]
+        return self._decided(model, requests, ids, obs, masks, begun)
 
-    def _row(
+    def _decided(
         self,
         model: Model,
-        request: DecideRequest,
-        decision_id: str,
+        requests: list[DecideRequest],
+        ids: list[str],
         obs: Observation,
-        packed: NDArray[np.uint8],
-        decision: Decision,
+        masks: Mask,
         begun: int,
-    ) -> Made:
-        row = self._logged(
-            model, request, decision_id, obs, begun,
-            mask=packed.tobytes(),
-            probabilities=decision.probabilities.tobytes(),
-            action=decision.action,
-            action_vector=None,
-            probability=float(decision.probabilities[decision.action]),
-            seed=decision.seed,
-            mode="sampled",
-        )  # fmt: skip
-        return Made(row, request.id is not UNSET, decision.probabilities)
+    ) -> list[Made]:
+        alternatives = [request.alternatives for request in requests]
+        quota = self.episodes.asking([request.episode or None for request in requests])
+        try:
+            decisions = deciding.decide(model, obs, masks, ids, self.draw, alternatives, quota)
+        except InputError as error:
+            raise self._no_answer(error, len(ids)) from None
+        packed = np.packbits(masks, axis=1)
+        made = []
+        for k, (request, decision) in enumerate(zip(requests, decisions, strict=True)):
+            action, probabilities, mode, rate = decision.played
+            row = self._logged(
+                model, request, ids[k], obs[k], begun,
+                mask=packed[k].tobytes(),
+                probabilities=probabilities.tobytes(),
+                action=action,
+                action_vector=None,
+                probability=float(probabilities[action]),
+                seed=decision.seed,
+                mode=mode,
+                epsilon=rate,
+                others=decision.others,
+            )  # fmt: skip
+            made.append(Made(row, request.id is not UNSET))
+        return made
+
+    def _no_answer(self, error: InputError, count: int) -> Refusal:
+        where = "observation" if count == 1 else "decisions"
+        return Refusal(422, f"the policy has no answer to it ({error})", where)
 
     def _logged(
         self,
@@ -278,7 +284,10 @@ class Service:
             model_sha256=model.sha256,
             schema_sha256=self.schema_sha256,
             features=obs.tobytes(),
-            epsilon=settings.epsilon,
+            play=self.draw.play.name,
+            near=self.draw.play.near,
+            episode=request.episode or None,
+            secret=self.draw.secret.number,
             time=time.time(),
             latency_us=(time.perf_counter_ns() - begun) // 1000,
             # A batch of one asks the same as a single one.
@@ -309,33 +318,19 @@ class Service:
             503, f"the decision log cannot be written now ({error.public})", None, RETRY_SECONDS
         )
 
-    def _answer(
-        self,
-        model: Model,
-        request: DecideRequest,
-        made: Made,
-        written: Written,
-        likely: Likely | None = None,
-    ) -> Any:
-        row = written.row
-        if written.status != "stored":
-            self._require_same(written, request)
-        if likely is None or written.status != "stored":
-            vector = made.probabilities
-            if written.status != "stored":
-                vector = np.frombuffer(row.probabilities, np.float64)
-            likely = deciding.likeliest(vector, request.alternatives)
-        assert row.action is not None
+    def _answer(self, model: Model, request: DecideRequest, made: Made, written: Written) -> Any:
+        self._require_ours(request, made, written)
         words: Words = model.words
         if self._words is not None and len(request.state):
             words = self._words(request.state)
-        return deciding.answer(
-            row.id, row.action, row.probability, likely, words, request.alternatives,
-            row.model_sha256,
-        )  # fmt: skip
+        return deciding.answer(written.row, words, request.alternatives)
 
-    def _require_same(self, written: Written, request: DecideRequest) -> None:
+    def _require_ours(self, request: DecideRequest, made: Made, written: Written) -> None:
         """Refuse to answer with what stands under an id for another question, or policy."""
+        if written.status == "stored":
+            return
+        if made.row.mode == EXPLORED:
+            self.episodes.take_back(made.row.episode)
         row = written.row
         if row.application != self.settings.application:
             raise Refusal(409, f"{row.id} was asked before, by another application", "id")

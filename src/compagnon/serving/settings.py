@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from compagnon.errors import InputError
+from compagnon.policy.manifest import Head
+from compagnon.policy.play import PLAYS, Nearness, Play, PlayName
 from compagnon.store.address import DEFAULT, is_file
 
 REGISTRY: Final = "registry:"
@@ -23,10 +25,15 @@ class Settings:
             of a registered model.
         db: where decisions, keys and the registry are kept.
         mode: ``durable`` answers after the decision is on the disk, ``fast`` before.
-        epsilon: the share of decisions that explore among what is possible.
+        play: ``greedy`` takes the policy's own best action, as evaluations do; ``sampled`` draws
+            from its probabilities.
+        explore: the share of decisions that explore among what is nearly as good as the best.
+        explore_floor, explore_margin, explore_spread: how near that is, see `policy.play.Nearness`.
+        explore_cap: explored decisions of one episode, at most; 0 for no limit.
         application: whose decisions these are; the draw depends on it.
         precision: ``fp32`` or ``int8``.
         workers: processes; above 1 they need PostgreSQL.
+        worker: which of them this one is, counted from 0.
         rate: decisions a second for each key, 0 for no limit.
         max_body: bytes of a request.
         max_pending: requests at a time; more are told to come back.
@@ -42,10 +49,16 @@ class Settings:
     port: int = 8000
     db: str = DEFAULT
     mode: Mode = "durable"
-    epsilon: float = 0.05
+    play: PlayName = "greedy"
+    explore: float = 0.0
+    explore_floor: float = Nearness().floor
+    explore_margin: float = Nearness().margin
+    explore_spread: float = Nearness().spread
+    explore_cap: int = 10
     application: str = "default"
     precision: str = "fp32"
     workers: int = 1
+    worker: int = 0
     rate: float = 10_000.0
     max_body: int = 1_000_000
     max_pending: int = 512
@@ -63,6 +76,8 @@ class Settings:
                 )
         if self.mode not in ("durable", "fast"):
             raise InputError(f"--mode {self.mode}: use durable or fast")
+        if self.play not in PLAYS:
+            raise InputError(f"--play {self.play}: use {' or '.join(PLAYS)}")
         if not self.application or len(self.application) > 100:
             raise InputError("--application: give a name of 1 to 100 characters")
         if self.workers > 1 and is_file(self.db):
@@ -70,6 +85,11 @@ class Settings:
                 f"--workers {self.workers}: SQLite has one writer; use one worker, or PostgreSQL "
                 "(--db postgresql://...)"
             )
+
+    def play_of(self, head: Head) -> Play:
+        """How a policy with this head is played."""
+        nearness = Nearness(self.explore_floor, self.explore_margin, self.explore_spread)
+        return Play(self.play, self.explore, nearness.of(head) if self.explore else None)
 
     @property
     def model_name(self) -> str | None:
@@ -99,7 +119,11 @@ class Settings:
 
 _RANGES: Final = (
     ("port", 0, 65_535),
-    ("epsilon", 0, 1),
+    ("explore", 0, 1),
+    ("explore_floor", 0, 1),
+    ("explore_margin", 0, 1),
+    ("explore_spread", 0, 1),
+    ("explore_cap", 0, 1_000_000),
     ("workers", 1, 64),
     ("rate", 0, 1e9),
     ("max_body", 1_000, 100_000_000),

@@ -10,7 +10,8 @@ from compagnon.serving.wire import FieldInfo
 class VectorRecord(msgspec.Struct, frozen=True):
     """A decision that is a vector, as the log has it; see `VectorAnswer`.
 
-    `mean` and `std` are of the normal distributions that the policy drew from.
+    `mean` and `std` are of the normal distributions that the policy drew from; where it played
+    greedily its own vector, and the deviations around it.
     """
 
     id: str
@@ -27,7 +28,10 @@ class VectorRecord(msgspec.Struct, frozen=True):
     schema: str
     seed: int
     mode: str
-    epsilon: float
+    play: str | None
+    explore: float
+    near: float | None
+    episode: str | None
     time: float
     latency_us: int
 
@@ -42,10 +46,7 @@ class ComponentInfo(msgspec.Struct, frozen=True):
 
 
 class VectorPolicyInfo(msgspec.Struct, frozen=True):
-    """What is in service, of a policy whose actions are vectors.
-
-    `density_min` is what every vector inside the bounds has at least, by exploration.
-    """
+    """What is in service, of a policy whose actions are vectors."""
 
     model: str
     name: str
@@ -57,8 +58,10 @@ class VectorPolicyInfo(msgspec.Struct, frozen=True):
     reads_states: bool
     application: str
     mode: str
-    epsilon: float
-    density_min: float
+    play: str
+    explore: float
+    near: float | None
+    explore_cap: int
     swaps: int
     refused: str | None
     manifest: dict[str, Any]

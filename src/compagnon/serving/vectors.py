@@ -8,22 +8,21 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed
-from compagnon.policy.vector_drawing import Drawn, draw_vector
-from compagnon.serving import deciding, vector_wire, wire
-from compagnon.serving.deciding import Likely
+from compagnon.policy.play import DETERMINISTIC, EXPLORED, GREEDY, SAMPLED, Play
+from compagnon.policy.vector_drawing import draw_vector
+from compagnon.policy.vector_play import VectorsSaid, played_vector
+from compagnon.serving import vector_wire, wire
 from compagnon.serving.models import Model, VectorModel
 from compagnon.serving.reading import Mask, Observation, Reader, Values
-from compagnon.serving.refusal import Refusal, unprocessable
+from compagnon.serving.refusal import unprocessable
 from compagnon.serving.service import Log, Made, Service
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import DecideRequest
 from compagnon.serving.worlds import Component
 from compagnon.store.decisions import DecisionRow, Written
+from compagnon.store.secrets import Secret
 
-DETERMINISTIC: Final = "deterministic"
 _MOST: Final = 1e300  # of a density that a column holds
-_NONE: Final = np.empty(0)
 
 
 class VectorReader(Reader):
@@ -56,68 +55,60 @@ class VectorService(Service):
     _read_many = staticmethod(wire.read_vector_batch)
     _batch_answer = vector_wire.VectorBatchAnswer
 
-    def __init__(self, settings: Settings, log: Log, model: VectorModel) -> None:
-        super().__init__(settings, log, model)
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        model: VectorModel,
+        secret: Secret,
+        explored: dict[str, int] | None = None,
+    ) -> None:
+        super().__init__(settings, log, model, secret, explored)
         self.components = model.components
         endless = model.bounds.open
-        if settings.epsilon and endless is not None:
+        if self.draw.play.near is not None and endless is not None:
             raise InputError(
-                f"--epsilon {settings.epsilon:g}: {model.components[endless].name} has no bounds "
-                "to explore in; serve with --epsilon 0"
+                f"--explore {settings.explore:g}: {model.components[endless].name} has no bounds "
+                "to explore in; serve with --explore 0"
+            )
+        if settings.explore and settings.play == SAMPLED:
+            raise InputError(
+                f"--explore {settings.explore:g}: with --play {SAMPLED} this policy draws every "
+                f"vector already; explore with --play {GREEDY}, or sample with --explore 0"
             )
 
-    def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
-        obs, _ = self.reader.read(request)
-        decision_id = request.id or deciding.new_id()
-        return self._drawn_rows(model, [request], [decision_id], obs[None], begun)[0]
-
-    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
-        obs, _ = self.reader.read_many(requests)
-        fresh = deciding.new_ids(len(requests))
-        ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
-        return self._drawn_rows(model, requests, ids, obs, begun)
-
-    def _drawn_rows(
+    def _decided(
         self,
         model: Model,
         requests: list[DecideRequest],
         ids: list[str],
         obs: Observation,
+        masks: Mask,  # noqa: ARG002
         begun: int,
     ) -> list[Made]:
         assert isinstance(model, VectorModel)
-        settings = self.settings
-        means, stds = model.distributions(obs)
+        draw, said = self.draw, model.say_vectors(obs)
+        quota = self.episodes.asking([request.episode or None for request in requests])
         made = []
-        for k, (request, decision_id) in enumerate(zip(requests, ids, strict=True)):
+        for k, (request, seed) in enumerate(zip(requests, draw.seeds(ids), strict=True)):
             try:
-                parts = decide_vector(
-                    model, means[k], stds[k], decision_id, settings.application, settings.epsilon
-                )
+                parts = decide_vector(model, said, k, draw.play, seed, quota.rate(k))
             except InputError as error:
-                where = "observation" if len(ids) == 1 else "decisions"
-                raise Refusal(422, f"the policy has no answer to it ({error})", where) from None
-            row = self._logged(model, request, decision_id, obs[k], begun, **parts)
-            made.append(Made(row, request.id is not UNSET, _NONE))
+                raise self._no_answer(error, len(ids)) from None
+            if parts["mode"] == EXPLORED:
+                quota.explored(k)
+            row = self._logged(model, request, ids[k], obs[k], begun, **parts)
+            made.append(Made(row, request.id is not UNSET))
         return made
-
-    def _likeliest(
-        self,
-        made: list[Made],
-        requests: list[DecideRequest],  # noqa: ARG002
-    ) -> list[Likely | None]:
-        return [None] * len(made)
 
     def _answer(
         self,
         model: Model,
         request: DecideRequest,
-        made: Made,  # noqa: ARG002
+        made: Made,
         written: Written,
-        likely: Likely | None = None,  # noqa: ARG002
     ) -> vector_wire.VectorAnswer:
-        if written.status != "stored":
-            self._require_same(written, request)
+        self._require_ours(request, made, written)
         row = written.row
         assert isinstance(model, VectorModel)
         means, _ = distribution_of(row)
@@ -134,47 +125,73 @@ class VectorService(Service):
         )
 
 
-def service_of(settings: Settings, log: Log, model: Model) -> Service:
+def service_of(
+    settings: Settings,
+    log: Log,
+    model: Model,
+    secret: Secret,
+    explored: dict[str, int] | None = None,
+) -> Service:
     """The service that fits a model."""
-    if isinstance(model, VectorModel):
-        return VectorService(settings, log, model)
-    return Service(settings, log, model)
+    kind: Any = VectorService if isinstance(model, VectorModel) else Service
+    made: Service = kind(settings, log, model, secret, explored)
+    return made
 
 
 def decide_vector(
-    model: VectorModel,
-    mean: NDArray[np.float64],
-    std: NDArray[np.float64],
-    decision_id: str,
-    application: str,
-    epsilon: float,
+    model: VectorModel, said: VectorsSaid, row: int, play: Play, seed: int, rate: float
 ) -> dict[str, Any]:
-    """Draw a vector; everything of a `DecisionRow` that follows from the arguments.
+    """Play a vector; everything of a `DecisionRow` that follows from the arguments.
 
     Args:
-        mean, std: (D,), from `VectorModel.distributions`.
+        said: from `VectorModel.say_vectors`; `row` of it is decided.
+        rate: the share of exploration that applies.
 
     Raises:
         InputError: the policy makes no numbers of the observation.
     """
-    seed = decision_seed(decision_id, application)
+    made = played_vector(said, row, model.bounds, play, seed, rate)
+    return {
+        **_columns(made.action, made.log_density, seed, made.mean, made.std),
+        "mode": made.mode,
+        "epsilon": made.rate,
+    }
+
+
+def decided_before(
+    model: VectorModel, said: VectorsSaid, row: int, seed: int, epsilon: float
+) -> dict[str, Any]:
+    """The same as services did before a play was told: drawn, or uniform within the bounds."""
+    mean, std = said.mean[row], said.std[row]
     drawn = draw_vector(mean, std, model.bounds, epsilon, seed)
     sure = not epsilon and not std.any()
+    return {
+        **_columns(drawn.action, drawn.log_density, seed, mean, std),
+        "mode": DETERMINISTIC if sure else SAMPLED,
+    }
+
+
+def _columns(
+    action: NDArray[np.float32],
+    log_density: float,
+    seed: int,
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+) -> dict[str, Any]:
     return {
         "mask": None,
         "probabilities": b"",
         "action": None,
-        "action_vector": drawn.action.astype("<f4").tobytes(),
-        "probability": _density(drawn),
+        "action_vector": action.astype("<f4").tobytes(),
+        "probability": _density(log_density),
         "seed": seed,
-        "mode": DETERMINISTIC if sure else "sampled",
         "distribution": np.stack([mean, std]).astype("<f8").tobytes(),
-        "log_density": drawn.log_density,
+        "log_density": log_density,
     }
 
 
-def _density(drawn: Drawn) -> float:
-    return min(math.exp(min(drawn.log_density, 700.0)), _MOST)
+def _density(log_density: float) -> float:
+    return min(math.exp(min(log_density, 700.0)), _MOST)
 
 
 def density_of(row: DecisionRow) -> Any:

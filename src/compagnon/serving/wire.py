@@ -45,6 +45,7 @@ class DecideRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     state: msgspec.Raw = NOTHING
     id: DecisionId | UnsetType = UNSET
     key: Key = ""
+    episode: Key = ""
     alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = 3
 
 
@@ -100,7 +101,10 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     schema: str
     seed: int
     mode: str
-    epsilon: float
+    play: str | None
+    explore: float
+    near: float | None
+    episode: str | None
     time: float
     latency_us: int
 
@@ -128,8 +132,10 @@ class PolicyInfo(msgspec.Struct, frozen=True):
     reads_states: bool
     application: str
     mode: str
-    epsilon: float
-    p_min: float
+    play: str
+    explore: float
+    near: float | None
+    explore_cap: int
     swaps: int
     refused: str | None
     manifest: dict[str, Any]
@@ -154,17 +160,22 @@ class Reloaded(msgspec.Struct, frozen=True):
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """Another possible action, and how probable it was."""
+    """Another possible action, how probable it was, and how much the policy likes it.
+
+    `preference` is the policy's own probability, or the value that it gives to the action.
+    """
 
     action: int
     meaning: str
     probability: float
+    preference: float
 
 
 class Answer(msgspec.Struct, frozen=True):
     """A decision.
 
-    `probability` is that of the draw, exploration included; `model` is the SHA-256 of the file
+    `probability` is that of the draw, exploration included: 1 where the policy plays greedily and
+    explores nothing; `model` is the SHA-256 of the file
     that the policy was read from.
     """
 
@@ -265,8 +276,9 @@ def check_name(text: str, field: str = "name") -> str:
 def _checked(request: DecideRequest) -> DecideRequest:
     if request.id is not UNSET:
         check_id(request.id)
-    if "\x00" in request.key:
-        raise unprocessable("key", "it may not hold the character of code 0")
+    for name in ("key", "episode"):
+        if "\x00" in getattr(request, name):
+            raise unprocessable(name, "it may not hold the character of code 0")
     return request
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from compagnon.errors import InputError
@@ -110,12 +110,13 @@ class Workers:
     def _start(self, number: int) -> "subprocess.Popen[bytes]":
         descriptor = self._socket.fileno()
         numbers = (descriptor, self._tells, os.getpid(), number)
+        settings = replace(self._settings, worker=number)
         with signals.held():  # the worker lets them through once its handler stands
             return subprocess.Popen(
                 [sys.executable, "-m", "compagnon.serving.worker", *map(str, numbers)],
                 pass_fds=(descriptor, self._tells),
                 # Not on the command line, where every user of the machine could read a password.
-                env={**os.environ, "COMPAGNON_SETTINGS": self._settings.to_json()},
+                env={**os.environ, "COMPAGNON_SETTINGS": settings.to_json()},
             )
 
     def _end(self, *_: object) -> None:

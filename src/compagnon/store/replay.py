@@ -14,7 +14,7 @@ _PAGE = 1000
 # What a decision computed again must give to the last bit.
 REPLAYED = (
     *("seed", "mask", "distribution", "probabilities", "action", "action_vector"),
-    *("probability", "log_density", "shadow"),
+    *("probability", "log_density", "shadow", "mode", "epsilon", "others"),
 )
 
 # Computes decisions of one model again: from their ids, features and masks alone.
