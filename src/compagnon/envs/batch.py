@@ -113,6 +113,7 @@ class BatchEnv:
         self._is_classic = classic_state.can_be_saved(self.vec)
         self._trusted = is_ours(env_id)
         self._begun = False
+        self._masked = False
         self._steps = 0
         self._began_at = np.zeros(num_envs, np.int64)  # the step that each episode began after
         self._seeds: list[int] | None = None
@@ -121,6 +122,12 @@ class BatchEnv:
     def kpi_names(self) -> tuple[str, ...]:
         """What `Step.kpis` holds; an environment may name them only when an episode ends."""
         return (*self._kpi_names, *(self.reward_term_names[column] for column in self._summed))
+
+    def gives_masks(self) -> bool:
+        """Whether the environment says what is possible; one that has not begun yet begins."""
+        if self._all_actions is not None and not self._begun:
+            self.reset(list(range(self.num_envs)))
+        return self._masked
 
     def reset(self, seeds: list[int]) -> None:
         """Begin the episode number 0 of each seed; `obs` and `action_mask` then hold its start."""
@@ -194,6 +201,7 @@ class BatchEnv:
         if mask is None:
             self.action_mask = self._all_actions
             return
+        self._masked = True
         mask = np.asarray(mask, np.bool_)
         if mask.shape != self._all_actions.shape:
             raise FaultyEnvError(

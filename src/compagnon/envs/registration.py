@@ -10,6 +10,9 @@ DISPATCH_POC: Final = "compagnon/DispatchPOC-v0"
 DISPATCH: Final = "compagnon/Dispatch-v0"
 DISCRETE_PENDULUM: Final = "compagnon/DiscretePendulum-v1"
 
+# Of these it was known that they give masks before policies recorded it: see `Schema.needs_mask`.
+MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
+
 _OURS: Final = {
     WORKSHOP: ("workshop.env:WorkshopEnv", "workshop.vector:WorkshopVectorEnv"),
     BALL: ("ball.env:BallEnv", "ball.vector:BallVectorEnv"),

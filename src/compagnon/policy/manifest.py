@@ -189,6 +189,7 @@ class Manifest(_Part):
             own.env_id,
             theirs.select(groups.names, own.observation.scaling),
             ActionSchema("discrete", groups.actions),
+            masked=own.masked,
         )
         resized = self.model_copy(update={"schema_": schema, "schema_sha256": schema.sha256()})
         resized.require_actions(given, who)

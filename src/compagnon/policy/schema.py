@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, Field
+from compagnon.envs.registration import MASKED
 from compagnon.errors import InputError
 
 _NO_BOUND: Final = 1e30  # some environments write the largest float where they mean no bound
@@ -145,6 +146,7 @@ class Schema:
     Attributes:
         env_args: the environment's arguments where it is at hand, for rules that know its prices;
             no part of the contract, so neither compared nor hashed nor written.
+        masked: the environment says which actions are possible; None where that was not recorded.
     """
 
     env_id: str
@@ -153,6 +155,20 @@ class Schema:
     env_args: Annotated[dict[str, Any], pydantic.Field(exclude=True)] = field(
         default_factory=dict, compare=False, repr=False
     )
+    masked: bool | None = field(default=None, compare=False)
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whoever asks for a decision must say what is possible.
+
+        Policies that were saved before this was recorded need masks if they are of one of our own
+        worlds that have always given them; of any other world it is not known, and they do without.
+        """
+        return self._usually_masked if self.masked is None else self.masked
+
+    @property
+    def _usually_masked(self) -> bool:
+        return self.env_id in MASKED
 
     @classmethod
     def of(cls, env: BatchEnv) -> "Schema":
@@ -184,12 +200,14 @@ class Schema:
                 "MultiBinary and Box of one dimension are"
             )
         shown = ObservationSchema(env.fields, env.scaling)
-        return cls(env.env_id, shown, action, dict(env.env_args))
+        return cls(env.env_id, shown, action, dict(env.env_args), env.gives_masks())
 
     def sha256(self) -> str:
         """A hash of everything in the schema, for comparison by machines."""
         tree = asdict(self)
-        del tree["env_args"]
+        del tree["env_args"], tree["masked"]
+        if self.needs_mask != self._usually_masked:
+            tree["masked"] = self.needs_mask
         # What came later and says nothing here is left out, so that old hashes still hold.
         tree["action"] = {
             key: value

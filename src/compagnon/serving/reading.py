@@ -7,7 +7,6 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.policy import Schema
 from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
 from compagnon.serving.wire import DecideRequest
@@ -16,9 +15,7 @@ Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Values = list[float] | NDArray[np.float64]
 
-# Where not everything is always possible, whoever asks must say what is.
 _LARGEST: Final = 1e30  # of a number without a range
-_MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
 
 
 class StateReader(Protocol):
@@ -51,7 +48,7 @@ class Reader:
         self.schema = schema
         self.states = states
         self.names = schema.observation.names
-        self.needs_mask = schema.env_id in _MASKED
+        self.needs_mask = schema.needs_mask
         fields = schema.observation.fields
         self._known = frozenset(self.names)
         self._scaled = schema.observation.scaling == "published"

@@ -64,7 +64,7 @@ class TrainedNetwork:
     ) -> None:
         names = given.observation.names if observation is None else observation
         own = given.observation.select(names, scaling)
-        self.schema = Schema(given.env_id, own, given.action)
+        self.schema = Schema(given.env_id, own, given.action, masked=given.masked)
         self.project: Projection = own.projection_from(given.observation, "the network")
         self.scaler: RunningScaler | None = None
         if scale_inputs == "ranges":
