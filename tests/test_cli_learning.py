@@ -79,7 +79,11 @@ def test_report_compares_expert_clone_and_best_here_and_on_an_order_book(recipe,
     assert main(["order-book", "generate", str(book), "--weeks", "2"]) == 0
     assert main(["learn", str(recipe), "--out", str(run)]) == 0
     capsys.readouterr()
-    assert main(["report", str(run), "--episodes", "4", "--order-book", str(book)]) == 0
+    words = ["report", str(run), "--episodes", "4", "--order-book", str(book)]
+    assert main([*words, "--json", str(tmp_path / "found.json")]) == 0
+    *_, best, served = json.loads((tmp_path / "found.json").read_text())["policies"]
+    assert (best["name"], served["name"]) == ("the best of run", "as served")
+    assert served["mean"] == best["mean"]
     printed = capsys.readouterr().out
     for name in ("expert:workshop-v2", "the clone", "the best of run"):
         assert printed.count(name) >= 4
@@ -87,6 +91,7 @@ def test_report_compares_expert_clone_and_best_here_and_on_an_order_book(recipe,
     page = (run / "report.html").read_text()
     assert "orders.csv" in page
     assert "the best of run" in page
+    assert "as served" in page
 
 
 def test_report_of_a_run_without_a_policy_says_so(tmp_path, recipe, capsys):

@@ -123,7 +123,7 @@ def report(
     if found.audit is not None:
         out.print()
         print_audit(out, found.audit)
-    if len(found.evaluation.scores) > 1:
+    if len(found.evaluation.scores) > 2:
         out.print("\n" + _beside_the_strongest(found.evaluation))
     if found.on_order_book is not None:
         out.print()
@@ -135,10 +135,13 @@ def report(
 
 
 def _beside_the_strongest(found: "Evaluation") -> str:
-    """How the best policy of the run, which comes last, stands beside the strongest other one."""
+    """How the best policy of the run stands beside the strongest other one.
+
+    It comes last but one: the last is the same policy, as it is served.
+    """
     from compagnon.evaluation.evaluate import compare
 
-    best, others = found.scores[-1], found.scores[:-1]
+    *others, best, _ = found.scores
     strongest = max(others, key=lambda score: score.mean)
     pair = compare(best, strongest)
     words = f"{best.name} against the strongest of the others, {strongest.name}: "

@@ -53,6 +53,9 @@ class Deciding:
     explore_cap: Annotated[
         int, arg(metavar="N", help="explored decisions of one episode, at most; 0: no limit")
     ] = 10
+    cost_episodes: Annotated[
+        int, arg(metavar="N", help="played to say what sampling and exploring cost; 0: none")
+    ] = 100
     epsilon: Annotated[float | None, optional("E", "has become --explore")] = None
     mode: Annotated[
         Literal["durable", "fast"],
@@ -107,12 +110,14 @@ def serve(
         explore_margin=deciding.explore_margin,
         explore_spread=deciding.explore_spread,
         explore_cap=deciding.explore_cap,
+        cost_episodes=deciding.cost_episodes,
         mode=deciding.mode,
         application=deciding.application,
         precision=deciding.precision,
         rate=deciding.rate,
         max_pending=deciding.max_pending,
     )
+    from compagnon.serving.costs import cost_words
     from compagnon.serving.running import Running
     from compagnon.serving.running import serve as run
     from compagnon.store import DecisionLog
@@ -130,6 +135,8 @@ def serve(
             out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
         out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)
 
+    cost = cost_words(settings, lambda words: out.print(words, soft_wrap=True))
+    out.print(cost or "plays greedily, as it was evaluated", soft_wrap=True)
     run(settings, ready)
     lost = sum(log.lost for log in logs)
     if lost:  # in fast mode, where the database stayed away until the end

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from compagnon.evaluation.svg import Series
 from compagnon.learning import run as files
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
-from compagnon.policy import Policy, Schema, load_policy
+from compagnon.policy import Policy, Schema, load_artefact, load_onnx, load_policy
+from compagnon.policy.as_served import AsServed
+from compagnon.policy.exported import ONNX_FILES
 
 UNSEEN_SEED = 1_000_000
 
@@ -63,7 +66,8 @@ def report_run(
         book_env = (recipe.env.id, _on_order_book(recipe, order_book))
         BatchEnv(*book_env, 1)  # a book that cannot be used is refused before anybody plays
     names = [*recipe.references(), *beside]
-    evaluation = evaluate(_policies(run, names, env), *env, episodes, seed, progress=progress)
+    policies = [*_policies(run, names, env), _as_served(run, env)]
+    evaluation = evaluate(policies, *env, episodes, seed, progress=progress)
     audit = _audit(evaluation)
     found = None
     if recipe.expert() is not None and audit is not None:
@@ -172,6 +176,17 @@ def _policies(run: Run, names: Sequence[str], env: tuple[str, dict[str, Any]]) -
         policies.append(_Renamed(last, f"the last of {run.path.name}"))
     best = load_policy(str(run.path / files.BEST), schema)
     return [*policies, _Renamed(best, f"the best of {run.path.name}")]
+
+
+def _as_served(run: Run, env: tuple[str, dict[str, Any]]) -> AsServed:
+    """The best policy as `compagnon serve` plays it by default, from what was exported if it was.
+
+    It should earn exactly what the best policy does; a report in which it does not says so.
+    """
+    best, schema = run.path / files.BEST, Schema.of(BatchEnv(*env, 1))
+    if (best / ONNX_FILES["fp32"]).is_file() and find_spec("onnxruntime") is not None:
+        return AsServed(load_onnx(best).bind(schema))
+    return AsServed(load_artefact(best).bind(schema))
 
 
 def _widest_schema(recipes: Sequence[Recipe]) -> tuple[dict[str, Any], Schema]:

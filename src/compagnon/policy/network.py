@@ -96,6 +96,26 @@ class NetworkPolicy(ABC):
             raise InputError(f"{self.name}: the outputs of row {row} are not finite numbers")
         return np.asarray(x, np.float32)
 
+    def say(
+        self,
+        obs: FloatArray,  # noqa: ARG002
+        action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
+    ) -> Said:
+        """Everything that a play of a policy of A actions needs, in one run of the network.
+
+        Raises:
+            InputError: a policy whose actions are vectors, or see `outputs`.
+        """
+        raise InputError(f"{self.name}: vectors of actions have no list of probabilities")
+
+    def say_vectors(self, obs: FloatArray) -> VectorsSaid:  # noqa: ARG002
+        """The same of a policy whose actions are vectors.
+
+        Raises:
+            InputError: a policy of A actions, or see `outputs`.
+        """
+        raise InputError(f"{self.name}: it chooses among actions, and no vectors")
+
     @abstractmethod
     def act(
         self,
@@ -122,7 +142,7 @@ class CategoricalPolicy(NetworkPolicy):
         return _softmax(self.outputs(obs), action_mask)
 
     def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
-        """Everything that a play of this policy needs, in one run of the network."""
+        """See `NetworkPolicy`."""
         check_choice(obs, action_mask, self.name)
         outputs = self.outputs(obs)
         best = self._best(outputs, action_mask)
@@ -177,7 +197,7 @@ class ValuesPolicy(NetworkPolicy):
         return _one_hot(self.act(obs, action_mask), self.schema.action.n)
 
     def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
-        """Everything that a play of this policy needs, in one run of the network."""
+        """See `NetworkPolicy`."""
         check_choice(obs, action_mask, self.name)
         outputs = self.outputs(obs)
         best = _best_possible(outputs, action_mask)
@@ -226,7 +246,7 @@ class GaussianPolicy(NetworkPolicy):
         return outputs[:, :n], np.broadcast_to(np.exp(log_std), (len(obs), n))
 
     def say_vectors(self, obs: FloatArray) -> VectorsSaid:
-        """Everything that a play of this policy needs, in one run of the network."""
+        """See `NetworkPolicy`."""
         check_choice(obs, None, self.name)
         units, stds = self.means_and_stds(obs)
         return said_by_normals(
@@ -264,7 +284,7 @@ class DeterministicPolicy(NetworkPolicy):
         return self.schema.action.from_units(_SQUASHES[head.squash](self.outputs(obs)))
 
     def say_vectors(self, obs: FloatArray) -> VectorsSaid:
-        """Everything that a play of this policy needs."""
+        """See `NetworkPolicy`."""
         return said_surely(self.act(obs))
 
 

@@ -32,6 +32,7 @@ class Settings:
         explore_cap: explored decisions of one episode, at most; 0 for no limit.
         application: whose decisions these are; the draw depends on it.
         precision: ``fp32`` or ``int8``.
+        cost_episodes: that are played to say what sampling and exploring cost; 0 does without.
         workers: processes; above 1 they need PostgreSQL.
         worker: which of them this one is, counted from 0.
         rate: decisions a second for each key, 0 for no limit.
@@ -55,6 +56,7 @@ class Settings:
     explore_margin: float = Nearness().margin
     explore_spread: float = Nearness().spread
     explore_cap: int = 10
+    cost_episodes: int = 100
     application: str = "default"
     precision: str = "fp32"
     workers: int = 1
@@ -124,6 +126,7 @@ _RANGES: Final = (
     ("explore_margin", 0, 1),
     ("explore_spread", 0, 1),
     ("explore_cap", 0, 1_000_000),
+    ("cost_episodes", 0, 100_000),
     ("workers", 1, 64),
     ("rate", 0, 1e9),
     ("max_body", 1_000, 100_000_000),
