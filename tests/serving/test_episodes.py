@@ -98,6 +98,9 @@ def test_a_service_keeps_to_it_and_its_log_replays(artefact, db):
             assert (row.mode, row.probability) == ("deterministic", 1.0)
             assert np.frombuffer(row.probabilities).max() == 1.0
         store = client.parts.records.store
+        counted = client.ask("GET", "/metrics").text
+        every = [row.mode for page in pages(store) for row in page].count("explored")
+        assert f"compagnon_decisions_explored_total {every}.0" in counted
         assert replay(store, loader(store, [artefact])).good
         assert explored_before(store, "default") == {"monday": 4, "tuesday": 4}
         assert explored_before(store, "other") == {}

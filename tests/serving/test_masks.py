@@ -55,7 +55,9 @@ def test_vectors_have_nothing_to_mask():
 
 
 @pytest.mark.parametrize(("env_id", "needs"), [(None, True), ("CartPole-v1", False)])
-def test_policies_from_before_it_was_recorded_load_as_they_were(tmp_path, env_id, needs):
+def test_policies_from_before_it_was_recorded_load_as_they_were(
+    tmp_path, sqlite, caplog, env_id, needs
+):
     path = exported(tmp_path / "old", *([env_id] if env_id else []))
     recorded = load_artefact(path).manifest.schema_sha256
     add_onnx(rewritten(path, lambda manifest: manifest["schema"].pop("masked")))
@@ -63,6 +65,8 @@ def test_policies_from_before_it_was_recorded_load_as_they_were(tmp_path, env_id
     assert manifest.schema_.masked is None
     assert manifest.schema_.needs_mask is needs
     assert manifest.schema_sha256 == recorded  # so that the two can take each other's place
+    with served(Settings(policy=str(path), db=sqlite)):
+        assert ("saved before it was recorded whether" in caplog.text) is not needs
 
 
 def test_the_hash_says_where_masks_are_not_what_was_known_before():

@@ -25,6 +25,9 @@ class Metrics:
         self._decisions = Counter(
             "compagnon_decisions", "Decisions that were made", registry=self.registry
         )
+        self._explored = Counter(
+            "compagnon_decisions_explored", "Decisions that explored", registry=self.registry
+        )
         self._deciding = Histogram(
             "compagnon_deciding_seconds",
             "From the parsed request to the drawn action, a request",
@@ -91,6 +94,10 @@ class Metrics:
         """Decisions were made, in one go."""
         self._decisions.inc(count)
         self._deciding.observe(nanoseconds / 1e9)
+
+    def explored(self) -> None:
+        """A decision explores."""
+        self._explored.inc()
 
     def unlogged(self) -> None:
         """A decision could not be written."""

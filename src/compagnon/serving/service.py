@@ -1,6 +1,7 @@
 """The service without its HTTP: requests in, answers out, one model reference a request."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ from compagnon.store.secrets import Secret
 _T = TypeVar("_T")
 Results = list[Written] | Exception
 _encode = msgspec.json.Encoder().encode
+_logger = logging.getLogger("compagnon.serving")
 
 
 class Log(Protocol):
@@ -114,6 +116,12 @@ class Service:
         self.draining = False
         self._model = model
         self.metrics.watch(model)
+        if manifest.schema_.masked is None and not self.reader.needs_mask:
+            _logger.warning(
+                "this policy was saved before it was recorded whether %s gives masks: a question "
+                "without one is taken to mean that everything is possible",
+                manifest.schema_.env_id,
+            )
 
     # How requests are read; a service of vectors has its own.
     _reader: type[Reader] = Reader
@@ -275,6 +283,8 @@ class Service:
     ) -> DecisionRow:
         """What goes into the log: what every decision has, and what was `decided`."""
         settings = self.settings
+        if decided["mode"] == EXPLORED:
+            self.metrics.explored()
         return DecisionRow(
             id=decision_id,
             application=settings.application,
