@@ -219,7 +219,7 @@ def test_pipelined_requests_wait_outside(raw, monkeypatch):
         tail += connection.recv(1 << 20)
         found += tail.count(b"HTTP/1.1 200 OK")
         tail = tail[-14:]
-    sender.join()
+    sender.join(60)
     assert most[0] <= C.MAX_WAITING + C._SLICE // len(one) + 1
     assert most[1] <= 2 * 262_144  # as much as one read brings, and one more
 
@@ -250,7 +250,7 @@ def test_a_pipelined_large_body_waits_outside(raw, monkeypatch):
     local.parts.service.log = log
     rows, done = held.pop()
     local.loop.call_soon_threadsafe(log.give, rows, done)
-    sender.join()
+    sender.join(60)
     connection.shutdown(socket.SHUT_WR)
     assert statuses(read_all(connection)) == [200, 422, 200]
     assert max(seen) <= 65_536 + 2 * C._SLICE
