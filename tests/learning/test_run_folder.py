@@ -56,7 +56,7 @@ def test_a_second_process_is_refused_by_name_until_the_first_ends(run: Path) -> 
     assert main(["learn", str(run), "--resume", "--set", "budget.iterations=6"]) == 2
     assert (run / "metrics.jsonl").read_bytes() == before
     holder.kill()  # however it ends, the lock goes with it
-    holder.wait()
+    holder.wait(60)
     assert main(["learn", str(run), "--resume", "--set", "budget.iterations=6"]) == 0
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2, 3, 4, 5, 6]
