@@ -40,6 +40,7 @@ class Admission:
         self.limit = self._most = most
         self._clock = clock
         self._turn: float | None = None
+        self._let_in = 0  # in this turn
         self._since = clock()
         self._least = float("inf")
         self.answered = self._before = 0
@@ -48,13 +49,18 @@ class Admission:
     def begin(self, call_soon: Callable[[Callable[[], None]], object]) -> float:
         """When the request that is here came at the latest: when this turn of the loop began."""
         if self._turn is None:
-            self._turn = self._clock()
+            self._turn, self._let_in = self._clock(), 0
             call_soon(self._turned)
         return self._turn
 
     def is_full(self, active: int, begun: float) -> bool:
         """Whether a request that came at `begun` is sent away, with so many under way."""
-        return active >= self.limit or self._clock() - begun > TURN
+        # A turn may be long because others have the processor: some are let in all the same.
+        late = self._let_in >= FLOOR and self._clock() - begun > TURN
+        if late or active >= self.limit:
+            return True
+        self._let_in += 1
+        return False
 
     def ended(self, seconds: float) -> None:
         """A request was answered after so long."""

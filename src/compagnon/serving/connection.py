@@ -96,8 +96,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         if self._held or self._muted:
-            self._held += data  # at most one more: reading is paused
-            self._flow.hold()
+            self._held += data
+            # Who is muted is still read a little, so that we see it leave.
+            if not self._muted or len(self._held) > MAX_HEAD:
+                self._flow.hold()
             return
         self._feed(data)
 
