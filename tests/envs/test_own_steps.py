@@ -95,7 +95,8 @@ def test_steps_are_counted_from_the_copy_s_own_start(monkeypatch):
     env = batch_of(monkeypatch, Clock(limit=1), Clock(limit=1))
     env.reset([0, 1])
     env.step(NOTHING)
-    env.vec.envs[1].env.script, env.vec.envs[1].env.limit = script, 9
+    clock = env.vec.envs[1].unwrapped
+    clock.script, clock.limit = script, 9
     env.step(NOTHING)
     with pytest.raises(FaultyEnvError, match=r"copy 1 .*, step 2 of its episode"):
         env.step(NOTHING)
