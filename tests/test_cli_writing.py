@@ -239,3 +239,8 @@ def test_what_is_refused_leaves_nothing_behind(words, tmp_path, capsys, monkeypa
     refused(capsys, words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "notes.txt"]
     assert (tmp_path / "notes.txt").read_text() == "to do: nothing\n"
+
+
+def test_the_name_of_an_export_is_told_how_it_is_served(capsys):
+    assert "compagnon serve demo\n" in refused(capsys, ["serve", "onnx:demo"])
+    assert "serve demo --precision int8" in refused(capsys, ["serve", "onnx-int8:demo"])

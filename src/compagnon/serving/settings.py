@@ -70,6 +70,13 @@ class Settings:
     drain_seconds: float = 20.0
 
     def __post_init__(self) -> None:
+        kind, _, path = self.policy.partition(":")
+        if path and kind in ("onnx", "onnx-int8"):
+            precision = " --precision int8" if kind == "onnx-int8" else ""
+            raise InputError(
+                f"{self.policy}: the policy itself is served, which holds what was exported from "
+                f"it: compagnon serve {path}{precision}"
+            )
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 option = name.replace("_", "-")
