@@ -63,28 +63,27 @@ def test_the_kernels_are_compiled_before_anybody_asks(dispatch, moment, monkeypa
 @pytest.mark.slow
 def test_reading_a_board_compiles_nothing(dispatch, moment, tmp_path):
     (tmp_path / "board.json").write_text(json.dumps(moment[0]))
-    schema = dispatch.parts.service.model.manifest.schema_
-    (tmp_path / "schema.json").write_text(schema.model_dump_json())
     code = """
 import gc, json, sys
 import msgspec
 from numba.core.dispatcher import Dispatcher
-from compagnon.policy import Schema
+from pathlib import Path
+from compagnon.policy.artefact import load_manifest
 from compagnon.serving.worlds import state_reader
 
 def compiled():
     return sum(len(o.signatures) for o in gc.get_objects() if isinstance(o, Dispatcher))
 
-schema = Schema.model_validate_json(open(sys.argv[1]).read())
-reader = state_reader(schema, {"preset": "clinic-day"})
+reader = state_reader(load_manifest(Path(sys.argv[1])).schema_, {"preset": "clinic-day"})
 before = compiled()
 reader.read(msgspec.Raw(open(sys.argv[2], "rb").read()))
 print(before, compiled() - before)
 """
-    command = [sys.executable, "-c", code, tmp_path / "schema.json", tmp_path / "board.json"]
+    policy = dispatch.parts.service.settings.policy
+    command = [sys.executable, "-c", code, policy, tmp_path / "board.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     before, more = map(int, done.stdout.split())
-    assert before > 10
+    assert before > 0
     assert more == 0
 
 
