@@ -28,7 +28,8 @@ class DispatchReader:
         self._reader = BoardReader(layout, options.weights())
         self._decoder = StateDecoder(Board)
         # The first look compiles for seconds; nobody who asks should wait for that.
-        self._reader.look(_example())
+        # It is read as JSON, since kernels are compiled for the very types that come of that.
+        self.read(msgspec.Raw(msgspec.json.encode(_example())))
 
     def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
         """Field values and mask of a board."""
@@ -53,18 +54,25 @@ def dispatch_reader(schema: Schema, env_args: dict[str, Any]) -> DispatchReader 
 
 
 def _example() -> Board:
-    """A board that has the kernels look at everything: a plan, a rider aboard, an open booking."""
+    """A board that has the kernels look at everything.
+
+    A plan, a rider aboard, an open booking, a way back that a call will announce.
+    """
     here, there, home = (48.10, 11.50), (48.12, 11.55), (48.11, 11.52)
     rides = [
         Ride(id=one, pickup=here, dropoff=there, pickup_from=610, pickup_to=660, dropoff_to=720)
         for one in ("a", "b", "c")
     ]
+    back = Ride(
+        id="d", pickup=there, dropoff=here, pickup_from=800, pickup_to=860, returns_from="a",
+        status="later",
+    )  # fmt: skip
     plan = [Stop(ride="a", at="dropoff"), Stop(ride="b"), Stop(ride="b", at="dropoff")]
     driver = Driver(
         at=here, end=home, shift_end=1_000, free_at=600, plan=plan, phase="drives", arrives=612,
         aboard=[Aboard(ride="a", since=595)],
     )  # fmt: skip
-    return Board(now=600, day_begin=300, drivers=[driver], rides=rides)
+    return Board(now=600, day_begin=300, drivers=[driver], rides=[*rides, back])
 
 
 def _field(sentence: str) -> str:
