@@ -45,7 +45,8 @@ def kill_in_a_burst(artefact, db, mode, at):
         after = lambda count: process.kill() if count == at else None  # noqa: E731
         answered, refused = asyncio.run(burst(process.address, 5000, shop, after=after))
         assert at <= len(answered) < 5000
-        assert not refused
+        # A busy machine may turn some away; who was turned away was promised nothing.
+        assert {response.status_code for response in refused} <= {503}
     return check_log(db, answered), len(answered)
 
 
