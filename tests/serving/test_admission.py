@@ -28,11 +28,11 @@ def clock():
     return Clock()
 
 
-def answered(admission, clock, count, waited, seconds=A.INTERVAL):
+def answered(admission, clock, count, waited, seconds=A.INTERVAL, active=512):
     """So many requests are answered, evenly over so long, each after having waited the same."""
     for _ in range(count):
         clock.now += 1.0001 * seconds / count  # sums of fractions are a little less
-        admission.ended(waited)
+        admission.ended(waited, active)
 
 
 def test_a_burst_is_let_in_as_a_whole(clock):
@@ -55,9 +55,46 @@ def test_a_queue_that_stands_shrinks_to_what_is_answered_in_time(clock):
 def test_one_that_waited_little_shows_that_no_queue_stands(clock):
     admission = Admission(512, clock)
     answered(admission, clock, 50, 0.4, A.INTERVAL / 2)
-    admission.ended(0.01)
+    admission.ended(0.01, 512)
     answered(admission, clock, 50, 0.4, A.INTERVAL)
     assert admission.limit == 512
+
+
+def test_few_who_wait_long_are_no_queue(clock):
+    admission = Admission(512, clock)
+    for _ in range(100):  # a slow disk, or a processor that others use
+        answered(admission, clock, 2, 5.0, active=A.FLOOR - 1)
+    assert admission.limit == 512
+    begun = clock.now
+    clock.now += 100 * A.TURN
+    assert not any(admission.is_full(active, begun) for active in range(A.FLOOR))
+    answered(admission, clock, 2, 5.0, active=A.FLOOR)  # the breach: one more is a queue
+    assert admission.limit == A.FLOOR
+
+
+def test_what_a_burst_taught_is_forgotten_while_nobody_comes(clock):
+    admission = Admission(512, clock)
+    answered(admission, clock, 3, 5.0)
+    assert admission.limit == A.FLOOR
+    clock.now += A.INTERVAL * 0.9
+    assert not admission.is_full(0, clock.now)
+    assert admission.limit == A.FLOOR
+    clock.now += A.INTERVAL * 0.2
+    assert not admission.is_full(0, clock.now)
+    assert admission.limit == 512
+    clock.now += 60  # who is under way all the time is somebody: nothing is forgotten
+    assert not admission.is_full(1, clock.now)
+    answered(admission, clock, 1, 60.0)
+    assert admission.rate == pytest.approx(1 / 60, rel=0.01)
+
+
+def test_an_idle_time_counts_in_no_rate(clock):
+    admission = Admission(512, clock)
+    clock.now += 3600
+    assert not admission.is_full(0, clock.now)
+    answered(admission, clock, 101, 0.4)
+    assert admission.rate == pytest.approx(1010, rel=0.01)
+    assert admission.limit == pytest.approx(1000 * A.TARGET, rel=0.03)
 
 
 def test_the_limit_grows_again_up_to_the_most(clock):

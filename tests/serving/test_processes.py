@@ -45,8 +45,7 @@ def kill_in_a_burst(artefact, db, mode, at):
         after = lambda count: process.kill() if count == at else None  # noqa: E731
         answered, refused = asyncio.run(burst(process.address, 5000, shop, after=after))
         assert at <= len(answered) < 5000
-        # A busy machine may turn some away; who was turned away was promised nothing.
-        assert {response.status_code for response in refused} <= {503}
+        assert not refused  # 16 at a time are no queue, on the busiest machine
     return check_log(db, answered), len(answered)
 
 

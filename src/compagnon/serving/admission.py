@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 TARGET: Final = 0.2  # seconds that a decision may wait, when all of them do
 INTERVAL: Final = 0.1  # seconds over which the one that waited least is looked for
 TURN: Final = 0.05  # seconds of one turn of the loop, in which requests are begun
-FLOOR: Final = 32  # requests under way that are always let in: a commit of the log takes as many
+FLOOR: Final = 64  # requests under way that are always let in: the log writes as many at once
 BACK_SECONDS: Final = 30  # the most that Retry-After says
 _TICK: Final = 0.02
 
@@ -41,8 +41,9 @@ class Admission:
         self._clock = clock
         self._turn: float | None = None
         self._let_in = 0  # in this turn
-        self._since = clock()
+        self._since = self._last = clock()
         self._least = float("inf")
+        self._most_active = 0
         self.answered = self._before = 0
         self.rate = 0.0
 
@@ -55,6 +56,8 @@ class Admission:
 
     def is_full(self, active: int, begun: float) -> bool:
         """Whether a request that came at `begun` is sent away, with so many under way."""
+        if active == 0 and self._clock() - self._last > INTERVAL:
+            self._forget()
         # A turn may be long because others have the processor: some are let in all the same.
         late = self._let_in >= FLOOR and self._clock() - begun > TURN
         if late or active >= self.limit:
@@ -62,22 +65,34 @@ class Admission:
         self._let_in += 1
         return False
 
-    def ended(self, seconds: float) -> None:
-        """A request was answered after so long."""
+    def ended(self, seconds: float, active: int) -> None:
+        """A request was answered after so long; so many others are under way."""
         self.answered += 1
         if seconds < self._least:
             self._least = seconds
-        now = self._clock()
+        if active > self._most_active:
+            self._most_active = active
+        self._last = now = self._clock()
         if now - self._since >= INTERVAL:
             self.rate = (self.answered - self._before) / (now - self._since)
             self._adapt()
-            self._since, self._least, self._before = now, float("inf"), self.answered
+            self._begin_interval(now)
 
     def _turned(self) -> None:
         self._turn = None
 
+    def _begin_interval(self, now: float) -> None:
+        self._since, self._least, self._before = now, float("inf"), self.answered
+        self._most_active = 0
+
+    def _forget(self) -> None:
+        """Nobody was here for a while: no queue stands, and such a time says nothing of a rate."""
+        self.limit = self._most
+        self._begin_interval(self._clock())
+
     def _adapt(self) -> None:
-        if self._least > TARGET:
+        # Where few are under way they are slow, not many: to let in fewer would help nobody.
+        if self._least > TARGET and self._most_active >= FLOOR:
             within = int(self.rate * TARGET)  # are answered in the time that one may wait
             self.limit = min(self.limit, max(FLOOR, within))
         else:

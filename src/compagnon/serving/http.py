@@ -143,7 +143,7 @@ class Front:
     def ended(self, status: int, seconds: float) -> None:
         """A request that `ask` took is answered."""
         self._active -= 1
-        self.admission.ended(seconds)
+        self.admission.ended(seconds, self._active)
         self.service.metrics.answered(DECIDE, status, seconds)
 
     @property
