@@ -19,6 +19,7 @@ from compagnon.store.errors import StoreUnavailable
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
+from compagnon.store.place import Place
 from tests.store.exported import exported
 from tests.store.rows import row
 
@@ -48,6 +49,29 @@ def refused(store, log, number, words):
         pass
     with pytest.raises(StoreUnavailable, match=words):
         find(store, row(0).id)
+
+
+def test_a_file_that_grows_while_two_threads_look_did_not_become_shorter(path, monkeypatch):
+    place = Place(path, create=False)
+    found = os.stat
+
+    def meanwhile(*given):
+        """What another thread finds, between our look and what we make of it."""
+        before = found(*given)
+        monkeypatch.setattr(os, "stat", found)
+        os.truncate(path, before.st_size + 4096)
+        place.check()
+        return before
+
+    monkeypatch.setattr(os, "stat", meanwhile)
+    place.check()
+    assert place.spoilt is None
+    place.check()
+    os.truncate(path, path.stat().st_size - 4096)
+    with pytest.raises(StoreUnavailable, match="became shorter"):
+        place.check()
+    assert place.spoilt
+    place.close()
 
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal", "log.db-shm"])
@@ -150,6 +174,7 @@ OPEN = """
 import sys
 from compagnon.store import keys
 from compagnon.store.opening import open_store
+from compagnon.store.place import Place
 try:
     keys.create(open_store(sys.argv[1]), "decide")
 except Exception as error:

@@ -164,6 +164,9 @@ class Place:
         """
         if self.spoilt is not None:
             raise StoreUnavailable(self.spoilt, MOVED)
+        # Several threads look at once, and the file grows meanwhile: what was known before we
+        # look may not be more than we find, what another has found since may.
+        known = self._size
         try:
             found = os.stat(self.path)  # noqa: PTH116 (a third of the time, before each commit)
             same = _of(found) == self._database and (
@@ -173,7 +176,7 @@ class Place:
             raise self._moved(f"{self._said} is gone: it was deleted or moved") from None
         if not same:
             raise self._moved(f"{self._said} is another file now: it was replaced")
-        if found.st_size < self._size:
+        if found.st_size < known:
             self.spoilt = (
                 f"{self._said} became shorter while it was in use: another program wrote over it. "
                 f"Stop the service; if the file as it is now shall count, remove {self.path}-wal "
