@@ -4,7 +4,7 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.errors import InputError
-from compagnon.serving import trial
+from compagnon.serving import costs, trial
 from compagnon.serving.keeper import Keeper
 from compagnon.serving.settings import Settings
 from compagnon.serving.trial import open_tried
@@ -171,3 +171,13 @@ def test_whatever_goes_wrong_with_a_version_is_said_and_not_tried_again(local):
     found[0] = "third"
     assert not local.run(keeper.look())
     assert loaded == ["second", "third"]
+
+
+def test_what_its_play_costs_is_measured_after_its_trial(fresh, tmp_path, monkeypatch):
+    def refuses(directory, *_):
+        raise InputError(f"{directory} is refused")
+
+    monkeypatch.setattr(trial, "_try", refuses)
+    policy = endless(tmp_path / "endless")  # it would never come back
+    with pytest.raises(InputError, match="is refused"):
+        costs.cost_words(Settings(policy=str(policy), explore=0.05))

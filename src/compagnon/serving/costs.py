@@ -16,10 +16,11 @@ from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import GREEDY
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.models import Model
 from compagnon.serving.records import open_records
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import source_of
+from compagnon.serving.trial import open_tried
 
 FILE: Final = "as_served.json"
 _MAX_FILE: Final = 1_000_000
@@ -47,7 +48,7 @@ def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None
 def _model(settings: Settings) -> tuple[Model, Path]:
     """What would be served now, and where its costs are kept."""
     if settings.model_name is None:
-        return open_model(settings.path, settings.precision), artefact_directory(settings.path)
+        return open_tried(settings.path, settings.precision), artefact_directory(settings.path)
     store = open_records(settings)
     try:
         source = source_of(settings, store)
