@@ -1,12 +1,16 @@
 """Keys by scope, rates a key, and who may ask without a key."""
 
+import asyncio
+
 import pytest
 
 from compagnon.errors import InputError
+from compagnon.serving import running
 from compagnon.serving.guard import Bucket, Guard
 from compagnon.serving.refusal import Refusal
 from compagnon.serving.settings import Settings
 from compagnon.store import keys, open_store
+from compagnon.store.errors import StoreUnavailable
 from compagnon.store.keys import Keyring
 from compagnon.store.migrating import upgrade
 from tests.serving.client import SHOP, served
@@ -179,3 +183,31 @@ def test_a_store_whose_keys_were_all_revoked_stays_closed_after_a_restart(artefa
     with served(settings) as client:
         assert ask(client, fresh).status_code == 200
     store.close()
+
+
+def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
+    monkeypatch.setattr(running, "_KEY_SECONDS", 0.0)
+    fresh = Keyring({}, True)
+    faults = [StoreUnavailable("away"), ValueError("a row that cannot be read")]
+
+    class Records:
+        def keys(self):
+            if faults:
+                raise faults.pop(0)
+            return fresh
+
+    async def watched():
+        learnt = asyncio.get_running_loop().create_future()
+
+        class Learns:
+            def learn(self, keys):
+                if not learnt.done():
+                    learnt.set_result(keys)
+
+        task = asyncio.create_task(running._watch_keys(Learns(), Records()))
+        found = await asyncio.wait_for(learnt, 20)
+        task.cancel()
+        return found
+
+    assert asyncio.run(watched()) is fresh
+    assert [record.message for record in caplog.records] == ["looking for keys failed"]

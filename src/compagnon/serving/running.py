@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,7 @@ from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
+_logger = logging.getLogger("compagnon.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,12 @@ async def _watch_keys(guard: Guard, records: Records) -> None:
     """Learn of keys that are made or revoked; while the store is silent, keep what is known."""
     while True:
         await asyncio.sleep(_KEY_SECONDS)
-        with contextlib.suppress(StoreUnavailable):
+        try:
             guard.learn(await asyncio.to_thread(records.keys))
+        except StoreUnavailable:
+            pass  # it is said where decisions are logged
+        except Exception:  # the next look may do better; without one a revoked key would stay
+            _logger.exception("looking for keys failed")
 
 
 def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> None:
