@@ -345,6 +345,22 @@ def test_who_is_one_too_many_is_told_to_come_back(artefact, sqlite):
                 assert answer(third)[0] == 200
 
 
+def test_of_far_too_many_the_last_are_told_nothing(artefact, sqlite, monkeypatch):
+    monkeypatch.setattr(C, "MOST_LEAVING", 1)
+    monkeypatch.setattr(C, "LINGER_SECONDS", 20.0)
+    settings = Settings(policy=str(artefact), db=sqlite)
+    with served(settings) as client, connected(client, max_connections=1) as first:
+        first.sendall(GET)  # it is in the middle of a request
+        with (
+            socket.create_connection(first.getpeername(), 20) as second,
+            socket.create_connection(first.getpeername(), 20) as third,
+        ):
+            assert answer(second)[0] == 503
+            with contextlib.suppress(ConnectionResetError):
+                assert third.recv(100) == b""
+            second.close()
+
+
 @pytest.mark.parametrize(
     ("soft", "hard", "room", "then"),
     [(20_000, 20_000, 4096, None), (1024, 20_000, 4096, 4608), (1024, 2048, 1536, 2048),

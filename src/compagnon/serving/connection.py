@@ -28,6 +28,7 @@ HEAD_SECONDS: Final = 10.0  # for a request's head to arrive
 WRITE_SECONDS: Final = 30.0  # for a client to read what it asked for
 LINGER_SECONDS: Final = 2.0  # between the last answer and the end, for what is still under way
 LINGER_BYTES: Final = 1_000_000
+MOST_LEAVING: Final = 256  # connections that are one too many and are told so, at a time
 DRAINED: Final = 65_536  # bytes of a body that is not wanted any more and may still come
 # The parser takes this much at a time: it can't be stopped within, and a request may be tiny.
 _SLICE: Final = 4_096
@@ -70,6 +71,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow = self._flow = _Flow(transport)
         most = getattr(self.server_state, "max_connections", None)
         if most is not None and len(self.connections) > most and not self._make_room():
+            if len(self.connections) > most + MOST_LEAVING:
+                transport.abort()  # each takes a file, of which there must be some for the store
+                return
             self._refuse(Refusal(503, "too many connections", None, RETRY_SECONDS))
             return
         self._wait(HEAD_SECONDS, self._no_head)
