@@ -214,6 +214,12 @@ def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
     assert front.active == 0
 
 
+def test_how_many_are_under_way_is_told(local):
+    local.parts.front._active += 3
+    assert "compagnon_requests_active 4.0" in local.ask("GET", "/metrics").text  # itself too
+    local.parts.front._active -= 3
+
+
 def answer_of(connection):
     """The next of several answers that may come together."""
     data = b""

@@ -64,6 +64,7 @@ class Front:
         self.outside = Outside(self.admission, lambda: self._active)
         self._looking: set[asyncio.Task[None]] = set()
         self._hot = {DECIDE: self._decide, BATCH: self._batch}
+        service.metrics.active.set_function(lambda: self._active)
 
     @property
     def active(self) -> int:
