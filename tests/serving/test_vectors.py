@@ -242,6 +242,23 @@ def test_exploring_without_bounds_is_refused_at_the_start(tmp_path, sqlite):
         assert json.dumps(client.get("/openapi.json"))
 
 
+def test_a_model_that_cannot_explore_as_it_should_takes_no_other_s_place(tmp_path, sqlite):
+    given = schema_of(PENDULUM)
+    free = Schema(given.env_id, given.observation, ActionSchema("box", 1, (-math.inf,), (4.0,)))
+    drawn = export(network(free, head=GaussianHead(state_dependent=False)), tmp_path / "drawn")
+    sure = export(network(free, head=DeterministicHead()), tmp_path / "sure")
+    asked = {"observation": {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}}
+    with served(Settings(policy=str(drawn), db=sqlite, explore=1.0)) as client:
+        service = client.parts.service
+        with pytest.raises(InputError, match="torque has no bounds"):
+            service.swap(open_model(sure))
+        assert service.swaps == 0
+        assert client.decide(**asked)["model"] == open_model(drawn).sha256
+    with served(Settings(policy=str(drawn), db=sqlite)) as client:
+        client.parts.service.swap(open_model(sure))
+        assert client.decide(**asked)["density"] == "deterministic"
+
+
 def test_an_id_of_another_policy_is_a_conflict(policies, sqlite):
     cart = {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}
     with served(Settings(policy=str(policies["deterministic"]), db=sqlite)) as client:

@@ -65,16 +65,26 @@ class VectorService(Service):
     ) -> None:
         super().__init__(settings, log, model, secret, explored)
         self.components = model.components
-        endless = model.bounds.open
-        if self.draw.play.near is not None and endless is not None:
-            raise InputError(
-                f"--explore {settings.explore:g}: {model.components[endless].name} has no bounds "
-                "to explore in; serve with --explore 0"
-            )
+        self._require_room(model)
         if settings.explore and settings.play == SAMPLED:
             raise InputError(
                 f"--explore {settings.explore:g}: with --play {SAMPLED} this policy draws every "
                 f"vector already; explore with --play {GREEDY}, or sample with --explore 0"
+            )
+
+    def swap(self, model: Model) -> None:
+        """See `Service.swap`; a model that could not explore as it should is refused too."""
+        self._require_room(model)
+        super().swap(model)
+
+    def _require_room(self, model: Model) -> None:
+        """Refuse to explore around vectors without bounds; a Gaussian policy needs none."""
+        assert isinstance(model, VectorModel)
+        endless = model.bounds.open
+        if self.settings.play_of(model.manifest.head).near is not None and endless is not None:
+            raise InputError(
+                f"--explore {self.settings.explore:g}: {model.components[endless].name} has no "
+                "bounds to explore in; serve with --explore 0"
             )
 
     def _decided(
