@@ -7,6 +7,8 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.serving import costs
+from compagnon.serving.records import Records
 from compagnon.serving.replaying import loader
 from compagnon.serving.settings import Settings
 from compagnon.store import StoreUnavailable, open_store
@@ -274,3 +276,25 @@ def test_several_workers_need_postgresql(artefact, sqlite):
 def test_settings_that_cannot_be(option, value):
     with pytest.raises(InputError, match=f"--{option.replace('_', '-')}"):
         Settings(policy="p", **{option: value})
+
+
+@pytest.mark.parametrize("name", ["keys", "drawing"])
+def test_a_store_that_is_away_at_the_start_is_said(artefact, sqlite, monkeypatch, name):
+    def away(*_):
+        raise StoreUnavailable("log.db: the disk is full", "the disk is full")
+
+    monkeypatch.setattr(Records, name, away)
+    with (
+        pytest.raises(InputError, match=r"^log\.db: the disk is full$"),
+        served(Settings(policy=str(artefact), db=sqlite)),
+    ):
+        pass
+
+
+def test_a_store_that_is_away_before_a_cost_is_measured_is_said(monkeypatch):
+    def away(_):
+        raise StoreUnavailable("log.db: the disk is full", "the disk is full")
+
+    monkeypatch.setattr(costs, "open_records", away)
+    with pytest.raises(InputError, match=r"^log\.db: the disk is full$"):
+        costs.cost_words(Settings(policy="registry:shop", explore=0.1))

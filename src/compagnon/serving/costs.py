@@ -21,6 +21,7 @@ from compagnon.serving.records import open_records
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import source_of
 from compagnon.serving.trial import open_tried
+from compagnon.store.errors import StoreUnavailable
 
 FILE: Final = "as_served.json"
 _MAX_FILE: Final = 1_000_000
@@ -41,7 +42,10 @@ def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None
     """
     if settings.play == GREEDY and not settings.explore:
         return None
-    model, folder = _model(settings)
+    try:
+        model, folder = _model(settings)
+    except StoreUnavailable as error:
+        raise InputError(str(error)) from None
     return _told(settings, model, folder / FILE, say)
 
 

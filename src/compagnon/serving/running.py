@@ -73,8 +73,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         store.close()
         raise
     try:
-        keys = await asyncio.to_thread(records.keys)
-        secret, explored = await asyncio.to_thread(records.drawing, settings)
+        try:
+            keys = await asyncio.to_thread(records.keys)
+            secret, explored = await asyncio.to_thread(records.drawing, settings)
+        except StoreUnavailable as error:
+            raise InputError(str(error)) from None
         require_keys(settings, len(keys), store.where)
         guard = Guard(settings.rate, keys, settings.loopback)
         service = service_of(settings, records.log, model, secret, explored)
