@@ -154,14 +154,23 @@ def test_a_restored_ppo_goes_on_as_the_saved_one(env_id, env_args, done):
     assert same(weights(fresh.network.critic), weights(ppo.network.critic))
 
 
-def test_returns_do_not_join_two_episodes_when_saving_begins_new_ones():
+def test_returns_do_not_join_two_episodes_where_new_ones_had_to_begin():
     ppo = ppo_on(CLOCK, {"max_episode_steps": 20}, **SMALL)
     for _ in range(4):
-        metrics = ppo.iterate()
-        ppo.state_dict()  # this environment cannot be saved, so new episodes begin
-    assert metrics.get("episode_return", 20.0) == 20.0
-    assert max(ppo.collector.returns.last, default=20.0) == 20.0
-    assert (ppo.collector.returns.running == 0).all()
+        ppo.iterate()
+        state = ppo.state_dict()  # which cuts no episode short
+    running = ppo.collector.returns.running
+    assert (running > 0).all()
+    assert set(ppo.collector.returns.last) == {20.0}
+    for copy in state["collector"]["env"]["copies"]:
+        copy["return"] += 1.0  # what was kept does not lead there
+    fresh = ppo_on(CLOCK, {"max_episode_steps": 20}, **SMALL)
+    fresh.load_state_dict(state)
+    assert not fresh.goes_on
+    assert (fresh.collector.returns.running == 0).all()
+    for _ in range(4):
+        fresh.iterate()
+    assert set(fresh.collector.returns.last) == {20.0}
 
 
 @SEEDS
