@@ -1,9 +1,11 @@
 """The command line answers in tables, files and one sentence where something is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -308,6 +310,23 @@ def test_a_reader_who_goes_away_is_no_error(words):
     _, said = process.communicate(timeout=120)
     assert said == b""
     assert process.returncode in (1, 141)  # 1 where rich noticed it first
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["recipes"]])
+def test_a_full_disk_behind_stdout_is_said(words):
+    code = "import sys; from compagnon.cli import main; sys.exit(main())"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+            env=environment,
+        )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("compagnon: ")
+    assert "No space left on device" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_more_than_the_memory_holds_is_said(capsys, monkeypatch):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from compagnon.learning.progress import Progress
+from compagnon.learning.progress import Outcome, Progress
+from compagnon.learning.recipe import BudgetSpec
 
 
 def after(*evaluations: tuple[str, float]) -> Progress:
@@ -42,3 +43,11 @@ def test_of_a_return_below_0_no_share_is_told(clone):
     assert progress.guard() == (
         f"lowest evaluation during practice: {clone - 1816:,.6g}, -1,816 beside the clone's"
     )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"), [(7.0, "7 minutes"), (1.5, "1.5 minutes"), (25 / 60, "25 seconds")]
+)
+def test_the_bound_that_cut_a_run_is_said_as_it_was_given(minutes, said):
+    outcome = Outcome("cut", Progress(), 3, 300, 40, BudgetSpec(minutes=minutes))
+    assert outcome.words.startswith(f"cut after 3 of 40 iterations by its {said}: not finished")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from compagnon.errors import InputError
 from compagnon.extras import advice
 
+_UNUSABLE = 2
 _PIPE_CLOSED = 141  # as a shell counts a program that SIGPIPE ended
 
 
@@ -26,15 +27,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Threads that wait should sleep: where the cores are shared, spinning ones cost tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = sys.argv[1:] if argv is None else list(argv)
+    code = 0
     try:
         try:
-            return _run(words)
+            code = _run(words)
         finally:
             sys.stdout.flush()  # here, where a reader who went away can still be dealt with
-    except BrokenPipeError:
+    except OSError as error:
         # What Python still holds back for stdout goes nowhere, rather than into another error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
+        if isinstance(error, BrokenPipeError):
+            return _PIPE_CLOSED
+        if code != _UNUSABLE:  # else what is wrong has been said
+            print(f"compagnon: stdout: {error.strerror or error}", file=sys.stderr)
+        return _UNUSABLE
+    return code
 
 
 def _run(words: list[str]) -> int:
@@ -63,4 +70,4 @@ def _run(words: list[str]) -> int:
         complain("interrupted")
         return 130
     complain(said)
-    return 2
+    return _UNUSABLE

@@ -94,7 +94,7 @@ class Outcome:
             done = f"after {self.iterations:,} of {self.total:,} iterations"
         if self.state != "cut":
             return f"{self.state} {done}: not finished"
-        words = f"cut {done} by its {self.budget.minutes:g} minutes: not finished"
+        words = f"cut {done} by its {_time(self.budget.minutes)}: not finished"
         if self.total is None:
             return f"{words}. How far they go depends on the machine; schedules stay at their start"
         share = self.iterations / self.total
@@ -118,3 +118,10 @@ class Outcome:
             "guard": progress.guard(),
             "notices": progress.notices,
         }
+
+
+def _time(minutes: float | None) -> str:
+    """A bound as a person gives it: in seconds below a minute."""
+    if minutes is None or minutes >= 1:
+        return f"{minutes or 0:g} minutes"
+    return f"{60 * minutes:g} seconds"
