@@ -1,14 +1,17 @@
 """Processes that die: started again ever later; only the first start may end the service."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from compagnon.errors import InputError
+from compagnon.serving import worker as worker_module
 from compagnon.serving import workers as workers_module
 from compagnon.serving.settings import Settings
 from compagnon.serving.workers import Workers
@@ -75,3 +78,31 @@ def test_later_the_same_is_a_worker_that_comes_back(made, caplog):
     pauses = [record.args[2] for record in caplog.records if "another is started" in record.msg]
     # After each time that it was ready the pauses begin anew; else they double.
     assert pauses == [0.01, 0.02, 0.04, 0.08, 0.01, 0.02]
+
+
+@pytest.mark.parametrize("code", [0, workers_module.LOST])
+def test_what_one_of_them_lost_is_known_at_the_end(made, code):
+    leaves = f"import signal, time\nsignal.signal(15, lambda *_: os._exit({code}))\n"
+    service = Scripted(lambda number, _: (leaves if number else "") + READY + NEVER, made)
+    service.run(service._end)
+    assert service.lost == bool(code)
+
+
+@pytest.mark.parametrize("lost", [0, 12])
+def test_a_worker_says_how_much_it_lost(monkeypatch, capsys, lost):
+    parts = SimpleNamespace(records=SimpleNamespace(log=SimpleNamespace(lost=lost)))
+    told, tells = os.pipe()
+    monkeypatch.setattr(worker_module, "run_to_the_end", lambda *given: given[2]("", parts))
+    monkeypatch.setattr(worker_module, "_end_with", lambda _: None)
+    monkeypatch.setattr(worker_module.logging, "basicConfig", lambda **_: None)
+    settings = Settings(policy="p", db="postgresql://x", workers=2, mode="fast")
+    monkeypatch.setenv("COMPAGNON_SETTINGS", settings.to_json())
+    with socket.socket() as listening:
+        numbers = (listening.detach(), tells, os.getppid(), 1)
+    monkeypatch.setattr(worker_module.sys, "argv", ["worker", *map(str, numbers)])
+    assert worker_module.main() == (workers_module.LOST if lost else 0)
+    assert os.read(told, 10) == b"\x01"
+    said = capsys.readouterr().err
+    assert ("12 answered decisions could not be written, and are lost" in said) == bool(lost)
+    os.close(told)
+    os.close(tells)

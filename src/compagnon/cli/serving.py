@@ -137,13 +137,17 @@ def serve(
 
     cost = cost_words(settings, lambda words: out.print(words, soft_wrap=True))
     out.print(cost or "plays greedily, as it was evaluated", soft_wrap=True)
-    run(settings, ready)
+    whole = run(settings, ready)
     lost = sum(log.lost for log in logs)
     if lost:  # in fast mode, where the database stayed away until the end
         out.print(f"ended: {lost:,} answered decisions could not be written, and are lost")
         return 1
-    whole = logs or settings.mode == "durable"  # several processes say of themselves what they lost
-    out.print("ended: every answered decision is in the log" if whole else "ended")
+    if not whole:
+        out.print("ended: answered decisions are lost; each process said how many")
+        return 1
+    # Of several processes one that died in fast mode could tell nobody what it had not written.
+    known = logs or settings.mode == "durable"
+    out.print("ended: every answered decision is in the log" if known else "ended")
     return 0
 
 

@@ -124,8 +124,10 @@ async def _watch_keys(guard: Guard, records: Records) -> None:
             _logger.exception("looking for keys failed")
 
 
-def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> bool:
+    """Serve until SIGTERM or SIGINT; whether no worker lost what it had answered in fast mode.
+
+    One process says what it lost by its log, which `ready` is told.
 
     Args:
         ready: is told the address once it listens; with several workers without a `Running`.
@@ -139,7 +141,10 @@ def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> N
             if settings.workers == 1:
                 run_to_the_end(settings, made, ready)
             else:
-                Workers(settings, made).run(lambda: ready(address_of(made), None))
+                workers = Workers(settings, made)
+                workers.run(lambda: ready(address_of(made), None))
+                return not workers.lost
+            return True
         finally:
             made.close()
 

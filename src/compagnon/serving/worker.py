@@ -8,8 +8,10 @@ import threading
 import time
 
 from compagnon.errors import InputError
-from compagnon.serving.running import run_to_the_end
+from compagnon.serving.running import Running, run_to_the_end
 from compagnon.serving.settings import Settings
+from compagnon.serving.workers import LOST
+from compagnon.store import DecisionLog
 
 
 def main() -> int:
@@ -19,13 +21,24 @@ def main() -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = Settings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    logs: list[DecisionLog] = []
+
+    def ready(_: str, parts: Running | None) -> None:
+        if parts is not None:
+            logs.append(parts.records.log)
+        _say(tells, place)
+
     try:
         made = socket.socket(fileno=descriptor)
-        run_to_the_end(settings, made, lambda *_: _say(tells, place))
+        run_to_the_end(settings, made, ready)
     except InputError as error:
         print(f"compagnon: {error}", file=sys.stderr)
         return 2
-    return 0
+    lost = sum(log.lost for log in logs)
+    if lost:
+        said = f"{lost:,} answered decisions could not be written, and are lost"
+        print(f"compagnon: process {os.getpid()}: {said}", file=sys.stderr)
+    return LOST if lost else 0
 
 
 def _say(tells: int, place: int) -> None:

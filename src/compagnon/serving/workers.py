@@ -21,6 +21,7 @@ FIRST_SECONDS: Final = 1.0  # before a worker that died is started again; twice 
 LAST_SECONDS: Final = 30.0  # the longest of these pauses
 _LOOK_SECONDS: Final = 0.2
 _UNUSABLE: Final = 2  # how a worker ends when what it was given cannot be used
+LOST: Final = 3  # and when decisions that it answered in fast mode could not be written
 _logger = logging.getLogger("compagnon.serving")
 
 
@@ -39,13 +40,16 @@ class Workers:
     Args:
         settings: of the service.
         made: the socket that they share.
+
+    Attributes:
+        lost: at the end one of them could not write all that it had answered; it said so itself.
     """
 
     def __init__(self, settings: Settings, made: socket.socket) -> None:
         self._settings = settings
         self._socket = made
         self._workers = [_Worker() for _ in range(settings.workers)]
-        self._ending = False
+        self.lost = self._ending = False
         self._served = False  # all of them answered once: what they were given can be used
         self._ready, self._tells = os.pipe()  # a worker writes its number once it answers
 
@@ -134,6 +138,7 @@ class Workers:
             if worker.process is None:
                 continue
             try:
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
+                code = worker.process.wait(max(0.0, deadline - time.monotonic()))
+                self.lost = self.lost or code == LOST
             except subprocess.TimeoutExpired:
                 worker.process.kill()
