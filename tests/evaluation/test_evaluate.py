@@ -8,6 +8,7 @@ from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, decisions, play_episodes
 from compagnon.evaluation.evaluate import Evaluation, compare, evaluate, score_policy
+from compagnon.evaluation.progress import usual_length
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.policy import Schema, load_policy
 from tests.evaluation.names import BASE_STOCK, V2, WAIT
@@ -167,3 +168,9 @@ class _Careless:
 def test_a_policy_that_takes_a_masked_action_is_refused_by_name():
     with pytest.raises(InputError, match="careless chose action 49, which its action mask forbids"):
         evaluate([_Careless()], "compagnon/Workshop-v0", {}, episodes=2)
+
+
+def test_how_long_an_episode_takes_is_known_of_an_environment_named_by_its_module():
+    assert usual_length("CartPole-v1") == 500
+    assert usual_length("tests.learning.small:CartPole-v1") == 500
+    assert usual_length("no-such-env") is None

@@ -57,6 +57,10 @@ class _PlainConsole(Console):
             else:
                 yield Segment(plain(segment.text), segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Let `main` say by the exit code that the reader went away; rich's own is 1."""
+        raise BrokenPipeError
+
 
 def begin(words: Sequence[str]) -> None:
     """Forget what an earlier command in this process typed and claimed."""

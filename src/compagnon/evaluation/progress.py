@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-import gymnasium
-
+from compagnon.envs.finding import find_env
 from compagnon.envs.registration import WORKSHOP
 from compagnon.envs.workshop.rules import EPISODE_MINUTES
+from compagnon.errors import InputError
 
 _SOON = 2.0  # seconds before which the time that is left is a guess
 
@@ -55,6 +55,6 @@ def usual_length(env_id: str) -> int | None:
     if env_id == WORKSHOP:
         return EPISODE_MINUTES
     try:
-        return gymnasium.spec(env_id).max_episode_steps
-    except gymnasium.error.Error:
+        return find_env(env_id).max_episode_steps
+    except InputError:
         return None
