@@ -396,7 +396,8 @@ class BatchEnv:
         if "classic" in state:
             self._show(classic_state.load_state_dict(self.vec, state["classic"]), {})
             return True
-        self.vec.set_attr("saved", list(state["copies"]))
+        copies = list(state["copies"])  # a state without any is refused by that
+        self.vec.set_attr("saved", copies)
         self.obs = np.array(state["obs"], np.float32)
         mask = state["mask"]
         self.action_mask = None if mask is None else np.array(mask, np.bool_)
