@@ -15,7 +15,7 @@ from tests.envs.own import Clock
 from tests.envs.test_own_steps import Business
 
 register_counter()
-FAILING, SHOP = "test/Failing-v0", "test/Shop-v0"
+FAILING, SHOP, LATE = "test/Failing-v0", "test/Shop-v0", "test/Late-v0"
 
 
 class Failing(Clock):
@@ -63,7 +63,17 @@ class Shop(Business):
         return super()._now()
 
 
-for env_id, kind in ((FAILING, Failing), (SHOP, Shop)):
+class Late(Shop):
+    """Names its figures only when an episode ends, beside terms that are named beforehand."""
+
+    kpi_names = ()
+
+    def step(self, action):
+        *rest, info = super().step(action)
+        return *rest, {**info, "kpis": {"served": 7.0 + self.count}}
+
+
+for env_id, kind in ((FAILING, Failing), (SHOP, Shop), (LATE, Late)):
     if env_id not in gymnasium.registry:
         gymnasium.register(env_id, entry_point=kind)
 
@@ -166,3 +176,18 @@ def test_what_cannot_be_made_is_refused_as_it_is_here():
         BatchEnv(COUNTER, {"colour": "red"}, 2, "processes")
     with pytest.raises(InputError, match="processes' is for slow environments"):
         BatchEnv("compagnon/Workshop-v0", {}, 2, "processes")
+
+
+def test_figures_that_are_named_at_an_end_are_kept_beside_the_terms(opened):
+    found = {}
+    for backend in ("gymnasium", "processes"):
+        env = opened(LATE, {}, 4, backend)
+        env.reset([1, 2, 3, 4])
+        steps = [env.step(np.zeros(4, np.int64)) for _ in range(5)]
+        ended = [step.terminated | step.truncated for step in steps]
+        assert env.kpi_names == ("served", "sales", "waste")
+        found[backend] = [
+            step.kpis[end] for step, end in zip(steps, ended, strict=True) if end.any()
+        ]
+    for here, there in zip(found["gymnasium"], found["processes"], strict=True):
+        np.testing.assert_array_equal(here, there)

@@ -95,6 +95,7 @@ class BatchEnv:
         self.scaling: str = getattr(self.vec, "scaling", "physical")
         self.reward_term_names = names_said(source, "reward_term_names")
         self._kpi_names = names_said(source, "kpi_names")
+        self._named_at_end = False
         self._summed = [
             column
             for column, name in enumerate(self.reward_term_names)
@@ -264,7 +265,8 @@ class BatchEnv:
     def _kpis(self, final: dict[str, Any], ended: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         given = final.get("kpis")
         if isinstance(given, dict):  # named by a copy that ended, rather than beforehand
-            if not self._kpi_names:
+            if not self._named_at_end:
+                self._named_at_end = True
                 self._kpi_names = tuple(name for name in given if f"_{name}" in given)
             given = np.stack([self._kpi_column(given, name) for name in self._kpi_names], axis=1)
         elif given is None and self._kpi_names:
