@@ -63,6 +63,7 @@ def bandit(**changes: Any) -> Recipe:
         "network": {"hidden": [8]},
         "algorithm": {
             "kind": "dqn",
+            "num_envs": 1,
             "iteration_steps": 20,
             "learning_starts": 10,
             "batch_size": 8,

@@ -42,7 +42,7 @@ def test_a_search_ends_with_a_winner_that_learn_runs_and_a_page(tmp_path):
         "0002",
     ]
     kept = {path.name for path in (tmp_path / "trials" / "0000").iterdir()}
-    assert kept == {"recipe.toml", "metrics.jsonl", "best"}
+    assert kept == {"recipe.toml", "metrics.jsonl", "outcome.json", "best"}
     winner = load_recipe(str(found.winner))
     changed = found.comparison.winner.changes
     assert winner.algorithm.learning_rate == changed["algorithm.learning_rate"]

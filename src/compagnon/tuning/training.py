@@ -10,7 +10,7 @@ from pathlib import Path
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes, seeds_from
 from compagnon.learning.recipe import RECIPE_FILE, Recipe
-from compagnon.learning.run import BEST, LAST, Run
+from compagnon.learning.run import BEST, LAST, LOCK_FILE, Run
 from compagnon.learning.trainer import Update, start
 from compagnon.policy import Schema, load_policy
 
@@ -79,9 +79,10 @@ def train(
 
 
 def _tidy(run: Run) -> None:
-    """Keep the recipe, the metrics and the best policy: a trial is never resumed."""
+    """Keep the recipe, the metrics, the outcome and the best policy: a trial is never resumed."""
     for path in (run.checkpoints, run.path / "tensorboard", run.path / LAST):
         shutil.rmtree(path, ignore_errors=True)
+    (run.path / LOCK_FILE).unlink(missing_ok=True)
 
 
 def judge(recipe: Recipe, folder: Path, seed: int, episodes: int, times: Times) -> float:
