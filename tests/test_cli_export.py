@@ -110,7 +110,7 @@ def test_what_was_not_exported_says_the_command(saved, capsys):
 
 def test_a_verb_whose_packages_are_missing_says_how_to_get_them(saved, capsys, monkeypatch):
     monkeypatch.setattr(
-        "compagnon.cli.options.importlib.util.find_spec",
+        "compagnon.extras.importlib.util.find_spec",
         lambda name: None if name == "onnx" else object(),
     )
     said = refused(capsys, "export", saved)
