@@ -262,7 +262,7 @@ def test_a_longer_budget_goes_on_where_the_run_ended(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"network": {"hidden": (5,)}}, "network = "),
+        ({"network": {"hidden": (5,)}}, r"network\.hidden = "),
         ({"algorithm": {**PPO, "num_envs": 1}}, r"algorithm\.num_envs = "),
         ({"name": "another"}, "name = "),
     ],

@@ -18,10 +18,13 @@ from compagnon.serving import running
 def ask(where, parts):
     body = {"state": {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0}}
     def asked():
-        request = urllib.request.Request(f"{where}/v1/decide", json.dumps(body).encode())
-        print(urllib.request.urlopen(request).read().decode())
         import os, signal
-        os.kill(os.getpid(), signal.SIGTERM)
+        said = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{where}/v1/decide", json.dumps(body).encode(), said)
+        try:
+            print(urllib.request.urlopen(request, timeout=60).read().decode())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=asked).start()
 
 before = running.serve
