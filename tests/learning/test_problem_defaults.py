@@ -1,5 +1,9 @@
 """What a recipe leaves open is chosen by its problem; what it says counts."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +120,25 @@ def test_a_run_keeps_what_was_chosen_when_its_budget_grows(tmp_path: Any) -> Non
     text = str(tmp_path / "run" / "recipe.toml")
     grown = load_recipe(text, {"budget": {"env_steps": 10**8}})
     assert grown.algorithm == recipe.algorithm
+
+
+def test_the_benchmark_runs(tmp_path: Any) -> None:
+    kept = tmp_path / "kept.json"
+    words = ["--quick", "--only", "ours", "--seeds", "1", "--episodes", "2"]
+    found = subprocess.run(
+        [sys.executable, "benchmarks/defaults.py", *words, "--tasks", "CartPole", "--json", kept],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr
+    assert set(json.loads(kept.read_text())["trainings"]) == {
+        "ours ppo CartPole-v1 0",
+        "ours dqn CartPole-v1 0",
+    }
+    assert "Mean return" in found.stdout
 
 
 @pytest.mark.slow
