@@ -16,7 +16,7 @@ Chosen = dict[str, Any]
 
 _UNKNOWN_STEPS: Final = 1_000_000  # where the budget is in episodes or minutes
 EVALUATIONS: Final = 5  # of a run, about, where the recipe does not say
-_UPDATES: Final = 40  # rollouts, at the least, that a budget is cut into
+_UPDATES: Final = 40  # rollouts that a budget is cut into, unless they become too short or too long
 _NETWORKS: Final = {
     "dqn": {"hidden": [128, 128], "activation": "relu"},
     "ddpg": {"hidden": [64, 64], "activation": "relu"},
@@ -53,7 +53,7 @@ class Problem:
 
 
 def ppo(problem: Problem, given: Mapping[str, Any]) -> Chosen:
-    """At least 40 rollouts in a budget, each of 1,024 steps or more; many short passes.
+    """A rollout of a fortieth of the budget, though not below 1,024 steps; many short passes.
 
     Args:
         given: what the recipe says of these settings; sizes follow the copies that it asks for.
