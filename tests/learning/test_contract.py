@@ -498,22 +498,36 @@ class Odd(gymnasium.Env[Any, Any]):
 
 
 VECTOR = spaces.Box(-1.0, 1.0, (2,), np.float32)
+TWO = spaces.Discrete(2)
 ODD: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
+    "actions that are pictures": (VECTOR, spaces.Box(-1.0, 1.0, (2, 2), np.float32)),
+    "actions that are words": (VECTOR, spaces.Text(3)),
+    "words as observations": (spaces.Text(3), TWO),
+    "sequences as observations": (spaces.Sequence(VECTOR), TWO),
+    "pictures as observations": (spaces.Box(0, 255, (84, 84, 3), np.uint8), TWO),
+}
+ENCODED: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]] = {
     "actions from 1": (VECTOR, spaces.Discrete(3, start=1)),
     "many actions at once": (VECTOR, spaces.MultiDiscrete([2, 2])),
-    "actions that are pictures": (VECTOR, spaces.Box(-1.0, 1.0, (2, 2), np.float32)),
-    "numbers as observations": (spaces.Discrete(4), spaces.Discrete(2)),
-    "pictures as observations": (
-        spaces.Box(0, 255, (8, 8, 3), np.uint8), spaces.Discrete(2),
-    ),
-}  # fmt: skip
-for name, (observes, acts) in ODD.items():
-    odd_id = f"tests/Odd{''.join(word.title() for word in name.split())}-v0"
-    if odd_id not in gymnasium.registry:
-        gymnasium.register(
-            id=odd_id, entry_point=lambda o=observes, a=acts: Odd(o, a), disable_env_checker=True
-        )
-ODD_IDS = [name for name in gymnasium.registry if name.startswith("tests/Odd")]
+    "numbers as observations": (spaces.Discrete(4), TWO),
+    "small pictures": (spaces.Box(0, 255, (8, 8, 3), np.uint8), TWO),
+    "parts": (spaces.Dict({"stock": VECTOR, "late": TWO}), TWO),
+}
+
+
+def registered(kinds: dict[str, tuple[spaces.Space[Any], spaces.Space[Any]]]) -> list[str]:
+    """The ids of these environments, by name."""
+    ids = []
+    for name, (observes, acts) in kinds.items():
+        ids.append(f"tests/Odd{''.join(word.title() for word in name.split())}-v0")
+        if ids[-1] not in gymnasium.registry:
+            gymnasium.register(
+                id=ids[-1],
+                entry_point=lambda o=observes, a=acts: Odd(o, a),
+                disable_env_checker=True,
+            )
+    return ids
+
 
 SERVED: dict[str, str] = {"discrete": "CartPole-v1", "box": "Pendulum-v1"}
 
@@ -547,11 +561,19 @@ def test_actions_are_served_or_refused_in_one_sentence(kind, actions):
 
 
 @pytest.mark.parametrize("kind", ALGORITHMS)
-@pytest.mark.parametrize("env_id", ODD_IDS)
+@pytest.mark.parametrize("env_id", registered(ODD))
 def test_other_spaces_are_refused_in_one_sentence(kind, env_id):
     with pytest.raises(InputError, match=re.escape(env_id)) as refusal:
         build_algorithm(Case(settings_of(kind), env_id).recipe())
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind, it in ALGORITHMS.items() if "discrete" in it.serves]
+)
+@pytest.mark.parametrize("env_id", registered(ENCODED))
+def test_spaces_that_a_vector_can_hold_are_served(kind, env_id):
+    build_algorithm(Case(settings_of(kind), env_id).recipe())
 
 
 def test_every_algorithm_has_cases():
