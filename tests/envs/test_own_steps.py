@@ -164,6 +164,37 @@ def test_figures_that_nobody_named_beforehand_are_taken_as_they_come(monkeypatch
     assert np.isnan(step.kpis[1]).all()
 
 
+class Named(Business):
+    """Names its figures when an episode ends, one of them as a term of its reward is called."""
+
+    kpi_names = ()
+
+
+def test_a_figure_that_is_named_at_the_end_as_a_term_is_counts_once(monkeypatch):
+    terms = {"reward_terms": {"waste": -1.0, "sales": 3.0}}
+    ends = {"info": {**terms, "kpis": {"waste": -2.5, "served": 4.0}}}
+    env = batch_of(monkeypatch, Named({1: {"info": terms}, 2: ends}, limit=2))
+    env.reset([0])
+    assert env.kpi_names == ("sales", "waste")  # so far
+    env.step(NOTHING[:1])
+    for _ in range(2):
+        step = env.step(NOTHING[:1])
+        assert env.kpi_names == ("waste", "served", "sales")
+        assert step.kpis.tolist() == [[-2.5, 4.0, 6.0]]  # its own figure, and the sum of the rest
+        env.step(NOTHING[:1])
+
+
+def test_where_the_end_names_every_term_nothing_is_summed(monkeypatch):
+    terms = {"reward_terms": {"waste": -1.0, "sales": 3.0}}
+    ends = {"info": {**terms, "kpis": {"sales": 9.0, "waste": 8.0}}}
+    env = batch_of(monkeypatch, Named({1: ends}, limit=1), Named({1: {"info": terms}}, limit=1))
+    env.reset([0, 1])
+    step = env.step(NOTHING)
+    assert env.kpi_names == ("sales", "waste")
+    assert step.kpis[0].tolist() == [9.0, 8.0]
+    assert np.isnan(step.kpis[1]).all()  # this copy says neither
+
+
 def test_numbers_whose_squares_are_too_large_are_numbers(monkeypatch):
     env = batch_of(monkeypatch, Clock({1: {"obs": 3e38, "reward": -1e300}}))
     env.reset([0])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -16,6 +17,7 @@ from tests.envs.test_own_steps import Business
 
 register_counter()
 FAILING, SHOP, LATE = "test/Failing-v0", "test/Shop-v0", "test/Late-v0"
+MOODY = "test/Moody-v0"
 
 
 class Failing(Clock):
@@ -73,7 +75,24 @@ class Late(Shop):
         return *rest, {**info, "kpis": {"served": 7.0 + self.count}}
 
 
-for env_id, kind in ((FAILING, Failing), (SHOP, Shop), (LATE, Late)):
+class Moody(Clock):
+    """Raises in its second step while a file is there, in the episode of seed 2."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+
+    def reset(self, *, seed=None, options=None):
+        self.bad = seed == 2
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        if self.bad and self.count == 1 and Path(self.file).exists():
+            raise LookupError("no such order")
+        return super().step(action)
+
+
+for env_id, kind in ((MOODY, Moody), (FAILING, Failing), (SHOP, Shop), (LATE, Late)):
     if env_id not in gymnasium.registry:
         gymnasium.register(env_id, entry_point=kind)
 
@@ -144,6 +163,25 @@ def test_what_was_saved_goes_on(opened, env_id):
     assert other.load_state_dict(state)
     for a, b in zip(went_on, history(other, 20), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_what_an_environment_raises_while_it_is_put_back_names_its_copy(opened, tmp_path):
+    """The number among all copies, whichever process holds it."""
+    args = {"file": str(tmp_path / "there")}
+    env = opened(MOODY, args, 3)
+    env.reset([0, 1, 2])
+    for _ in range(4):
+        env.step(np.zeros(3, np.int64))
+    state = env.state_dict()
+    assert opened(MOODY, args, 3).load_state_dict(state)
+    (tmp_path / "there").touch()
+    other = opened(MOODY, args, 3)
+    assert not other.load_state_dict(state)
+    assert str(other.not_restored) == (
+        f"{MOODY}, copy 2 (begun with seed 2), step 2 of its episode: it raised LookupError: no "
+        "such order, as it was played again"
+    )
+    assert (other.obs == 0).all()  # new episodes
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
+from compagnon.errors import FaultyEnvError
 from tests.learning.small import through_disk
 
 
@@ -71,7 +72,32 @@ class Forgetful(Kept):
         super().load_state_dict({**state, "stock": 0.0})
 
 
-for name, made in (("Shop", Shop), ("Kept", Kept), ("Forgetful", Forgetful)):
+class Brittle(Shop):
+    """Raises, once `breaks` says so, in its third step after the seed 12, or in each reset."""
+
+    breaks = ""
+
+    def reset(self, *, seed: int | None = None, options: Any = None):
+        if self.breaks == "reset":
+            raise OSError("the licence server is away\nmore of it")
+        self.brittle = seed == 12
+        return super().reset(seed=seed)
+
+    def step(self, action: int):
+        if self.breaks == "step" and self.brittle and self.time == 2:
+            raise KeyError("order 7")
+        return super().step(action)
+
+
+class BrittleKept(Kept):
+    """Cannot take what it handed out."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        raise AttributeError
+
+
+KINDS = {"Shop": Shop, "Kept": Kept, "Forgetful": Forgetful}
+for name, made in {**KINDS, "Brittle": Brittle, "BrittleKept": BrittleKept}.items():
     if f"tests/{name}-v0" not in gymnasium.registry:
         gymnasium.register(f"tests/{name}-v0", entry_point=made)
 
@@ -189,3 +215,59 @@ def test_what_is_kept_does_not_grow_with_the_run():
     play(env, actions_for(env, 2_000))
     (copy,) = env.state_dict()["copies"]
     assert len(copy["actions"]) <= 256 + 10
+
+
+# -- what somebody's environment raises while it is put back ------------------------------------
+
+
+def brittle(monkeypatch, breaks: str, env_id: str = "tests/Brittle-v0") -> BatchEnv:
+    """A batch that is to be put back where `breaks` happens."""
+    env = BatchEnv(env_id, {}, 3)
+    env.reset([11, 12, 13])
+    play(env, actions_for(env, 5))
+    state = through_disk(env.state_dict())
+    monkeypatch.setattr(Brittle, "breaks", breaks)
+    fresh = BatchEnv(env_id, {}, 3)
+    assert not fresh.load_state_dict(state)
+    return fresh
+
+
+def test_what_it_raises_is_told_with_env_copy_and_step_and_others_begin(monkeypatch):
+    fresh = brittle(monkeypatch, "step")
+    assert str(fresh.not_restored) == (
+        "tests/Brittle-v0, copy 1 (begun with seed 12), step 3 of its episode: it raised KeyError: "
+        "'order 7', as it was played again"
+    )
+    assert (fresh.obs[:, 1] == 0).all()  # new episodes, of other seeds
+    play(fresh, actions_for(fresh, 5))
+
+
+def test_what_its_own_loading_raises_is_told_as_well(monkeypatch):
+    fresh = brittle(monkeypatch, "", "tests/BrittleKept-v0")
+    assert str(fresh.not_restored) == (
+        "tests/BrittleKept-v0, copy 0 (begun with seed 11), step 0 of its episode: it raised "
+        "AttributeError, as it was put back"
+    )
+
+
+def test_where_no_episode_can_be_begun_either_that_is_one_line(monkeypatch):
+    words = (
+        r"^tests/Brittle-v0, copy 0 \(begun with seed 11\), step 0 of its episode: it raised "
+        r"OSError: the licence server is away, as it was played again; nor could new episodes be "
+        r"begun \(OSError\(.*\)\)$"
+    )
+    with pytest.raises(FaultyEnvError, match=words) as raised:
+        brittle(monkeypatch, "reset")
+    assert "\n" not in str(raised.value)
+
+
+def test_nothing_is_told_of_where_nothing_was_raised():
+    env = begun("own", 2)
+    play(env, actions_for(env, 5))
+    state = env.state_dict()
+    fresh = BatchEnv("tests/Shop-v0", {"chance": "own"}, 2)
+    assert fresh.load_state_dict(state)
+    assert fresh.not_restored is None
+    state["copies"][1]["return"] += 1.0  # elsewhere, without an exception
+    assert not fresh.load_state_dict(state)
+    assert fresh.not_restored is None

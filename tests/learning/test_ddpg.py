@@ -15,7 +15,7 @@ from compagnon.learning.experience.replay import Transitions
 from compagnon.learning.networks.actor_critic import ActorCritic, list_of
 from compagnon.policy import Schema
 from compagnon.policy.schema import ActionSchema
-from tests.learning.small import ECHO, WALK, Walk
+from tests.learning.small import ECHO, WALK, Walk, through_disk
 from tests.policy.networks import schema_of
 
 SMALL: dict[str, Any] = {
@@ -325,6 +325,29 @@ def test_what_does_not_suit_the_actions_is_refused(env_id, changes, said):
 def test_settings_that_cannot_be_learnt_with_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         DDPGSettings(**changes)
+
+
+# -- saving -------------------------------------------------------------------------------------
+
+
+def test_pending_steps_survive_where_their_episodes_do():
+    """Nothing may be joined across episodes that could not be brought back."""
+    settings: dict[str, Any] = {"n_step": 3, "iteration_steps": 16}
+    ddpg = ddpg_on(WALK, {"ends": False}, **settings)
+    ddpg.iterate()
+    state = through_disk(ddpg.state_dict())
+    restored = ddpg_on(WALK, {"ends": False}, **settings)
+    restored.load_state_dict(state)
+    assert restored.goes_on
+    assert restored.windows.state_dict()["counts"].all()
+    for kept in state["env"]["copies"]:
+        kept["return"] += 1.0  # what was kept does not lead there
+    elsewhere = ddpg_on(WALK, {"ends": False}, **settings)
+    elsewhere.load_state_dict(state)
+    assert not elsewhere.goes_on
+    assert not elsewhere.windows.state_dict()["counts"].any()
+    assert not elsewhere.returns.state_dict()["running"].any()
+    elsewhere.iterate()
 
 
 # -- inputs -------------------------------------------------------------------------------------

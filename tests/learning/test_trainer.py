@@ -1,8 +1,10 @@
 """Runs stop where their budget says, survive kills bit for bit, and say what went wrong."""
 
+import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from compagnon.learning.run import Run
 from compagnon.learning.run_report import report_run
 from compagnon.learning.trainer import Trainer, TrainingError, Update, start
 from compagnon.policy import load_artefact
-from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, recipe_of
+from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, Walk, recipe_of
 
 ALL_KINDS = pytest.mark.parametrize("kind", list(KINDS))
 
@@ -438,19 +440,44 @@ def test_a_run_in_which_no_episode_ends_says_so_once(tmp_path):
     assert "o training episode has ended in 6" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_episodes_that_could_not_be_brought_back_are_told_of(tmp_path):
-    recipe = walking("dqn", 2)
+@WALKS
+def test_episodes_that_could_not_be_brought_back_are_told_of(kind, tmp_path):
+    recipe = walking(kind, 2)
     killed_after(recipe, tmp_path / "run", 5)
     newest = tmp_path / "run" / "checkpoints" / "00000004"
     tree = load_state(newest)
-    tree["algorithm"]["env"]["copies"][0]["return"] += 1.0  # as if it had gone another way
+    algorithm = tree["algorithm"]
+    kept = algorithm["collector"] if kind == "ppo" else algorithm
+    kept["env"]["copies"][0]["return"] += 1.0  # as if it had gone another way
     save_state(newest, tree)
     told: list[str] = []
     trainer = Trainer.resume(tmp_path / "run")
     outcome = trainer.train(lambda update: told.extend(update.notices))
     assert outcome.finished
     assert len(told) == 1
-    assert "could not be brought back" in told[0]
+    assert f"{WALK} could not be brought back: they do not follow from seeds and" in told[0]
+
+
+@WALKS
+def test_what_an_environment_raises_as_it_is_brought_back_is_told(kind, tmp_path, monkeypatch):
+    killed_after(walking(kind, 2), tmp_path / "run", 5)
+    step, calls = Walk.step, itertools.count(1)
+
+    def breaks_down_once(self, action):
+        if next(calls) == 3:
+            raise ZeroDivisionError("of a price")
+        return step(self, action)
+
+    monkeypatch.setattr(Walk, "step", breaks_down_once)
+    told: list[str] = []
+    trainer = Trainer.resume(tmp_path / "run")
+    assert trainer.train(lambda update: told.extend(update.notices)).finished
+    assert len(told) == 1
+    assert re.search(
+        rf"brought back: {WALK}, copy 0 \(begun with seed \d+\), step 3 of its episode: it raised "
+        r"ZeroDivisionError: of a price, as it was played again\. New ones were begun",
+        told[0],
+    )
 
 
 # -- judging ------------------------------------------------------------------------------------

@@ -60,6 +60,9 @@ class BatchEnv:
         num_envs: how many copies.
         backend: what steps the copies, see `making.make_vec`.
 
+    Attributes:
+        not_restored: what a copy raised when it was last put back; None where none did.
+
     Raises:
         InputError: no such environment, a bad argument, or observations that are not vectors.
     """
@@ -118,11 +121,21 @@ class BatchEnv:
         self._steps = 0
         self._began_at = np.zeros(num_envs, np.int64)  # the step that each episode began after
         self._seeds: list[int] | None = None
+        self.not_restored: FaultyEnvError | None = None
 
     @property
     def kpi_names(self) -> tuple[str, ...]:
         """What `Step.kpis` holds; an environment may name them only when an episode ends."""
-        return (*self._kpi_names, *(self.reward_term_names[column] for column in self._summed))
+        return (*self._kpi_names, *(self._sum_names[k] for k in self._shown_sums))
+
+    @property
+    def _sum_names(self) -> list[str]:
+        return [self.reward_term_names[column] for column in self._summed]
+
+    @property
+    def _shown_sums(self) -> list[int]:
+        """Which sums are figures: not those of which a KPI that was named at an end speaks."""
+        return [k for k, name in enumerate(self._sum_names) if name not in self._kpi_names]
 
     def gives_masks(self) -> bool:
         """Whether the environment says what is possible; one that has not begun yet begins."""
@@ -273,7 +286,7 @@ class BatchEnv:
             given = np.full((self.num_envs, len(self._kpi_names)), np.nan)
         if not self._summed:
             return given
-        sums = self._sums.copy()
+        sums = self._sums[:, self._shown_sums]
         self._sums[ended] = 0.0
         return sums if given is None else np.concatenate([given, sums], axis=1)
 
@@ -388,11 +401,18 @@ class BatchEnv:
         Returns:
             Whether the copies stand where they stood. An environment whose episodes do not follow
             from their seeds and actions alone cannot be brought there; new episodes have begun
-            then, and whoever keeps anything of the ones under way has to forget it.
+            then, and whoever keeps anything of the ones under way has to forget it. What a copy
+            raised meanwhile stands in `not_restored`.
+
+        Raises:
+            FaultyEnvError: no new episodes can be begun either.
         """
         self._begun = True
+        self.not_restored = None
         if "state" in state:
             repeated = self.vec.load_state_dict(state["state"]) is not False
+            if not repeated:
+                self.not_restored = said(self.vec, "not_restored")
             self._show(*self.vec.observe())
             return repeated or self._begin_others()
         if "classic" in state:
@@ -407,11 +427,27 @@ class BatchEnv:
         self._seeds = [int(seed) for seed in state["seeds"]]
         self._steps = int(state["steps"])
         self._began_at = np.array(state["began_at"])
-        return all(self.vec.get_attr("restored")) or self._begin_others()
+        if all(self.vec.get_attr("restored")):
+            return True
+        faults = (fault for fault in self.vec.get_attr("fault") if fault is not None)
+        self.not_restored = next(faults, None)
+        return self._begin_others()
 
     def _begin_others(self) -> bool:
         """Begin new episodes where those that were saved could not be brought back; False."""
         # Drawn as training draws its own: small whole numbers are what policies are compared on.
         rng = np.random.default_rng([self._steps, *(self._seeds or ())[:1]])
-        self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
+        try:
+            self._begin([int(seed) for seed in rng.integers(2**62, size=self.num_envs)])
+        except FaultyEnvError:
+            raise
+        except Exception as error:  # whatever somebody's environment may raise
+            if self.not_restored is None:
+                raise
+            raise FaultyEnvError(
+                self.env_id,
+                f"{self.not_restored.what}; nor could new episodes be begun ({error!r})",
+                self.not_restored.copy,
+                self.not_restored.where,
+            ) from None
         return False

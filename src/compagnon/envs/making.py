@@ -59,7 +59,7 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
 def _make_copy(env_id: str, /, *, copy: int, **arguments: Any) -> gymnasium.Env[Any, Any]:
     """One of several copies, which can be saved in the middle of an episode."""
     env = make_adapted(env_id, copy=copy, **arguments)
-    return env if classic_state.is_known(env) else Recorded(env)
+    return env if classic_state.is_known(env) else Recorded(env, env_id, copy)
 
 
 @contextmanager

@@ -68,6 +68,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self.processes: list[Any] = []
         self._pipes: list[Connection] = []
         self._begun = False
+        self.not_restored: FaultyEnvError | None = None
         # A class that only this program knows, of a notebook for example, travels with its code.
         spec = cloudpickle.dumps(find_env(env_id))
         for share in self.shares:
@@ -190,9 +191,13 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
             )
         self._ask("load_state_dict", state["workers"])
         answers = self._answers()
-        self._shown = [shown for _, shown in answers]
+        self._shown = [shown for _, _, shown in answers]
         self._begun = True
-        return all(repeated for repeated, _ in answers)
+        self.not_restored = None
+        for k, (_, fault, _) in enumerate(answers):
+            if fault is not None and self.not_restored is None:
+                self.not_restored = self._placed(k, fault)
+        return all(repeated for repeated, _, _ in answers)
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002
         """End the processes; one that does not end by itself is made to."""
@@ -235,13 +240,16 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return answers
 
     def _fault(self, k: int, kind: str, what: Any) -> BaseException:
-        first = self.shares[k].start
         if kind == "fault":
-            env, words, copy, where = what
-            return FaultyEnvError(env, words, None if copy is None else copy + first, where)
+            return self._placed(k, what)
         if kind == "refusal":
             return InputError(what)
         return FaultyEnvError(self.env_id, f"it failed in the process of {self._copies(k)}\n{what}")
+
+    def _placed(self, k: int, fault: FaultyEnvError) -> FaultyEnvError:
+        """A fault of process k, with the number that its copy has here."""
+        copy = None if fault.copy is None else fault.copy + self.shares[k].start
+        return FaultyEnvError(fault.env, fault.what, copy, fault.where)
 
     def _ended(self, k: int) -> FaultyEnvError:
         process = self.processes[k]
@@ -315,7 +323,8 @@ def _done(env: Any, what: str, part: Any) -> Any:
     if what == "state_dict":
         return env.state_dict()
     if what == "load_state_dict":
-        return env.load_state_dict(part), (env.obs, env.action_mask)
+        repeated = env.load_state_dict(part)
+        return repeated, env.not_restored, (env.obs, env.action_mask)
     env.reset(part)
     return env.obs, env.action_mask
 
@@ -325,7 +334,7 @@ def _answered(pipe: Connection, do: Any) -> Any:
     try:
         return do()
     except FaultyEnvError as fault:
-        _send(pipe, "fault", (fault.env, fault.what, fault.copy, fault.where))
+        _send(pipe, "fault", fault)
     except InputError as error:
         _send(pipe, "refusal", str(error))
     except Exception:

@@ -31,12 +31,17 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
     random generators found in it and in its wrappers, their numbers and texts (a level of
     difficulty, a count of episodes), and the actions since.
 
+    Args:
+        env_id, copy: which environment it is, and which of its copies, for errors.
+
     Attributes:
         restored: whether what was last put back was found to be what had been saved.
+        fault: what the environment raised while it was put back; None where it raised nothing.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], env_id: str, copy: int = 0) -> None:
         super().__init__(env)
+        self._env_id, self._copy = env_id, copy
         space = env.action_space
         discrete = isinstance(space, spaces.Discrete)
         self._dtype = np.dtype(np.int64) if discrete else np.dtype(space.dtype)
@@ -46,6 +51,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._begin(None)
         self._shown = b""
         self.restored = True
+        self.fault: FaultyEnvError | None = None
 
     def _begin(self, carried: dict[str, Any] | None) -> None:
         """Keep what comes from here on; None where a seed says how it begins."""
@@ -98,10 +104,24 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
     @saved.setter
     def saved(self, state: dict[str, Any]) -> None:
         put_back = self._put_back if "own" in state else self._play_again
+        self.fault = None
         try:
             self.restored = put_back(state)
-        except (gymnasium.error.Error, FaultyEnvError):  # it is not where it was, and refuses
+        except Exception as error:  # it is not where it was: whatever it says to that
             self.restored = False
+            self.fault = self._named(error, state)
+
+    def _named(self, error: Exception, state: dict[str, Any]) -> FaultyEnvError:
+        """What it raised while it was put back, in a line that says where."""
+        if isinstance(error, FaultyEnvError):
+            words = error.what
+        else:
+            said = (str(error).strip().splitlines() or [""])[0]
+            words = f"it raised {type(error).__name__}" + (f": {said}" if said else "")
+        doing = "put back" if "own" in state else "played again"
+        step = self._steps - (self._resets[-1] if self._resets else 0)
+        where = f" (begun with seed {self._seed}), step {step} of its episode"
+        return FaultyEnvError(self._env_id, f"{words}, as it was {doing}", self._copy, where)
 
     def _put_back(self, state: dict[str, Any]) -> bool:
         self.reset(seed=state["seed"])  # wrappers ask for it first

@@ -33,6 +33,11 @@ class Algorithm(Protocol):
         ...
 
     @property
+    def env(self) -> BatchEnv:
+        """The copies that it practises in."""
+        ...
+
+    @property
     def env_steps(self) -> int:
         """Environment steps taken so far."""
         ...

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from compagnon.envs import BatchEnv
 from compagnon.learning.dagger import Dagger
 from compagnon.learning.hybrid_settings import HybridSettings
 from compagnon.learning.ppo import PPO
@@ -37,6 +38,11 @@ class Hybrid:
     def goes_on(self) -> bool:
         """See `Algorithm`."""
         return self.ppo.goes_on
+
+    @property
+    def env(self) -> BatchEnv:
+        """See `Algorithm`; those of imitation begin anew each time."""
+        return self.ppo.env
 
     @property
     def phase(self) -> str:

@@ -105,10 +105,11 @@ class Trainer:
             trainer._saved = trainer.algorithm.iteration
             trainer._told = len(trainer.progress.notices)
             if not trainer.algorithm.goes_on:
+                fault = trainer.algorithm.env.not_restored
                 trainer._notice(
                     f"the episodes under way of {trainer.recipe.env.id} could not be brought back: "
-                    "they do not follow from seeds and actions alone. New ones were begun, so this "
-                    "is not, bit for bit, the run that was interrupted"
+                    f"{fault or 'they do not follow from seeds and actions alone'}. New ones were "
+                    "begun, so this is not, bit for bit, the run that was interrupted"
                 )
         if not (path / files.BEST).is_dir():  # it was taken away: the next one judged is the best
             trainer.progress.best_return, trainer.progress.best_iteration = -math.inf, -1
