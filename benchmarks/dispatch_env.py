@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 from rich.table import Table
 
-from compagnon.envs.dispatch.vector import DispatchVectorEnv
+from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from harness import console, machine, print_machine, write_json
 
 

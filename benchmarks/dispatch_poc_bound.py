@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
-from compagnon.envs.dispatch_poc import arrays as A
-from compagnon.envs.dispatch_poc import rules as R
-from compagnon.envs.dispatch_poc.core import PocCore
-from compagnon.envs.dispatch_poc.options import PocOptions
-from compagnon.envs.dispatch_poc.outlook import reward_of
-from compagnon.envs.dispatch_poc.travel import cosine, kilometres, minutes_a_km
 from compagnon.evaluation.statistics import estimate_each
+from compagnon.worlds.dispatch_poc import arrays as A
+from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc.core import PocCore
+from compagnon.worlds.dispatch_poc.options import PocOptions
+from compagnon.worlds.dispatch_poc.outlook import reward_of
+from compagnon.worlds.dispatch_poc.travel import cosine, kilometres, minutes_a_km
 
 CENTRE = 0  # the place where drivers begin; place 1 + b is the drop-off of booking b
 

@@ -13,9 +13,9 @@ import tyro
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch_poc.vector import DispatchPocVectorEnv
 from compagnon.envs.registration import DISPATCH_POC, register_all
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch_poc.vector import DispatchPocVectorEnv
 from harness import (
     Target,
     Work,
@@ -149,7 +149,7 @@ def play_single(env: gymnasium.Env[Any, Any], actions: NDArray[np.int64]) -> Wor
 def play_python(actions: NDArray[np.int64]) -> Work:
     """The same rules in plain Python, from the tests' restatement of them."""
     sys.path.insert(0, str(ROOT))
-    day = importlib.import_module("tests.envs.dispatch_poc.reference").ReferenceDay()
+    day = importlib.import_module("tests.worlds.dispatch_poc.reference").ReferenceDay()
 
     def work() -> int:
         day.reset(0)

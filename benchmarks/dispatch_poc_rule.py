@@ -14,8 +14,8 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.evaluation.statistics import estimate_each
-from compagnon.experts.dispatch_poc.outlook import LATER, POINTS, OutlookRule
 from compagnon.policy import Schema
+from compagnon.worlds.dispatch_poc.experts.outlook import LATER, POINTS, OutlookRule
 
 ARGS = {"observation": "trips"}
 PARTS = {

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch import plan as P
-from compagnon.envs.dispatch import world as W
-from compagnon.envs.dispatch.importing.public import read_public
-from compagnon.envs.dispatch.instance import Instance
-from compagnon.envs.dispatch.kpis import KPI_NAMES
-from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.envs.registration import DISPATCH
-from compagnon.experts.dispatch.routing import foresee
-from compagnon.experts.dispatch.snapshot import leg_tables, snapshot
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch.experts.routing import foresee
+from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
+from compagnon.worlds.dispatch.importing.public import read_public
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.kpis import KPI_NAMES
+from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from harness import console, machine, print_machine, write_json
 
 RULES = (

@@ -79,7 +79,7 @@ def ask(worker: "subprocess.Popen[str]", steps: int) -> tuple[float, float]:
 
 def work(policy: str, num_envs: int = 256) -> None:
     """Step so often as each line of the input says, and print what it took."""
-    from compagnon.envs.dispatch.vector import DispatchVectorEnv
+    from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
     env = DispatchVectorEnv(num_envs, preset="city", copy=False)
     _, info = env.reset(seed=0)

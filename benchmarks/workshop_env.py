@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from compagnon.envs.registration import WORKSHOP, register_all
-from compagnon.envs.workshop.env import WorkshopEnv
-from compagnon.envs.workshop.vector import WorkshopVectorEnv
+from compagnon.worlds.workshop.env import WorkshopEnv
+from compagnon.worlds.workshop.vector import WorkshopVectorEnv
 from harness import (
     Rates,
     Target,
@@ -191,7 +191,7 @@ def play_single(env: gymnasium.Env[Any, Any], actions: NDArray[np.int64]) -> Wor
 def play_python(actions: NDArray[np.int64]) -> Work:
     """The same rules as a person would first write them, from the tests' restatement of them."""
     sys.path.insert(0, str(ROOT))
-    shop = importlib.import_module("tests.envs.workshop.reference").ReferenceShop(0)
+    shop = importlib.import_module("tests.worlds.workshop.reference").ReferenceShop(0)
     names = WorkshopEnv().observation_fields
 
     def work() -> int:

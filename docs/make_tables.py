@@ -13,13 +13,6 @@ from typing import Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from compagnon.envs.ball.options import BallOptions
-from compagnon.envs.dispatch_poc.kpis import KPI_NAMES as POC_KPI_NAMES
-from compagnon.envs.dispatch_poc.options import PocOptions
-from compagnon.envs.workshop.fields import FIELDS, OBSERVATION_SETS
-from compagnon.envs.workshop.kpis import KPI_NAMES
-from compagnon.envs.workshop.options import WorkshopOptions
-from compagnon.experts.workshop.experts import shipped_levels
 from compagnon.learning.dagger import DaggerSettings
 from compagnon.learning.ddpg import DDPGSettings
 from compagnon.learning.dqn import DQNSettings
@@ -36,6 +29,13 @@ from compagnon.learning.recipe import (
     load_recipe,
     shipped_recipes,
 )
+from compagnon.worlds.ball.options import BallOptions
+from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES as POC_KPI_NAMES
+from compagnon.worlds.dispatch_poc.options import PocOptions
+from compagnon.worlds.workshop.experts.experts import shipped_levels
+from compagnon.worlds.workshop.fields import FIELDS, OBSERVATION_SETS
+from compagnon.worlds.workshop.kpis import KPI_NAMES
+from compagnon.worlds.workshop.options import WorkshopOptions
 
 MODELS: dict[str, type[BaseModel]] = {
     "workshop-options": WorkshopOptions,

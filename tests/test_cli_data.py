@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from compagnon.cli import main
-from compagnon.envs.dispatch.instance import Instance
-from tests.envs.dispatch.importing.files import BOOKINGS, DRIVERS, spoilt
-from tests.envs.dispatch.importing.test_public import instance, written
+from compagnon.worlds.dispatch.instance import Instance
+from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS, spoilt
+from tests.worlds.dispatch.importing.test_public import instance, written
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.envs.registration import DISPATCH
 from compagnon.policy import Schema, save_policy
 from compagnon.policy.loading import load_policy
 from compagnon.serving.settings import Settings
 from compagnon.store.log import find
-from tests.envs.dispatch.boards import board_of
+from compagnon.worlds.dispatch.env import DispatchEnv
 from tests.policy.boards import pairwise_policy
 from tests.serving.client import served
 from tests.test_cli import refused
+from tests.worlds.dispatch.boards import board_of
 
 ENV = {"preset": "clinic-day"}
 DRIVERS, PLACES = 4, 8  # of that preset

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compagnon.envs.dispatch_poc import arrays as A
-from compagnon.envs.dispatch_poc import rules as R
-from compagnon.envs.dispatch_poc.options import PocOptions
 from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.evaluate import evaluate
+from compagnon.worlds.dispatch_poc import arrays as A
+from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc.options import PocOptions
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "dispatch_poc_bound.py"
 

@@ -8,9 +8,9 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
 import compagnon.envs  # noqa: F401 (registers them)
-from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.envs.registration import _OURS
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch.env import DispatchEnv
 
 
 @pytest.mark.parametrize("env_id", sorted(_OURS))

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch import plan as P
-from compagnon.envs.dispatch import world as W
-from compagnon.envs.dispatch.vector import DispatchVectorEnv
 from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.dispatch_page import _difference, _tone, dispatch_part
@@ -20,7 +17,10 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import render_report
 from compagnon.evaluation.statistics import Estimate
 from compagnon.policy import Schema, load_policy
-from tests.envs.dispatch.worlds import plane_day
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch.vector import DispatchVectorEnv
+from tests.worlds.dispatch.worlds import plane_day
 
 NAMES = ["expert:dispatch-regret:3", "expert:dispatch-nearest"]
 CLINIC = {"preset": "clinic-day"}

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
-from compagnon.envs.workshop.order_book_samples import sample_order_book
 from compagnon.errors import InputError
 from compagnon.evaluation.divergence import Divergence, divergence, print_divergence
 from compagnon.evaluation.worth import sample_deviations
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.worlds.workshop.order_book_samples import sample_order_book
 from tests.evaluation.names import BASE_STOCK, V2
 
 Change = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[np.int64]]

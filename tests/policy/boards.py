@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 
 from compagnon.envs import Field
-from compagnon.envs.dispatch.fields import Layout, all_fields
 from compagnon.envs.registration import DISPATCH
 from compagnon.policy import NetworkPolicy, Schema
 from compagnon.policy.graphs import shapes
@@ -13,6 +12,7 @@ from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import CategoricalHead, Head, Manifest, PairwiseSpec
 from compagnon.policy.network import network_policy
 from compagnon.policy.schema import ActionSchema, ObservationSchema
+from compagnon.worlds.dispatch.fields import Layout, all_fields
 
 
 def schema(drivers: int, places: int, scaling: str = "physical") -> Schema:

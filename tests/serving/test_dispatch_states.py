@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from compagnon.envs.dispatch.board import BoardReader
-from compagnon.envs.dispatch.env import DispatchEnv
 from compagnon.serving.settings import Settings
 from compagnon.serving.worlds import state_reader
 from compagnon.store.log import find
-from tests.envs.dispatch.boards import board_of
-from tests.envs.dispatch.test_board import matrix_day
+from compagnon.worlds.dispatch.board import BoardReader
+from compagnon.worlds.dispatch.env import DispatchEnv
 from tests.serving.client import served
 from tests.serving.support import exported
+from tests.worlds.dispatch.boards import board_of
+from tests.worlds.dispatch.test_board import matrix_day
 
 OPTIONS = {"preset": "clinic-day"}
 

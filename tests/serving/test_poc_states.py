@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from compagnon.envs.dispatch_poc.env import DispatchPocEnv
 from compagnon.envs.registration import DISPATCH_POC
 from compagnon.serving.settings import Settings
 from compagnon.store.log import find
-from tests.envs.dispatch_poc.states import state_of
+from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from tests.serving.client import served
 from tests.serving.support import exported
+from tests.worlds.dispatch_poc.states import state_of
 
 OPTIONS = {"drivers": 4, "slots": 8, "observation": "pairs", "order": "urgency"}
 

@@ -39,7 +39,7 @@ def import_(
     $ compagnon data import bookings.csv --drivers drivers.csv --out days
     $ compagnon data import a2-16.json --out public
     """
-    from compagnon.envs.dispatch.importing.tables import save_days
+    from compagnon.worlds.dispatch.importing.tables import save_days
 
     output.claim_folder(out)
     days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
@@ -99,8 +99,8 @@ def describe(
     $ compagnon data describe days --out days.html
     """
     output.claim(force, out)
-    from compagnon.envs.dispatch.core import load_days
     from compagnon.evaluation.dispatch_days import render_page, summarise
+    from compagnon.worlds.dispatch.core import load_days
 
     loaded = load_days(days)
     summary = summarise(loaded)
@@ -122,9 +122,9 @@ def resample(
 
     $ compagnon data resample days --count 200 --seed 1 --out variants
     """
-    from compagnon.envs.dispatch.core import load_days
-    from compagnon.envs.dispatch.importing.resample import resample_days
-    from compagnon.envs.dispatch.importing.tables import save_days
+    from compagnon.worlds.dispatch.core import load_days
+    from compagnon.worlds.dispatch.importing.resample import resample_days
+    from compagnon.worlds.dispatch.importing.tables import save_days
 
     check_seed(seed)
     output.claim_folder(out)
@@ -146,7 +146,7 @@ def collect(
 
     $ compagnon data collect --from sqlite:///trips.db --days 90 --zone Europe/Zurich
     """
-    from compagnon.envs.dispatch.importing.collect import MAX_DAYS, collect_tables
+    from compagnon.worlds.dispatch.importing.collect import MAX_DAYS, collect_tables
 
     if not 1 <= days <= MAX_DAYS:
         raise InputError(f"--days {days}: give 1 to {MAX_DAYS}")
@@ -176,9 +176,9 @@ def generate(
 
     $ compagnon data generate sample --days 30 --seed 0
     """
-    from compagnon.envs.dispatch.generator import PRESETS
-    from compagnon.envs.dispatch.generator import generate as draw
-    from compagnon.envs.dispatch.importing.export import write_tables
+    from compagnon.worlds.dispatch.generator import PRESETS
+    from compagnon.worlds.dispatch.generator import generate as draw
+    from compagnon.worlds.dispatch.importing.export import write_tables
 
     check_seed(seed)
     output.claim_folder(out, "DIR")
@@ -202,8 +202,8 @@ def _read(
     file: Path, drivers: Path | None, matrix: Path | None, how: tuple[str, str, float, bool]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...], list[str], tuple[Any, ...]]:
     """The days of a file, its faults, what else there is to say, and what nobody can serve."""
-    from compagnon.envs.dispatch.importing.public import read_any, unservable_faults
-    from compagnon.envs.dispatch.importing.tables import Reading, import_tables
+    from compagnon.worlds.dispatch.importing.public import read_any, unservable_faults
+    from compagnon.worlds.dispatch.importing.tables import Reading, import_tables
 
     if file.suffix.lower() == ".json":
         if drivers is not None or matrix is not None:

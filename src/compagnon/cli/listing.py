@@ -115,7 +115,7 @@ def _default(value: Any) -> str:
 
 
 def _workshop_fields() -> list[tuple[str, ...]]:
-    from compagnon.envs.workshop.fields import FIELDS, OBSERVATION_SETS
+    from compagnon.worlds.workshop.fields import FIELDS, OBSERVATION_SETS
 
     def sets(name: str) -> str:
         return ", ".join(key for key, names in OBSERVATION_SETS.items() if name in names) or "-"

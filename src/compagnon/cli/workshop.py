@@ -28,7 +28,7 @@ def search_rule(
     $ compagnon evaluate expert:workshop-base-stock:levels.json --env-args demand=tight
     """
     output.claim(force, out)
-    from compagnon.experts.workshop.search import search_base_stock
+    from compagnon.worlds.workshop.experts.search import search_base_stock
 
     check_seed(seed)
     arguments = read_pairs(env_args, "--env-args")
@@ -52,7 +52,7 @@ def check(file: _File, /) -> int:
 
     $ compagnon order-book check orders.csv
     """
-    from compagnon.envs.workshop.order_book import check_order_book
+    from compagnon.worlds.workshop.order_book import check_order_book
 
     report = check_order_book(file)
     screen = output.console()
@@ -93,7 +93,7 @@ def generate(
     $ compagnon order-book generate orders.csv --weeks 8 --demand tight --seed 1
     """
     output.claim(force, file)
-    from compagnon.envs.workshop.order_book_samples import generate_order_book, order_book_text
+    from compagnon.worlds.workshop.order_book_samples import generate_order_book, order_book_text
 
     try:
         factor: str | float = float(demand)

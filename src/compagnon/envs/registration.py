@@ -14,13 +14,16 @@ DISCRETE_PENDULUM: Final = "compagnon/DiscretePendulum-v1"
 MASKED: Final = (WORKSHOP, DISPATCH, DISPATCH_POC)
 
 _OURS: Final = {
-    WORKSHOP: ("workshop.env:WorkshopEnv", "workshop.vector:WorkshopVectorEnv"),
-    BALL: ("ball.env:BallEnv", "ball.vector:BallVectorEnv"),
-    DISPATCH_POC: ("dispatch_poc.env:DispatchPocEnv", "dispatch_poc.vector:DispatchPocVectorEnv"),
-    DISPATCH: ("dispatch.env:DispatchEnv", "dispatch.vector:DispatchVectorEnv"),
+    WORKSHOP: ("worlds.workshop.env:WorkshopEnv", "worlds.workshop.vector:WorkshopVectorEnv"),
+    BALL: ("worlds.ball.env:BallEnv", "worlds.ball.vector:BallVectorEnv"),
+    DISPATCH_POC: (
+        "worlds.dispatch_poc.env:DispatchPocEnv",
+        "worlds.dispatch_poc.vector:DispatchPocVectorEnv",
+    ),
+    DISPATCH: ("worlds.dispatch.env:DispatchEnv", "worlds.dispatch.vector:DispatchVectorEnv"),
     DISCRETE_PENDULUM: (
-        "discrete_actions:DiscretePendulumEnv",
-        "discrete_actions:DiscretePendulumVectorEnv",
+        "envs.discrete_actions:DiscretePendulumEnv",
+        "envs.discrete_actions:DiscretePendulumVectorEnv",
     ),
 }
 
@@ -31,8 +34,8 @@ def register_all() -> None:
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 id=env_id,
-                entry_point=f"compagnon.envs.{single}",
-                vector_entry_point=f"compagnon.envs.{vector}",
+                entry_point=f"compagnon.{single}",
+                vector_entry_point=f"compagnon.{vector}",
                 order_enforce=False,  # the environment answers in order by itself, and faster
                 disable_env_checker=True,  # the tests run the checker
             )

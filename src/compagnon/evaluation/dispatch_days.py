@@ -10,10 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from compagnon.envs.dispatch.importing.cells import distance_km
-from compagnon.envs.dispatch.instance import SEAT_TYPES, Instance
 from compagnon.evaluation import svg
 from compagnon.evaluation.report import Figure
+from compagnon.worlds.dispatch.importing.cells import distance_km
+from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
 
 _HOURS = 24
 _WINDOW_EDGES = (0, 15, 30, 45, 60, 90, 120, 240, np.inf)

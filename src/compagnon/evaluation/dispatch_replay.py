@@ -14,13 +14,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch import plan as P
-from compagnon.envs.dispatch import tables as D
-from compagnon.envs.dispatch import world as W
-from compagnon.envs.dispatch.render import route_colour
 from compagnon.envs.registration import DISPATCH
 from compagnon.evaluation.episodes import decisions
 from compagnon.policy import Policy
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch.render import route_colour
 
 WIDTH: Final = 440
 HEIGHT: Final = 400

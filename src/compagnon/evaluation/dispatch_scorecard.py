@@ -12,14 +12,14 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.dispatch.core import load_days
-from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import decisions
 from compagnon.evaluation.evaluate import Evaluation
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.policy import Policy
+from compagnon.worlds.dispatch.core import load_days
+from compagnon.worlds.dispatch.options import DispatchOptions
 
 SMALL_DAY: Final = 6  # bookings; larger days are not tried in every way
 _WARM_UP = 5  # decisions before the clock counts
@@ -176,7 +176,7 @@ def cheapest_days(
     Returns:
         (days,), or None where days are not replayed or are too large to try everything.
     """
-    from compagnon.experts.dispatch.clairvoyant import best_day
+    from compagnon.worlds.dispatch.experts.clairvoyant import best_day
 
     options = DispatchOptions.parse(**env_args)
     if not options.days:

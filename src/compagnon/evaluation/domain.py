@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.registration import DISPATCH, WORKSHOP
-from compagnon.envs.workshop import rules as R
+from compagnon.worlds.workshop import rules as R
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from compagnon.envs.finding import find_env
 from compagnon.envs.registration import WORKSHOP
-from compagnon.envs.workshop.rules import EPISODE_MINUTES
 from compagnon.errors import InputError
+from compagnon.worlds.workshop.rules import EPISODE_MINUTES
 
 _SOON = 2.0  # seconds before which the time that is left is a guess
 

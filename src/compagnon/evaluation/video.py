@@ -20,9 +20,9 @@ from PIL.GifImagePlugin import getdata, getheader
 
 from compagnon.envs import BatchEnv, make, make_adapted
 from compagnon.envs.registration import WORKSHOP
-from compagnon.envs.workshop.rules import EPISODE_MINUTES
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema
+from compagnon.worlds.workshop.rules import EPISODE_MINUTES
 
 SUFFIXES: Final = (".mp4", ".gif")
 _SECONDS: Final = 60  # a whole episode lasts about so long by default

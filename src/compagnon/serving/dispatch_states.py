@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.dispatch.board import Aboard, Board, BoardReader, Driver, Ride, Stop
-from compagnon.envs.dispatch.fields import Layout, all_fields
-from compagnon.envs.dispatch.options import DispatchOptions
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask
 from compagnon.serving.states import StateDecoder, looked_at
+from compagnon.worlds.dispatch.board import Aboard, Board, BoardReader, Driver, Ride, Stop
+from compagnon.worlds.dispatch.fields import Layout, all_fields
+from compagnon.worlds.dispatch.options import DispatchOptions
 
 _NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)?(?=:)")
 _ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")

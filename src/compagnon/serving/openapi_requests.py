@@ -6,11 +6,11 @@ from typing import Any, Final
 import msgspec
 
 from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
-from compagnon.envs.workshop.state import ShopState
 from compagnon.policy import Schema
 from compagnon.serving import wire
 from compagnon.serving.reading import Reader
 from compagnon.serving.worlds import action_components
+from compagnon.worlds.workshop.state import ShopState
 
 PLACE: Final = "#/components/schemas"
 
@@ -124,11 +124,11 @@ def state_schemas(reader: Reader) -> dict[str, Any]:
     if reader.schema.env_id not in (DISPATCH, DISPATCH_POC) or reader.states is None:
         return {}
     if reader.schema.env_id == DISPATCH:
-        from compagnon.envs.dispatch.board import Board
+        from compagnon.worlds.dispatch.board import Board
 
         kinds: tuple[Any, ...] = (Board,)
     else:
-        from compagnon.envs.dispatch_poc.state import PocState
+        from compagnon.worlds.dispatch_poc.state import PocState
 
         kinds = (PocState,)
     _, parts = msgspec.json.schema_components(kinds, ref_template=f"{PLACE}/{{name}}")

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.dispatch_poc.fields import observation_fields
-from compagnon.envs.dispatch_poc.options import PocOptions
-from compagnon.envs.dispatch_poc.state import Look, PocReader, PocState, action_in_words
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask
 from compagnon.serving.states import StateDecoder, looked_at
+from compagnon.worlds.dispatch_poc.fields import observation_fields
+from compagnon.worlds.dispatch_poc.options import PocOptions
+from compagnon.worlds.dispatch_poc.state import Look, PocReader, PocState, action_in_words
 
 _FIELD = re.compile(r"^[\w.\[\]]+(?=:)")
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from compagnon.envs.products import ActionProduct
 from compagnon.envs.registration import BALL, DISPATCH, DISPATCH_POC, WORKSHOP
-from compagnon.envs.workshop import rules as workshop_rules
-from compagnon.envs.workshop.fields import FIELDS as WORKSHOP_FIELDS
-from compagnon.envs.workshop.state import ShopState
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask, StateReader
 from compagnon.serving.refusal import NAME_LETTERS, clipped, unprocessable
 from compagnon.serving.wire import explain, too_deep
+from compagnon.worlds.workshop import rules as workshop_rules
+from compagnon.worlds.workshop.fields import FIELDS as WORKSHOP_FIELDS
+from compagnon.worlds.workshop.state import ShopState
 
 _logger = logging.getLogger("compagnon.serving")
 _GYMNASIUM: Final = {

@@ -1,1 +1,0 @@
-"""Experts: rules and solvers that already do the job, as policies."""

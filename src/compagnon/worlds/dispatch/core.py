@@ -1,0 +1,192 @@
+"""N days of dispatch as arrays: what the single and the vector environment both stand on."""
+
+import copy
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from compagnon.envs.field import Field
+from compagnon.envs.kernels import Threads
+from compagnon.errors import InputError
+from compagnon.worlds.dispatch import kernel as K
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch.fields import Layout, all_fields, scales
+from compagnon.worlds.dispatch.generator import PRESETS, max_bookings
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.kpis import KPIS
+from compagnon.worlds.dispatch.options import DispatchOptions
+
+_PARALLEL_FROM: Final = 32  # copies; for fewer, waking threads takes longer than they save
+
+
+class DispatchCore:
+    """N days on one kernel, with their outputs in arrays that every step overwrites.
+
+    Args:
+        num_envs: how many copies.
+        options: validated.
+        instances: days to replay instead of those that `options.days` names.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        options: DispatchOptions,
+        instances: list[Instance] | None = None,
+    ) -> None:
+        self.num_envs = num_envs
+        self.options = options
+        if instances is None and options.days:
+            instances = load_days(Path(options.days))
+        self.days_replayed = len(instances) if instances else 0
+        preset = PRESETS[options.preset]
+        none = np.zeros((1, 1, 1))
+        if instances:
+            days, minutes, km = stack_days(instances)
+        else:
+            days = D.allocate_days(0, max_bookings(preset, options.tightness), preset.drivers)
+            minutes, km = none, none
+        bookings, drivers = days.bookings.shape[1], days.drivers.shape[1]
+        self.layout = Layout(drivers=drivers, board=options.places)
+        self.fields: tuple[Field, ...] = all_fields(self.layout)
+        self.settings = K.Settings(preset=preset, habits=options.habits(), days=days)
+        self.view = K.View(
+            board=options.places,
+            weights=np.array(options.weights()),
+            minutes=minutes,
+            km=km,
+            scale=scales(options.scaling),
+            look_again=options.look_again,
+        )
+        self.worlds = W.allocate(num_envs, bookings, drivers)
+        self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
+        self._all = np.arange(num_envs)
+        self._threads = Threads(_PARALLEL_FROM)
+
+    @property
+    def observation_space(self) -> spaces.Box:
+        """The space of one day's observation."""
+        published = self.options.scaling == "published"
+        divisors = np.array([field.divisor if published else 1.0 for field in self.fields])
+        low = np.array([field.low for field in self.fields]) / divisors
+        high = np.array([field.high for field in self.fields]) / divisors
+        return spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+    @property
+    def action_space(self) -> spaces.Discrete[np.int64]:
+        """The space of one day's action."""
+        return spaces.Discrete(self.layout.actions)
+
+    def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
+        """Give the selected copies new seeds; their next episode is number 0."""
+        self.worlds.seeds[rows, 0] = seeds[rows]
+        self.worlds.counts[rows, W.EPISODE] = 0
+
+    def reset(self, rows: NDArray[np.bool_]) -> None:
+        """Begin the next day in the selected copies."""
+        self._run(K.BEGIN, np.flatnonzero(rows), self._all)
+
+    def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
+        """Step every copy; results stand in `out`.
+
+        Raises:
+            InputError: an action that is masked; no day has moved then.
+        """
+        bad = K.first_masked(self.out.mask, actions)
+        if bad >= 0:
+            raise InputError(
+                f"action {actions[bad]} of copy {bad} is not possible now: "
+                "take one that info['action_mask'] allows"
+            )
+        self._run(K.PLAY if autoreset else K.ACT, self._all, actions)
+
+    def _run(self, what: int, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
+        """`kernel.run`, the rows shared among threads."""
+
+        def work(share: NDArray[np.int64]) -> None:
+            K.run(what, self.worlds, share, self.settings, self.view, actions, self.out)
+
+        self._threads.share(work, rows)
+
+    def kpis(self) -> NDArray[np.float64]:
+        """KPIs of the running days, (N, KPIS)."""
+        out = np.zeros((self.num_envs, KPIS))
+        for row in range(self.num_envs):
+            K.write_kpis_of(self.worlds, row, self.out.scratch[row], out[row])
+        return out
+
+    def final_kpis(self) -> NDArray[np.float64]:
+        """KPIs of the days that ended in the newest step, (N, KPIS); of other rows, older ones."""
+        return self.out.final_kpis.copy()
+
+    def fork(self, row: int) -> "DispatchCore":
+        """The same with one copy, that stands where copy `row` of this one does."""
+        one = copy.copy(self)
+        one.num_envs = 1
+        worlds, out = self.worlds._asdict(), self.out._asdict()
+        one.worlds = W.World(**{name: array[[row]] for name, array in worlds.items()})
+        one.out = K.Outputs(**{name: array[[row]] for name, array in out.items()})
+        one._all = np.arange(1)
+        return one
+
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that the next step depends on."""
+        return {
+            **{name: array.copy() for name, array in self.worlds._asdict().items()},
+            "obs": self.out.obs.copy(),
+            "mask": self.out.mask.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Restore what `state_dict` gave, in place."""
+        for name, array in self.worlds._asdict().items():
+            array[...] = state[name]
+        self.out.obs[...] = state["obs"]
+        self.out.mask[...] = state["mask"]
+
+
+def load_days(path: Path) -> list[Instance]:
+    """The saved days of a folder, by name, or one saved day.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    files = [path] if path.is_file() else sorted(path.glob("*.json"))
+    if not files:
+        raise InputError(f"{path} holds no saved day (*.json)")
+    return [Instance.load(file) for file in files]
+
+
+def stack_days(
+    instances: list[Instance],
+) -> tuple[D.Day, NDArray[np.float64], NDArray[np.float64]]:
+    """Days as tables of one shape, with their matrices, each different one once.
+
+    Returns:
+        The tables with a leading axis (days,), and minutes and km (K, places, places).
+    """
+    bookings = max([1, *(len(day.bookings) for day in instances)])
+    drivers = max(len(day.drivers) for day in instances)
+    days = D.allocate_days(len(instances), bookings, drivers)
+    middle = np.concatenate([day.travel.coordinates for day in instances]).mean(axis=0)
+    known: dict[bytes, int] = {}
+    pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+    for k, day in enumerate(instances):
+        row = 0
+        if day.travel.kind == "matrix":
+            key = day.travel.minutes.tobytes() + day.travel.km.tobytes()
+            row = known.setdefault(key, len(pairs))
+            if row == len(pairs):
+                pairs.append((day.travel.minutes, day.travel.km))
+        D.write_instance(day, D.day_row(days, k), row, middle)
+    places = max((len(minutes) for minutes, _ in pairs), default=1)
+    minutes = np.zeros((max(1, len(pairs)), places, places))
+    km = np.zeros_like(minutes)
+    for k, (one, other) in enumerate(pairs):
+        minutes[k, : len(one), : len(one)] = one
+        km[k, : len(other), : len(other)] = other
+    return days, minutes, km

@@ -1,0 +1,290 @@
+"""The rules of dispatch as policies that find their inputs by name, on boards of any size."""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.registration import DISPATCH
+from compagnon.errors import InputError
+from compagnon.policy.protocol import check_choice
+from compagnon.policy.schema import Schema
+from compagnon.worlds.arguments import no_argument
+from compagnon.worlds.dispatch.experts import rules
+from compagnon.worlds.dispatch.experts.rules import NEVER, Boards
+from compagnon.worlds.dispatch.insertion import Weights
+from compagnon.worlds.dispatch.options import DispatchOptions
+from compagnon.worlds.matching import most_urgent_match
+
+DEFAULT_REGRET: Final = 2
+_PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
+_PLACE: Final = ("pickup_by", "shown", "priority", "has_return")
+TIGHT: Final = 15.0  # cost of a plan that has no minute to spare ...
+MINUTES: Final = 15.0  # ... and minutes to spare after which it is a third of that
+HORIZON: Final = 35.0  # minutes before a driver must leave, from which on a ride is promised
+SHARE: Final = 0.3  # of what the others lose without a driver, that counts against sending him
+
+
+class BoardReader:
+    """Finds drivers, places and pairs in observations of dispatch, whatever their number.
+
+    Attributes:
+        drivers, places: how many there are.
+
+    Raises:
+        InputError: another environment.
+    """
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        own = schema.observation
+        names = set(own.names)
+        self.drivers = sum(field.endswith("_stops_ahead") for field in names)
+        self.places = sum(field.endswith("_pickup_by") for field in names)
+        pairs = [(i, j) for i in range(self.drivers) for j in range(self.places)]
+        wanted = [
+            *(f"pair{i}_{j}_{part}" for part in _PAIR for i, j in pairs),
+            *(f"driver{i}_stops_ahead" for i in range(self.drivers)),
+            *(f"place{j}_{part}" for part in _PLACE for j in range(self.places)),
+            "behind",
+        ]
+        fits = bool(pairs) and names.issuperset(wanted)
+        if not fits or schema.action.n != 1 + len(pairs) + self.places:
+            raise InputError(f"{name} plays {DISPATCH} only, not {schema.env_id}")
+        self._project = own.select(wanted, scaling="physical").projection_from(own, name)
+        # Observations do not tell prices. Without the environment at hand they are the usual ones.
+        given = {key: schema.env_args[key] for key in Weights._fields if key in schema.env_args}
+        self._weights = DispatchOptions.parse(**given).weights()
+
+    def __call__(self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None) -> Boards:
+        """Observations (N, F) as boards; the mask, if there is one, says which pairs are possible.
+
+        Without a mask it is the field `feasible` that says so.
+        """
+        read = self._project(obs).astype(np.float64)
+        count, drivers, places = len(read), self.drivers, self.places
+        pairs = drivers * places
+        possible = read[:, :pairs] > 0.5
+        if action_mask is not None:
+            possible = action_mask[:, 1 : 1 + pairs]
+        cost, approach = (
+            np.where(possible, read[:, k * pairs : (k + 1) * pairs], NEVER).reshape(
+                count, drivers, places
+            )
+            for k in (1, 2)
+        )
+        slack, boards_in = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs : 5 * pairs]
+        rest = read[:, 5 * pairs :]
+        deadline, shown, priority, has_return = (
+            rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
+        )
+        weights = self._weights
+        one = weights.reject_base + weights.reject_priority * priority
+        return Boards(
+            cost,
+            approach,
+            slack=slack.reshape(count, drivers, places),
+            boards_in=boards_in.reshape(count, drivers, places),
+            stops=rest[:, :drivers],
+            deadline=deadline,
+            shown=shown,
+            behind=rest[:, -1],
+            refusal=one * (1.0 + has_return),
+        )
+
+
+class DispatchRule(ABC):
+    """A rule that puts one booking after the other into a plan, as long as any pair is possible.
+
+    It lets time pass where nothing shown can be taken, and refuses only where bookings wait behind
+    a board of which nobody can take anything.
+    """
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        self.name = name
+        self._read = BoardReader(name, schema)
+        self._num_actions = schema.action.n
+
+    @abstractmethod
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """Write the assignment of each board into `actions` (N,), -1 where none is possible."""
+
+    def act(
+        self,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_] | None = None,
+        rng: np.random.Generator | None = None,  # noqa: ARG002
+    ) -> NDArray[np.int64]:
+        """The rule's action for each row, int64 (N,); a rule has no chance in it."""
+        check_choice(obs, action_mask, self.name)
+        boards = self._read(obs, action_mask)
+        actions = np.empty(len(obs), np.int64)
+        self.choose(boards, actions)
+        rules.make_way(boards, actions)
+        if action_mask is not None:  # a mask of another's making may forbid to refuse
+            actions[~action_mask[np.arange(len(actions)), actions]] = 0
+        return actions
+
+    def probabilities(
+        self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """(N, A): 1 for the rule's action."""
+        return np.eye(self._num_actions)[self.act(obs, action_mask)]
+
+
+class PairRule(DispatchRule):
+    """Takes the pair that it likes best of all.
+
+    Args:
+        rule: `rules.NEAREST`, `EARLIEST`, `LEAST_LOADED` or `INSERTION`.
+    """
+
+    def __init__(self, name: str, rule: int, schema: Schema) -> None:
+        super().__init__(name, schema)
+        self._rule = rule
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """See `rules.best_pairs`."""
+        rules.best_pairs(boards, self._rule, actions)
+
+
+class RegretRule(DispatchRule):
+    """Takes the booking that would be missed most if its cheapest driver were taken away.
+
+    Args:
+        k: how many drivers are compared, at least 2.
+    """
+
+    def __init__(self, name: str, k: int, schema: Schema) -> None:
+        super().__init__(name, schema)
+        self._k = k
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """See `rules.regret_pairs`."""
+        rules.regret_pairs(boards, self._k, actions)
+
+
+class SlackRule(RegretRule):
+    """Regret insertion that also pays for tightness: a plan without slack takes no further ride.
+
+    To the cost of an insertion it adds ``TIGHT exp(-slack / MINUTES)``, where `slack` is the least
+    time before a limit among the stops that the insertion adds or moves. The two numbers were found
+    by trial on generated days that no table here shows.
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """See `rules.regret_pairs`."""
+        super().choose(_with_tightness(boards), actions)
+
+
+class HoldRule(RegretRule):
+    """`SlackRule` that promises late: what can wait, waits, and is compared anew when it cannot.
+
+    A promise cannot be taken back. So while another driver could take a booking too, and the
+    cheapest one need not leave for it within `HORIZON` minutes, it stays open, and what is
+    announced in the meantime can still be put beside it. Where only held bookings are left, time
+    passes.
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """The pair of regret insertion among the bookings that cannot wait; else 0, to wait."""
+        priced = _with_tightness(boards)
+        held = rules.can_wait(priced, HORIZON)
+        pressing = np.where(held[:, None], NEVER, priced.cost)
+        super().choose(priced._replace(cost=pressing), actions)
+        actions[(actions < 0) & held.any(axis=1)] = 0
+
+
+class OpportunityRule(RegretRule):
+    """`HoldRule` that knows what refusals cost, and what the others lose by each promise.
+
+    See `rules.opportunity_pairs`. `SHARE` and `HORIZON` were found by trial on generated days that
+    no table here shows.
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """The pair among the bookings that cannot wait; else 0, to wait."""
+        priced = _with_tightness(boards)
+        held = rules.can_wait(priced, HORIZON)
+        rules.opportunity_pairs(priced, self._k, SHARE, held, actions)
+        actions[(actions < 0) & held.any(axis=1)] = 0
+
+
+def _with_tightness(boards: Boards) -> Boards:
+    """The boards with the price of tight plans in the costs of possible pairs."""
+    priced = boards.cost + TIGHT * np.exp(-boards.slack / MINUTES)
+    return boards._replace(cost=np.where(boards.cost < NEVER, priced, NEVER))
+
+
+class MatchingRule(DispatchRule):
+    """Batch matching: as many shown bookings as can be, one a driver, at the least added cost.
+
+    Of the matched pairs the one whose deadline comes first goes now; the board is matched anew for
+    the next decision (the Hungarian method, `scipy.optimize.linear_sum_assignment`).
+    """
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """The most urgent pair of each board's best matching."""
+        actions[:] = -1
+        possible = boards.cost < NEVER
+        places = boards.cost.shape[2]
+        for row in np.flatnonzero(possible.any(axis=(1, 2))):
+            driver, place = most_urgent_match(boards.cost[row], boards.deadline[row], NEVER)
+            actions[row] = 1 + driver * places + place
+
+
+def _pair_rule(short: str, rule: int, schema: Schema, argument: str | None) -> PairRule:
+    name = f"expert:dispatch-{short}"
+    no_argument(name, argument)
+    return PairRule(name, rule, schema)
+
+
+def nearest(schema: Schema, argument: str | None = None) -> PairRule:
+    """``expert:dispatch-nearest``: the pickup that a driver reaches with the least driving."""
+    return _pair_rule("nearest", rules.NEAREST, schema, argument)
+
+
+def earliest(schema: Schema, argument: str | None = None) -> PairRule:
+    """``expert:dispatch-earliest``: the deadline that comes first, by its nearest driver."""
+    return _pair_rule("earliest", rules.EARLIEST, schema, argument)
+
+
+def least_loaded(schema: Schema, argument: str | None = None) -> PairRule:
+    """``expert:dispatch-least-loaded``: the drivers with the fewest stops, the nearest pickup."""
+    return _pair_rule("least-loaded", rules.LEAST_LOADED, schema, argument)
+
+
+def insertion(schema: Schema, argument: str | None = None) -> PairRule:
+    """``expert:dispatch-insertion``: the pair that adds the least cost."""
+    return _pair_rule("insertion", rules.INSERTION, schema, argument)
+
+
+def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
+    """``expert:dispatch-matching``: the most urgent pair of the cheapest matching."""
+    no_argument("expert:dispatch-matching", argument)
+    return MatchingRule("expert:dispatch-matching", schema)
+
+
+def regret(schema: Schema, argument: str | None = None) -> RegretRule:
+    """``expert:dispatch-regret[:K]``: the booking with the most to lose, by its cheapest driver.
+
+    ``expert:dispatch-regret:K:slack`` also pays for tight plans, see `SlackRule`, and
+    ``expert:dispatch-regret:K:hold`` promises late besides, see `HoldRule`;
+    ``expert:dispatch-regret:K:opportunity`` also weighs refusals and what the others lose, see
+    `OpportunityRule`.
+
+    Raises:
+        InputError: K is not a whole number from 2 to 100, or something else follows it.
+    """
+    name = "expert:dispatch-regret" if argument is None else f"expert:dispatch-regret:{argument}"
+    text, _, option = (str(DEFAULT_REGRET) if argument is None else argument).partition(":")
+    if not (text.isdecimal() and len(text) <= 3 and 2 <= int(text) <= 100):
+        raise InputError(f"{name}: K={text!r} should be a whole number from 2 to 100")
+    kinds = {
+        "": RegretRule, "slack": SlackRule, "hold": HoldRule, "opportunity": OpportunityRule,
+    }  # fmt: skip
+    if option not in kinds:
+        raise InputError(
+            f"{name}: after K there may stand 'slack', 'hold' or 'opportunity', not {option!r}"
+        )
+    return kinds[option](name, int(text), schema)

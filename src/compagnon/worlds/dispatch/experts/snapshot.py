@@ -1,0 +1,218 @@
+"""What a dispatcher knows at one moment of a day: stops, drivers and open bookings for a solver.
+
+Only what has been announced is in it. How long doors will take, who will not be there, and what
+will still be asked for is left out; with foresight the last is not.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch.insertion import Weights
+
+
+@dataclass(slots=True)
+class Stop:
+    """One place where something is to be done. Times are minutes of the day.
+
+    Attributes:
+        node: of the day's tables.
+        service: planned minutes at the door.
+        earliest, latest: when it may begin.
+        load: (4,) seats taken (pickup) or freed (drop-off).
+    """
+
+    node: int
+    service: float
+    earliest: float
+    latest: float
+    load: tuple[int, ...] = (0, 0, 0, 0)
+
+
+@dataclass(slots=True)
+class Vehicle:
+    """A driver who can still be sent.
+
+    Attributes:
+        number: of the driver.
+        start: where and when he is free to be sent; `earliest` is the minute.
+        home: where the shift ends; `latest` is the minute.
+        order: positions in `Snapshot.stops` of what is planned, in its order; -1 is the break.
+        rest: (minutes, earliest, latest) of the break, if it is to come.
+        seats: (4,) of the vehicle.
+        finishes: when the next stop of his plan will be done, inf without one.
+    """
+
+    number: int
+    start: Stop
+    home: Stop
+    seats: tuple[int, ...]
+    order: list[int] = field(default_factory=list)
+    rest: tuple[float, float, float] | None = None
+    finishes: float = np.inf
+
+
+@dataclass(slots=True)
+class Ride:
+    """A pickup and its drop-off, positions in `Snapshot.stops`.
+
+    Attributes:
+        booking: its row.
+        vehicle: index of the vehicle that it is planned for, -1 if it is open.
+        longest: minutes from the end of boarding to the drop-off, at most.
+        ready, direct: the begin of the pickup window, minutes of the direct ride.
+        penalty: what it costs not to give it.
+    """
+
+    booking: int
+    pickup: int
+    dropoff: int
+    vehicle: int
+    longest: float
+    ready: float
+    direct: float
+    penalty: float
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One moment of one day."""
+
+    now: float
+    stops: list[Stop]
+    vehicles: list[Vehicle]
+    rides: list[Ride]
+
+
+def snapshot(w: W.World, weights: Weights, foresight: bool = False) -> Snapshot:
+    """The moment of one day (`world.row`) as its dispatcher knows it.
+
+    Args:
+        foresight: also plan for the rides that will be announced, and for none that will be
+            cancelled before its pickup window ends.
+    """
+    taken = Snapshot(float(w.money[W.NOW]), [], [], [])
+    for d in range(int(w.size[D.DRIVERS])):
+        plan = W.plan_for_python(w, d)
+        if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
+            _add_vehicle(taken, w, d, weights)
+    waiting = w.open[: w.counts[W.OPEN]].tolist()
+    if foresight:
+        later = np.flatnonzero(w.status[: w.size[D.BOOKINGS]] == W.LATER).tolist()
+        stays = w.bookings[:, D.CANCEL] > w.bookings[:, D.PICKUP_BY]
+        waiting = [b for b in waiting + later if stays[b]]
+    for b in waiting:
+        row = w.bookings[b]
+        k = len(taken.stops)
+        first = row[D.READY]
+        if w.status[b] == W.LATER:
+            first = max(first, row[D.ANNOUNCE])
+        taken.stops.append(_stop(w, 2 * b, first, row[D.PICKUP_BY]))
+        taken.stops.append(_stop(w, 2 * b + 1, row[D.DROPOFF_READY], row[D.DROPOFF_BY]))
+        taken.rides.append(_ride(w, b, k, k + 1, -1, weights))
+    return taken
+
+
+def _stop(w: W.World, node: int, earliest: float, latest: float) -> Stop:
+    """A stop at a booking's door."""
+    row = w.bookings[node // 2]
+    sign = 1 - 2 * (node % 2)
+    load = tuple(sign * int(seats) for seats in row[D.LOAD : D.LOAD + 4])
+    service = float(row[D.ALIGHTING if node % 2 else D.BOARDING])
+    return Stop(node, service, float(earliest), float(latest), load)
+
+
+def _ride(w: W.World, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights) -> Ride:
+    row = w.bookings[b]
+    penalty = weights.reject_base + weights.reject_priority * row[D.PRIORITY]
+    back = int(row[D.RETURN])
+    if back >= 0:  # who is not taken there is not taken back
+        penalty += weights.reject_base + weights.reject_priority * w.bookings[back, D.PRIORITY]
+    return Ride(
+        b, pickup, dropoff, vehicle, float(row[D.MAX_RIDE]), float(row[D.READY]),
+        float(row[D.DIRECT]), float(penalty),
+    )  # fmt: skip
+
+
+def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
+    plan = W.plan_for_python(w, d)
+    count, doors = int(plan.state[P.COUNT]), 2 * len(w.bookings)
+    at, free = int(plan.state[P.AT]), max(float(plan.times[P.FREE]), taken.now)
+    aboard = plan.state[P.ABOARD : P.ABOARD + 4]
+    first = P.first_open(plan)
+    if first == 1:  # he is under way: what he does there cannot be changed
+        free = float(plan.stops[0, P.START] + plan.stops[0, P.SERVICE])
+        aboard = plan.codes[0, P.LOAD_AFTER : P.LOAD_AFTER + 4]
+        if plan.codes[0, P.NODE] != P.BREAK:
+            at = int(plan.codes[0, P.NODE])
+    home = plan.stops[count - 1]
+    vehicle = Vehicle(
+        d,
+        Stop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
+        Stop(int(plan.codes[count - 1, P.NODE]), 0.0, 0.0, float(home[P.LIMIT])),
+        tuple(int(seats) for seats in w.drivers[d, D.SEAT : D.SEAT + 4]),
+    )
+    if plan.state[P.PHASE] == P.BUSY:
+        vehicle.finishes = float(plan.times[P.FREE])
+    elif count > 1:
+        vehicle.finishes = float(plan.stops[0, P.START] + plan.stops[0, P.SERVICE])
+    where: dict[int, int] = {}
+    for k in range(first, count - 1):
+        node, stop = int(plan.codes[k, P.NODE]), plan.stops[k]
+        if node == P.BREAK:
+            vehicle.order.append(-1)
+            vehicle.rest = (float(stop[P.SERVICE]), float(stop[P.EARLIEST]), float(stop[P.LIMIT]))
+            continue
+        latest = float(stop[P.LIMIT])
+        if node < doors and node % 2 == 1 and node - 1 not in where:  # on board already
+            latest = min(latest, float(stop[P.BOARDED] + stop[P.RIDE_LIMIT]))
+        where[node] = len(taken.stops)
+        vehicle.order.append(len(taken.stops))
+        taken.stops.append(_stop(w, node, float(stop[P.EARLIEST]), latest))
+        if node % 2 == 1 and node - 1 in where:
+            at_pickup = where[node - 1]
+            index = len(taken.vehicles)
+            taken.rides.append(_ride(w, node // 2, at_pickup, where[node], index, weights))
+    taken.vehicles.append(vehicle)
+
+
+@njit(cache=True)
+def legs(nodes, leaves, earliest, roads, minutes, km):
+    """Minutes and kilometres from each of `nodes` (n,) to each, into (n, n).
+
+    A leg takes as long as at the hour at which it can be driven first: after `leaves` (n,) of the
+    one place, and just in time for `earliest` (n,) of the other.
+    """
+    n = len(nodes)
+    for a in range(n):
+        for b in range(n):
+            base = T.base_minutes(roads, nodes[a], nodes[b])
+            leave = max(leaves[a], earliest[b] - base)
+            minutes[a, b] = T.arrival(roads.speed, leave, base) - leave
+            km[a, b] = T.road_km(roads, nodes[a], nodes[b])
+
+
+def leg_tables(
+    taken: Snapshot, w: W.World, minutes: NDArray[np.float64], km: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Minutes and kilometres between all stops, then all starts, then all homes, (n, n) each.
+
+    Args:
+        minutes, km: the matrices of the replayed days, as the kernel has them.
+    """
+    stops = [
+        *taken.stops, *(v.start for v in taken.vehicles), *(v.home for v in taken.vehicles),
+    ]  # fmt: skip
+    n = len(stops)
+    earliest = np.array([max(stop.earliest, taken.now) for stop in stops])
+    leaves = earliest + np.array([stop.service for stop in stops])
+    took, driven = np.zeros((n, n)), np.zeros((n, n))
+    nodes = np.array([stop.node for stop in stops], np.int64)
+    legs(nodes, leaves, earliest, W.roads_for_python(w, minutes, km), took, driven)
+    return took, driven

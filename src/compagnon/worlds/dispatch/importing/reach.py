@@ -1,0 +1,357 @@
+"""Whether anybody could ever take a booking: its own times, the vehicles, and their shifts.
+
+Only what no plan can mend is said to be impossible: a driver who comes straight from where the
+shift begins, takes nobody else, and drives straight home is nowhere later than one with more rides.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import shortest_path
+
+from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch.generator import DETOUR, SPEED
+from compagnon.worlds.dispatch.importing.cells import Point, distance_km
+from compagnon.worlds.dispatch.importing.clock import midnight_of, shown_at
+from compagnon.worlds.dispatch.importing.matrix import Matrix
+from compagnon.worlds.dispatch.importing.rows import BookingRow, DriverRow
+from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
+
+# A ride may take half as long again as the direct one, and half an hour more.
+RIDE_FACTOR, RIDE_EXTRA = 1.5, 30.0
+_SLACK: Final = 1e-3  # minutes; what rounding may make of a plan that is just possible
+_LARGE: Final = 500  # places of a matrix whose shortest ways take too long to find
+_arrival: Any = T.arrival.py_func
+_departure: Any = T.departure.py_func
+
+
+_ANY_DAY: Final = datetime(2001, 1, 1)  # of days whose date does not count
+
+
+class End(NamedTuple):
+    """Where a row begins or ends: on the map, and in the matrix."""
+
+    point: Point
+    place: str
+
+
+_Between = Callable[[End, End], float]
+
+
+class Trouble(NamedTuple):
+    """Why a booking can never be served: the column, what is wrong there, what would be right."""
+
+    field: str
+    fault: str
+    right: str
+
+
+def changes_clocks(midnight: datetime) -> bool:
+    """Whether the clocks are put forward or back on the day that begins then."""
+    return (
+        midnight.utcoffset()
+        != midnight_of(midnight.date() + timedelta(days=1), midnight).utcoffset()
+    )
+
+
+def by_the_clock(speed: NDArray[np.float64], midnight: datetime) -> NDArray[np.float64]:
+    """Speeds by hour of the clock, (24,), as speeds by hours that have passed since midnight."""
+    hours = [shown_at(60.0 * passed, midnight).hour for passed in range(T.HOURS)]
+    return speed[hours]
+
+
+class Ways:
+    """How long it takes from one end to another; with a matrix, by the shortest way through it.
+
+    Args:
+        direct: minutes at relative speed 1, straight.
+        shortest: the same by way of anywhere.
+        speed: (24,), relative speed by hour of the day.
+    """
+
+    def __init__(self, direct: _Between, shortest: _Between, speed: NDArray[np.float64]) -> None:
+        self.direct, self.base = direct, shortest
+        self._speed: list[float] = speed.tolist()
+
+    def on(self, midnight: datetime) -> "Ways":
+        """The ways of one day, whose hours are those that the clock shows."""
+        if not changes_clocks(midnight):
+            return self
+        return Ways(self.direct, self.base, by_the_clock(np.array(self._speed), midnight))
+
+    @classmethod
+    def of_files(cls, matrix: Matrix | None, speed_kmh: float) -> "Ways":
+        """Those of an import: the matrix's, or road km at a speed."""
+        if matrix is not None:
+            return cls._of_matrix(matrix.minutes, matrix.places, np.ones(T.HOURS))
+        per_km = 60.0 * DETOUR / speed_kmh
+
+        def between(a: End, b: End) -> float:
+            return per_km * distance_km(a.point, b.point)
+
+        return cls(between, between, SPEED)
+
+    @classmethod
+    def of_day(cls, travel: Travel) -> "Ways":
+        """Those of a day whose ends are named by the numbers of their places."""
+        if travel.kind == "matrix":
+            names = {str(k): k for k in range(travel.places)}
+            return cls._of_matrix(travel.minutes, names, travel.speed)
+        per_km = 60.0 * travel.detour / travel.speed_kmh
+        far = math.dist if travel.kind == "plane" else distance_km
+
+        def between(a: End, b: End) -> float:
+            return per_km * far(a.point, b.point)
+
+        return cls(between, between, travel.speed)
+
+    @classmethod
+    def _of_matrix(
+        cls, minutes: NDArray[np.float64], places: dict[str, int], speed: NDArray[np.float64]
+    ) -> "Ways":
+        # Scipy takes a 0 for "no way": let it be a way that takes next to nothing.
+        short = shortest_path(np.maximum(minutes, 1e-9)) if len(minutes) <= _LARGE else minutes
+
+        def looked_up(table: NDArray[np.float64]) -> _Between:
+            return lambda a, b: float(table[places[a.place], places[b.place]])
+
+        return cls(looked_up(minutes), looked_up(short), speed)
+
+    def arrival(self, leave: float, base: float) -> float:
+        """When a leg that begins at minute `leave` ends."""
+        return float(_arrival(self._speed, leave, base))
+
+    def departure(self, arrive: float, base: float) -> float:
+        """When a leg has to begin that ends at minute `arrive`."""
+        return float(_departure(self._speed, arrive, base))
+
+    def fastest(self, first: float, last: float, base: float) -> float:
+        """The shortest a leg takes that begins between two minutes."""
+        last = max(first, min(last, first + 1440.0))
+        over = math.floor(self.arrival(last, base) / 60)
+        # How long it takes changes its course only where it begins or ends at a full hour.
+        hours = [60.0 * hour for hour in range(math.ceil(first / 60), over + 1)]
+        starts = {first, last, *hours, *(self.departure(hour, base) for hour in hours)}
+        return min(self.arrival(t, base) - t for t in starts if first <= t <= last)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What a booking's own numbers allow; minutes of its day.
+
+    Attributes:
+        ready, by: boarding begins between them, all windows and the longest ride considered.
+        base: of the direct ride, at relative speed 1.
+        longest: minutes on board at most.
+    """
+
+    ready: float
+    by: float
+    base: float
+    longest: float
+
+
+def longest_ride(ride: BookingRow, direct: float) -> float:
+    """Minutes on board at most: what the row says, or what is usual for so long a way."""
+    if not math.isnan(ride.max_ride):
+        return ride.max_ride
+    return min(1440.0, math.ceil(RIDE_FACTOR * direct + RIDE_EXTRA))
+
+
+def times_of(ride: BookingRow, ways: Ways) -> Times:
+    """When the booking can be picked up, from its own row alone."""
+    pickup_from, pickup_to, dropoff_from, dropoff_to = ride.windows
+    base, longest = ways.base(*_ends(ride)), longest_ride(ride, ways.direct(*_ends(ride)))
+    ready = max(0.0, pickup_from, ride.announce, dropoff_from - longest - ride.boarding)
+    by = pickup_to
+    if dropoff_to < math.inf:
+        by = min(by, ways.departure(dropoff_to, base) - ride.boarding)
+    return Times(ready, by, base, longest)
+
+
+def own_trouble(ride: BookingRow, ways: Ways) -> Trouble | None:
+    """What is impossible in the row itself, whoever drives."""
+    t, at = times_of(ride, ways), ride.midnight
+    _, pickup_to, dropoff_from, dropoff_to = ride.windows
+    shortest = ways.fastest(t.ready + ride.boarding, max(t.ready, t.by) + ride.boarding, t.base)
+    if t.longest < shortest - _SLACK:
+        fault = f"is less than the direct ride, {shortest:.0f} minutes"
+        if math.isnan(ride.max_ride):
+            fault = f"is empty, and the usual {t.longest:.0f} minutes are {fault[3:]}"
+        return Trouble("max_ride", fault, f"at least {math.ceil(shortest)}")
+    begin = max(0.0, ride.windows[0], ride.announce)
+    over = ways.arrival(begin + ride.boarding, t.base)
+    if dropoff_to < over - _SLACK:
+        fault = f"is before the ride can end: {over - begin:.0f} minutes from {clock(begin, at)} on"
+        return Trouble("dropoff_to", fault, f"{clock(over, at)} or later, or an earlier pickup")
+    if t.ready > t.by + _SLACK:
+        until = clock(min(pickup_to, t.by), at)
+        if ride.announce >= t.ready:
+            fault = f"is after the latest pickup that still arrives, {until}"
+            return Trouble("booked_at", fault, "a time before the ride")
+        end = clock(dropoff_from, at)
+        fault = f"is so early that {t.longest:.0f} minutes on board end before {end}"
+        return Trouble("pickup_to", fault, f"{clock(t.ready, at)} or later, or a longer max_ride")
+    return None
+
+
+def fleet_trouble(ride: BookingRow, shifts: Sequence[DriverRow], ways: Ways) -> Trouble | None:
+    """Why none of the shifts of a day could take the booking, were there no other ride."""
+    at = ride.midnight
+    fits = [one for one in shifts if _fits(ride, one)]
+    if not fits:
+        return _no_seats(ride, shifts)
+    if any(_in_time(ride, one, ways) for one in fits):
+        return None
+    field = "pickup_to" if ride.windows[1] < math.inf else "dropoff_to"
+    spans = ", ".join(
+        sorted({f"{clock(s.shift[0], at)} to {clock(s.shift[1], at)}" for s in fits})[:4]
+    )
+    others = len(fits) < len(shifts)
+    who = "shifts with such seats" if others else "shifts"
+    t = times_of(ride, ways)
+    if all(t.by < one.shift[0] or t.ready > one.shift[1] for one in fits):
+        return Trouble(field, f"is outside all {who}{_of(ride)} ({spans})", _SHIFT_RIGHT)
+    start = _ends(ride)[0]
+    first = min(ways.arrival(one.shift[0], ways.base(_ends(one)[0], start)) for one in fits)
+    if first > t.by + _SLACK:
+        fault = f"is before the first of the {who} can be there, {clock(first, at)}"
+        return Trouble(field, fault, f"{clock(first, at)} or later, or an earlier shift")
+    last = max(_home_by(one, ways) for one in fits)
+    fault = f"leaves no time for the ride, the break and the way home in the {who} ({spans})"
+    return Trouble(
+        field, fault, f"a ride that ends well before {clock(last, at)}, or a longer shift"
+    )
+
+
+def back_too_early(back: BookingRow, outbound: BookingRow, ways: Ways) -> Trouble | None:
+    """A return whose latest pickup is before its outbound ride can have ended."""
+    there, home, at = times_of(outbound, ways), times_of(back, ways), back.midnight
+    ends = ways.arrival(there.ready + outbound.boarding, there.base)
+    ends = max(ends, outbound.windows[2]) + outbound.alighting
+    if home.by >= ends - _SLACK:
+        return None
+    field = "pickup_to" if back.windows[1] < math.inf else "dropoff_to"
+    fault = f"is before the outbound ride {outbound.key} can have ended, {clock(ends, at)}"
+    return Trouble(field, fault, f"{clock(ends, at)} or later")
+
+
+def clock(minute: float, midnight: datetime) -> str:
+    """A minute of a day as people say it."""
+    if not math.isfinite(minute):
+        return "any time"
+    shown = shown_at(math.floor(minute + 1e-6), midnight)
+    days = (shown.date() - midnight.date()).days
+    return f"{shown:%H:%M}" + (f" the day {'after' if days > 0 else 'before'}" if days else "")
+
+
+def unservable(day: Instance) -> list[tuple[int, Trouble]]:
+    """The bookings of a day that can only be refused: their rows, from 0, and why."""
+    ways = Ways.of_day(day.travel)
+    rides, shifts = _rows_of(day)
+    found = []
+    for k, ride in enumerate(rides):
+        trouble = own_trouble(ride, ways) or fleet_trouble(ride, shifts, ways)
+        outbound = int(day.bookings.linked_to[k])
+        if trouble is None and outbound >= 0:
+            trouble = back_too_early(ride, rides[outbound], ways)
+        if trouble is not None:
+            found.append((k, trouble))
+    return found
+
+
+_SHIFT_RIGHT: Final = "a time within a shift, or a shift that covers it"
+
+
+def _of(ride: BookingRow) -> str:
+    return "" if ride.day == date.min else f" of {ride.day}"
+
+
+def _rows_of(day: Instance) -> tuple[list[BookingRow], list[DriverRow]]:
+    """A saved day as rows; its ends are named by the numbers of their places."""
+    b, d, points = day.bookings, day.drivers, day.travel.coordinates.tolist()
+
+    def where(first: int, last: int) -> dict[str, Any]:
+        ends = tuple(points[first]), tuple(points[last])
+        return {"ends": ends, "places": (str(first), str(last))}
+
+    rides = [
+        BookingRow(
+            line=k + 1, key=str(k + 1), day=date.min, dated=True,
+            **where(int(b.pickup[k]), int(b.dropoff[k])),
+            windows=(
+                float(b.pickup_from[k]), float(b.pickup_to[k]), float(b.dropoff_from[k]),
+                float(b.dropoff_to[k]),
+            ),
+            load=tuple(b.load[k].tolist()), boarding=float(b.boarding[k]),
+            alighting=float(b.alighting[k]), max_ride=float(b.max_ride[k]),
+            priority=int(b.priority[k]), announce=float(b.announce[k]), returns_from="",
+            no_show=bool(b.no_show[k]), cancel=float(b.cancel[k]), delays=(0.0, 0.0), given={},
+            midnight=_ANY_DAY,
+        )
+        for k in range(len(b))
+    ]  # fmt: skip
+    shifts = [
+        DriverRow(
+            line=k + 1, key=str(k + 1), day=date.min, **where(int(d.start[k]), int(d.end[k])),
+            shift=(float(d.shift_start[k]), float(d.shift_end[k])),
+            pause=(float(d.break_from[k]), float(d.break_to[k]), float(d.break_minutes[k])),
+            seats=tuple(d.seats[k].tolist()),
+        )
+        for k in range(len(d))
+    ]  # fmt: skip
+    return rides, shifts
+
+
+def _ends(row: BookingRow | DriverRow) -> tuple[End, End]:
+    first, last = (End(*pair) for pair in zip(row.ends, row.places, strict=True))
+    return first, last
+
+
+def _fits(ride: BookingRow, shift: DriverRow) -> bool:
+    return all(asked <= there for asked, there in zip(ride.load, shift.seats, strict=True))
+
+
+def _no_seats(ride: BookingRow, shifts: Sequence[DriverRow]) -> Trouble:
+    most = [max(one.seats[k] for one in shifts) for k in range(len(SEAT_TYPES))]
+    lacks = [k for k, asked in enumerate(ride.load) if asked > most[k]]
+    if not lacks:
+        fault = f"is more than any one vehicle{_of(ride)} has, taken together"
+        return Trouble("seats", fault, "a vehicle with all of these seats, or several bookings")
+    k = lacks[0]
+    there = f"at most {most[k]} {SEAT_TYPES[k]}" if most[k] else f"no {SEAT_TYPES[k]}"
+    right = f"a vehicle of {ride.load[k]} {SEAT_TYPES[k]} in the drivers' file"
+    if most[k]:
+        right += f", or bookings of at most {most[k]}"
+    return Trouble("seats", f"is more than any vehicle{_of(ride)} has: {there}", right)
+
+
+def _home_by(shift: DriverRow, ways: Ways) -> float:
+    """When the driver has to be home: at the shift's end, or as soon as the way takes."""
+    return max(shift.shift[1], ways.arrival(shift.shift[0], ways.base(*_ends(shift))))
+
+
+def _in_time(ride: BookingRow, shift: DriverRow, ways: Ways) -> bool:
+    t = times_of(ride, ways)
+    begins = max(ways.arrival(shift.shift[0], ways.base(_ends(shift)[0], _ends(ride)[0])), t.ready)
+    break_from, break_to, rest = shift.pause
+    # With a break there are two ways: the ride before it, or after it.
+    for boards in (begins, max(begins, break_from + rest)) if rest else (begins,):
+        if boards > t.by + _SLACK:
+            continue
+        aboard = boards + ride.boarding
+        if ways.fastest(aboard, t.by + ride.boarding, t.base) > t.longest + _SLACK:
+            continue
+        done = max(ways.arrival(aboard, t.base), ride.windows[2]) + ride.alighting
+        if rest and boards < break_from + rest and done > break_to + _SLACK:
+            continue
+        after = max(done, break_from) + rest if rest and boards < break_from + rest else done
+        home = ways.arrival(after, ways.base(_ends(ride)[1], _ends(shift)[1]))
+        if home <= _home_by(shift, ways) + _SLACK:
+            return True
+    return False

@@ -1,0 +1,173 @@
+"""Bookings, drivers and a matrix as CSV files turned into days, with a report of every bad row."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from compagnon.envs.written import has_slashes
+from compagnon.errors import InputError
+from compagnon.files import new_directory, write_file
+from compagnon.worlds.dispatch.importing import headings
+from compagnon.worlds.dispatch.importing import rows as R
+from compagnon.worlds.dispatch.importing.cells import Area, Point, Reader
+from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
+from compagnon.worlds.dispatch.importing.days import (
+    SPEED_KMH,
+    Files,
+    build_days,
+    link_rows,
+    place_rows,
+)
+from compagnon.worlds.dispatch.importing.matrix import read_matrix
+from compagnon.worlds.dispatch.importing.reach import Ways
+from compagnon.worlds.dispatch.importing.sheet import (
+    Fault,
+    Findings,
+    Sheet,
+    listed,
+    read_sheet,
+)
+from compagnon.worlds.dispatch.instance import Instance
+
+
+class Reading(NamedTuple):
+    """How files are to be read.
+
+    Attributes:
+        zone: name of the time zone whose clock counts; empty for that of the times themselves.
+        area: ``LAT,LON,KM`` of the disc that all places lie in; empty for 100 km around the median.
+        speed_kmh: on roads without a matrix, at relative speed 1.
+        strict: refuse files that have a fault.
+    """
+
+    zone: str = ""
+    area: str = ""
+    speed_kmh: float = SPEED_KMH
+    strict: bool = False
+
+
+_AS_IT_STANDS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What came of an import.
+
+    Attributes:
+        days: the days, by date.
+        faults: everything that cannot be used, by file and row.
+        notes: what was dropped, or is worth knowing about a file as a whole.
+        unservable: bookings that the days hold, and that can only be refused: nobody could take
+            them, were there no other ride.
+        bookings, bookings_read: how many bookings the days hold, of how many rows.
+        shifts, shifts_read: how many shifts of drivers, of how many rows.
+    """
+
+    days: tuple[Instance, ...]
+    faults: tuple[Fault, ...]
+    notes: tuple[str, ...]
+    bookings: int
+    bookings_read: int
+    shifts: int
+    shifts_read: int
+    unservable: tuple[Fault, ...] = ()
+
+
+def import_tables(
+    bookings: Path, drivers: Path, matrix: Path | None = None, reading: Reading = _AS_IT_STANDS
+) -> ImportReport:
+    """Read the files; rows at fault are left out and reported.
+
+    Raises:
+        InputError: a file as a whole cannot be used, or nothing in it; with `reading.strict`, any
+            fault.
+    """
+    if not 1 <= reading.speed_kmh <= 200:
+        raise InputError(f"--speed-kmh {reading.speed_kmh:g}: give 1 to 200")
+    zone = find_zone(reading.zone)
+    findings = Findings()
+    ends = ("pickup_to", "dropoff_to")
+    rides = read_sheet(bookings, headings.BOOKINGS, R.BOOKING_NEEDS, findings, ends)
+    fleet = read_sheet(drivers, headings.DRIVERS, R.DRIVER_NEEDS, findings)
+    read = len(rides.rows), len(fleet.rows)
+    times = _cells(rides, ("date", *R.BOOKING_TIMES)) + _cells(fleet, ("date", *R.DRIVER_TIMES))
+    clock = Clock.of(times, zone)
+    if any(has_slashes(text) for text in times):
+        first = "the month, as in the USA" if clock.month_first else "the day"
+        findings.notes.append(f"days such as 02/03/2026 are read with {first} first")
+    area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
+    good, shifts = _parse(rides, fleet, clock, area, findings.faults)
+    travel = None
+    names = Files(rides.file, fleet.file)
+    if matrix is not None:
+        travel = read_matrix(matrix, findings, _uses(good, shifts))
+        seen: dict[str, tuple[Point, int]] = {}
+        good = place_rows(
+            good, ("pickup", "dropoff"), names.bookings, travel, seen, findings.faults
+        )
+        shifts = place_rows(shifts, ("start", "end"), names.drivers, travel, seen, findings.faults)
+    ways = Ways.of_files(travel, reading.speed_kmh)
+    good, shifts = link_rows(good, shifts, names, ways, findings)
+    faults = tuple(sorted(findings.faults, key=lambda fault: (fault.file, fault.row)))
+    if faults and reading.strict:
+        raise InputError(f"{len(faults)} faults, and --strict imports none of it:{listed(faults)}")
+    if not good:
+        raise InputError(f"no booking of {bookings} can be used:{listed(faults)}")
+    days = tuple(build_days(good, shifts, travel, reading.speed_kmh))
+    used = {ride.day for ride in good}
+    idle = len({shift.day for shift in shifts} - used)
+    if idle:
+        findings.notes.append(
+            f"{names.drivers}: {idle} days have drivers and no bookings; left out"
+        )
+    count = sum(shift.day in used for shift in shifts)
+    return ImportReport(
+        days, faults, tuple(findings.notes), len(good), read[0], count, read[1],
+        tuple(sorted(findings.unservable, key=lambda fault: fault.row)),
+    )  # fmt: skip
+
+
+def save_days(days: tuple[Instance, ...], folder: Path) -> None:
+    """Write each day as ``NAME.json`` into a folder that is new or empty.
+
+    Raises:
+        InputError: the folder holds something already.
+    """
+    check_folder(folder)
+    with new_directory(folder) as fresh:
+        for day in days:
+            write_file(fresh / f"{day.name}.json", day.to_json())
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something: two imports should not mix.
+
+    Raises:
+        InputError: it does, or is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is not a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"--out {folder} is not empty; give a new folder")
+
+
+def _uses(rides: Sequence[R.BookingRow], shifts: Sequence[R.DriverRow]) -> Counter[str]:
+    """How many rows need each place; without that of a shift, all rides of the driver are lost."""
+    uses = Counter(place for ride in rides for place in ride.places)
+    for shift in shifts:
+        uses.update(dict.fromkeys(shift.places, 1 + len(rides)))
+    return uses
+
+
+def _cells(sheet: Sheet, columns: Sequence[str]) -> list[str]:
+    return [row.cells.get(name, "") for row in sheet.rows for name in columns]
+
+
+def _parse(
+    rides: Sheet, fleet: Sheet, clock: Clock, area: Area, faults: list[Fault]
+) -> tuple[list[R.BookingRow], list[R.DriverRow]]:
+    good = [R.parse_booking(Reader(rides.file, row, clock, area, faults)) for row in rides.rows]
+    shifts = [R.parse_driver(Reader(fleet.file, row, clock, area, faults)) for row in fleet.rows]
+    return [ride for ride in good if ride], [shift for shift in shifts if shift]

@@ -1,0 +1,296 @@
+"""Dispatch, compiled: a day begins, a decision is carried out, time passes to the next one.
+
+Each day is one row of every array in `World`; rows never touch each other, so the result does not
+depend on how many threads run. Everything random was drawn before the day began.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs import streams
+from compagnon.envs.kernels import kernel, kernel_entry
+from compagnon.worlds.dispatch import ahead, dynamics, generator, observe
+from compagnon.worlds.dispatch import insertion as I
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch.kpis import KPIS, write_kpis
+
+WAIT = 0  # the action that lets time pass
+# What `run` does; to play is to act, and to begin the next day where one has ended.
+BEGIN, ACT, PLAY, SHOW = 0, 1, 2, 3
+
+
+class Settings(NamedTuple):
+    """Where days come from."""
+
+    preset: generator.Preset
+    habits: generator.Habits
+    days: D.Day  # the days that are replayed; none where days are generated
+
+
+class View(NamedTuple):
+    """What is the same in every day."""
+
+    board: int
+    weights: NDArray[np.float64]  # of the cost, in the order of `insertion.Weights`
+    minutes: NDArray[np.float64]  # (K, places, places), matrices of the replayed days
+    km: NDArray[np.float64]  # (K, places, places)
+    scale: NDArray[np.float64]  # a factor a field, `fields.scales`
+    look_again: float  # minutes without news after which dispatch is asked again
+
+
+class Outputs(NamedTuple):
+    """What a step writes; every array is reused from step to step."""
+
+    obs: NDArray[np.float32]  # (N, F)
+    mask: NDArray[np.bool_]  # (N, A)
+    reward: NDArray[np.float64]  # (N,)
+    terms: NDArray[np.float64]  # (N, PARTS), of this step
+    terminated: NDArray[np.bool_]  # (N,)
+    elapsed: NDArray[np.int64]  # (N,), full minutes of the clock that this step passed
+    final_obs: NDArray[np.float32]  # (N, F), valid where terminated
+    final_kpis: NDArray[np.float64]  # (N, KPIS), valid where terminated
+    scratch: NDArray[np.float64]  # (N, room for what `show` and `write_kpis` note down)
+
+
+def allocate_outputs(worlds: W.World, num_fields: int, num_actions: int) -> Outputs:
+    """Zeroed outputs of the days of `worlds`."""
+    num_envs, bookings, drivers = worlds.found.shape[:3]
+    room = max(P.MAX_STOPS + I.COLUMNS, 2 * bookings + drivers)
+    return Outputs(
+        obs=np.zeros((num_envs, num_fields), np.float32),
+        mask=np.zeros((num_envs, num_actions), np.bool_),
+        reward=np.zeros(num_envs),
+        terms=np.zeros((num_envs, W.PARTS)),
+        terminated=np.zeros(num_envs, np.bool_),
+        elapsed=np.zeros(num_envs, np.int64),
+        final_obs=np.zeros((num_envs, num_fields), np.float32),
+        final_kpis=np.zeros((num_envs, KPIS)),
+        scratch=np.zeros((num_envs, room)),
+    )
+
+
+@kernel
+def _clear(w):
+    """Zero one day, but for its seeds and for what `fill` writes whole."""
+    w.bookings[:], w.drivers[:], w.coordinates[:], w.place[:] = 0.0, 0.0, 0.0, 0
+    w.money[:], w.status[:], w.rides[:], w.open[:] = 0.0, 0, 0.0, 0
+    w.codes[:], w.stops[:], w.state[:], w.times[:], w.gaps[:] = 0, 0.0, 0, 0.0, 0.0
+    w.found[:], w.where[:] = np.float32(0.0), np.int32(0)
+    for k in range(W.COUNT_COLUMNS):
+        if k != W.EPISODE:
+            w.counts[k] = 0
+
+
+@kernel
+def _copy(source, target):
+    for k in range(source.shape[0]):
+        target[k] = source[k]
+
+
+@kernel
+def _copy_table(source, target):
+    for k in range(source.shape[0]):
+        _copy(source[k], target[k])
+
+
+@kernel
+def _in_order(w, column, order):
+    """Write the bookings into `order` (M,) by a column of minutes, the first of equal ones first.
+
+    Returns:
+        How many minutes are finite.
+    """
+    finite = 0
+    for b in range(w.size[D.BOOKINGS]):
+        minute, k = w.bookings[b, column], b
+        while k > 0 and w.bookings[order[k - 1], column] > minute:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = b
+        finite += 1 if minute < np.inf else 0
+    for b in range(w.size[D.BOOKINGS], order.shape[0]):
+        order[b] = b
+    return finite
+
+
+@kernel
+def fill(w, settings):
+    """Write the tables of the next day of one copy; 0 everywhere else.
+
+    A replayed day is number (seed + episode) modulo the days; a generated one has the episode's
+    own seed.
+    """
+    episode = w.counts[W.EPISODE]
+    _clear(w)
+    w.seeds[1] = streams.episode_seed(w.seeds[0], episode)
+    w.counts[W.EPISODE] = episode + 1
+    days = settings.days
+    count = days.size.shape[0]
+    if count > 0:
+        k = (w.seeds[0] + np.uint64(episode)) % np.uint64(count)
+        _copy(days.size[k], w.size)
+        _copy(days.place[k], w.place)
+        _copy(days.rule[k], w.rule)
+        _copy(days.speed[k], w.speed)
+        _copy_table(days.bookings[k], w.bookings)
+        _copy_table(days.drivers[k], w.drivers)
+        _copy_table(days.coordinates[k], w.coordinates)
+    else:
+        w.size[:], w.rule[:] = 0, 0.0
+        day = D.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
+        generator.draw_day(w.seeds[1], settings.preset, settings.habits, day)
+    _in_order(w, D.ANNOUNCE, w.calls)
+    w.counts[W.CANCEL_COUNT] = _in_order(w, D.CANCEL, w.cancels)
+
+
+@kernel
+def begin_day(w, roads):
+    """Put a day whose tables stand (`fill`) at its first minute."""
+    bookings, drivers = w.size[D.BOOKINGS], w.size[D.DRIVERS]
+    D.derive(w.bookings, bookings, roads)
+    w.counts[W.LATER] = bookings
+    now, end = np.inf, 0.0
+    for d in range(drivers):
+        now = min(now, w.drivers[d, D.SHIFT_START])
+        end = max(end, w.drivers[d, D.SHIFT_END])
+    for b in range(bookings):
+        if w.bookings[b, D.ANNOUNCE] > 0.0:
+            now = min(now, w.bookings[b, D.ANNOUNCE])
+        for d in range(w.state.shape[0]):
+            w.where[b, d, W.FOUND_FOR] = -1
+    w.money[W.NOW] = w.money[W.DAY_BEGIN] = now
+    w.money[W.DAY_END] = end
+    for d in range(drivers):
+        node = 2 * w.bookings.shape[0] + 2 * d
+        P.begin(W.plan_of(w, d), w.drivers[d], node, roads, w.bookings, now)
+    dynamics.begin_calls(w)
+
+
+@kernel
+def show(i, worlds, view, out, scratch):
+    """Write what copy `i` shows now: insertions, mask, observation."""
+    w = W.row(worlds, i)
+    roads = W.roads_of(w, view.minutes, view.km)
+    weights = I.weights_of(view.weights)
+    boarded, found = scratch[: P.MAX_STOPS], scratch[P.MAX_STOPS :]
+    observe.look(w, roads, weights, view.board, boarded, found)
+    observe.write_mask(w, view.board, out.mask[i])
+    observe.write_observation(w, view.board, view.scale, out.obs[i])
+
+
+@kernel
+def _cost(w):
+    total = 0.0
+    for part in range(W.PARTS):
+        total += w.money[part]
+    return total
+
+
+@kernel
+def act(w, action, roads, view):
+    """Carry out one possible action at the present clock time, and wait where it says so."""
+    board, drivers = view.board, w.state.shape[0]
+    weights = I.weights_of(view.weights)
+    w.counts[W.DECISIONS] += 1
+    if action > drivers * board:
+        b = w.open[action - 1 - drivers * board]
+        dynamics.withdraw(w, b, W.REJECTED, weights)
+    elif action != WAIT:
+        d, b = (action - 1) // board, w.open[(action - 1) % board]
+        i, j = w.where[b, d, W.PUT_PICKUP], w.where[b, d, W.PUT_DROPOFF]
+        dynamics.close(w, b, W.PLANNED)
+        w.rides[b, W.BY_DRIVER] = d
+        now = w.money[W.NOW]
+        if not P.insert(W.plan_of(w, d), b, i, j, roads, w.bookings, now):
+            w.counts[W.VIOLATIONS] += 1
+    if action == WAIT or w.counts[W.OPEN] == 0:
+        dynamics.advance(w, roads, weights, view.look_again)
+    else:
+        dynamics.settle(w, roads)
+
+
+@kernel
+def act_row(i, worlds, view, actions, out, scratch):
+    """Step copy `i`; what it shows then is left to `show`."""
+    w = W.row(worlds, i)
+    roads = W.roads_of(w, view.minutes, view.km)
+    minute = np.floor(w.money[W.NOW])
+    before = _cost(w)
+    for part in range(W.PARTS):
+        out.terms[i, part] = w.money[part]
+    act(w, actions[i], roads, view)
+    out.reward[i] = before - _cost(w)
+    for part in range(W.PARTS):
+        out.terms[i, part] -= w.money[part]
+    out.elapsed[i] = np.int64(np.floor(w.money[W.NOW]) - minute)
+    done = w.counts[W.DONE] == 1
+    out.terminated[i] = done
+    if done:
+        write_kpis(w, scratch, out.final_kpis[i])
+
+
+@kernel
+def _begin_row(i, worlds, settings, view):
+    """Begin the next day of copy `i`; what it shows is left to `show`."""
+    w = W.row(worlds, i)
+    fill(w, settings)
+    T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
+    T.write_near(w.rule, w.coordinates, w.near)
+    begin_day(w, W.roads_of(w, view.minutes, view.km))
+
+
+# One entry, because each one is compiled with all that it calls. It holds no lock of Python's, so
+# that several threads may run it, each with rows of its own.
+@kernel_entry
+def run(what, worlds, rows, settings, view, actions, out):
+    """Begin the days of some copies, or let these act, or neither; then show them.
+
+    Args:
+        what: BEGIN, ACT, PLAY or SHOW.
+        rows: int64, which copies.
+        actions: int64 (N,), of all copies.
+    """
+    if len(rows) == 0:
+        return
+    scratch = out.scratch[rows[0]]  # one for all, so that it stays in the cache
+    count = len(rows)
+    for k in range(count):
+        i = rows[k]
+        if k + 2 < count:
+            ahead.fetch_heads(rows[k + 2], worlds, out)
+        if k + 1 < count:
+            ahead.fetch_plans(rows[k + 1], worlds)
+        begins = what == BEGIN
+        acts = what in (ACT, PLAY)
+        if acts:
+            act_row(i, worlds, view, actions, out, scratch)
+        if k + 1 < count:
+            ahead.fetch_board(rows[k + 1], worlds, view.board)
+        while True:
+            if begins:
+                _begin_row(i, worlds, settings, view)
+            show(i, worlds, view, out, scratch)
+            if begins or not acts or not out.terminated[i]:
+                break
+            _copy(out.obs[i], out.final_obs[i])
+            if what == ACT:
+                break
+            begins = True
+
+
+@kernel
+def write_kpis_of(worlds, i, scratch, out):
+    """The KPIs of copy `i` so far, into (KPIS,); `scratch` as for `write_kpis`."""
+    write_kpis(W.row(worlds, i), scratch, out)
+
+
+def first_masked(mask: NDArray[np.bool_], actions: NDArray[np.int64]) -> int:
+    """The first row whose action is not possible, or -1."""
+    known = (actions >= 0) & (actions < mask.shape[1])
+    good = known & mask[np.arange(len(actions)), np.where(known, actions, 0)]
+    return -1 if good.all() else int(np.argmin(good))

@@ -1,0 +1,86 @@
+"""The options of dispatch, validated: each field is an argument of the environment."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compagnon.envs.options import parse_options
+from compagnon.errors import InputError
+from compagnon.worlds.dispatch.generator import PRESETS, Habits
+from compagnon.worlds.dispatch.insertion import Weights
+
+BOARDS: Final = {"clinic-day": 8, "city": 12, "metro": 24}
+
+
+class DispatchOptions(BaseModel):
+    """What can be chosen about a day of dispatch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    preset: Literal["clinic-day", "city", "metro"] = Field(
+        "city", description="size and habits of the generated days"
+    )
+    days: str = Field(
+        "", description="a saved day, or a folder of them, replayed instead of generated ones"
+    )
+    board: int = Field(
+        0, ge=0, le=256, description="places on the board; 0 for the preset's 8, 12 or 24"
+    )
+    tightness: float = Field(
+        1.0, ge=0.25, le=3.0, description="rides are multiplied by it, and windows divided"
+    )
+    delay_minutes: float = Field(
+        1.0, ge=0.0, le=3.0, description="mean minutes that a door takes longer than planned"
+    )
+    no_show: float = Field(0.03, ge=0.0, le=1.0, description="probability, outbound rides alone")
+    cancel: float = Field(0.05, ge=0.0, le=1.0, description="probability of a late cancellation")
+    look_again: float = Field(
+        30.0,
+        ge=1.0,
+        le=1440.0,
+        description="minutes without news after which dispatch looks again at open bookings",
+    )
+    town: int = Field(0, ge=0, le=2**31 - 1, description="which town")
+    reject_base: float = Field(30.0, ge=0.0, description="cost of a ride refused or missed ...")
+    reject_priority: float = Field(10.0, ge=0.0, description="... and for each point of priority")
+    late: float = Field(1.0, ge=0.0, description="cost of a minute after a window")
+    wait: float = Field(0.3, ge=0.0, description="cost of a minute's wait beyond the promise")
+    promise: float = Field(15.0, ge=0.0, description="minutes a pickup may take at no cost")
+    ride: float = Field(0.2, ge=0.0, description="cost of a minute beyond the direct ride")
+    km: float = Field(0.5, ge=0.0, description="cost of a kilometre")
+    overtime: float = Field(1.0, ge=0.0, description="cost of a driver's minute after the shift")
+    scaling: Literal["physical", "published"] = Field(
+        "physical", description="`published` divides each field by its divisor"
+    )
+
+    @classmethod
+    def parse(cls, **arguments: object) -> "DispatchOptions":
+        """Validate keyword arguments.
+
+        Raises:
+            InputError: names the argument, what was given, and what would be right.
+        """
+        options = parse_options(cls, "dispatch", arguments)
+        if options.days and not Path(options.days).exists():
+            raise InputError(
+                f"days={options.days!r} does not exist; give a saved day (JSON), "
+                "or a folder of them"
+            )
+        return options
+
+    @property
+    def places(self) -> int:
+        """Places on the board."""
+        return self.board or BOARDS[self.preset]
+
+    def weights(self) -> Weights:
+        """What the kernel weighs costs with."""
+        return Weights(**{name: getattr(self, name) for name in Weights._fields})
+
+    def habits(self) -> Habits:
+        """What the generator asks."""
+        return Habits(**{name: getattr(self, name) for name in Habits._fields})
+
+
+assert set(BOARDS) == set(PRESETS)

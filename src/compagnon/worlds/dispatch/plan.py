@@ -1,0 +1,330 @@
+"""A driver's plan: its stops in order, when each begins, and how stops come in and go out.
+
+The schedule is the earliest one: a stop begins as soon as the driver can be there, but not before
+its window. A driver waits where he stands and leaves just in time, so that until then the plan may
+still change; a stop that he is under way to is locked. A new ride never changes the order of the
+stops that are planned already, the break among them. Every plan ends at the place where the shift
+ends, at the minute it ends.
+
+A stop may not begin after its LIMIT, which is the end of its window until a delay that nobody
+chose breaks it; then the limit is what the delay made of it (`settle`). So an insertion never makes
+anybody later than the window, or than a delay already did.
+
+A break is taken wherever the driver is. So a ride that falls away before one may make the next
+rider late, as a delay does: the driver rests where he stands, not where the ride would have ended.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.kernels import kernel
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch.instance import SEATS
+
+MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift included
+EPSILON = 1e-6  # minutes; windows are kept to within this
+BREAK = -1  # the node of a break, which is wherever the driver is
+# Columns of a plan's whole numbers.
+# PICKED_AT: position of a drop-off's pickup, -1 if on board; DEAD: a pickup where nobody is left.
+NODE, PICKED_AT, LOAD_AFTER = 0, 1, 2
+CODE_COLUMNS = LOAD_AFTER + SEATS
+# Columns of a plan's times. LATEST: no start after it can keep the limits of the stops up to the
+# next break. LEG: base minutes from the place before. RIDE_LIMIT and BOARDED belong to drop-offs;
+# elsewhere the limit is inf. BEFORE: scratch of `settle`.
+START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE = range(10)
+STOP_COLUMNS = 10
+# Columns of a driver's whole numbers. AT: the node where the driver stands or came from. SERVING:
+# the node whose door he is at while BUSY. RESTS: 1 while the break is to come.
+AT, PHASE, COUNT, VERSION, SERVING, RESTS, ABOARD = 0, 1, 2, 3, 4, 5, 6
+DIRTY = ABOARD + SEATS  # 1 if stops were taken out and `settle` is still to come
+DRIVER_CODES = DIRTY + 1
+WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
+# Columns of a driver's times: free from, leaves at, next event at, left at.
+FREE, LEAVE, NEXT, LEFT = 0, 1, 2, 3
+DRIVER_TIMES = 4
+# Columns of a plan's gaps: when the stop before is done (but for the first stop), and the latest
+# start of the stop that a ride put in before it must still leave.
+DONE, BOUND = 0, 1
+GAP_COLUMNS = 2
+DEAD = -2
+_UNKNOWN = -1.0
+
+
+class Plan(NamedTuple):
+    """One driver's plan and state."""
+
+    codes: NDArray[np.int32]  # (MAX_STOPS, CODE_COLUMNS)
+    stops: NDArray[np.float64]  # (MAX_STOPS, STOP_COLUMNS)
+    state: NDArray[np.int32]  # (DRIVER_CODES,)
+    times: NDArray[np.float64]  # (DRIVER_TIMES,)
+    gaps: NDArray[np.float64]  # (MAX_STOPS, GAP_COLUMNS), close together: insertions ask them first
+
+
+@kernel
+def begin(plan, driver, start_node, roads, bookings, now):
+    """The plan of a driver whose shift has not begun: the break, if any, and the way home.
+
+    The driver's state and times are all 0 before.
+    """
+    n = 0
+    if driver[D.BREAK_MINUTES] > 0.0:
+        first, last = driver[D.BREAK_FROM], driver[D.BREAK_TO]
+        _write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+        plan.state[RESTS] = 1
+        n += 1
+    _write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
+    plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
+    plan.times[FREE] = driver[D.SHIFT_START]
+    # An end that cannot be reached within the shift is reached late, as after a delay.
+    settle(plan, roads, bookings, now)
+
+
+@kernel
+def _write_stop(plan, k, node, service, earliest, limit):
+    for column in range(CODE_COLUMNS):
+        plan.codes[k, column] = 0
+    plan.codes[k, NODE], plan.codes[k, PICKED_AT] = node, -1
+    stop = plan.stops[k]
+    stop[START], stop[SERVICE], stop[EARLIEST], stop[LIMIT] = 0.0, service, earliest, limit
+    stop[LATEST], stop[LEG] = limit, 0.0 if node == BREAK else _UNKNOWN
+    stop[READY], stop[RIDE_LIMIT], stop[BOARDED] = earliest, np.inf, 0.0
+
+
+@kernel
+def first_open(plan):
+    """The first position before which something may be inserted."""
+    return 1 if plan.state[PHASE] == DRIVES else 0
+
+
+@kernel
+def schedule(plan, roads, now):
+    """Begin every stop as early as possible; write latest starts, and when to leave.
+
+    Returns:
+        Whether no ride takes longer than its limit.
+    """
+    codes, stops, state = plan.codes, plan.stops, plan.state
+    n, at = state[COUNT], state[AT]
+    clock = max(plan.times[FREE], now)
+    kept = True
+    for k in range(n):
+        node, stop = codes[k, NODE], stops[k]
+        if node != BREAK:
+            if stop[LEG] < 0.0:
+                stop[LEG] = T.base_minutes(roads, at, node)
+            at = node
+        if k > 0 or state[PHASE] != DRIVES:  # a driver under way arrives when he arrives
+            stop[START] = max(T.arrival(roads.speed, clock, stop[LEG]), stop[EARLIEST])
+        if stop[RIDE_LIMIT] < np.inf:
+            picked = codes[k, PICKED_AT]
+            if picked >= 0:
+                stop[BOARDED] = stops[picked, START] + stops[picked, SERVICE]
+            kept &= stop[START] - stop[BOARDED] <= stop[RIDE_LIMIT] + EPSILON
+        clock = stop[START] + stop[SERVICE]
+    for k in range(n - 1, -1, -1):
+        stop = stops[k]
+        stop[LATEST] = stop[LIMIT]
+        if k < n - 1 and codes[k + 1, NODE] == BREAK:
+            # What follows a break says nothing here: a ride before it changes where it is taken.
+            stop[LATEST] = min(stop[LIMIT], stops[k + 1, LIMIT] - stop[SERVICE])
+        elif k < n - 1:
+            leave = T.departure(roads.speed, stops[k + 1, LATEST], stops[k + 1, LEG])
+            stop[LATEST] = min(stop[LIMIT], leave - stop[SERVICE])
+    _write_leave(plan, roads, now)
+    return kept
+
+
+@kernel
+def write_loads(plan, bookings):
+    """Write who is on board after every stop; `insert` and `lighten` keep it so."""
+    codes, state = plan.codes, plan.state
+    for seat in range(SEATS):
+        load = state[ABOARD + seat]
+        for k in range(state[COUNT]):
+            node = codes[k, NODE]
+            if 0 <= node < 2 * bookings.shape[0]:
+                seats = int(bookings[node // 2, D.LOAD + seat])
+                if node % 2 == 1:
+                    load -= seats
+                elif codes[k, PICKED_AT] != DEAD:
+                    load += seats
+            codes[k, LOAD_AFTER + seat] = load
+
+
+@kernel
+def write_gaps(plan, roads):
+    """Write between which minutes a ride fits in before each stop.
+
+    Past its latest start, a stop makes a later one too late. Only where detours are never shorter
+    (not in every matrix) and the next leg stays the same is that a bound.
+    """
+    metric = roads.rule[T.KIND] != T.MATRIX
+    done = 0.0
+    for k in range(plan.state[COUNT]):
+        stop, gap = plan.stops[k], plan.gaps[k]
+        gap[DONE] = done
+        gap[BOUND] = stop[LATEST] if metric and plan.codes[k, NODE] != BREAK else stop[LIMIT]
+        done = stop[START] + stop[SERVICE]
+
+
+@kernel
+def _write_leave(plan, roads, now):
+    """When to leave for the first stop, as late as its start allows; and the next event."""
+    state, times, stops = plan.state, plan.times, plan.stops
+    if state[PHASE] == OFF or state[COUNT] == 0:
+        times[NEXT] = np.inf
+        return
+    leave = max(times[FREE], now)
+    if stops[0, START] == stops[0, EARLIEST]:
+        leave = max(leave, T.departure(roads.speed, stops[0, START], stops[0, LEG]))
+    times[LEAVE] = leave
+    if state[PHASE] == WAITS:
+        times[NEXT] = leave
+    elif state[PHASE] == BUSY:
+        times[NEXT] = times[FREE]
+    else:
+        times[NEXT] = stops[0, START]
+
+
+@kernel
+def _move_limits(plan):
+    """Let the limits that are broken follow the facts; True if latest starts must be found anew."""
+    moved = False
+    for k in range(plan.state[COUNT]):
+        stop = plan.stops[k]
+        if stop[START] > stop[LIMIT]:
+            stop[LIMIT] = stop[START]
+            moved = True
+        if stop[RIDE_LIMIT] < np.inf:
+            stop[RIDE_LIMIT] = max(stop[RIDE_LIMIT], stop[START] - stop[BOARDED])
+    return moved
+
+
+@kernel
+def settle(plan, roads, bookings, now):
+    """Plan again after what nobody chose: a delay, a cancellation, a no-show.
+
+    Where a ride would get too long because its pickup came earlier, pickups keep their old times.
+    Whatever is broken after that moves its limit: the delay is a fact.
+    """
+    codes, stops, state = plan.codes, plan.stops, plan.state
+    n = state[COUNT]
+    for k in range(n):
+        stops[k, BEFORE] = stops[k, START]
+    # One call in a loop: compiled into every place where it is called, a schedule takes long.
+    for attempt in range(3):
+        kept = schedule(plan, roads, now)
+        if attempt == 0 and not kept:
+            for k in range(first_open(plan), n):
+                node = codes[k, NODE]
+                if 0 <= node < 2 * bookings.shape[0] and node % 2 == 0:
+                    stops[k, EARLIEST] = max(stops[k, EARLIEST], stops[k, BEFORE])
+        elif not _move_limits(plan):
+            break
+    write_gaps(plan, roads)
+    state[DIRTY] = 0
+    state[VERSION] += 1
+
+
+@kernel
+def _copy_stop(plan, source, target):
+    # Column by column: slices would compile, and run, much more slowly.
+    for column in range(CODE_COLUMNS):
+        plan.codes[target, column] = plan.codes[source, column]
+    for column in range(STOP_COLUMNS):
+        plan.stops[target, column] = plan.stops[source, column]
+
+
+@kernel
+def remove(plan, k):
+    """Take stop `k` out of the plan; `settle` must follow."""
+    codes = plan.codes
+    n = plan.state[COUNT]
+    for q in range(k, n - 1):
+        _copy_stop(plan, q + 1, q)
+    plan.state[COUNT] = n - 1
+    for q in range(n - 1):
+        if codes[q, PICKED_AT] == k:
+            codes[q, PICKED_AT] = -1
+        elif codes[q, PICKED_AT] > k:
+            codes[q, PICKED_AT] -= 1
+    _forget_leg(plan, k)
+
+
+@kernel
+def _forget_leg(plan, k):
+    """The leg to the first place from position `k` on begins somewhere else now."""
+    while k < plan.state[COUNT] and plan.codes[k, NODE] == BREAK:
+        k += 1
+    if k < plan.state[COUNT]:
+        plan.stops[k, LEG] = _UNKNOWN
+
+
+@kernel
+def _make_room(plan, k):
+    codes = plan.codes
+    n = plan.state[COUNT]
+    for q in range(n, k, -1):
+        _copy_stop(plan, q - 1, q)
+    plan.state[COUNT] = n + 1
+    for q in range(k + 1, n + 1):
+        if codes[q, PICKED_AT] >= k:
+            codes[q, PICKED_AT] += 1
+    _forget_leg(plan, k + 1)
+
+
+@kernel
+def lighten(plan, row, pickup, dropoff):
+    """Take a booking's seats off what is on board from one stop to the one before another."""
+    for k in range(pickup, dropoff):
+        for seat in range(SEATS):
+            plan.codes[k, LOAD_AFTER + seat] -= int(row[D.LOAD + seat])
+
+
+@kernel
+def insert(plan, b, i, j, roads, bookings, now):
+    """Put booking `b` in: pickup before the stop now at `i`, drop-off before the one at `j` >= i.
+
+    Returns:
+        Whether the new schedule keeps every limit, found again from nothing but the stops.
+    """
+    row = bookings[b]
+    codes = plan.codes
+    _make_room(plan, j)
+    _write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
+    plan.stops[j, RIDE_LIMIT] = row[D.MAX_RIDE]
+    _make_room(plan, i)
+    _write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
+    codes[j + 1, PICKED_AT] = i
+    for seat in range(SEATS):
+        seats = int(row[D.LOAD + seat])
+        before = codes[i - 1, LOAD_AFTER + seat] if i > 0 else plan.state[ABOARD + seat]
+        codes[i, LOAD_AFTER + seat] = before + seats
+        for k in range(i + 1, j + 1):
+            codes[k, LOAD_AFTER + seat] += seats
+        codes[j + 1, LOAD_AFTER + seat] = codes[j, LOAD_AFTER + seat] - seats
+    kept = schedule(plan, roads, now)
+    write_gaps(plan, roads)
+    plan.state[VERSION] += 1
+    return kept & limits_kept(plan)
+
+
+@kernel
+def limits_kept(plan):
+    """Whether no stop of the plan begins after its limit."""
+    for k in range(plan.state[COUNT]):
+        if plan.stops[k, START] > plan.stops[k, LIMIT] + EPSILON:
+            return False
+    return True
+
+
+@kernel
+def position(plan, node):
+    """Where a node stands in the plan, or -1."""
+    for k in range(plan.state[COUNT]):
+        if plan.codes[k, NODE] == node:
+            return k
+    return -1

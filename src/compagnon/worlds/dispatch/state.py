@@ -1,0 +1,122 @@
+"""Everything that N running days consist of, in arrays: saved and restored as they stand."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.kernels import kernel
+from compagnon.worlds.dispatch import insertion as I
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import travel as T
+
+# What has become of a booking. LATER: dispatch has not heard of it yet.
+LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW = range(8)
+STATUS_NAMES: Final = (
+    "later", "open", "planned", "on_board", "served", "rejected", "cancelled", "no_show",
+)  # fmt: skip
+# Parts of the cost, in the order of World.money.
+COST_PARTS: Final = ("rejected", "late", "wait", "ride", "km", "overtime")
+C_REJECTED, C_LATE, C_WAIT, C_RIDE, C_KM, C_OVERTIME = range(len(COST_PARTS))
+PARTS = len(COST_PARTS)
+# Columns of World.money: the cost's parts, then the clock and what was driven.
+NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
+MONEY_COLUMNS = PARTS + 6
+# Columns of World.counts; the first eight count the bookings by status. ON_CALL: the returns not
+# heard of yet whose outbound ride is (`dynamics.awaits_call`).
+(
+    EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL,
+) = range(8, 17)  # fmt: skip
+COUNT_COLUMNS = 17
+# Columns of World.rides.
+WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
+RIDE_COLUMNS = 6
+# Columns of World.where: positions of the best insertion, the plan's version it was found for, and
+# the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
+PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
+WHERE_COLUMNS = 4
+
+
+class World(NamedTuple):
+    """N days under way, or with the leading axis taken off one of them (`row`)."""
+
+    size: NDArray[np.int64]  # these seven as in `tables.Day`
+    bookings: NDArray[np.float64]
+    drivers: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
+    place: NDArray[np.int32]
+    rule: NDArray[np.float64]
+    speed: NDArray[np.float64]
+    xyz: NDArray[np.float64]  # (N, nodes, 3)
+    near: NDArray[np.float64]  # (N, nodes, 2), km east and north of the middle
+    money: NDArray[np.float64]  # (N, MONEY_COLUMNS)
+    counts: NDArray[np.int64]  # (N, COUNT_COLUMNS)
+    status: NDArray[np.int64]  # (N, M)
+    rides: NDArray[np.float64]  # (N, M, RIDE_COLUMNS)
+    open: NDArray[np.int64]  # (N, M), the open bookings, earliest deadline first
+    calls: NDArray[np.int64]  # (N, M), the bookings in the order of their announcement
+    cancels: NDArray[np.int64]  # (N, M), those to be cancelled, in that order
+    codes: NDArray[np.int32]  # (N, D, MAX_STOPS, CODE_COLUMNS), these five as in `plan.Plan`
+    stops: NDArray[np.float64]  # (N, D, MAX_STOPS, STOP_COLUMNS)
+    state: NDArray[np.int32]  # (N, D, DRIVER_CODES)
+    times: NDArray[np.float64]  # (N, D, DRIVER_TIMES)
+    gaps: NDArray[np.float64]  # (N, D, MAX_STOPS, GAP_COLUMNS)
+    found: NDArray[np.float32]  # (N, M, D, insertion.COLUMNS)
+    where: NDArray[np.int32]  # (N, M, D, WHERE_COLUMNS)
+    seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
+
+
+def allocate(count: int, bookings: int, drivers: int) -> World:
+    """Zeroed arrays for `count` days of at most so many bookings and drivers."""
+    n, m, d = count, bookings, drivers
+    nodes = 2 * m + 2 * d
+    return World(
+        *D.allocate_days(n, m, d),
+        xyz=np.zeros((n, nodes, 3)),
+        near=np.zeros((n, nodes, 2)),
+        money=np.zeros((n, MONEY_COLUMNS)),
+        counts=np.zeros((n, COUNT_COLUMNS), np.int64),
+        status=np.zeros((n, m), np.int64),
+        rides=np.zeros((n, m, RIDE_COLUMNS)),
+        open=np.zeros((n, m), np.int64),
+        calls=np.zeros((n, m), np.int64),
+        cancels=np.zeros((n, m), np.int64),
+        codes=np.zeros((n, d, P.MAX_STOPS, P.CODE_COLUMNS), np.int32),
+        stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
+        state=np.zeros((n, d, P.DRIVER_CODES), np.int32),
+        times=np.zeros((n, d, P.DRIVER_TIMES)),
+        gaps=np.zeros((n, d, P.MAX_STOPS, P.GAP_COLUMNS)),
+        found=np.zeros((n, m, d, I.COLUMNS), np.float32),
+        where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
+        seeds=np.zeros((n, 2), np.uint64),
+    )
+
+
+@kernel
+def row(worlds, i):
+    """Views of day `i`."""
+    return World(
+        worlds.size[i], worlds.bookings[i], worlds.drivers[i], worlds.coordinates[i],
+        worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.xyz[i], worlds.near[i],
+        worlds.money[i], worlds.counts[i], worlds.status[i], worlds.rides[i], worlds.open[i],
+        worlds.calls[i], worlds.cancels[i], worlds.codes[i], worlds.stops[i], worlds.state[i],
+        worlds.times[i], worlds.gaps[i], worlds.found[i], worlds.where[i], worlds.seeds[i],
+    )  # fmt: skip
+
+
+@kernel
+def plan_of(w, d):
+    """The plan of driver `d` of one day."""
+    return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
+
+
+@kernel
+def roads_of(w, minutes, km):
+    """The ways of one day; `minutes` and `km` are all days' matrices, (K, places, places)."""
+    k = w.size[D.MATRIX_ROW]
+    return T.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
+
+
+# For Python: there, what a kernel returned would be released though nobody holds it.
+plan_for_python, roads_for_python = plan_of.py_func, roads_of.py_func

@@ -1,0 +1,182 @@
+"""A day as the tables that the kernel reads, and back: one row a booking, a driver, a node.
+
+The nodes of a day with room for M bookings and D drivers: booking b's pickup is node 2b and its
+drop-off node 2b + 1; driver d starts at node 2M + 2d and ends at node 2M + 2d + 1.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs.kernels import kernel
+from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
+
+# Columns of Day.bookings: as given ...
+(
+    PICKUP_FROM, PICKUP_TO, DROPOFF_FROM, DROPOFF_TO, BOARDING, ALIGHTING, MAX_RIDE, PRIORITY,
+    ANNOUNCE, CANCEL, BOARDING_DELAY, ALIGHTING_DELAY, LINKED_TO, NO_SHOW,
+) = range(14)  # fmt: skip
+LOAD = 14  # and three more
+# ... and as follows from it (`derive`): windows as tight as they can be, the direct ride in
+# minutes, and the row of the return ride, or -1.
+READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN = range(18, 24)
+BOOKING_COLUMNS = 24
+# Columns of Day.drivers.
+SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES = range(5)
+SEAT = 5  # and three more
+DRIVER_COLUMNS = 9
+# Columns of Day.size.
+BOOKINGS, DRIVERS, MATRIX_ROW = 0, 1, 2
+SIZE_COLUMNS = 3
+
+_GIVEN: Final = {
+    "pickup_from": PICKUP_FROM, "pickup_to": PICKUP_TO,
+    "dropoff_from": DROPOFF_FROM, "dropoff_to": DROPOFF_TO,
+    "boarding": BOARDING, "alighting": ALIGHTING, "max_ride": MAX_RIDE, "priority": PRIORITY,
+    "announce": ANNOUNCE, "cancel": CANCEL,
+    "boarding_delay": BOARDING_DELAY, "alighting_delay": ALIGHTING_DELAY,
+    "linked_to": LINKED_TO, "no_show": NO_SHOW,
+}  # fmt: skip
+_SHIFT: Final = {
+    "shift_start": SHIFT_START, "shift_end": SHIFT_END, "break_from": BREAK_FROM,
+    "break_to": BREAK_TO, "break_minutes": BREAK_MINUTES,
+}  # fmt: skip
+_WHOLE: Final = ("priority", "linked_to")
+
+
+class Day(NamedTuple):
+    """One day's tables, or with a leading axis those of N days."""
+
+    size: NDArray[np.int64]  # (SIZE_COLUMNS,): bookings, drivers, which pair of matrices
+    bookings: NDArray[np.float64]  # (M, BOOKING_COLUMNS)
+    drivers: NDArray[np.float64]  # (D, DRIVER_COLUMNS)
+    coordinates: NDArray[np.float64]  # (2M + 2D, 2)
+    place: NDArray[np.int32]  # (2M + 2D,), row of the matrices
+    rule: NDArray[np.float64]  # (T.RULE_COLUMNS,)
+    speed: NDArray[np.float64]  # (24,)
+
+
+def allocate_days(count: int, bookings: int, drivers: int) -> Day:
+    """Zeroed tables for `count` days of at most so many bookings and drivers."""
+    nodes = 2 * bookings + 2 * drivers
+    return Day(
+        size=np.zeros((count, SIZE_COLUMNS), np.int64),
+        bookings=np.zeros((count, bookings, BOOKING_COLUMNS)),
+        drivers=np.zeros((count, drivers, DRIVER_COLUMNS)),
+        coordinates=np.zeros((count, nodes, 2)),
+        place=np.zeros((count, nodes), np.int32),
+        rule=np.zeros((count, T.RULE_COLUMNS)),
+        speed=np.ones((count, T.HOURS)),
+    )
+
+
+def day_row(days: Day, row: int) -> Day:
+    """Views of the tables of one day."""
+    return Day(*(array[row] for array in days))
+
+
+def write_instance(
+    instance: Instance, day: Day, matrix_row: int = 0, middle: NDArray[np.float64] | None = None
+) -> None:
+    """Fill one day's tables, which have room for it; derived columns are left to `derive`.
+
+    Args:
+        matrix_row: which of the stacked matrices is the day's.
+        middle: (2,), coordinates of the middle of the map; by default that of the day's places.
+    """
+    b, d, travel = instance.bookings, instance.drivers, instance.travel
+    n, m = len(b), len(day.bookings)
+    day.size[:] = (n, len(d), matrix_row)
+    day.bookings[:] = 0.0
+    day.drivers[:] = 0.0
+    for name, column in _GIVEN.items():
+        day.bookings[:n, column] = getattr(b, name)
+    day.bookings[:n, LOAD : LOAD + SEATS] = b.load
+    for name, column in _SHIFT.items():
+        day.drivers[: len(d), column] = getattr(d, name)
+    day.drivers[: len(d), SEAT : SEAT + SEATS] = d.seats
+    places = np.zeros(len(day.place), np.int32)
+    places[0 : 2 * n : 2], places[1 : 2 * n : 2] = b.pickup, b.dropoff
+    last = 2 * m + 2 * len(d)
+    places[2 * m : last : 2], places[2 * m + 1 : last : 2] = d.start, d.end
+    day.place[:] = places
+    day.coordinates[:] = travel.coordinates[places]
+    kind = T.KINDS.index(travel.kind)
+    if kind == T.MATRIX:
+        driven = float(travel.km.sum())
+        per_km, factor = (float(travel.minutes.sum()) / driven if driven > 0 else 0.0), 1.0
+    else:
+        per_km, factor = 60.0 * travel.detour / travel.speed_kmh, travel.detour
+    if middle is None:
+        middle = travel.coordinates.mean(axis=0)
+    day.rule[:] = (kind, per_km, factor, *middle)
+    day.speed[:] = travel.speed
+
+
+def read_instance(name: str, day: Day) -> Instance:
+    """The day of tables that hold coordinates (not matrices), each place once."""
+    n, drivers = int(day.size[BOOKINGS]), int(day.size[DRIVERS])
+    m = len(day.bookings)
+    nodes = np.r_[0 : 2 * n, 2 * m : 2 * m + 2 * drivers]
+    points, place = np.unique(day.coordinates[nodes], axis=0, return_inverse=True)
+    place = place.reshape(-1).astype(np.int64)
+    b, v = day.bookings[:n], day.drivers[:drivers]
+    given: dict[str, Any] = {
+        k: b[:, c].astype(np.int64) if k in _WHOLE else b[:, c].copy() for k, c in _GIVEN.items()
+    }
+    no_show = given.pop("no_show") > 0
+    detour = float(day.rule[T.KM_FACTOR])
+    return Instance(
+        name=name,
+        bookings=Bookings(
+            pickup=place[0 : 2 * n : 2],
+            dropoff=place[1 : 2 * n : 2],
+            load=b[:, LOAD : LOAD + SEATS].astype(np.int64),
+            no_show=no_show,
+            **given,
+        ),
+        drivers=Drivers(
+            start=place[2 * n :: 2],
+            end=place[2 * n + 1 :: 2],
+            seats=v[:, SEAT : SEAT + SEATS].astype(np.int64),
+            **{k: v[:, c].copy() for k, c in _SHIFT.items()},
+        ),
+        travel=Travel(
+            kind=T.KINDS[int(day.rule[T.KIND])],
+            coordinates=points,
+            speed_kmh=60.0 * detour / float(day.rule[T.MINUTES_PER_KM]),
+            detour=detour,
+            speed=day.speed.copy(),
+            minutes=np.zeros((0, 0)),
+            km=np.zeros((0, 0)),
+        ),
+    )
+
+
+@kernel
+def derive(bookings, count, roads):
+    """Tighten the windows as far as the ride itself allows, and link each ride to its return.
+
+    A ride of at most `max_ride` minutes that may not end before `dropoff_from` may not begin before
+    that either, and so on (Cordeau 2006, section 5.2): no feasible plan is lost.
+    """
+    for b in range(count):
+        row = bookings[b]
+        base = T.base_minutes(roads, 2 * b, 2 * b + 1)
+        boarding, longest = row[BOARDING], row[MAX_RIDE]
+        ready, by = row[PICKUP_FROM], row[PICKUP_TO]
+        row[READY] = max(0.0, ready, row[DROPOFF_FROM] - longest - boarding)
+        if row[DROPOFF_TO] < np.inf:
+            by = min(by, T.departure(roads.speed, row[DROPOFF_TO], base) - boarding)
+        row[PICKUP_BY] = by
+        first = T.arrival(roads.speed, row[READY] + boarding, base)
+        row[DIRECT] = first - row[READY] - boarding
+        row[DROPOFF_READY] = max(row[DROPOFF_FROM], first)
+        row[DROPOFF_BY] = min(row[DROPOFF_TO], by + boarding + longest)
+        row[RETURN] = -1.0
+    for b in range(count):
+        outbound = int(bookings[b, LINKED_TO])
+        if outbound >= 0:
+            bookings[outbound, RETURN] = b

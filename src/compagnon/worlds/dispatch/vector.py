@@ -1,0 +1,74 @@
+"""`compagnon/Dispatch-v0`, N copies stepped at once by the compiled kernel."""
+
+from compagnon.envs.decisions import DecisionVectorEnv
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch.core import DispatchCore
+from compagnon.worlds.dispatch.fields import Layout
+from compagnon.worlds.dispatch.insertion import Weights
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.kernel import View
+from compagnon.worlds.dispatch.kpis import KPI_NAMES
+from compagnon.worlds.dispatch.options import DispatchOptions
+
+
+class DispatchVectorEnv(DecisionVectorEnv):
+    """N days of dispatch; an ended day is followed by the next one within the same step.
+
+    `info` is that of `DecisionVectorEnv`.
+
+    Args:
+        num_envs: how many copies.
+        copy: hand out fresh arrays (default); ``False`` hands out the kernel's own, which the next
+            step overwrites.
+        instances: days to replay, instead of those that the option `days` names.
+        **options: see `DispatchEnv`.
+    """
+
+    what = "dispatch"
+    reward_term_names = W.COST_PARTS
+    kpi_names = KPI_NAMES
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        copy: bool = True,
+        render_mode: str | None = None,
+        instances: list[Instance] | None = None,
+        **options: object,
+    ) -> None:
+        super().__init__(num_envs, copy, render_mode)
+        self.options = DispatchOptions.parse(**options)
+        self._take(DispatchCore(num_envs, self.options, instances))
+
+    @property
+    def layout(self) -> Layout:
+        """Where the groups of fields stand in an observation."""
+        layout: Layout = self._core.layout
+        return layout
+
+    @property
+    def world(self) -> W.World:
+        """The arrays of the running days; to be read, not written."""
+        world: W.World = self._core.worlds
+        return world
+
+    def fork(self, row: int) -> DispatchCore:
+        """A world of one copy that stands where copy `row` does, to try what might come of it."""
+        core: DispatchCore = self._core
+        return core.fork(row)
+
+    @property
+    def view(self) -> View:
+        """What is the same in every day: weights, matrices, the board."""
+        view: View = self._core.view
+        return view
+
+    @property
+    def weights(self) -> Weights:
+        """What the parts of the cost weigh."""
+        return Weights(*self.view.weights)
+
+    @property
+    def distinct_episodes(self) -> int | None:
+        """How many different days there are to play, if days are replayed."""
+        return self._core.days_replayed or None

@@ -1,0 +1,96 @@
+"""Days made by hand, policies that need no thought, and a recount of a running day."""
+
+import numpy as np
+
+from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
+
+
+def plane_day(rides, drivers, places, name="by hand"):
+    """A day on a plane where a km takes a minute.
+
+    Args:
+        rides: dicts of what differs from an ordinary ride.
+        drivers: dicts of what differs from an ordinary driver.
+        places: (x, y) in km.
+    """
+    ride = {
+        "pickup": 0, "dropoff": 1, "pickup_from": 0.0, "pickup_to": 600.0,
+        "dropoff_from": -np.inf, "dropoff_to": np.inf, "load": (1, 0, 0, 0),
+        "boarding": 2.0, "alighting": 1.0, "max_ride": 120.0, "priority": 3, "announce": 0.0,
+        "linked_to": -1, "no_show": False, "cancel": np.inf,
+        "boarding_delay": 0.0, "alighting_delay": 0.0,
+    }  # fmt: skip
+    driver = {
+        "start": 0, "end": 0, "shift_start": 0.0, "shift_end": 600.0,
+        "break_from": 0.0, "break_to": 0.0, "break_minutes": 0.0, "seats": (2, 1, 0, 1),
+    }  # fmt: skip
+    columns = {k: np.array([{**ride, **r}[k] for r in rides]) for k in ride}
+    shifts = {k: np.array([{**driver, **d}[k] for d in drivers]) for k in driver}
+    none = np.zeros((0, 0))
+    way = Travel("plane", np.array(places, float), 60.0, 1.0, np.ones(24), none, none)
+    return Instance(name, Bookings(**columns), Drivers(**shifts), way)
+
+
+def random_actions(mask, rng):
+    """One possible action a row, uniformly."""
+    return (rng.random(mask.shape) * mask).argmax(axis=1)
+
+
+def first_feasible(mask, layout):
+    """The first assignment that is possible, or wait."""
+    pairs = mask[:, 1 : 1 + layout.drivers * layout.board]
+    return np.where(pairs.any(axis=1), pairs.argmax(axis=1) + 1, 0)
+
+
+def recount(worlds, row=0):
+    """Count one running day again from its bookings and plans, and hold it against its counters."""
+    w = W.World(*(array[row] for array in worlds))
+    n, m = int(w.size[D.BOOKINGS]), len(w.status)
+    status = w.status[:n]
+    assert np.array_equal(w.counts[:8], np.bincount(status, minlength=8))
+    generated = n - w.counts[W.LATER]
+    assert generated == w.counts[W.OPEN : W.NO_SHOW + 1].sum()
+    shown = w.open[: w.counts[W.OPEN]]
+    outbound = w.bookings[:n, D.LINKED_TO].astype(int)
+    awaits = (status == W.LATER) & (outbound >= 0)
+    awaits &= (status[outbound] >= W.OPEN) & (status[outbound] <= W.SERVED)
+    assert w.counts[W.ON_CALL] == awaits.sum()
+    assert sorted(shown) == sorted(np.flatnonzero(status == W.OPEN))
+    assert (np.diff(w.bookings[shown, D.PICKUP_BY]) >= 0).all()
+    picked, dropped = [], []
+    for d in range(int(w.size[D.DRIVERS])):
+        aboard = w.state[d, P.ABOARD : P.ABOARD + 4].copy()
+        assert (aboard >= 0).all()
+        assert (aboard <= w.drivers[d, D.SEAT : D.SEAT + 4]).all()
+        clock = -np.inf
+        for k in range(int(w.state[d, P.COUNT])):
+            node, stop = int(w.codes[d, k, P.NODE]), w.stops[d, k]
+            assert stop[P.START] >= clock - 1e-9
+            assert stop[P.START] <= stop[P.LIMIT] + 1e-6
+            if k > 0:
+                assert w.gaps[d, k, P.DONE] == clock
+            bound = P.LIMIT if node == P.BREAK else P.LATEST
+            assert w.gaps[d, k, P.BOUND] == stop[bound]
+            clock = stop[P.START] + stop[P.SERVICE]
+            dead = w.codes[d, k, P.PICKED_AT] == P.DEAD
+            if node == P.BREAK:
+                assert not aboard.any()
+            elif node < 2 * m and node % 2 == 0 and not dead:
+                picked.append(node // 2)
+                aboard += w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
+                assert (aboard <= w.drivers[d, D.SEAT : D.SEAT + 4]).all()
+            elif node < 2 * m and not dead:
+                dropped.append(node // 2)
+                aboard -= w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
+            assert np.array_equal(w.codes[d, k, P.LOAD_AFTER : P.LOAD_AFTER + 4], aboard)
+        assert not aboard.any()
+    serving = w.state[: int(w.size[D.DRIVERS])]
+    serving = serving[serving[:, P.PHASE] == P.BUSY, P.SERVING]
+    alighting = (serving[(serving >= 0) & (serving % 2 == 1)] // 2).tolist()
+    on_board = set(np.flatnonzero(status == W.ABOARD))
+    assert sorted(picked) == sorted(np.flatnonzero(status == W.PLANNED))
+    assert sorted(dropped + alighting) == sorted([*picked, *on_board])
+    assert w.counts[W.VIOLATIONS] == 0
