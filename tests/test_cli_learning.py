@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main
+from compagnon.learning.run import Run
 
 TINY = """
 name = "tiny"
@@ -116,6 +117,9 @@ def test_a_run_is_not_overwritten_but_resumed(recipe, tmp_path, capsys):
     recipe.write_text(TINY.replace("episodes = 2", "episodes = 3"))
     assert main(["learn", str(recipe), "--out", str(run), "--resume"]) == 0
     assert "goes on with the recipe that it was begun with" in capsys.readouterr().out
+    with Run(run).alone():
+        assert main(["learn", str(recipe), "--out", str(run), "--resume"]) == 2
+    assert capsys.readouterr().out == ""  # it does not go on
     assert main(["learn", "workshop-tight", "--out", str(run), "--resume"]) == 2
     assert "is a run of tiny, not of workshop-tight" in capsys.readouterr().err
 

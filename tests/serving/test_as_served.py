@@ -246,18 +246,24 @@ def test_a_cost_that_is_not_measured_says_so(cart, monkeypatch, tmp_path):
 
 def test_the_service_says_it_before_it_listens(cart, sqlite, capsys, monkeypatch):
     listens = []
-    monkeypatch.setattr(
-        "compagnon.serving.running.serve",
-        lambda *_: listens.append(capsys.readouterr().out) is None,  # and nothing was lost
-    )
-    words = ["serve", str(cart), "--db", sqlite, "--cost-episodes", "8"]
+
+    def serve(_, ready):
+        listens.append(capsys.readouterr().out)
+        ready("http://127.0.0.1:1", None)
+        return True  # nothing was lost
+
+    monkeypatch.setattr("compagnon.serving.running.serve", serve)
+    words = ["serve", str(cart), "--db", sqlite, "--cost-episodes", "8", "--port", "0"]
     assert main([*words, "--explore", "0.2"]) == 0
     measuring, cost = listens[0].splitlines()
     assert measuring.startswith("measuring what exploring 20 % of the decisions costs")
     assert cost.startswith("exploring 20 % of the decisions ")
-    capsys.readouterr()
+    assert capsys.readouterr().out.startswith("listening on ")
     assert main(words) == 0
-    assert listens[1].splitlines() == ["plays greedily, as it was evaluated"]
+    assert listens[1] == ""  # until it is known that it can
+    how, where = capsys.readouterr().out.splitlines()[:2]
+    assert how == "plays greedily, as it was evaluated"
+    assert where.startswith("listening on ")
 
 
 def test_an_option_of_before_says_what_it_has_become(cart, capsys):

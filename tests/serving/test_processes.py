@@ -261,7 +261,11 @@ def test_several_workers_share_one_port(artefact, postgres):
         (("--db", "postgresql://nobody@127.0.0.1:1/none"), "cannot be reached"),
     ],
 )
-def test_what_cannot_be_served_says_why(artefact, sqlite, words, sentence, capsys):
+@pytest.mark.parametrize("more", [(), ("--play", "sampled")])
+def test_what_cannot_be_served_says_why_and_nothing_before(
+    artefact, sqlite, words, more, sentence, capsys
+):
+    """Neither how it would play, nor what that costs: nothing is played for what is refused."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -269,9 +273,35 @@ def test_what_cannot_be_served_says_why(artefact, sqlite, words, sentence, capsy
         words = tuple(word.replace("PORT", port) for word in words)
         if "--db" not in words:
             words = (*words, "--db", sqlite)
-        assert main(["serve", str(artefact), *words]) == 2
-    said = capsys.readouterr().err
+        assert main(["serve", str(artefact), *words, *more]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
     assert sentence.replace("PORT", port) in " ".join(said.split())
+
+
+@pytest.mark.parametrize("more", [(), ("--explore", "0.1")])
+def test_a_policy_that_is_not_there_is_refused_before_anything_is_said(tmp_path, capsys, more):
+    db = tmp_path / "log.db"
+    assert main(["serve", str(tmp_path / "nope"), "--db", f"sqlite:///{db}", *more]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert "nope" in said
+    assert not db.exists()
+
+
+def test_a_database_that_another_service_logs_to_is_refused_before_anything_is_played(
+    artefact, sqlite, capsys
+):
+    from compagnon.store.migrating import upgrade
+
+    store = open_store(sqlite, create=True, check=False)
+    upgrade(store)
+    with contextlib.closing(store), store.only_log():
+        words = ["--db", sqlite, "--port", "0", "--play", "sampled"]
+        assert main(["serve", str(artefact), *words]) == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert "already takes the decisions of another service" in " ".join(said.split())
 
 
 def test_a_head_that_does_not_end_is_hung_up_on(local):

@@ -173,21 +173,19 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
     from compagnon.learning.trainer import Trainer, TrainingError, start
 
     out = output.console()
+    said = f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name
     if resume and (folder / RECIPE_FILE).is_file():
         own = _open(folder).recipe
         if own.name != recipe.name:
             raise InputError(f"{folder} is a run of {own.name}, not of {recipe.name}")
         if own != recipe and not changes:
-            out.print(
-                f"{folder} goes on with the recipe that it was begun with, which differs",
-                soft_wrap=True,
-            )
+            said = f"{folder} goes on with the recipe that it was begun with, which differs\n{said}"
         # What is changed now is changed in the run's own recipe, not in the one that ships.
         wanted = load_recipe(str(folder / RECIPE_FILE), changes) if changes else None
         trainer = Trainer.resume(folder, wanted)
     else:
         trainer = start(recipe, folder)
-    out.print(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
+    out.print(said, soft_wrap=True)  # only now: nothing more is refused
     try:
         outcome = _train(trainer)
     except TrainingError as error:

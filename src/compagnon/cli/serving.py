@@ -127,16 +127,19 @@ def serve(
     out = output.console()
 
     logs: list[DecisionLog] = []
+    cost = cost_words(settings, lambda words: out.print(words, soft_wrap=True))
+    if cost is not None:
+        out.print(cost, soft_wrap=True)
 
     def ready(where: str, parts: Running | None) -> None:
+        if cost is None:
+            out.print("plays greedily, as it was evaluated", soft_wrap=True)
         if parts is not None:
             logs.append(parts.records.log)
             model = parts.service.model
             out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
         out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)
 
-    cost = cost_words(settings, lambda words: out.print(words, soft_wrap=True))
-    out.print(cost or "plays greedily, as it was evaluated", soft_wrap=True)
     whole = run(settings, ready)
     lost = sum(log.lost for log in logs)
     if lost:  # in fast mode, where the database stayed away until the end

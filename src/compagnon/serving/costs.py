@@ -18,6 +18,7 @@ from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import GREEDY
 from compagnon.serving.models import Model
 from compagnon.serving.records import open_records
+from compagnon.serving.running import check_place
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import source_of
 from compagnon.serving.trial import open_tried
@@ -38,12 +39,13 @@ def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None
         say: is told before anything is played.
 
     Raises:
-        InputError: the policy or the database cannot be used.
+        InputError: the policy, the database or the address cannot be used; nothing was said then.
     """
     if settings.play == GREEDY and not settings.explore:
         return None
     try:
         model, folder = _model(settings)
+        check_place(settings)
     except StoreUnavailable as error:
         raise InputError(str(error)) from None
     return _told(settings, model, folder / FILE, say)

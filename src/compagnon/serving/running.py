@@ -25,6 +25,7 @@ from compagnon.serving.sources import Source, source_of
 from compagnon.serving.vectors import service_of
 from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.keys import keyring
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
 _logger = logging.getLogger("compagnon.serving")
@@ -97,6 +98,23 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await keeper.stop()
     finally:
         await asyncio.to_thread(records.close)
+
+
+def check_place(settings: Settings) -> None:
+    """Refuse an address or a database that cannot be used, before anything long is done for it.
+
+    Raises:
+        InputError: the port is taken, there is no key, or another process logs to the same file.
+        StoreUnavailable: the database is away.
+    """
+    listen(settings.host, settings.port).close()
+    store = open_records(settings)
+    try:
+        require_keys(settings, len(keyring(store)), store.where)
+        with store.only_log():
+            pass
+    finally:
+        store.close()
 
 
 def require_keys(settings: Settings, keys: int, where: str) -> None:
