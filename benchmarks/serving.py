@@ -61,7 +61,7 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
     """Microseconds of one decision within the process: read, decided, put into words."""
     settings = Settings(policy="", application="bench")
     nowhere: Any = None  # nothing is logged here
-    service = service_of(settings, nowhere, model, Secret(1, b"s" * 32))
+    service = service_of(settings, nowhere, model, Secret(1, b"s" * 32), nowhere)
     whole, deciding, batch = [], [], []
     for k in range(count):
         begun = time.perf_counter_ns()

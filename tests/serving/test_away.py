@@ -1,6 +1,7 @@
 """A database that stalls, is locked or moved under a service: said soon; and the end comes."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -75,6 +76,32 @@ def test_a_database_that_does_not_answer_is_503_and_not_ready(
         assert ready(client, 200)["status"] == "ready"
         client.decide(id="b")
         assert client.ask("PUT", "/v1/outcomes/a/profit", json={"value": 1}).status_code == 200
+
+
+def test_lookups_before_a_stalled_database_take_no_thread_from_the_rest(
+    artefact, made, monkeypatch
+):
+    """In fast mode an id that a client chose is looked up first, however long that takes."""
+    monkeypatch.setattr(records, "PATIENCE", 120.0)
+    with served(Settings(policy=str(artefact), db=made.address, mode="fast")) as client:
+        client.decide(id="known")
+
+        async def check():
+            service = client.parts.service
+            asked = [
+                service.begin(json.dumps({"state": SHOP, "id": f"n{k}"}).encode())
+                for k in range(40)
+            ]
+            made.stall()
+            found = [asyncio.create_task(service.found(one.row)) for one in asked]
+            for _ in range(40):  # more than the loop has threads
+                assert await asyncio.to_thread(lambda: 7) == 7
+            assert not any(one.done() for one in found)
+            made.flow()
+            return await asyncio.gather(*found)
+
+        assert client.run(check()) == [None] * 40
+        assert client.decide(id="known", state=SHOP)["id"] == "known"
 
 
 def test_a_file_that_was_moved_is_503_and_names_no_path(local, sqlite):

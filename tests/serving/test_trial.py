@@ -163,7 +163,11 @@ def test_whatever_goes_wrong_with_a_version_is_said_and_not_tried_again(local):
         raise MemoryError("no room")
 
     found = ["second"]
-    keeper = Keeper(local.parts.service, lambda: found[0], load, 3600, "first")
+
+    async def find():
+        return found[0]
+
+    keeper = Keeper(local.parts.service, find, load, 3600, "first")
     for _ in range(3):
         assert not local.run(keeper.look())
     assert loaded == ["second"]

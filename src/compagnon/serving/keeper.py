@@ -7,7 +7,7 @@ swap itself is one assignment. A model that is refused leaves the one in service
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compagnon.errors import InputError
@@ -32,7 +32,7 @@ class Keeper:
     def __init__(
         self,
         service: Service,
-        find: Callable[[], Any],
+        find: Callable[[], Awaitable[Any]],
         load: Callable[[Any], Model],
         seconds: float,
         serving: Any,
@@ -66,7 +66,7 @@ class Keeper:
         async with self._one_at_a_time:
             found: Any = None
             try:
-                found = await asyncio.to_thread(self._find)
+                found = await self._find()
                 if found == self._seen and not (again and self._service.refused):
                     return False
                 model = await asyncio.to_thread(self._load, found)

@@ -3,18 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 from compagnon.errors import InputError
 from compagnon.serving.episodes import explored_before
+from compagnon.serving.readers import Readers
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal, unprocessable
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import OutcomeAnswer, OutcomeRequest
 from compagnon.store import (
     DecisionLog,
     DecisionRow,
-    LogFull,
     Store,
     open_store,
     outcomes,
@@ -29,7 +28,8 @@ PATIENCE: Final = 5.0  # seconds that a statement may take, and then is given up
 SILENCE: Final = 3.0  # seconds without an answer of the database, after which nobody should ask
 _READERS: Final = 2  # threads
 _READS: Final = 64  # that may wait
-_T = TypeVar("_T")
+_LOOKUPS: Final = 4  # threads
+_WATCHERS: Final = 2  # what looks for keys, and for another champion
 
 
 def open_records(settings: Settings) -> Store:
@@ -60,6 +60,10 @@ class Records:
         store: of this version.
         settings: of the service.
         deliver: runs what it is given in the service's loop.
+
+    Attributes:
+        readers: for who asks for what is kept. lookups: for decisions of fast mode whose ids may be
+            known. watchers: for the service itself.
     """
 
     def __init__(
@@ -71,8 +75,9 @@ class Records:
         self._give_up: float | None = None
         self.log = DecisionLog(store, settings.mode, deliver=deliver)
         self.outcomes = OutcomeLog(store, deliver=deliver)
-        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
-        self._reading = 0
+        self.readers = Readers("store-reader", _READERS, _READS)
+        self.lookups = Readers("store-lookup", _LOOKUPS, settings.max_pending)
+        self.watchers = Readers("store-watcher", _WATCHERS, _WATCHERS)
 
     def trouble(self) -> str | None:
         """Why decisions cannot be logged now, for anybody to read; None when they can.
@@ -86,24 +91,9 @@ class Records:
             return f"the database has not answered for {silence:.0f} s"
         return None
 
-    async def read(self, function: Callable[..., _T], *args: object) -> _T:
-        """Read the store aside.
-
-        Raises:
-            StoreUnavailable: too many do so, or as `function`.
-        """
-        if self._reading >= _READS:
-            raise LogFull(f"{self._reading} others wait to read")
-        self._reading += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._readers, function, *args)
-        finally:
-            self._reading -= 1
-
     async def find(self, decision_id: str) -> DecisionRow | None:
         """The decision of an id, if it is this application's."""
-        row = await self.read(self.log.find, decision_id)
+        row = await self.readers.read(self.log.find, decision_id)
         return row if row is not None and row.application == self._application else None
 
     def keys(self) -> Keyring:
@@ -167,5 +157,6 @@ class Records:
         until = self._give_up or time.monotonic() + self._patience
         self.outcomes.close(max(0.0, until - time.monotonic()))
         self.log.close(max(0.0, until - time.monotonic()))
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for readers in (self.readers, self.lookups, self.watchers):
+            readers.close()
         self.store.close()

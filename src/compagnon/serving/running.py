@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import socket
@@ -81,9 +82,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             raise InputError(str(error)) from None
         require_keys(settings, len(keys), store.where)
         guard = Guard(settings.rate, keys, settings.loopback)
-        service = service_of(settings, records.log, model, secret, explored)
+        service = service_of(settings, records.log, model, secret, records.lookups, explored)
         del model  # the service lets go of it when another takes its place; so must we
-        keeper = Keeper(service, source.find, source.load, settings.watch_seconds, version)
+        find = functools.partial(records.watchers.read, source.find)
+        keeper = Keeper(service, find, source.load, settings.watch_seconds, version)
         front = Front(service, guard, routes.build(service, guard, records, keeper))
         watching = [asyncio.create_task(_watch_keys(guard, records))]
         if settings.model_name is not None:
@@ -135,7 +137,7 @@ async def _watch_keys(guard: Guard, records: Records) -> None:
     while True:
         await asyncio.sleep(_KEY_SECONDS)
         try:
-            guard.learn(await asyncio.to_thread(records.keys))
+            guard.learn(await records.watchers.read(records.keys))
         except StoreUnavailable:
             pass  # it is said where decisions are logged
         except Exception:  # the next look may do better; without one a revoked key would stay

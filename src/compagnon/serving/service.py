@@ -20,6 +20,7 @@ from compagnon.serving.episodes import Episodes
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
 from compagnon.serving.question import question_sha256, sha256_as_written
+from compagnon.serving.readers import Readers
 from compagnon.serving.reading import Mask, Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
@@ -85,6 +86,7 @@ class Service:
         log: where every decision is written before, or in fast mode after, it is answered.
         model: the first one; `swap` puts another in its place.
         secret: that draws are made with.
+        lookups: reads the log where fast mode must, before it answers.
         explored: how many decisions of each episode explored before, the latest episode last.
     """
 
@@ -94,10 +96,12 @@ class Service:
         log: Log,
         model: Model,
         secret: Secret,
+        lookups: Readers,
         explored: dict[str, int] | None = None,
     ) -> None:
         self.settings = settings
         self.log = log
+        self._lookups = lookups
         self.metrics = Metrics(settings, model.sha256)
         manifest = model.manifest
         states = state_reader(manifest.schema_, manifest.provenance.env_args)
@@ -316,7 +320,7 @@ class Service:
     async def found(self, row: DecisionRow) -> Written | None:
         """What the database has under an id that a client chose: fast mode would see it late."""
         try:
-            stored = await asyncio.to_thread(self.log.find, row.id)
+            stored = await self._lookups.read(self.log.find, row.id)
         except StoreUnavailable as error:
             raise self.unavailable(error) from None
         return None if stored is None else compare(row, stored)

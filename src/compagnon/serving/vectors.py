@@ -13,6 +13,7 @@ from compagnon.policy.vector_drawing import draw_vector
 from compagnon.policy.vector_play import VectorsSaid, played_vector
 from compagnon.serving import vector_wire, wire
 from compagnon.serving.models import Model, VectorModel
+from compagnon.serving.readers import Readers
 from compagnon.serving.reading import Mask, Observation, Reader, Values
 from compagnon.serving.refusal import unprocessable
 from compagnon.serving.service import Log, Made, Service
@@ -61,9 +62,10 @@ class VectorService(Service):
         log: Log,
         model: VectorModel,
         secret: Secret,
+        lookups: Readers,
         explored: dict[str, int] | None = None,
     ) -> None:
-        super().__init__(settings, log, model, secret, explored)
+        super().__init__(settings, log, model, secret, lookups, explored)
         self.components = model.components
         self._require_room(model)
         if settings.explore and settings.play == SAMPLED:
@@ -140,11 +142,12 @@ def service_of(
     log: Log,
     model: Model,
     secret: Secret,
+    lookups: Readers,
     explored: dict[str, int] | None = None,
 ) -> Service:
     """The service that fits a model."""
     kind: Any = VectorService if isinstance(model, VectorModel) else Service
-    made: Service = kind(settings, log, model, secret, explored)
+    made: Service = kind(settings, log, model, secret, lookups, explored)
     return made
 
 
