@@ -11,7 +11,7 @@ from compagnon.cli import main
 from compagnon.envs import BatchEnv
 from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
-from compagnon.evaluation.as_served import cost_in_words, measure_cost, what_differs
+from compagnon.evaluation.as_served import cost_in_words, measure_cost
 from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
@@ -22,7 +22,7 @@ from compagnon.policy.manifest import (
     GaussianHead,
     ValuesHead,
 )
-from compagnon.policy.play import Play
+from compagnon.policy.play import Play, what_differs
 from compagnon.serving import costs
 from compagnon.serving.settings import Settings
 from compagnon.store import registry

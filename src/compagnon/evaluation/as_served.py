@@ -12,9 +12,7 @@ from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.evaluation.verdict import amount
 from compagnon.policy import NetworkPolicy, OnnxPolicy, Schema
 from compagnon.policy.as_served import AsServed
-from compagnon.policy.play import SAMPLED, Play
-
-SEED = 2_000_000  # apart from the episodes of training, choosing and reporting
+from compagnon.policy.play import COST_SEED, Play, what_differs
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def measure_cost(
     play: Play,
     cap: int = 0,
     episodes: int = 100,
-    seed: int = SEED,
+    seed: int = COST_SEED,
 ) -> Cost:
     """Play a policy greedily, as `evaluate` does, and as it would be served.
 
@@ -73,14 +71,6 @@ def measure_cost(
 
 def _score(policy: Any, env_id: str, env_args: dict[str, Any], seeds: list[int]) -> PolicyScore:
     return score_policy(policy.name, play_episodes(env_id, env_args, policy, seeds))
-
-
-def what_differs(play: Play) -> str:
-    """What a service does that an evaluation does not: ``exploring 5 % of the decisions``."""
-    exploring = f"exploring {100 * play.explore:g} % of the decisions"
-    if play.name != SAMPLED:
-        return exploring
-    return f"sampling and {exploring}" if play.explore else "sampling"
 
 
 def cost_in_words(cost: Cost) -> str:

@@ -31,6 +31,7 @@ SAMPLED: Final = "sampled"
 PLAYS: Final[tuple[PlayName, ...]] = (GREEDY, SAMPLED)
 DETERMINISTIC: Final = "deterministic"
 EXPLORED: Final = "explored"
+COST_SEED: Final = 2_000_000  # of what tells a play's cost: apart from training and reports
 STEP: Final = 0x9E3779B97F4A7C15  # SplitMix64's own, from one number of a seed to the next
 _MASK64: Final = 2**64 - 1
 _OTHER: Final = np.dtype([("action", "<i4"), ("preference", "<f8")])
@@ -74,6 +75,14 @@ class Play(NamedTuple):
     name: PlayName = GREEDY
     explore: float = 0.0
     near: float | None = None
+
+
+def what_differs(play: Play) -> str:
+    """What a service does that an evaluation does not: ``exploring 5 % of the decisions``."""
+    exploring = f"exploring {100 * play.explore:g} % of the decisions"
+    if play.name != SAMPLED:
+        return exploring
+    return f"sampling and {exploring}" if play.explore else "sampling"
 
 
 class Nearness(NamedTuple):

@@ -15,13 +15,14 @@ from typing import Any, Final
 from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import GREEDY
+from compagnon.policy.play import COST_SEED, GREEDY, what_differs
 from compagnon.serving.models import Model
 from compagnon.serving.records import open_records
-from compagnon.serving.running import check_place
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import source_of
+from compagnon.serving.starting import check_place
 from compagnon.serving.trial import open_tried
+from compagnon.store import Store
 from compagnon.store.errors import StoreUnavailable
 
 FILE: Final = "as_served.json"
@@ -44,59 +45,102 @@ def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None
     if settings.play == GREEDY and not settings.explore:
         return None
     try:
-        model, folder = _model(settings)
+        model, file = _model(settings)
         check_place(settings)
     except StoreUnavailable as error:
         raise InputError(str(error)) from None
-    return _told(settings, model, folder / FILE, say)
+    return measured_words(settings, model, file, say)
 
 
 def _model(settings: Settings) -> tuple[Model, Path]:
-    """What would be served now, and where its costs are kept."""
+    """What would be served now, and the file in which its costs are kept."""
     if settings.model_name is None:
-        return open_tried(settings.path, settings.precision), artefact_directory(settings.path)
+        model = open_tried(settings.path, settings.precision)
+        return model, artefact_directory(settings.path) / FILE
     store = open_records(settings)
     try:
         source = source_of(settings, store)
         model = source.load(source.find())
-        # Not among the model's own files, which are never changed.
-        return model, store.files / f".{Path(FILE).stem}" / model.sha256
+        return model, place_of(settings, store, model)
     finally:
         store.close()
 
 
-def _told(settings: Settings, model: Model, file: Path, say: Callable[[str], object]) -> str:
-    from compagnon.evaluation.as_served import SEED, measure_cost, what_differs
+def place_of(settings: Settings, store: Store, model: Model) -> Path:
+    """The file in which the costs of a model in service are kept."""
+    if settings.model_name is None:
+        return artefact_directory(settings.path) / FILE
+    # Not among the model's own files, which are never changed.
+    return store.files / f".{Path(FILE).stem}" / model.sha256 / FILE
 
-    manifest = model.manifest
-    play = settings.play_of(manifest.head)
+
+def measured_words(
+    settings: Settings, model: Model, file: Path, say: Callable[[str], object] = lambda _: None
+) -> str:
+    """A sentence on what the play of a model costs: as it was kept in `file`, or measured now."""
+    from compagnon.evaluation.as_served import measure_cost
+
+    kept = kept_words(settings, model, file)
+    if kept is not None:
+        return kept
+    asked = _asked(settings, model)
+    play = settings.play_of(model.manifest.head)
     what, count = what_differs(play), settings.cost_episodes
-    if not count:
-        return f"what {what} costs was not measured (--cost-episodes 0)"
-    env = manifest.schema_.env_id, dict(manifest.provenance.env_args)
-    asked = {
-        "model": model.sha256, "env": env, "play": play._asdict(), "cap": settings.explore_cap,
-        "episodes": count, "seed": SEED, "version": version("compagnon"),
-    }  # fmt: skip
-    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    kept = _read(file)
-    if key in kept:
-        return str(kept[key]["words"])
-    say(f"measuring what {what} costs: {count:,} episodes of {env[0]}")
+    env_id, env_args = asked["env"]
+    say(f"measuring what {what} costs: {count:,} episodes of {env_id}")
     try:
-        cost = measure_cost(model.policy, *env, play, settings.explore_cap, count)
+        cost = measure_cost(model.policy, env_id, env_args, play, settings.explore_cap, count)
     except InputError as error:
-        return f"what {what} costs was not measured: {error}"
+        return unmeasured(settings, model, str(error))
     except ModuleNotFoundError as error:
-        return (
-            f"what {what} costs was not measured: {env[0]} needs {error.name} "
-            "(pip install 'compagnon[worlds]')"
-        )
+        needs = f"{env_id} needs {error.name} (pip install 'compagnon[worlds]')"
+        return unmeasured(settings, model, needs)
     except Exception as error:  # whatever somebody's environment may raise
-        return f"what {what} costs was not measured: {type(error).__name__}: {error}"
-    kept[key] = {**asdict(cost), **asked, "words": cost.words}
-    _keep(file, dict(list(kept.items())[-_KEPT:]))
+        return unmeasured(settings, model, f"{type(error).__name__}: {error}")
+    everything = {**_read(file), _key(asked): {**asdict(cost), **asked, "words": cost.words}}
+    _keep(file, dict(list(everything.items())[-_KEPT:]))
     return cost.words
+
+
+def kept_words(settings: Settings, model: Model, file: Path) -> str | None:
+    """What was found before of this play of a model, or that it is not to be measured.
+
+    Args:
+        file: where it would be kept, see `place_of`.
+    """
+    if not settings.cost_episodes:
+        what = what_is_asked(settings, model)
+        return f"what {what} costs was not measured (--cost-episodes 0)"
+    found = _read(file).get(_key(_asked(settings, model)))
+    return None if found is None else str(found["words"])
+
+
+def what_is_asked(settings: Settings, model: Model) -> str:
+    """``exploring 5 % of the decisions``."""
+    return what_differs(settings.play_of(model.manifest.head))
+
+
+def unmeasured(settings: Settings, model: Model, why: str) -> str:
+    """A sentence that says why there is no figure."""
+    return f"what {what_is_asked(settings, model)} costs was not measured: {why}"
+
+
+def _asked(settings: Settings, model: Model) -> dict[str, Any]:
+    """Everything that the figure depends on."""
+    manifest = model.manifest
+    return {
+        "model": model.sha256,
+        "env": (manifest.schema_.env_id, dict(manifest.provenance.env_args)),
+        "play": settings.play_of(manifest.head)._asdict(),
+        "cap": settings.explore_cap,
+        "episodes": settings.cost_episodes,
+        "seed": COST_SEED,
+        "version": version("compagnon"),
+    }
+
+
+def _key(asked: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _read(file: Path) -> dict[str, Any]:

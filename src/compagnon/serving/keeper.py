@@ -27,6 +27,8 @@ class Keeper:
         find: says which version should be in service now; any value that can be compared.
         load: loads, verifies and tries that version.
         seconds: between two looks.
+        serving: the version that is in service.
+        swapped: is told the version of a model that was taken.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Keeper:
         load: Callable[[Any], Model],
         seconds: float,
         serving: Any,
+        swapped: Callable[[Any], object] = lambda _: None,
     ) -> None:
         self._service = service
         self._find = find
         self._load = load
         self._seconds = seconds
+        self._swapped = swapped
         self._seen = serving  # what was found last, taken or refused
         self._one_at_a_time = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -88,6 +92,7 @@ class Keeper:
                 self._refuse(f"{type(error).__name__}: {error}")
                 return False
             _logger.info("model %s is in service", model.sha256[:12])
+            self._swapped(found)
             return True
 
     def _refuse(self, reason: str) -> None:

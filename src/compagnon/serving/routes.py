@@ -218,6 +218,7 @@ def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyI
         "explore": service.draw.play.explore,
         "near": service.draw.play.near,
         "explore_cap": settings.explore_cap,
+        "cost": service.cost,
         "swaps": service.swaps,
         "refused": service.refused,
         "manifest": _plain(model.manifest.model_dump(mode="json", by_alias=True)),

@@ -14,6 +14,7 @@ from typing import Final
 from compagnon.errors import InputError
 from compagnon.policy.loading import artefact_directory
 from compagnon.serving import routes, signals
+from compagnon.serving.cost_watch import CostWatch
 from compagnon.serving.ending import GRACE, Ending, ending
 from compagnon.serving.guard import Guard
 from compagnon.serving.http import Front
@@ -23,10 +24,10 @@ from compagnon.serving.server import Server, listen, new_loop
 from compagnon.serving.service import Service
 from compagnon.serving.settings import Settings
 from compagnon.serving.sources import Source, source_of
+from compagnon.serving.starting import require_keys
 from compagnon.serving.vectors import service_of
 from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
-from compagnon.store.keys import keyring
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
 _logger = logging.getLogger("compagnon.serving")
@@ -85,7 +86,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         service = service_of(settings, records.log, model, secret, records.lookups, explored)
         del model  # the service lets go of it when another takes its place; so must we
         find = functools.partial(records.watchers.read, source.find)
-        keeper = Keeper(service, find, source.load, settings.watch_seconds, version)
+        cost = CostWatch(service, store)
+        await cost.begin()
+        keeper = Keeper(service, find, source.load, settings.watch_seconds, version, cost.swapped)
         front = Front(service, guard, routes.build(service, guard, records, keeper))
         watching = [asyncio.create_task(_watch_keys(guard, records))]
         if settings.model_name is not None:
@@ -98,38 +101,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
             await keeper.stop()
+            await cost.stop()
     finally:
         await asyncio.to_thread(records.close)
-
-
-def check_place(settings: Settings) -> None:
-    """Refuse an address or a database that cannot be used, before anything long is done for it.
-
-    Raises:
-        InputError: the port is taken, there is no key, or another process logs to the same file.
-        StoreUnavailable: the database is away.
-    """
-    listen(settings.host, settings.port).close()
-    store = open_records(settings)
-    try:
-        require_keys(settings, len(keyring(store)), store.where)
-        with store.only_log():
-            pass
-    finally:
-        store.close()
-
-
-def require_keys(settings: Settings, keys: int, where: str) -> None:
-    """Refuse to let anybody but this machine ask without a key.
-
-    Args:
-        where: the database, without a password.
-    """
-    if not keys and not settings.loopback:
-        raise InputError(
-            f"--host {settings.host} lets other machines ask, and there is no key: make one with "
-            f"`compagnon keys create --scope decide --db {where}`, or serve 127.0.0.1"
-        )
 
 
 async def _watch_keys(guard: Guard, records: Records) -> None:

@@ -117,6 +117,7 @@ class Service:
         self.schema_sha256 = manifest.schema_sha256
         self.swaps = 0
         self.refused: str | None = None
+        self.cost: str | None = None  # of the play, in words; None of greedy play
         self.draining = False
         self._model = model
         self.metrics.watch(model)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -78,40 +79,68 @@ def require_tried(directory: Path, precision: str) -> str | None:
 
 
 def end_trials() -> None:
-    """End the trials that are under way."""
+    """End the trials that are under way, and whatever else runs in bounds."""
     with _lock:
         for child in _children:
-            _kill(child)
+            kill(child)
 
 
 def _try(directory: Path, precision: str, size: int) -> None:
     seconds = CPU_SECONDS + size // _SIZE_A_SECOND
     wall = WALL_SECONDS + size // _SIZE_A_SECOND
     memory = MEMORY + 4 * size
+    code, said = run_bounded(
+        "compagnon.serving.trial", (str(directory), precision), memory, seconds, wall
+    )
+    fault = _fault(code, said, seconds, wall, memory)
+    if fault is not None:
+        raise InputError(f"{directory} is refused: {fault}")
+
+
+def run_bounded(
+    module: str,
+    words: Sequence[str],
+    memory: int,
+    seconds: int,
+    wall: int,
+    environment: Mapping[str, str] | None = None,
+    started: Callable[["subprocess.Popen[bytes]"], object] = lambda _: None,
+) -> tuple[int, bytes]:
+    """Run a module in a child that is bounded by `bound_child`; its exit code, and its stdout.
+
+    Args:
+        words: on its command line, before our process's number and the three bounds.
+        memory: bytes. seconds: of processor time. wall: seconds.
+        environment: variables that it gets besides ours; others cannot read them.
+        started: is given the child, which may be ended by `kill`.
+    """
     numbers = (os.getpid(), memory, seconds, wall)
-    command = [sys.executable, "-m", "compagnon.serving.trial", str(directory), precision]
     with _lock:
         child = subprocess.Popen(
-            [*command, *map(str, numbers)],
+            [sys.executable, "-m", module, *words, *map(str, numbers)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # so that all that it starts ends with it
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                **(environment or {}),
+            },
         )
         _children.add(child)
     try:
+        started(child)
         said, _ = child.communicate(timeout=wall + _LATER)
     except subprocess.TimeoutExpired:
         said = b""
     finally:
-        _kill(child)
+        kill(child)
         child.wait()
         with _lock:
             _children.discard(child)
-    fault = _fault(child.returncode, said, seconds, wall, memory)
-    if fault is not None:
-        raise InputError(f"{directory} is refused: {fault}")
+    return child.returncode, said
 
 
 def _fault(code: int, said: bytes, seconds: int, wall: int, memory: int) -> str | None:
@@ -122,14 +151,20 @@ def _fault(code: int, said: bytes, seconds: int, wall: int, memory: int) -> str 
             return None
         if isinstance(answer, dict) and "refused" in answer:
             return str(answer["refused"])
+    return fault_of(code, "its trial", seconds, wall, memory)
+
+
+def fault_of(code: int, what: str, seconds: int, wall: int, memory: int) -> str:
+    """Why a child of `run_bounded` gave no answer."""
     if code == -signal.SIGXCPU:
-        return f"its trial took more than {seconds} s of processor time"
+        return f"{what} took more than {seconds} s of processor time"
     if code in (-signal.SIGALRM, -signal.SIGKILL):
-        return f"its trial did not end within {wall} s, or was ended"
-    return f"its trial broke off ({code}); it may use {memory / 2**30:.1f} GB of memory"
+        return f"{what} did not end within {wall} s, or was ended"
+    return f"{what} broke off ({code}); it may use {memory / 2**30:.1f} GB of memory"
 
 
-def _kill(child: "subprocess.Popen[bytes]") -> None:
+def kill(child: "subprocess.Popen[bytes]") -> None:
+    """End a child with all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
@@ -150,8 +185,7 @@ def main() -> int:
     """Load and warm up a policy within bounds, and say on stdout whether that went well."""
     directory, precision, *numbers = sys.argv[1:]
     parent, memory, seconds, wall = map(int, numbers)
-    _bound(memory, seconds, wall)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    bound_child(parent, memory, seconds, wall)
     answer: dict[str, Any] = {"good": True}
     try:
         open_model(Path(directory), precision)
@@ -165,9 +199,11 @@ def main() -> int:
     return 0
 
 
-def _bound(memory: int, seconds: int, wall: int) -> None:
+def bound_child(parent: int, memory: int, seconds: int, wall: int) -> None:
+    """Bound this process, and end it with its parent; see `run_bounded`."""
     import resource
 
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.alarm(wall)
     for kind, limit in (
         (resource.RLIMIT_AS, memory),

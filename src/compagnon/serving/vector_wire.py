@@ -62,6 +62,7 @@ class VectorPolicyInfo(msgspec.Struct, frozen=True):
     explore: float
     near: float | None
     explore_cap: int
+    cost: str | None
     swaps: int
     refused: str | None
     manifest: dict[str, Any]

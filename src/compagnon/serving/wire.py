@@ -120,7 +120,11 @@ class FieldInfo(msgspec.Struct, frozen=True):
 
 
 class PolicyInfo(msgspec.Struct, frozen=True):
-    """What is in service; `manifest` is the artefact's own."""
+    """What is in service; `manifest` is the artefact's own.
+
+    `cost` says what this play costs beside greedy play, or why that is not known; null of greedy
+    play.
+    """
 
     model: str
     name: str
@@ -136,6 +140,7 @@ class PolicyInfo(msgspec.Struct, frozen=True):
     explore: float
     near: float | None
     explore_cap: int
+    cost: str | None
     swaps: int
     refused: str | None
     manifest: dict[str, Any]
