@@ -9,7 +9,7 @@ import tyro
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.pool import IDS
-from compagnon.envs.registration import BALL
+from compagnon.worlds.ball import BALL
 from harness import Work, console, machine, print_machine, table, take_turns, write_json
 
 

@@ -8,8 +8,8 @@ import tyro
 from rich.table import Table
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from harness import console, machine, print_machine, write_json
 
 NAMES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret")

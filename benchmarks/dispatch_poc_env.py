@@ -13,9 +13,10 @@ import tyro
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC, register_all
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.vector import DispatchPocVectorEnv
+from compagnon.worlds.dispatch_poc.world import WORLD
 from harness import (
     Target,
     Work,
@@ -51,7 +52,7 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
-    register_all()
+    WORLD.register()
     about = machine()
     rates = take_turns(contenders(settings), settings.rounds, settings.seconds)
     threads = max(threads_to_try())

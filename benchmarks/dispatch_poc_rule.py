@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.evaluation.statistics import estimate_each
 from compagnon.policy import Schema
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.experts.outlook import LATER, POINTS, OutlookRule
 
 ARGS = {"observation": "trips"}

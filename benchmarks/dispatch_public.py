@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch import state as W
 from compagnon.worlds.dispatch.experts.routing import foresee

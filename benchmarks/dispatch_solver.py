@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes
 from compagnon.evaluation.evaluate import compare, score_policy
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from harness import console, machine, print_machine, table
 
 SHOWN = (

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.policy import Schema
 from compagnon.serving import wire
 from compagnon.serving.reading import Reader
 from compagnon.serving.refusal import Refusal
 from compagnon.serving.worlds import state_reader
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.workshop import WORKSHOP
 from harness import console, machine, print_machine, table, write_json
 
 SIZES = (10_000, 49_000, 100_000, 1_000_000)  # up to 50,000 the wrong entry is looked for

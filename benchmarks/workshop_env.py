@@ -13,9 +13,10 @@ import tyro
 from numpy.typing import NDArray
 from rich.table import Table
 
-from compagnon.envs.registration import WORKSHOP, register_all
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.vector import WorkshopVectorEnv
+from compagnon.worlds.workshop.world import WORLD
 from harness import (
     Rates,
     Target,
@@ -52,7 +53,7 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
-    register_all()
+    WORLD.register()
     wait(64)  # so that the compiled code is loaded before memory is looked at
     before = resident_mb()
     copies = wait(settings.num_envs)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from compagnon.cli import main
-from compagnon.envs.registration import WORKSHOP
 from compagnon.policy import save_policy
+from compagnon.worlds.workshop import WORKSHOP
 from tests.policy.networks import network, schema_of
 from tests.test_cli import refused
 

@@ -7,11 +7,11 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.policy import Schema, save_policy
 from compagnon.policy.loading import load_policy
 from compagnon.serving.settings import Settings
 from compagnon.store.log import find
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.env import DispatchEnv
 from tests.policy.boards import pairwise_policy
 from tests.serving.client import served

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.evaluate import evaluate
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc import arrays as A
 from compagnon.worlds.dispatch_poc import rules as R
 from compagnon.worlds.dispatch_poc.options import PocOptions

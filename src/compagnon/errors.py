@@ -1,5 +1,7 @@
 """The one error a person sees: what was wrong, where, and what would be right."""
 
+import traceback
+
 
 class InputError(ValueError):
     """Something the caller gave cannot be used.
@@ -27,3 +29,13 @@ class FaultyEnvError(InputError):
     def __reduce__(self) -> tuple[type["FaultyEnvError"], tuple[object, ...]]:
         """So that it reaches the parent of a process as it is."""
         return FaultyEnvError, (self.env, self.what, self.copy, self.where)
+
+
+def describe(error: BaseException) -> str:
+    """An exception of somebody else's code in one line, with the place that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        where = f" ({error.filename}, line {error.lineno})"
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"

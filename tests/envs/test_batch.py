@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from compagnon.worlds.workshop import WORKSHOP
 from tests.envs.masked import COUNTER, register_counter
 
 register_counter()

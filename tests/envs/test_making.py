@@ -7,8 +7,8 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 
 from compagnon.envs import BatchEnv, make, make_vec
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from compagnon.worlds.workshop import WORKSHOP
 
 NEAR = {
     "compagnon/Workshop-v1": WORKSHOP,

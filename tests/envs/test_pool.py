@@ -12,8 +12,8 @@ from scipy import stats
 
 from compagnon.envs import BatchEnv, make_vec
 from compagnon.envs.pool import BOX2D, CLASSIC, IDS, PoolVectorEnv, _fold
-from compagnon.envs.registration import BALL
 from compagnon.errors import InputError
+from compagnon.worlds.ball import BALL
 from tests.learning.small import through_disk
 
 pytestmark = [

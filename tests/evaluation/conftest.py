@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numba
 import pytest
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.evaluation.divergence import Divergence, divergence
 from compagnon.evaluation.evaluate import Evaluation, evaluate
+from compagnon.worlds.workshop import WORKSHOP
 from tests.evaluation.names import BASE_STOCK, OVER_PRODUCER, V2, WAIT
 
 

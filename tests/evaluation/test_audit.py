@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.audit import audit, audit_evaluation, print_audit
 from compagnon.evaluation.domain import Domain, domain_of
 from compagnon.evaluation.evaluate import Evaluation
 from compagnon.evaluation.statistics import Estimate
 from compagnon.evaluation.verdict import amount, give_verdict
+from compagnon.worlds.workshop import WORKSHOP
 from tests.evaluation.names import BASE_STOCK, OVER_PRODUCER, V2, WAIT
 
 

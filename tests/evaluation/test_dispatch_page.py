@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.dispatch_page import _difference, _tone, dispatch_part
 from compagnon.evaluation.dispatch_replay import record, to_html, where
@@ -17,9 +16,11 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import render_report
 from compagnon.evaluation.statistics import Estimate
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch import state as W
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
+from compagnon.worlds.workshop import WORKSHOP
 from tests.worlds.dispatch.worlds import plane_day
 
 NAMES = ["expert:dispatch-regret:3", "expert:dispatch-nearest"]

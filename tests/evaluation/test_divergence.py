@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.divergence import Divergence, divergence, print_divergence
 from compagnon.evaluation.worth import sample_deviations
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.order_book_samples import sample_order_book
 from tests.evaluation.names import BASE_STOCK, V2
 

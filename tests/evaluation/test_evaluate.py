@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, decisions, play_episodes
 from compagnon.evaluation.evaluate import Evaluation, compare, evaluate, score_policy
 from compagnon.evaluation.progress import usual_length
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.workshop import WORKSHOP
 from tests.evaluation.names import BASE_STOCK, V2, WAIT
 
 

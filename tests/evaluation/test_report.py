@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.evaluation.audit import audit_evaluation
 from compagnon.evaluation.divergence import Divergence
 from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, render_report, write_report
 from compagnon.evaluation.svg import Series
+from compagnon.worlds.workshop import WORKSHOP
 
 VOID = {"meta", "br"}
 

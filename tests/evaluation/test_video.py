@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation import video
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.evaluation.video import check_video, make_shown, play, record
 from compagnon.policy import load_policy
+from compagnon.worlds.workshop import WORKSHOP
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 V2 = "expert:workshop-v2"

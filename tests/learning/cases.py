@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH, WORKSHOP
 from compagnon.learning.recipe import Recipe, parse_recipe
 from compagnon.policy import Schema, save_policy
 from compagnon.policy.manifest import CategoricalHead, Manifest, MlpSpec
 from compagnon.policy.network import CategoricalPolicy
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.small import ACTIONS, BANDIT, CONTEXTS, ECHO, SHORT, WALK
 
 Settings = dict[str, Any]

@@ -9,11 +9,11 @@ import numpy as np
 from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.learning.checkpoint import load_state, save_state
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.recipe import Recipe, parse_recipe
 from compagnon.policy import Schema
+from compagnon.worlds.workshop import WORKSHOP
 
 BANDIT = "tests/MaskedBandit-v0"
 CLOCK = "tests/Clock-v0"

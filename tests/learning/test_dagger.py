@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.small import ACTIONS, BANDIT, SHORT, Fixed, network_for, through_disk
 
 CLONING: dict[str, Any] = {

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from compagnon.cli import main
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.domain import domain_of
 from compagnon.learning.diagnosis.data import (
@@ -30,6 +29,7 @@ from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
 from compagnon.learning.diagnosis.words import findings
 from compagnon.learning.recipe import load_recipe
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.workshop import WORKSHOP
 
 SMALL = Size(episodes=4, held_out=1, steps=1_000, compared=1)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.learning.ppo import PPO
+from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.practice import SEEDS, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.learning.small import BANDIT, CLOCK, SHORT, through_disk
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compagnon.envs import make
-from compagnon.envs.registration import WORKSHOP
 from compagnon.play.controls import DO, DOWN, LEFT, RIGHT, UP, WAIT, Keys
 from compagnon.play.desk import WorkshopDesk
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop import rules as R
 
 ALL = np.ones(R.NUM_ACTIONS, np.bool_)

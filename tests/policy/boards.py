@@ -5,13 +5,13 @@ from typing import Literal
 import numpy as np
 
 from compagnon.envs import Field
-from compagnon.envs.registration import DISPATCH
 from compagnon.policy import NetworkPolicy, Schema
 from compagnon.policy.graphs import shapes
 from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import CategoricalHead, Head, Manifest, PairwiseSpec
 from compagnon.policy.network import network_policy
 from compagnon.policy.schema import ActionSchema, ObservationSchema
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.fields import Layout, all_fields
 
 

@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.policy import NetworkPolicy, Schema
 from compagnon.policy.manifest import (
     CategoricalHead,
@@ -16,6 +15,7 @@ from compagnon.policy.manifest import (
     ScalerSpec,
 )
 from compagnon.policy.network import network_policy
+from compagnon.worlds.workshop import WORKSHOP
 
 
 def schema_of(env_id: str = WORKSHOP, **env_args: object) -> Schema:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema, StochasticPolicy, load_policy
 from compagnon.policy.basic import sample_rows
+from compagnon.worlds.workshop import WORKSHOP
 from tests.policy.networks import network, schema_of
 
 ACTIONS = 201

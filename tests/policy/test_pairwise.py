@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_artefact, load_policy, save_policy
 from compagnon.policy.graphs import graph_of
@@ -17,6 +16,7 @@ from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import MatchingHead
 from compagnon.policy.matched import best_matched
 from compagnon.policy.pairwise import NEVER, read_board, relations
+from compagnon.worlds.dispatch import DISPATCH
 from tests.policy.boards import Cut, pairwise_policy, parts, schema
 from tests.policy.networks import network, schema_of
 from tests.policy.test_artefact import edit_manifest, edit_weights

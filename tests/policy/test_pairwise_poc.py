@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.policy import NetworkPolicy, Schema, load_policy, save_policy
 from compagnon.policy.graphs import shapes
-from compagnon.policy.groups import DISPATCH, PROOF_OF_CONCEPT, Groups
+from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import CategoricalHead, Manifest, MatchingHead, PairwiseSpec
 from compagnon.policy.network import network_policy
+from compagnon.worlds.dispatch.pairs import PAIR_NAMES as DISPATCH_NAMES
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.dispatch_poc.pairs import PAIR_NAMES
 from tests.policy.networks import schema_of
 
 
@@ -53,7 +55,7 @@ def boards(args, count=24, steps=14):
 def test_groups_are_found_by_the_world_s_own_words():
     names = schema_of(DISPATCH_POC, **trips(2, 3)).observation.names
     groups = Groups.of(names, "a test")
-    assert (groups.drivers, groups.places, groups.words) == (2, 3, PROOF_OF_CONCEPT)
+    assert (groups.drivers, groups.places, groups.words) == (2, 3, PAIR_NAMES)
     assert groups.world == ("time", "traffic", "demand", "ticks_left")
     assert groups.driver == ("lat", "lon", "available", "load")
     assert groups.place == ("lat", "lon", "priority", "time_left", "to_lat", "to_lon", "window")
@@ -65,7 +67,7 @@ def test_groups_are_found_by_the_world_s_own_words():
     )
     assert few.names[:3] == ("time", "driver_0_available", "driver_1_available")
     assert few.names[-1] == "pair_1_2_way"
-    assert DISPATCH.pattern("driver").fullmatch("driver_3_lat") is None
+    assert DISPATCH_NAMES.pattern("driver").fullmatch("driver_3_lat") is None
 
 
 @pytest.mark.parametrize("observation", ["published", "pairs"])

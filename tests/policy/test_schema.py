@@ -5,9 +5,9 @@ import pytest
 from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.policy import Schema
+from compagnon.worlds.workshop import WORKSHOP
 from tests.envs.own import Spaces, batch_of
 from tests.policy.networks import schema_of
 

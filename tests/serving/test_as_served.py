@@ -9,7 +9,6 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.as_served import cost_in_words, measure_cost
 from compagnon.evaluation.episodes import decisions, play_episodes
@@ -28,6 +27,7 @@ from compagnon.serving.settings import Settings
 from compagnon.store import registry
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
+from compagnon.worlds.workshop import WORKSHOP
 from tests.envs.masked import COUNTER, register_counter
 from tests.policy.networks import network, schema_of
 from tests.serving.client import served

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.serving.settings import Settings
 from compagnon.store.log import find
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from tests.serving.client import served
 from tests.serving.support import exported

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.serving import wire
 from compagnon.serving.refusal import Refusal
 from compagnon.serving.worlds import state_reader
+from compagnon.worlds.workshop import WORKSHOP
 from tests.policy.networks import schema_of
 from tests.serving.client import SHOP
 

@@ -88,10 +88,10 @@ def divergence(
     output.claim(force, json, report)
     from compagnon.evaluation.divergence import divergence as run
     from compagnon.evaluation.divergence import print_divergence
-    from compagnon.policy.loading import expert_names
+    from compagnon.policy.loading import expert_points
 
     check_seed(seed)
-    if expert.partition(":")[0] in expert_names():
+    if expert.partition(":")[0] in expert_points():
         expert = f"expert:{expert}"
     with output.busy("comparing decisions"):
         env = where.resolve(policy, expert)
@@ -205,7 +205,7 @@ def show_evaluation(found: "Evaluation") -> None:
 
 def _show_card(found: "Evaluation") -> None:
     """On dispatch, what a dispatcher looks at: no cost says by itself who waited for how long."""
-    from compagnon.envs.registration import DISPATCH
+    from compagnon.worlds.dispatch import DISPATCH
 
     if found.env != DISPATCH:
         return

@@ -9,10 +9,10 @@ from tyro.conf import Positional
 
 from compagnon.cli import output
 from compagnon.cli.options import EnvArgs, Verb, optional, read_pairs
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.extras import EXTRA_OF, pip
 from compagnon.recipes import shipped_texts
+from compagnon.worlds.workshop import WORKSHOP
 
 _OURS = "compagnon/"
 
@@ -146,14 +146,12 @@ def policies() -> int:
 
 
 def _experts() -> list[tuple[str, str]]:
-    from importlib.metadata import entry_points
-
-    from compagnon.policy.loading import EXPERTS_GROUP, load_point
+    from compagnon.policy.loading import expert_points
 
     rows = []
-    for point in sorted(entry_points(group=EXPERTS_GROUP), key=lambda point: point.name):
+    for point in expert_points().values():
         try:
-            sentence = (load_point(point).__doc__ or "").strip().partition("\n")[0].rstrip(".")
+            sentence = (point.load().__doc__ or "").strip().partition("\n")[0].rstrip(".")
         except InputError as error:  # one broken package says nothing against the others
             sentence = str(error)
         except ModuleNotFoundError as error:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from tyro.conf import Positional, arg
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
+from compagnon.worlds.workshop import WORKSHOP
 
 Verb = Callable[..., int]
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

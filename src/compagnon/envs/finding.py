@@ -10,7 +10,6 @@ import functools
 import importlib
 import re
 import sys
-import traceback
 import warnings
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,8 +19,8 @@ import gymnasium
 from gymnasium.envs import registration
 from gymnasium.envs.registration import EnvSpec
 
-from compagnon.envs.registration import register_all
-from compagnon.errors import InputError
+from compagnon.errors import InputError, describe
+from compagnon.plugins import brought_worlds
 
 ENVS_GROUP: Final = "gymnasium.envs"
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -40,7 +39,6 @@ def find_env(env_id: str) -> EnvSpec:
         InputError: there is no such environment (near names are given), or its module cannot be
             imported.
     """
-    register_all()
     module, name = split_env_id(env_id)
     if module is not None:
         import_named(module, f"no environment is called {env_id!r}")
@@ -93,22 +91,13 @@ def in_this_folder() -> Any:
     yield
 
 
-def describe(error: BaseException) -> str:
-    """An exception of somebody else's code in one line, with the place that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    if isinstance(error, SyntaxError):
-        where = f" ({error.filename}, line {error.lineno})"
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
-
-
 @functools.cache
 def load_plugins() -> None:
     """Let installed packages register their environments, once; a broken one is only named.
 
-    An entry point's name is the namespace of what it registers, as Gymnasium had it: its value is
-    a function to call, or a module to import.
+    Worlds register theirs, see `compagnon.worlds`. Of the group ``gymnasium.envs`` an entry point's
+    name is the namespace of what it registers, as Gymnasium had it: its value is a function to
+    call, or a module to import.
     """
     for point in entry_points(group=ENVS_GROUP):
         outer = registration.current_namespace
@@ -126,6 +115,15 @@ def load_plugins() -> None:
             )
         finally:
             registration.current_namespace = outer
+    for world, package in brought_worlds():
+        try:
+            world.register()
+        except Exception as error:
+            warnings.warn(
+                f"the environments of the world {world.name} of the package {package} cannot be "
+                f"registered: {describe(error)}",
+                stacklevel=2,
+            )
 
 
 def _registered(name: str) -> EnvSpec | None:

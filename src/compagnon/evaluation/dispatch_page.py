@@ -8,7 +8,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.evaluation import svg
 from compagnon.evaluation.dispatch_replay import record, to_html
 from compagnon.evaluation.dispatch_scorecard import (
@@ -23,6 +22,7 @@ from compagnon.evaluation.evaluate import Evaluation
 from compagnon.evaluation.report import Figure
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.policy import Policy
+from compagnon.worlds.dispatch import DISPATCH
 
 REPLAYED: Final = 2  # policies beside each other on the map: the first and the last
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.episodes import EpisodeResults
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 
 POLICIES: Final = (
     "expert:dispatch-poc-random-unmasked",

@@ -14,9 +14,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.evaluation.episodes import decisions
 from compagnon.policy import Policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch import state as W
 from compagnon.worlds.dispatch import tables as D

@@ -12,12 +12,12 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import decisions
 from compagnon.evaluation.evaluate import Evaluation
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.policy import Policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.core import load_days
 from compagnon.worlds.dispatch.options import DispatchOptions
 

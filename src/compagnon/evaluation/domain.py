@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH, WORKSHOP
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop import rules as R
 
 

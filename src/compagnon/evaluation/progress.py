@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 
 from compagnon.envs.finding import find_env
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
-from compagnon.worlds.workshop.rules import EPISODE_MINUTES
+from compagnon.worlds import find_world
 
 _SOON = 2.0  # seconds before which the time that is left is a guess
 
@@ -52,8 +51,9 @@ class Progress:
 
 def usual_length(env_id: str) -> int | None:
     """Time units of a whole episode, where all are as long or none is longer; None if unknown."""
-    if env_id == WORKSHOP:
-        return EPISODE_MINUTES
+    units = find_world(env_id).episode_units
+    if units is not None:
+        return units
     try:
         return find_env(env_id).max_episode_steps
     except InputError:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from gymnasium import spaces
 
-from compagnon.envs.registration import BALL, WORKSHOP
 from compagnon.errors import InputError
 from compagnon.play.controls import DOWN, LEFT, RIGHT, UP, Axis, Controls, DiscreteKeys, VectorKeys
 from compagnon.play.desk import WorkshopDesk
+from compagnon.worlds.ball import BALL
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.rules import MINUTES_PER_DAY
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

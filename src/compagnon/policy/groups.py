@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from compagnon.errors import InputError
+from compagnon.plugins import brought_worlds
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class PairNames:
     """How a world names the fields of drivers, places and pairs.
 
     Attributes:
@@ -17,6 +17,7 @@ class Words:
         feasible: of a pair, that the driver can take the booking. cost: of a pair, what that costs.
         present: of a driver, above 0 where there is one. shown: of a place, where it is taken.
         refusals: bookings can be refused, so there is an action for each place.
+        shown_by: the environment, and perhaps the options, that shows these fields.
     """
 
     driver: str
@@ -27,6 +28,7 @@ class Words:
     present: str
     shown: str
     refusals: bool
+    shown_by: str
 
     def pattern(self, group: str) -> re.Pattern[str]:
         """What finds the numbers and the name in a field of a group."""
@@ -34,12 +36,10 @@ class Words:
         return re.compile(re.escape(prefix).replace(re.escape("{}"), r"(\d+)") + "(.+)")
 
 
-DISPATCH: Final = Words(
-    "driver{}_", "place{}_", "pair{}_{}_", "feasible", "added_cost", "present", "shown", True
-)
-PROOF_OF_CONCEPT: Final = Words(
-    "driver_{}_", "booking_{}_", "pair_{}_{}_", "feasible", "way", "available", "priority", False
-)
+def known_pair_names() -> list[PairNames]:
+    """What the worlds that are installed call the fields of drivers, places and pairs."""
+    found = (world.pair_names() for world, _ in brought_worlds())
+    return [names for names in found if names is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Groups:
     """What the fields of an observation belong to, whatever their number and order.
 
     Field ``driver3_east`` is `east` of driver 3, ``place0_door`` is `door` of place 0, and
-    ``pair3_0_slack`` is `slack` of the two; every other name is a global field. The proof of
-    concept says ``driver_3_lat``, ``booking_0_window`` and ``pair_3_0_spare``.
+    ``pair3_0_slack`` is `slack` of the two; every other name is a global field. Another world may
+    say ``driver_3_lat``, ``booking_0_window`` and ``pair_3_0_spare``.
 
     Attributes:
         drivers, places: how many there are.
@@ -63,7 +63,7 @@ class Groups:
     driver: tuple[str, ...]
     place: tuple[str, ...]
     pair: tuple[str, ...]
-    words: Words = DISPATCH
+    words: PairNames
 
     @classmethod
     def of(cls, names: Sequence[str], who: str) -> "Groups":
@@ -72,8 +72,9 @@ class Groups:
         Raises:
             InputError: there are no pairs, or a field that every network of pairs needs is missing.
         """
-        ours = PROOF_OF_CONCEPT.pattern("pair")
-        words = PROOF_OF_CONCEPT if any(map(ours.fullmatch, names)) else DISPATCH
+        known = known_pair_names()
+        seen = (one for one in known if any(map(one.pattern("pair").fullmatch, names)))
+        words = next(seen, known[0])
         patterns = {group: words.pattern(group) for group in ("driver", "place", "pair")}
         world: list[str] = []
         kinds: dict[str, dict[str, None]] = {group: {} for group in patterns}
@@ -91,10 +92,10 @@ class Groups:
             ("driver", words.present), ("place", words.shown),
         ):  # fmt: skip
             if field not in kinds[kind]:
+                shown_by = ", and ".join(one.shown_by for one in known)
                 raise InputError(
                     f"{who} scores pairs of drivers and bookings and needs {field!r} of each "
-                    f"{kind} (compagnon/Dispatch-v0 shows it, and compagnon/DispatchPOC-v0 with "
-                    "observation='trips'); these observations do not show it"
+                    f"{kind}; these observations do not show it (those of {shown_by} do)"
                 )
         return cls(
             count["driver"], count["place"], tuple(world),

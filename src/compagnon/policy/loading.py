@@ -1,12 +1,13 @@
 """From a name on the command line to a policy: `random`, `expert:...`, `onnx:...`, or a path."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from compagnon.errors import InputError
 from compagnon.extras import EXTRA_OF
+from compagnon.plugins import brought_worlds
 from compagnon.policy.artefact import MANIFEST_FILE, load_artefact, load_manifest
 from compagnon.policy.basic import ConstantPolicy, random_policy
 from compagnon.policy.exported import Precision
@@ -23,9 +24,46 @@ ONNX_KINDS: dict[str, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
 ExpertFactory = Callable[[Schema, str | None], Policy]
 
 
-def expert_names() -> list[str]:
-    """The experts that are installed; other packages add theirs as entry points of this group."""
-    return sorted(point.name for point in entry_points(group=EXPERTS_GROUP))
+class ExpertPoint(NamedTuple):
+    """Where an expert stands: its name, ``module:factory``, and the package that brings it."""
+
+    name: str
+    value: str
+    package: str | None
+
+    def load(self) -> ExpertFactory:
+        """The expert, whose package may be of anybody.
+
+        Raises:
+            InputError: it cannot be imported; names the package that brings it, and why.
+        """
+        try:
+            factory: ExpertFactory = EntryPoint(self.name, self.value, EXPERTS_GROUP).load()
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in EXTRA_OF:
+                raise  # whoever runs this says what to install
+            raise self._unusable(error) from None
+        except Exception as error:  # another package's code: anything may be wrong with it
+            raise self._unusable(error) from None
+        return factory
+
+    def _unusable(self, error: Exception) -> InputError:
+        owner = "another package" if self.package is None else f"the package {self.package}"
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return InputError(f"expert:{self.name} of {owner} cannot be loaded ({reason})")
+
+
+def expert_points() -> dict[str, ExpertPoint]:
+    """The experts that are installed, by name: those of worlds, and entry points of their group."""
+    found = {
+        name: ExpertPoint(name, value, package)
+        for world, package in brought_worlds()
+        for name, value in world.experts().items()
+    }
+    for point in entry_points(group=EXPERTS_GROUP):
+        package = None if point.dist is None else point.dist.name
+        found.setdefault(point.name, ExpertPoint(point.name, point.value, package))
+    return dict(sorted(found.items()))
 
 
 def artefact_directory(path: Path) -> Path:
@@ -84,37 +122,14 @@ def load_policy(name: str, schema: Schema) -> Policy:
     return load_artefact(artefact_directory(Path(name))).bind(schema)
 
 
-def load_point(point: Any) -> ExpertFactory:
-    """The expert of an entry point, which may be of any package.
-
-    Raises:
-        InputError: it cannot be imported; names the package that brings it, and why.
-    """
-    try:
-        factory: ExpertFactory = point.load()
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in EXTRA_OF:
-            raise  # whoever runs this says what to install
-        raise _unusable(point, error) from None
-    except Exception as error:  # another package's code: anything may be wrong with it
-        raise _unusable(point, error) from None
-    return factory
-
-
-def _unusable(point: Any, error: Exception) -> InputError:
-    owner = "another package" if point.dist is None else f"the package {point.dist.name}"
-    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return InputError(f"expert:{point.name} of {owner} cannot be loaded ({reason})")
-
-
 def _load_expert(whole: str, schema: Schema) -> Policy:
     name, _, argument = whole.partition(":")
-    points: Any = entry_points(group=EXPERTS_GROUP, name=name)
-    for point in points:
-        return load_point(point)(schema, argument or None)
+    points = expert_points()
+    if name in points:
+        return points[name].load()(schema, argument or None)
     if names_a_rule(whole):
         return load_rule(whole, schema)
     raise InputError(
-        f"no expert is called {name!r}; there are {', '.join(expert_names())}, and rules of your "
+        f"no expert is called {name!r}; there are {', '.join(points)}, and rules of your "
         "own as expert:FILE.py:CLASS or expert:MODULE:CLASS"
     )

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.finding import describe, import_named, in_this_folder
-from compagnon.errors import InputError
+from compagnon.envs.finding import import_named, in_this_folder
+from compagnon.errors import InputError, describe
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 

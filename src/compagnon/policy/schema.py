@@ -12,8 +12,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, Field
-from compagnon.envs.registration import MASKED
 from compagnon.errors import InputError
+from compagnon.plugins import own_worlds
 
 _NO_BOUND: Final = 1e30  # some environments write the largest float where they mean no bound
 
@@ -168,7 +168,7 @@ class Schema:
 
     @property
     def _usually_masked(self) -> bool:
-        return self.env_id in MASKED
+        return any(world.always_masked and self.env_id in world.env_ids for world in own_worlds())
 
     @classmethod
     def of(cls, env: BatchEnv) -> "Schema":

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from compagnon.envs.registration import DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.policy import Schema
 from compagnon.serving import wire
 from compagnon.serving.reading import Reader
 from compagnon.serving.worlds import action_components
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.state import ShopState
 
 PLACE: Final = "#/components/schemas"

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.products import ActionProduct
-from compagnon.envs.registration import BALL, DISPATCH, DISPATCH_POC, WORKSHOP
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.serving.reading import Mask, StateReader
 from compagnon.serving.refusal import NAME_LETTERS, clipped, unprocessable
 from compagnon.serving.wire import explain, too_deep
+from compagnon.worlds.ball import BALL
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop import rules as workshop_rules
 from compagnon.worlds.workshop.fields import FIELDS as WORKSHOP_FIELDS
 from compagnon.worlds.workshop.state import ShopState

@@ -2,11 +2,11 @@
 
 import pytest
 
-from compagnon.envs.registration import DISPATCH
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.learning.algorithm import build_algorithm
 from compagnon.learning.recipe import parse_recipe
 from compagnon.policy import load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from tests.policy.networks import schema_of
 
 SMALL = {"preset": "clinic-day", "board": 4, "tightness": 0.5}

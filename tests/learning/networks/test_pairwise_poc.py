@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.learning.algorithm import build_algorithm
 from compagnon.learning.dqn import PairwiseQNetwork
@@ -15,6 +14,7 @@ from compagnon.learning.recipe import parse_recipe
 from compagnon.policy import load_policy
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from tests.learning.networks.test_pairwise import drawn
 from tests.policy.networks import schema_of
 from tests.policy.test_pairwise_poc import boards, drawn_policy, trips

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.learning.choices import masked
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import Schema, load_artefact, save_policy
+from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.small import SHORT, network_for
 
 

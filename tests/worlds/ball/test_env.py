@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import BALL
 from compagnon.errors import InputError
+from compagnon.worlds.ball import BALL
 from compagnon.worlds.ball.env import BallEnv
 from compagnon.worlds.ball.options import BallOptions
 from compagnon.worlds.ball.vector import BallVectorEnv

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.policy import load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import clairvoyant
 from compagnon.worlds.dispatch.experts.clairvoyant import best_day
 from compagnon.worlds.dispatch.options import DispatchOptions

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import Schema, load_policy
 from compagnon.policy.schema import ActionSchema, ObservationSchema
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.fields import BOOKING, DRIVER, GLOBAL, PAIR, Layout, all_fields
 from tests.policy.networks import schema_of
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import DayReader, Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import state as W
 from compagnon.worlds.dispatch import tables as D
 from compagnon.worlds.dispatch.experts import clairvoyant as C

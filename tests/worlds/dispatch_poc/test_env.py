@@ -9,16 +9,16 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC, register_all
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, travel
 from compagnon.worlds.dispatch_poc import arrays as A
 from compagnon.worlds.dispatch_poc import kernel as K
 from compagnon.worlds.dispatch_poc import rules as R
-from compagnon.worlds.dispatch_poc import travel
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.vector import DispatchPocVectorEnv
+from compagnon.worlds.dispatch_poc.world import WORLD
 
 LIVELY = {"observation": "pairs", "assignments_per_tick": 3, "hours": 2}
 
@@ -51,7 +51,7 @@ class TestGymnasium:
     @pytest.mark.parametrize("render_mode", [None, "rgb_array"])
     @pytest.mark.parametrize("options", [{}, {"faults": True}, LIVELY])
     def test_checker(self, render_mode, options):
-        register_all()
+        WORLD.register()
         env = gymnasium.make(DISPATCH_POC, render_mode=render_mode, **options)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

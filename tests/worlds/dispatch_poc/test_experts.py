@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from tests.policy.networks import schema_of
 from tests.worlds.dispatch_poc.reference import CENTRE, haversine
 

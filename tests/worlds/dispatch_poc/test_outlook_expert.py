@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import DISPATCH, DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.experts.outlook import LAST_TICKS, LATER, POINTS, OutlookRule
 from tests.policy.networks import schema_of
 

@@ -8,12 +8,13 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from compagnon.envs.registration import WORKSHOP, register_all
 from compagnon.errors import InputError
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS, OBSERVATION_SETS
 from compagnon.worlds.workshop.options import WorkshopOptions
 from compagnon.worlds.workshop.vector import WorkshopVectorEnv
+from compagnon.worlds.workshop.world import WORLD
 
 ALL = tuple(field.name for field in FIELDS)
 LIVELY = {
@@ -49,7 +50,7 @@ def assert_same(left, right):
 class TestGymnasium:
     @pytest.mark.parametrize("render_mode", [None, "rgb_array", "ansi"])
     def test_checker(self, render_mode):
-        register_all()
+        WORLD.register()
         env = gymnasium.make(WORKSHOP, render_mode=render_mode)
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.experts import experts
 from compagnon.worlds.workshop.experts.rules import NEEDED
 from compagnon.worlds.workshop.experts.search import search_base_stock

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH
 from compagnon.errors import InputError
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
+from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import rules
 from compagnon.worlds.dispatch.experts.rules import NEVER, Boards
 from compagnon.worlds.dispatch.insertion import Weights

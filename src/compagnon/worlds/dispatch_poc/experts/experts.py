@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.errors import InputError
 from compagnon.policy.basic import RandomPolicy
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc import rules as R
 from compagnon.worlds.dispatch_poc.experts import rules
 from compagnon.worlds.dispatch_poc.experts.outlook import OutlookRule

@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import DISPATCH_POC
 from compagnon.errors import InputError
-from compagnon.policy.groups import PROOF_OF_CONCEPT, Groups
+from compagnon.policy.groups import Groups
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.dispatch_poc.pairs import PAIR_NAMES
 
 # Points for one unit of each field of a pair, found by search over days that no table shows.
 POINTS: Final[Mapping[str, float]] = {
@@ -46,14 +47,14 @@ class OutlookRule:
         own = schema.observation
         groups = Groups.of(own.names, self.name)
         wanted = tuple(points)
-        if groups.words != PROOF_OF_CONCEPT or not set(wanted) <= set(groups.pair):
+        if groups.words != PAIR_NAMES or not set(wanted) <= set(groups.pair):
             raise InputError(
                 f"{self.name} plays {DISPATCH_POC} with observation='trips' only, "
                 f"not {schema.env_id} as it is shown here"
             )
         self._size = groups.drivers, groups.places
         names = [
-            PROOF_OF_CONCEPT.pair.format(d, j) + field
+            PAIR_NAMES.pair.format(d, j) + field
             for field in wanted
             for d in range(groups.drivers)
             for j in range(groups.places)
@@ -63,7 +64,7 @@ class OutlookRule:
         later = np.array([field in LATER for field in wanted])
         worth = np.array([*points.values()], np.float32)
         self._now, self._later = np.where(later, 0, worth), np.where(later, worth, 0)
-        feasible = [PROOF_OF_CONCEPT.pair.format(d, j) + "feasible" for d in range(groups.drivers)
+        feasible = [PAIR_NAMES.pair.format(d, j) + "feasible" for d in range(groups.drivers)
                     for j in range(groups.places)]  # fmt: skip
         self._possible = own.select(feasible, scaling="physical").projection_from(own, self.name)
 

@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.files import read_file
 from compagnon.policy.basic import keep_possible
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop import rules as R
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels

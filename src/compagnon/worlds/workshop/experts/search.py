@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.registration import WORKSHOP
 from compagnon.errors import InputError
 from compagnon.policy.schema import Schema
+from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels
 from compagnon.worlds.workshop.rules import WAIT

@@ -7,9 +7,9 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from compagnon.envs import BatchEnv, make
-from compagnon.envs.discrete_actions import torque_levels
-from compagnon.envs.registration import DISCRETE_PENDULUM
 from compagnon.errors import InputError
+from compagnon.worlds.classics import DISCRETE_PENDULUM
+from compagnon.worlds.classics.discrete_pendulum import torque_levels
 from tests.learning.small import through_disk
 
 

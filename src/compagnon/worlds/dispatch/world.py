@@ -1,0 +1,47 @@
+"""Dispatch as a world: what the product knows of it, and where each part stands."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.registration import register_compiled
+from compagnon.worlds.world import World
+
+if TYPE_CHECKING:
+    from compagnon.policy.groups import PairNames
+
+_HERE: Final = "compagnon.worlds.dispatch"
+
+
+class Dispatch(World):
+    """A fleet's day: bookings that come in, drivers who take them, windows to keep."""
+
+    name = "dispatch"
+    env_ids = (DISPATCH,)
+    always_masked = True
+
+    def experts(self) -> Mapping[str, str]:
+        """Its rules and solvers."""
+        return {
+            "dispatch-nearest": f"{_HERE}.experts:nearest",
+            "dispatch-earliest": f"{_HERE}.experts:earliest",
+            "dispatch-least-loaded": f"{_HERE}.experts:least_loaded",
+            "dispatch-matching": f"{_HERE}.experts:matching",
+            "dispatch-insertion": f"{_HERE}.experts:insertion",
+            "dispatch-regret": f"{_HERE}.experts:regret",
+            "dispatch-ortools": f"{_HERE}.experts:ortools",
+            "dispatch-clairvoyant": f"{_HERE}.experts.clairvoyant:clairvoyant",
+        }
+
+    def register(self) -> None:
+        """Register `compagnon/Dispatch-v0`."""
+        register_compiled(DISPATCH, f"{_HERE}.env:DispatchEnv", f"{_HERE}.vector:DispatchVectorEnv")
+
+    def pair_names(self) -> "PairNames":
+        """How fields of drivers, places and pairs are called."""
+        from compagnon.worlds.dispatch.pairs import PAIR_NAMES
+
+        return PAIR_NAMES
+
+
+WORLD: Final = Dispatch()

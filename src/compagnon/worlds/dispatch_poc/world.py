@@ -1,0 +1,47 @@
+"""The proof of concept as a world: what the product knows of it, and where each part stands."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.registration import register_compiled
+from compagnon.worlds.world import World
+
+if TYPE_CHECKING:
+    from compagnon.policy.groups import PairNames
+
+_HERE: Final = "compagnon.worlds.dispatch_poc"
+
+
+class DispatchPoc(World):
+    """The dispatch roadmap's proof of concept: drivers and bookings on a map."""
+
+    name = "dispatch-poc"
+    env_ids = (DISPATCH_POC,)
+    always_masked = True
+
+    def experts(self) -> Mapping[str, str]:
+        """Its rules and solvers."""
+        return {
+            "dispatch-poc-nearest": f"{_HERE}.experts:nearest",
+            "dispatch-poc-earliest": f"{_HERE}.experts:earliest",
+            "dispatch-poc-least-loaded": f"{_HERE}.experts:least_loaded",
+            "dispatch-poc-matching": f"{_HERE}.experts:matching",
+            "dispatch-poc-random-unmasked": f"{_HERE}.experts:random_unmasked",
+            "dispatch-poc-outlook": f"{_HERE}.experts:outlook",
+        }
+
+    def register(self) -> None:
+        """Register `compagnon/DispatchPOC-v0`."""
+        register_compiled(
+            DISPATCH_POC, f"{_HERE}.env:DispatchPocEnv", f"{_HERE}.vector:DispatchPocVectorEnv"
+        )
+
+    def pair_names(self) -> "PairNames":
+        """How fields of drivers, places and pairs are called."""
+        from compagnon.worlds.dispatch_poc.pairs import PAIR_NAMES
+
+        return PAIR_NAMES
+
+
+WORLD: Final = DispatchPoc()

@@ -1,0 +1,29 @@
+"""Finds the world of an environment, whichever package brings it."""
+
+from typing import cast
+
+from compagnon.plugins import brought_worlds, world_of
+from compagnon.worlds.world import World
+
+
+class UnknownWorld(World):
+    """What is known of an environment that no world claims: nothing."""
+
+    name = "environment"
+
+    def __init__(self, env_id: str) -> None:
+        self.env_ids = (env_id,)
+
+
+def worlds() -> tuple[World, ...]:
+    """Every world that is installed, ours first."""
+    return tuple(brought.world for brought in brought_worlds())
+
+
+def find_world(env_id: str) -> World:
+    """The world of an environment's id; one without optional parts where none claims it.
+
+    Raises:
+        InputError: two packages claim it.
+    """
+    return cast(World, world_of(env_id) or UnknownWorld(env_id))

@@ -1,0 +1,49 @@
+"""What a world brings: the one class that everything a product knows of an environment hangs on."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from compagnon.policy.groups import PairNames
+
+
+class World:
+    """One environment, or one with its close relatives, and all that is known of it.
+
+    A world of your own is a subclass with a `name` and `env_ids`, and an entry point of the group
+    ``compagnon.worlds`` whose value is an instance, or a tuple of them::
+
+        [project.entry-points."compagnon.worlds"]
+        inventory = "shop.world:INVENTORY"
+
+    Everything else is optional, and what is missing is left out wherever it would be used. Methods
+    import what they need when they are called: a world is looked at by programs that have neither
+    numba nor torch.
+
+    Attributes:
+        name: one word, what people call it on the command line.
+        env_ids: Gymnasium's ids; the first is meant where the world is.
+        episode_units: how many time units an episode has at most, where Gymnasium's own limit of
+            steps does not say it.
+        always_masked: it gave masks before policies recorded whether it does.
+    """
+
+    name: str
+    env_ids: tuple[str, ...]
+    episode_units: ClassVar[int | None] = None
+    always_masked: ClassVar[bool] = False
+
+    def register(self) -> None:
+        """Register the environments with Gymnasium, once; nothing where somebody else does."""
+
+    def experts(self) -> Mapping[str, str]:
+        """What follows ``expert:`` -> ``module:factory``, which makes the policy.
+
+        A factory is called with the schema of the environment and with what follows the name, or
+        None (`policy.loading.ExpertFactory`).
+        """
+        return {}
+
+    def pair_names(self) -> "PairNames | None":
+        """How fields of drivers, places and pairs are called, where a pairwise network fits."""
+        return None

@@ -1,0 +1,122 @@
+"""Worlds are found by entry points; a broken package is named, and two claims are refused."""
+
+from importlib.metadata import EntryPoint
+
+import gymnasium
+import pytest
+
+from compagnon import plugins
+from compagnon.envs import finding
+from compagnon.errors import InputError
+from compagnon.policy import loading
+from compagnon.worlds import World, find_world, worlds
+from compagnon.worlds.workshop import WORKSHOP
+
+
+class Shop(World):
+    name = "shop"
+    env_ids = ("shop/Shop-v0",)
+
+    def register(self):
+        gymnasium.register("shop/Shop-v0", entry_point="tests.envs.own:Clock")
+
+    def experts(self):
+        return {"shop-idle": "tests.test_plugins:idle"}
+
+
+class SecondShop(World):
+    name = "second"
+    env_ids = ("shop/Other-v0", WORKSHOP)
+
+
+class Unregistrable(World):
+    name = "unregistrable"
+    env_ids = ("shop/Never-v0",)
+
+    def register(self):
+        raise RuntimeError("no licence")
+
+
+SHOP, SECOND, UNREGISTRABLE = Shop(), SecondShop(), Unregistrable()
+PAIR = (SHOP, UNREGISTRABLE)
+
+
+def idle(schema, argument):
+    return "idle"
+
+
+def forget():
+    plugins.forget()
+    finding.load_plugins.cache_clear()
+
+
+@pytest.fixture
+def bring(monkeypatch):
+    """Adds entry points to those that are installed."""
+    installed = plugins.entry_points
+
+    def add(**values):
+        more = [EntryPoint(name, value, plugins.WORLDS_GROUP) for name, value in values.items()]
+        monkeypatch.setattr(plugins, "entry_points", lambda group: [*installed(group=group), *more])
+        forget()
+
+    yield add
+    monkeypatch.undo()
+    forget()
+    for env_id in ("shop/Shop-v0",):
+        gymnasium.registry.pop(env_id, None)
+
+
+def test_ours_come_by_entry_points_like_anybodys():
+    names = {world.name for world in worlds()}
+    assert {"workshop", "dispatch", "dispatch-poc", "ball", "discrete-pendulum"} <= names
+    assert find_world(WORKSHOP).name == "workshop"
+    assert find_world(f"some.module:{WORKSHOP}").name == "workshop"
+
+
+def test_an_environment_of_no_world_has_no_parts():
+    world = find_world("shop/Shop-v0")
+    assert world.env_ids == ("shop/Shop-v0",)
+    assert not world.experts()
+    assert world.pair_names() is None
+    assert world.episode_units is None
+
+
+def test_a_world_of_another_package_is_found_with_its_environment_and_experts(bring):
+    bring(shop="tests.test_plugins:SHOP")
+    assert find_world("shop/Shop-v0") is SHOP
+    assert finding.find_env("shop/Shop-v0").id == "shop/Shop-v0"
+    assert loading.expert_points()["shop-idle"].load()(None, None) == "idle"
+
+
+def test_an_entry_point_may_bring_several_worlds(bring):
+    bring(pair="tests.test_plugins:PAIR")
+    assert find_world("shop/Shop-v0") is SHOP
+    assert find_world("shop/Never-v0") is UNREGISTRABLE
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("no_such_package:WORLD", "ModuleNotFoundError"),
+        ("tests.test_plugins:NO_SUCH_NAME", "AttributeError"),
+        ("tests.test_plugins:idle", "has no attribute 'name'"),
+    ],
+)
+def test_a_broken_package_is_named_and_the_others_are_found(bring, value, words):
+    bring(bad=value, shop="tests.test_plugins:SHOP")
+    with pytest.warns(UserWarning, match=f"entry point bad = {value}.*{words}"):
+        assert find_world("shop/Shop-v0") is SHOP
+    assert find_world(WORKSHOP).name == "workshop"
+
+
+def test_a_world_that_cannot_register_is_named_and_the_others_are_registered(bring):
+    bring(pair="tests.test_plugins:PAIR")
+    with pytest.warns(UserWarning, match="world unregistrable .*RuntimeError: no licence"):
+        assert finding.find_env("shop/Shop-v0").id == "shop/Shop-v0"
+
+
+def test_two_worlds_that_claim_one_id_are_both_named(bring):
+    bring(second="tests.test_plugins:SECOND")
+    with pytest.raises(InputError, match=f"two worlds claim {WORKSHOP}: workshop .* and second "):
+        find_world(WORKSHOP)
