@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-full coverage lint bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -22,9 +22,17 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# A file's tests stay together: what they share is made once.
+# The quick tests. Each process takes tests that stand together: what they share is made once.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
+
+# With those that prove the details; the slow ones alone are left out.
+test-full: lint
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
+
+# What the quick tests reach, by lines and branches; compiled functions aside.
+coverage: $(INSTALLED)
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 # Speed against the targets; on a machine that does nothing else. benchmarks/README.md explains.
 bench: $(INSTALLED)

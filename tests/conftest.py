@@ -1,4 +1,4 @@
-"""Splits the slow tests into shares, so that a machine can run one share a day."""
+"""Sorts the tests into tiers, and the slow ones into shares that a machine runs one a day."""
 
 import hashlib
 import os
@@ -7,10 +7,20 @@ import pytest
 
 pytest_plugins = ["tests.postgres"]
 SHARE = "COMPAGNON_SLOW_SHARE"
+SLOW_TIMEOUT = 1800  # seconds; whole trainings, where pyproject.toml bounds every other test
+COLLECTED = pytest.StashKey[dict[str, frozenset[str]]]()
+"""The marks of every test that was collected, before any was left out: by its id."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest's own `-m` leaves tests out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``COMPAGNON_SLOW_SHARE=i/n``, keep the slow tests whose names hash to share i of n."""
+    """Note the marks; with ``COMPAGNON_SLOW_SHARE=i/n`` keep of the slow tests share i of n."""
+    config.stash[COLLECTED] = {
+        item.nodeid: frozenset(mark.name for mark in item.iter_markers()) for item in items
+    }
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
     wanted = os.environ.get(SHARE)
     if not wanted:
         return
@@ -24,7 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 def share_of(nodeid: str, shares: int) -> int:

@@ -312,3 +312,7 @@ CASES: dict[str, Case] = {
         inert=NO_END,
     ),
 }
+
+# One of each algorithm, and one of the pairwise network: these are held to the contract in the
+# quick tests too.
+QUICK = ("dqn, everything", "ppo", "ddpg, box, td3", "dagger", "hybrid, sequence", "ppo, pairwise")

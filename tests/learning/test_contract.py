@@ -22,11 +22,17 @@ from compagnon.learning.algorithm import build_algorithm, total_iterations
 from compagnon.learning.recipe import ALGORITHMS
 from compagnon.learning.trainer import Trainer, TrainingError, Update, start
 from compagnon.policy import Schema, load_artefact, save_policy
-from tests.learning.cases import CASES, Case
+from tests.learning.cases import CASES, QUICK, Case
 from tests.learning.small import through_disk
 from tests.learning.test_trainer import assert_same_run, flat, in_a_process, wait_for_lines
 
-EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+EVERY_CASE = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=() if name in QUICK else pytest.mark.full)
+        for name, case in CASES.items()
+    ],
+)
 OTHER_SEED = 99
 
 
@@ -578,6 +584,7 @@ def test_spaces_that_a_vector_can_hold_are_served(kind, env_id):
 
 def test_every_algorithm_has_cases():
     assert {case.kind for case in CASES.values()} == set(ALGORITHMS)
+    assert {CASES[name].kind for name in QUICK} == set(ALGORITHMS)
     for kind in ALGORITHMS:
         own = [case for case in CASES.values() if case.kind == kind]
         assert any(case.lesson is not None for case in own), kind
@@ -591,8 +598,11 @@ def test_every_algorithm_has_cases():
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES.values() if case.lesson is not None],
-    ids=[name for name, case in CASES.items() if case.lesson is not None],
+    [
+        pytest.param(case, id=name, marks=() if name in QUICK else pytest.mark.full)
+        for name, case in CASES.items()
+        if case.lesson is not None
+    ],
 )
 def test_it_learns_to_say_what_it_sees(case, seed, tmp_path):
     recipe = case.lesson_recipe(seed, tmp_path)
