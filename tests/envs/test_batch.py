@@ -228,7 +228,7 @@ class TestNextActionMask:
         assert env.step(np.zeros((2, 1), np.float32)).next_action_mask is None
 
 
-@pytest.mark.parametrize("name", ["copy", "num_envs", "backend"])
+@pytest.mark.parametrize("name", ["copy", "num_envs", "backend", "batch"])
 def test_what_this_class_decides_is_no_argument(name):
     with pytest.raises(InputError, match=f"{name} is not yours to choose here"):
         BatchEnv(WORKSHOP, {name: 2}, 1)

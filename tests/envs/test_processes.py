@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from compagnon.envs import BatchEnv
+from compagnon.envs import BatchEnv, make_vec
 from compagnon.envs.processes import ProcessVectorEnv
 from compagnon.errors import FaultyEnvError, InputError
 from tests.envs.masked import COUNTER, register_counter
@@ -143,7 +143,7 @@ def test_the_same_seeds_give_the_same_steps_to_the_last_bit(opened, env_id):
 def test_how_many_processes_there_are_changes_nothing():
     seen = []
     for workers in (1, 3):
-        vec = ProcessVectorEnv(COUNTER, 3, {}, workers)
+        vec = ProcessVectorEnv(COUNTER, 3, {}, BatchEnv, workers)
         obs, info = vec.reset(seed=[7, 8, 9])
         steps = [vec.step(info["action_mask"].argmax(axis=1))[0] for _ in range(6)]
         seen.append(np.stack([obs, *steps]))
@@ -212,6 +212,8 @@ def test_a_process_that_fails_is_named(how, words):
 def test_what_cannot_be_made_is_refused_as_it_is_here():
     with pytest.raises(InputError, match="colour"):
         BatchEnv(COUNTER, {"colour": "red"}, 2, "processes")
+    with pytest.raises(InputError, match=r"processes': BatchEnv\(.*\) makes such copies"):
+        make_vec(COUNTER, 2, backend="processes")
     with pytest.raises(InputError, match="processes' is for slow environments"):
         BatchEnv("compagnon/Workshop-v0", {}, 2, "processes")
 

@@ -79,10 +79,12 @@ class BatchEnv:
         self.num_envs = num_envs
         self.backend = backend
         ours_alone = {"copy": False} if is_ours(env_id) else {}
-        taken = [name for name in ("num_envs", "backend", *ours_alone) if name in env_args]
+        taken = [name for name in ("num_envs", "backend", "batch", *ours_alone) if name in env_args]
         if taken:
             raise InputError(f"{env_id}: {taken[0]} is not yours to choose here")
-        self.vec: Any = make_vec(env_id, num_envs, backend=backend, **env_args, **ours_alone)
+        self.vec: Any = make_vec(
+            env_id, num_envs, backend=backend, batch=BatchEnv, **env_args, **ours_alone
+        )
         space = self.vec.single_observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InputError(f"{env_id} observes {space}; vectors of numbers (Box) are needed")

@@ -1,7 +1,7 @@
 """Make one environment or many copies of it, from any Gymnasium id, with errors for a person."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -87,7 +87,13 @@ def is_ours(env_id: str) -> bool:
 
 
 def make_vec(
-    env_id: str, /, num_envs: int, *, backend: str = GYMNASIUM, **arguments: Any
+    env_id: str,
+    /,
+    num_envs: int,
+    *,
+    backend: str = GYMNASIUM,
+    batch: Callable[[str, dict[str, Any], int], Any] | None = None,
+    **arguments: Any,
 ) -> VectorEnv[Any, Any, Any]:
     """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
 
@@ -98,6 +104,7 @@ def make_vec(
         backend: `gymnasium`; `processes`, the same episodes with the copies shared out among
             processes, for slow simulators; or `envpool` for the environments that `pool.IDS`
             lists. It is never chosen by what is installed: the same seed gives other episodes.
+        batch: makes the copies of one of the `processes`; `BatchEnv` hands over itself.
 
     Raises:
         InputError: an id that does not exist, an argument that it does not take, or a backend that
@@ -113,15 +120,17 @@ def make_vec(
             f"backend='processes' is for slow environments; the copies of {env_id} are stepped "
             "together in one compiled kernel"
         )
+    if backend == PROCESSES and batch is None:
+        raise InputError(f"backend='processes': BatchEnv({env_id!r}, ...) makes such copies")
     with _explained(env_id):
         if backend == ENVPOOL:
             from compagnon.envs.pool import PoolVectorEnv
 
             return PoolVectorEnv(env_id, num_envs, **arguments)
-        if backend == PROCESSES:
+        if backend == PROCESSES and batch is not None:
             from compagnon.envs.processes import ProcessVectorEnv
 
-            return ProcessVectorEnv(env_id, num_envs, arguments)
+            return ProcessVectorEnv(env_id, num_envs, arguments, batch)
         if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         copies = [

@@ -1,8 +1,9 @@
 """Copies of a slow environment in processes of their own, a share of them in each.
 
-Each process holds a `BatchEnv` of its share and steps it as it would be stepped here, so that the
-same seeds give the same episodes to the last bit, however many processes there are. Gymnasium's
-`AsyncVectorEnv` starts a process for every copy, and hands over what each copy says key by key.
+Each process holds a `BatchEnv` of its share (the class is handed in, since it stands above this
+module) and steps it as it would be stepped here, so that the same seeds give the same episodes to
+the last bit, however many processes there are. Gymnasium's `AsyncVectorEnv` starts a process for
+every copy, and hands over what each copy says key by key.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import os
 import pickle
 import signal
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, ClassVar, Final
 
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from compagnon.envs.finding import find_env, split_env_id
 from compagnon.errors import FaultyEnvError, InputError
 
+BatchMaker = Callable[[str, dict[str, Any], int], Any]
 _SECONDS_TO_END: Final = 5.0  # for a process to close its environments before it is made to
 
 
@@ -39,6 +42,8 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         env_id: any id but one of ours, which are stepped together in one kernel.
         num_envs: how many copies.
         arguments: the environment's.
+        batch: makes the copies of one process, from an id, arguments and their number: `BatchEnv`,
+            or another class that can be pickled and does as it does.
         workers: how many processes; None for one a processor, as far as there are copies.
 
     Raises:
@@ -51,7 +56,12 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
     }
 
     def __init__(
-        self, env_id: str, num_envs: int, arguments: dict[str, Any], workers: int | None = None
+        self,
+        env_id: str,
+        num_envs: int,
+        arguments: dict[str, Any],
+        batch: BatchMaker,
+        workers: int | None = None,
     ) -> None:
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         workers = min(num_envs, workers or processors or os.cpu_count() or 1)
@@ -70,12 +80,12 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         self._begun = False
         self.not_restored: FaultyEnvError | None = None
         # A class that only this program knows, of a notebook for example, travels with its code.
-        spec = cloudpickle.dumps(find_env(env_id))
+        made = cloudpickle.dumps((find_env(env_id), batch))
         for share in self.shares:
             ours, theirs = context.Pipe()
             size = share.stop - share.start
             process = context.Process(
-                target=_work, args=(theirs, env_id, spec, arguments, size), daemon=True
+                target=_work, args=(theirs, env_id, made, arguments, size), daemon=True
             )
             process.start()
             theirs.close()
@@ -272,13 +282,13 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
 
 
 def _work(
-    pipe: Connection, env_id: str, spec: bytes, arguments: dict[str, Any], num_envs: int
+    pipe: Connection, env_id: str, made: bytes, arguments: dict[str, Any], num_envs: int
 ) -> None:
     """Answer what is asked until nobody asks any more."""
     # Ctrl-C reaches every process of the terminal; when to end is for the asking one to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        env = _answered(pipe, lambda: _batch(env_id, spec, arguments, num_envs))
+        env = _answered(pipe, lambda: _batch(env_id, made, arguments, num_envs))
         if env is None:
             return
         _send(pipe, "answer", _description(env))
@@ -294,13 +304,12 @@ def _work(
         pass
 
 
-def _batch(env_id: str, spec: bytes, arguments: dict[str, Any], num_envs: int) -> Any:
-    from compagnon.envs.batch import BatchEnv
-
+def _batch(env_id: str, made: bytes, arguments: dict[str, Any], num_envs: int) -> Any:
+    spec, batch = pickle.loads(made)
     module, name = split_env_id(env_id)
     if module is None and name not in gymnasium.registry:
-        gymnasium.registry[name] = pickle.loads(spec)
-    return BatchEnv(env_id, arguments, num_envs)
+        gymnasium.registry[name] = spec
+    return batch(env_id, arguments, num_envs)
 
 
 def _description(env: Any) -> dict[str, Any]:

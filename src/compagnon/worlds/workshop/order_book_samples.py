@@ -12,7 +12,6 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.errors import InputError
-from compagnon.files import write_file
 from compagnon.worlds.workshop import kernel as K
 from compagnon.worlds.workshop import rules as R
 from compagnon.worlds.workshop.options import DEMAND_FACTORS
@@ -107,19 +106,6 @@ def _split(
             lines.append((minute, product, quantity))
             left -= quantity
     return sorted(lines)
-
-
-def write_order_book(path: str | Path, lines: Iterable[OrderLine]) -> None:
-    """Write an order book; the file appears whole or not at all.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        write_file(Path(path), order_book_text(lines))
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"order book {path}: it cannot be written ({reason})") from None
 
 
 def order_book_text(lines: Iterable[OrderLine]) -> str:
