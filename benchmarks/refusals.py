@@ -19,7 +19,7 @@ from compagnon.policy import Schema
 from compagnon.serving import wire
 from compagnon.serving.reading import Reader
 from compagnon.serving.refusal import Refusal
-from compagnon.serving.worlds import state_reader
+from compagnon.serving.states import state_reader
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.workshop import WORKSHOP
 from harness import console, machine, print_machine, table, write_json

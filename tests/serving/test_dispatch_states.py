@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compagnon.serving.settings import Settings
-from compagnon.serving.worlds import state_reader
+from compagnon.serving.states import state_reader
 from compagnon.store.log import find
 from compagnon.worlds.dispatch.board import BoardReader
 from compagnon.worlds.dispatch.env import DispatchEnv
@@ -69,7 +69,7 @@ import msgspec
 from numba.core.dispatcher import Dispatcher
 from pathlib import Path
 from compagnon.policy.artefact import load_manifest
-from compagnon.serving.worlds import state_reader
+from compagnon.serving.states import state_reader
 
 def compiled():
     return sum(len(o.signatures) for o in gc.get_objects() if isinstance(o, Dispatcher))

@@ -10,7 +10,7 @@ import pytest
 
 from compagnon.serving import wire
 from compagnon.serving.refusal import Refusal
-from compagnon.serving.worlds import state_reader
+from compagnon.serving.states import state_reader
 from compagnon.worlds.workshop import WORKSHOP
 from tests.policy.networks import schema_of
 from tests.serving.client import SHOP

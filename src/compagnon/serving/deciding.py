@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,10 @@ from compagnon.serving.models import Model
 from compagnon.serving.wire import Alternative, Answer
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.secrets import Secret
+from compagnon.worlds.codec import ActionLabels
 
 Likely = list[tuple[int, float]]
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-
-
-class Words(Protocol):
-    """What each action means."""
-
-    def __getitem__(self, action: int, /) -> str:
-        """In words."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +96,7 @@ def likeliest(probabilities: NDArray[np.float64], action: int, count: int) -> Li
     return found
 
 
-def answer(row: DecisionRow, words: Words, alternatives: int) -> Answer:
+def answer(row: DecisionRow, words: ActionLabels, alternatives: int) -> Answer:
     """A logged decision in words, with the other actions that the policy likes best."""
     assert row.action is not None
     probabilities = np.frombuffer(row.probabilities, np.float64)

@@ -17,7 +17,7 @@ from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
 from compagnon.policy.play import Said
 from compagnon.policy.vector_drawing import Bounds
 from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
-from compagnon.serving.worlds import Component, action_components, action_words
+from compagnon.serving.actions import Component, action_components, action_words
 
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
 _WANTED: Final = [OUTPUTS, ACTION, PROBABILITIES]

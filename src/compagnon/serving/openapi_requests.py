@@ -7,12 +7,9 @@ import msgspec
 
 from compagnon.policy import Schema
 from compagnon.serving import wire
+from compagnon.serving.actions import action_components
 from compagnon.serving.reading import Reader
-from compagnon.serving.worlds import action_components
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch_poc import DISPATCH_POC
-from compagnon.worlds.workshop import WORKSHOP
-from compagnon.worlds.workshop.state import ShopState
+from compagnon.worlds.codec import StateCodec
 
 PLACE: Final = "#/components/schemas"
 
@@ -111,29 +108,26 @@ def _numbers(reader: Reader) -> list[dict[str, Any]]:
 
 
 def _state(reader: Reader) -> dict[str, Any]:
-    if reader.schema.env_id == WORKSHOP:
-        _, parts = msgspec.json.schema_components((ShopState,))
-        shop: dict[str, Any] = {**parts["ShopState"], "additionalProperties": False}
-        shop.pop("title", None)
-        shop["description"] = "a shop; the fields and the mask follow from it"
-        return shop
-    kind = "Board" if reader.schema.env_id == DISPATCH else "PocState"
-    return {"$ref": f"{PLACE}/{kind}", "description": "a dispatch board"}
+    """A state that is one flat dataclass stands where it is asked for; others by reference."""
+    assert reader.states is not None
+    codec = reader.states.codec
+    parts, name = _state_parts(codec), codec.kind.__name__
+    if len(parts) > 1:
+        return {"$ref": f"{PLACE}/{name}", "description": codec.description}
+    flat: dict[str, Any] = parts[name]
+    flat.pop("title", None)
+    flat["description"] = codec.description
+    return flat
 
 
 def state_schemas(reader: Reader) -> dict[str, Any]:
-    """The parts of a state that stand for themselves: those of a dispatch board."""
-    if reader.schema.env_id not in (DISPATCH, DISPATCH_POC) or reader.states is None:
-        return {}
-    if reader.schema.env_id == DISPATCH:
-        from compagnon.worlds.dispatch.board import Board
+    """The parts of a state that stand for themselves: a state with dataclasses in it, and those."""
+    parts = {} if reader.states is None else _state_parts(reader.states.codec)
+    return parts if len(parts) > 1 else {}
 
-        kinds: tuple[Any, ...] = (Board,)
-    else:
-        from compagnon.worlds.dispatch_poc.state import PocState
 
-        kinds = (PocState,)
-    _, parts = msgspec.json.schema_components(kinds, ref_template=f"{PLACE}/{{name}}")
+def _state_parts(codec: StateCodec[Any]) -> dict[str, Any]:
+    _, parts = msgspec.json.schema_components((codec.kind,), ref_template=f"{PLACE}/{{name}}")
     for part in parts.values():
         part["additionalProperties"] = False
     return parts
@@ -161,9 +155,9 @@ def narrowed_vectors(schema: Schema, schemas: dict[str, Any]) -> None:
 
 def request_example(reader: Reader) -> dict[str, Any]:
     """A request that the service answers."""
-    if reader.schema.env_id == WORKSHOP:
-        shop = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}
-        return {"state": shop, "id": "order-4711", "key": "line-1"}
+    if reader.states is not None and reader.states.codec.example is not None:
+        state = dict(reader.states.codec.example)
+        return {"state": state, "id": "order-4711", "key": "line-1"}
     middle = {
         field.name: min(max(0.0, field.low), field.high)
         for field in reader.schema.observation.fields

@@ -1,14 +1,14 @@
 """From a request to what a policy reads: an observation in its own units, and a mask."""
 
-from typing import Final, Protocol
+from typing import Final
 
-import msgspec
 import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
 from compagnon.policy import Schema
 from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
+from compagnon.serving.states import StateReader
 from compagnon.serving.wire import DecideRequest
 
 Observation = NDArray[np.float32]
@@ -16,18 +16,6 @@ Mask = NDArray[np.bool_]
 Values = list[float] | NDArray[np.float64]
 
 _LARGEST: Final = 1e30  # of a number without a range
-
-
-class StateReader(Protocol):
-    """Makes observations and masks of a world's own states, by the world's own rules."""
-
-    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
-        """The policy's fields in physical units, (F,), and what is possible, (A,).
-
-        Raises:
-            Refusal: 422, with the field of the state.
-        """
-        ...
 
 
 class Reader:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from compagnon.policy.manifest import DeterministicHead
 from compagnon.serving import guard as G
 from compagnon.serving import vector_wire, vectors, wire
+from compagnon.serving.actions import Component
 from compagnon.serving.guard import Guard
 from compagnon.serving.head import read_head
 from compagnon.serving.http import problem_headers, read_body
@@ -24,7 +25,6 @@ from compagnon.serving.records import Records
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.service import Service
 from compagnon.serving.vectors import VectorService
-from compagnon.serving.worlds import Component
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.keys import Scope as KeyScope

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from compagnon.errors import InputError
 from compagnon.policy.play import EXPLORED
 from compagnon.serving import deciding, wire
-from compagnon.serving.deciding import Draw, Words
+from compagnon.serving.deciding import Draw
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
@@ -24,11 +24,12 @@ from compagnon.serving.readers import Readers
 from compagnon.serving.reading import Mask, Observation, Reader
 from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 from compagnon.serving.settings import Settings
+from compagnon.serving.states import state_reader
 from compagnon.serving.wire import BatchAnswer, DecideRequest
-from compagnon.serving.worlds import state_reader
 from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.secrets import Secret
+from compagnon.worlds.codec import ActionLabels
 
 _T = TypeVar("_T")
 Results = list[Written] | Exception
@@ -106,8 +107,7 @@ class Service:
         manifest = model.manifest
         states = state_reader(manifest.schema_, manifest.provenance.env_args)
         self.reader = self._reader(manifest.schema_, states)
-        # Where what an action means depends on the state, by the names that the state has.
-        self._words = getattr(states, "words", None)
+        self._states = states
         self._fast = settings.mode == "fast"
         self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
         self.episodes = Episodes(
@@ -335,10 +335,10 @@ class Service:
 
     def _answer(self, model: Model, request: DecideRequest, made: Made, written: Written) -> Any:
         self._require_ours(request, made, written)
-        words: Words = model.words
-        if self._words is not None and len(request.state):
-            words = self._words(request.state)
-        return deciding.answer(written.row, words, request.alternatives)
+        labels: ActionLabels | None = None
+        if self._states is not None and len(request.state):
+            labels = self._states.action_labels(request.state)
+        return deciding.answer(written.row, labels or model.words, request.alternatives)
 
     def _require_ours(self, request: DecideRequest, made: Made, written: Written) -> None:
         """Refuse to answer with what stands under an id for another question, or policy."""

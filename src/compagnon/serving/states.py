@@ -1,55 +1,68 @@
-"""What readers of states have in common: strict decoding, and the field that is wrong."""
+"""Reads the states of a world from JSON, strictly, and says which field is wrong."""
 
 import dataclasses
 import functools
+import logging
 import typing
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.serving.refusal import NAME_LETTERS, clipped, unprocessable
+from compagnon.policy import Schema
+from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
 from compagnon.serving.wire import explain, too_deep
+from compagnon.worlds import find_world
+from compagnon.worlds.codec import ActionLabels, StateCodec
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+_logger = logging.getLogger("compagnon.serving")
 
 
-class StateDecoder(typing.Generic[_T]):
-    """Reads states of one dataclass, whose fields may be lists of dataclasses."""
+class StateReader:
+    """Makes observations and masks of a world's own states, by the world's own rules."""
 
-    def __init__(self, kind: type[_T]) -> None:
-        self._kind = kind
-        self._decoder = msgspec.json.Decoder(kind)
+    def __init__(self, codec: StateCodec[Any]) -> None:
+        self.codec = codec
+        self._decoder = msgspec.json.Decoder(codec.kind)
+        example = codec.warm_up()
+        if example is not None:
+            # Read as JSON, since kernels are compiled for the very types that come of that.
+            self.read(msgspec.Raw(msgspec.json.encode(example)))
 
-    def read(self, state: msgspec.Raw) -> _T:
-        """A state.
+    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The policy's fields in physical units, (F,), and what is possible, (A,).
 
         Raises:
-            Refusal: 422, with the field; also for one that is not known.
+            Refusal: 422, with the field of the state.
         """
+        decoded = self._decoded(state)
+        try:
+            return self.codec.look(decoded)
+        except InputError as error:
+            raise self._refusal(error) from None
+
+    def action_labels(self, state: msgspec.Raw) -> ActionLabels | None:
+        """What the actions mean in a state that was read, where that depends on it."""
+        return self.codec.action_labels(self._decoded(state))
+
+    def _decoded(self, state: msgspec.Raw) -> Any:
         try:
             found = self._decoder.decode(state)
             # Dataclasses take unknown fields silently.
-            _refuse_unknown(msgspec.json.decode(state), self._kind, "state")
+            _refuse_unknown(msgspec.json.decode(state), self.codec.kind, "state")
         except msgspec.ValidationError as error:
+            if isinstance(error.__cause__, InputError):  # the dataclass looks at its own fields
+                raise self._refusal(error.__cause__) from None
             raise explain(error, state).under("state") from None
         except RecursionError:
             raise too_deep("state") from None
         return found
 
-
-def looked_at(look: Callable[[_T], _R], state: _T, field: Callable[[str], str]) -> _R:
-    """What `look` makes of a state; what it refuses is told with the field that is wrong.
-
-    Args:
-        field: where in the state a sentence about it points, such as ``.drivers[0].lat``.
-    """
-    try:
-        return look(state)
-    except InputError as error:
-        raise unprocessable(f"state{field(str(error))}", str(error)) from None
+    def _refusal(self, error: InputError) -> Refusal:
+        field = self.codec.field_of(str(error))
+        return unprocessable(f"state.{field}" if field else "state", str(error))
 
 
 def _refuse_unknown(value: dict[str, Any], kind: Any, where: str) -> None:
@@ -72,3 +85,13 @@ def _parts(kind: Any) -> tuple[frozenset[str], dict[str, Any]]:
         if typing.get_origin(hint) is list and dataclasses.is_dataclass(inner[0]):
             lists[name] = inner[0]
     return frozenset(field.name for field in dataclasses.fields(kind)), lists
+
+
+def state_reader(schema: Schema, env_args: dict[str, Any]) -> StateReader | None:
+    """How states of the schema's world are read; None where there is no such way."""
+    try:
+        codec = find_world(schema.env_id).state_codec(schema, env_args)
+    except ModuleNotFoundError as error:
+        _logger.info("states are not read without %s (extra worlds)", error.name)
+        return None
+    return None if codec is None else StateReader(codec)

@@ -12,6 +12,7 @@ from compagnon.policy.play import DETERMINISTIC, EXPLORED, GREEDY, SAMPLED, Play
 from compagnon.policy.vector_drawing import draw_vector
 from compagnon.policy.vector_play import VectorsSaid, played_vector
 from compagnon.serving import vector_wire, wire
+from compagnon.serving.actions import Component
 from compagnon.serving.models import Model, VectorModel
 from compagnon.serving.readers import Readers
 from compagnon.serving.reading import Mask, Observation, Reader, Values
@@ -19,7 +20,6 @@ from compagnon.serving.refusal import unprocessable
 from compagnon.serving.service import Log, Made, Service
 from compagnon.serving.settings import Settings
 from compagnon.serving.wire import DecideRequest
-from compagnon.serving.worlds import Component
 from compagnon.store.decisions import DecisionRow, Written
 from compagnon.store.secrets import Secret
 

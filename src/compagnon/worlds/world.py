@@ -1,10 +1,12 @@
 """What a world brings: the one class that everything a product knows of an environment hangs on."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from compagnon.policy import Schema
     from compagnon.policy.groups import PairNames
+    from compagnon.worlds.codec import StateCodec
 
 
 class World:
@@ -46,4 +48,20 @@ class World:
 
     def pair_names(self) -> "PairNames | None":
         """How fields of drivers, places and pairs are called, where a pairwise network fits."""
+        return None
+
+    def action_labels(self, schema: "Schema") -> Sequence[str] | None:  # noqa: ARG002
+        """What each action means, where it is one of several; None where they have no names."""
+        return None
+
+    def action_components(self, schema: "Schema") -> Sequence[tuple[str, str]] | None:  # noqa: ARG002
+        """The name and the unit of each number, where an action is a vector."""
+        return None
+
+    def state_codec(self, schema: "Schema", env_args: dict[str, Any]) -> "StateCodec[Any] | None":  # noqa: ARG002
+        """How states are read for a policy of this schema; None where that cannot be told.
+
+        Args:
+            env_args: of the environment that the policy learnt in.
+        """
         return None

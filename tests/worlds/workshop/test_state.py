@@ -5,6 +5,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.worlds.workshop import kernel as K
+from compagnon.worlds.workshop import rules as R
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.state import TASKS, ShopState
@@ -61,3 +62,31 @@ def test_a_shop_that_cannot_be_names_the_field(change, field):
     shop = {"time": 0, "raw": 10, "p1": 0, "p2_inter": 0, "p2": 0, **change}
     with pytest.raises(InputError, match=f"^{field} "):
         ShopState(**shop)
+
+
+BASE = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0}
+WORKS = {"m1_task": "p1", "m1_minutes_left": 4, "m1_setup_left": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "action", "words"),
+    [
+        ({}, R.P1_START + 12, "it takes 13 raw, and the store holds 12"),
+        ({}, R.STEP1_START + 49, "it takes 50 raw, and the store holds 12"),
+        ({}, R.STEP2_START + 4, "it takes 5 half-finished P2, and the store holds 4"),
+        (WORKS, R.P1_START, "M1 is at work for another 7 minutes"),
+        (WORKS, R.STEP1_START, "M1 is at work for another 7 minutes"),
+        ({"m2_minutes_left": 1}, R.STEP2_START, "M2 is at work for another 1 minute"),
+        ({"m1_down": True}, R.P1_START, "M1 is broken down"),
+        ({"m2_down": True}, R.STEP2_START, "M2 is broken down"),
+    ],
+)
+def test_why_an_action_is_impossible(change, action, words):
+    assert ShopState(**{**BASE, **change}).why_impossible(action) == words
+
+
+@pytest.mark.parametrize("change", [{}, WORKS, {"m1_down": True}, {"m2_down": True, "raw": 0}])
+def test_every_masked_action_has_a_reason_and_no_other_has(change):
+    shop = ShopState(**{**BASE, **change})
+    reasons = [shop.why_impossible(action) is None for action in range(R.NUM_ACTIONS)]
+    np.testing.assert_array_equal(reasons, shop.mask())

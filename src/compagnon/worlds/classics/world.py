@@ -1,10 +1,15 @@
 """Gymnasium's own small environments as worlds: how they are called, drawn and played."""
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from compagnon.worlds.classics import DISCRETE_PENDULUM
 from compagnon.worlds.registration import register_compiled
 from compagnon.worlds.world import World
+
+if TYPE_CHECKING:
+    from compagnon.policy import Schema
 
 _HERE: Final = "compagnon.worlds.classics"
 
@@ -24,4 +29,55 @@ class DiscretePendulum(World):
         )
 
 
-WORLDS: Final[tuple[World, ...]] = (DiscretePendulum(),)
+@dataclass(frozen=True)
+class Classic(World):
+    """A world of Gymnasium's own.
+
+    Attributes:
+        name, env_ids: see `World`.
+        actions: what each of several actions means.
+        components: name and unit of each number of a vector.
+    """
+
+    name: str
+    env_ids: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    components: tuple[tuple[str, str], ...] = ()
+
+    def action_labels(self, schema: "Schema") -> Sequence[str] | None:
+        """The names, where the environment has as many actions."""
+        return self.actions if len(self.actions) == schema.action.n else None
+
+    def action_components(self, schema: "Schema") -> Sequence[tuple[str, str]] | None:
+        """Names and units, where the environment's vectors have as many numbers."""
+        return self.components if len(self.components) == schema.action.n else None
+
+
+_MOTORS: Final = ("hip_1", "knee_1", "hip_2", "knee_2")
+
+WORLDS: Final[tuple[World, ...]] = (
+    Classic(
+        "cartpole",
+        ("CartPole-v1", "CartPole-v0", "phys2d/CartPole-v1", "phys2d/CartPole-v0"),
+        ("push left", "push right"),
+    ),
+    Classic(
+        "mountain",
+        ("MountainCar-v0", "MountainCarContinuous-v0"),
+        ("push left", "let roll", "push right"),
+        (("force", ""),),
+    ),
+    Classic(
+        "lunar",
+        ("LunarLander-v3", "LunarLanderContinuous-v3", "LunarLander-v2"),
+        ("do nothing", "fire left", "fire main engine", "fire right"),
+        (("main_engine", ""), ("side_engines", "")),
+    ),
+    Classic("pendulum", ("Pendulum-v1", "phys2d/Pendulum-v0"), components=(("torque", "N m"),)),
+    Classic(
+        "walker",
+        ("BipedalWalker-v3", "BipedalWalkerHardcore-v3"),
+        components=tuple((motor, "") for motor in _MOTORS),
+    ),
+    DiscretePendulum(),
+)

@@ -1,14 +1,16 @@
 """Dispatch as a world: what the product knows of it, and where each part stands."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.registration import register_compiled
 from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
+    from compagnon.policy import Schema
     from compagnon.policy.groups import PairNames
+    from compagnon.worlds.dispatch.codec import BoardCodec
 
 _HERE: Final = "compagnon.worlds.dispatch"
 
@@ -42,6 +44,18 @@ class Dispatch(World):
         from compagnon.worlds.dispatch.pairs import PAIR_NAMES
 
         return PAIR_NAMES
+
+    def action_labels(self, schema: "Schema") -> Sequence[str]:
+        """Wait, then drivers x places, then one refusal a place."""
+        from compagnon.worlds.dispatch.pairs import action_labels
+
+        return action_labels(schema.observation.names)
+
+    def state_codec(self, schema: "Schema", env_args: dict[str, Any]) -> "BoardCodec | None":
+        """Reads boards."""
+        from compagnon.worlds.dispatch.codec import board_codec
+
+        return board_codec(schema, env_args)
 
 
 WORLD: Final = Dispatch()

@@ -134,6 +134,29 @@ class ShopState:
         mask[R.ORDER_START :] = True
         return mask
 
+    def why_impossible(self, action: int) -> str | None:
+        """What stands in the way of an action, in words; None where it is possible."""
+        if action >= R.ORDER_START or self.mask()[action]:
+            return None
+        on_m2 = action >= R.STEP2_START
+        if on_m2 and self.m2_down:
+            return "M2 is broken down"
+        if on_m2 and self.m2_minutes_left:
+            return f"M2 is at work for another {_minutes(self.m2_minutes_left)}"
+        if not on_m2 and self.m1_down:
+            return "M1 is broken down"
+        if not on_m2 and self.m1_task != "idle":
+            return (
+                f"M1 is at work for another {_minutes(self.m1_minutes_left + self.m1_setup_left)}"
+            )
+        needed = action % R.BATCHES + 1
+        held, what = (self.p2_inter, "half-finished P2") if on_m2 else (self.raw, "raw")
+        return f"it takes {needed} {what}, and the store holds {held}"
+
+
+def _minutes(count: int) -> str:
+    return f"{count} minute{'' if count == 1 else 's'}"
+
 
 _RANGES: Final = (
     ("time", 0, R.EPISODE_MINUTES),

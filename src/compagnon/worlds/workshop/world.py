@@ -1,11 +1,15 @@
 """The workshop as a world: what the product knows of it, and where each part stands."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.worlds.registration import register_compiled
 from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.world import World
+
+if TYPE_CHECKING:
+    from compagnon.policy import Schema
+    from compagnon.worlds.workshop.codec import ShopCodec
 
 _HERE: Final = "compagnon.worlds.workshop"
 
@@ -29,6 +33,18 @@ class Workshop(World):
     def register(self) -> None:
         """Register `compagnon/Workshop-v0`."""
         register_compiled(WORKSHOP, f"{_HERE}.env:WorkshopEnv", f"{_HERE}.vector:WorkshopVectorEnv")
+
+    def action_labels(self, schema: "Schema") -> Sequence[str]:
+        """``make 50 P2 (step 2)``."""
+        from compagnon.worlds.workshop.rules import describe_action
+
+        return [describe_action(action) for action in range(schema.action.n)]
+
+    def state_codec(self, schema: "Schema", env_args: dict[str, Any]) -> "ShopCodec":  # noqa: ARG002
+        """Reads shops."""
+        from compagnon.worlds.workshop.codec import ShopCodec
+
+        return ShopCodec(schema)
 
 
 WORLD: Final = Workshop()

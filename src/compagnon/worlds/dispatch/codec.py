@@ -1,56 +1,66 @@
-"""Reads dispatch boards for policies of the dispatch world; the one part that needs its kernels."""
+"""Reads boards for policies of dispatch, by the kernels of the environment itself."""
 
 import re
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.policy import Schema
-from compagnon.serving.reading import Mask
-from compagnon.serving.states import StateDecoder, looked_at
+from compagnon.worlds.codec import StateCodec
 from compagnon.worlds.dispatch.board import Aboard, Board, BoardReader, Driver, Ride, Stop
 from compagnon.worlds.dispatch.fields import Layout, all_fields
 from compagnon.worlds.dispatch.options import DispatchOptions
+from compagnon.worlds.dispatch.pairs import counts
 
 _NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)?(?=:)")
 _ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")
 _PARTS = {"bookings": "rides", "drivers": "drivers"}
 
 
-class DispatchReader:
-    """Reads boards, `envs.dispatch.board.Board`, for policies that read some of the fields."""
+class BoardCodec(StateCodec[Board]):
+    """Reads boards for policies that see some of the fields.
+
+    Args:
+        schema: of the policy. layout: how many drivers and places it knows.
+        options: of the environment that it learnt in.
+    """
+
+    kind = Board
+    description = "a dispatch board"
 
     def __init__(self, schema: Schema, layout: Layout, options: DispatchOptions) -> None:
         place = {one.name: index for index, one in enumerate(all_fields(layout))}
         self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
+        self._layout = layout
         self._reader = BoardReader(layout, options.weights())
-        self._decoder = StateDecoder(Board)
-        # The first look compiles for seconds; nobody who asks should wait for that.
-        # It is read as JSON, since kernels are compiled for the very types that come of that.
-        self.read(msgspec.Raw(msgspec.json.encode(_example())))
 
-    def read(self, state: msgspec.Raw) -> tuple[NDArray[np.float64], Mask]:
+    def look(self, state: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Field values and mask of a board."""
-        obs, mask = looked_at(self._reader.look, self._decoder.read(state), _field)
+        obs, mask = self._reader.look(state)
         return obs[self._columns], mask
 
+    def warm_up(self) -> Board:
+        """The first look compiles for seconds; nobody who asks should wait for that."""
+        return _example()
 
-def dispatch_reader(schema: Schema, env_args: dict[str, Any]) -> DispatchReader | None:
-    """A reader for the policy's own number of drivers and places; None if it cannot be told."""
+    def field_of(self, sentence: str) -> str:
+        """Where in the board a sentence about it points."""
+        named, row = _NAMED.match(sentence), _ROW.match(sentence)
+        if row:
+            return f"{_PARTS[row[1]]}[{row[3]}].{row[2]}"
+        return named[0] if named else ""
+
+
+def board_codec(schema: Schema, env_args: dict[str, Any]) -> BoardCodec | None:
+    """A codec for the policy's own number of drivers and places; None if it cannot be told."""
     options = DispatchOptions.parse(**{k: v for k, v in env_args.items() if k != "days"})
-    names = frozenset(schema.observation.names)
-    drivers = board = 0
-    while f"driver{drivers}_present" in names:
-        drivers += 1
-    while f"place{board}_shown" in names:
-        board += 1
+    drivers, board = counts(schema.observation.names)
     layout = Layout(drivers=drivers, board=board)
     known = {one.name for one in all_fields(layout)}
-    if layout.actions != schema.action.n or not names <= known:
+    if layout.actions != schema.action.n or not known.issuperset(schema.observation.names):
         return None
-    return DispatchReader(schema, layout, options)
+    return BoardCodec(schema, layout, options)
 
 
 def _example() -> Board:
@@ -73,11 +83,3 @@ def _example() -> Board:
         aboard=[Aboard(ride="a", since=595)],
     )  # fmt: skip
     return Board(now=600, day_begin=300, drivers=[driver], rides=[*rides, back])
-
-
-def _field(sentence: str) -> str:
-    """Where in the board a sentence about it points."""
-    named, row = _NAMED.match(sentence), _ROW.match(sentence)
-    if row:
-        return f".{_PARTS[row[1]]}[{row[3]}].{row[2]}"
-    return f".{named[0]}" if named else ""

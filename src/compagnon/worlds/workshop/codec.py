@@ -1,0 +1,33 @@
+"""Reads shops for policies of the workshop, without its kernel."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.policy import Schema
+from compagnon.worlds.codec import StateCodec
+from compagnon.worlds.workshop.fields import FIELDS
+from compagnon.worlds.workshop.state import ShopState
+
+
+class ShopCodec(StateCodec[ShopState]):
+    """Reads shops for policies that see some of the fields.
+
+    Args:
+        schema: of the policy.
+    """
+
+    kind = ShopState
+    description = "a shop; the fields and the mask follow from it"
+    example = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}  # noqa: RUF012
+
+    def __init__(self, schema: Schema) -> None:
+        place = {field.name: index for index, field in enumerate(FIELDS)}
+        self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
+
+    def look(self, state: ShopState) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Field values and mask of a shop."""
+        return state.values()[self._columns], state.mask()
+
+    def why_impossible(self, state: ShopState, action: int) -> str | None:
+        """What a machine does, or what is missing."""
+        return state.why_impossible(action)
