@@ -26,8 +26,8 @@ class Brought(NamedTuple):
 
 @functools.cache
 def own_worlds() -> tuple[Any, ...]:
-    """The worlds of this package, in the order of their entry points."""
-    points = [point for point in entry_points(group=WORLDS_GROUP) if _is_own(point)]
+    """The worlds of this package, in the order of their entry points' names."""
+    points = [point for point in _points() if _is_own(point)]
     return tuple(world for point in points for world in _worlds_of(point.load()))
 
 
@@ -38,7 +38,7 @@ def brought_worlds() -> tuple[Brought, ...]:
     A package that fails is named in a warning, and the others are found.
     """
     found = [Brought(world, "compagnon") for world in own_worlds()]
-    for point in entry_points(group=WORLDS_GROUP):
+    for point in _points():
         if not _is_own(point):
             found.extend(_of_others(point))
     return tuple(found)
@@ -72,6 +72,11 @@ def _by_env_id() -> dict[str, Any]:
                     "give its environment another id"
                 )
     return {env_id: brought.world for env_id, brought in claimed.items()}
+
+
+def _points() -> list[EntryPoint]:
+    """By name: installers write them down in any order."""
+    return sorted(entry_points(group=WORLDS_GROUP), key=lambda point: point.name)
 
 
 def _of_others(point: EntryPoint) -> Iterator[Brought]:

@@ -7,13 +7,13 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from compagnon.play.controls import LEFT, RIGHT, DiscreteKeys
 from compagnon.play.session import Agent, Session
-from compagnon.play.worlds import World
+from compagnon.worlds.controls import LEFT, RIGHT, DiscreteKeys
+from compagnon.worlds.game import Game
 
 LENGTH = 5
 KEYS = DiscreteKeys(("LEFT", "STAY", "RIGHT"), rest=1, bindings=((LEFT, 0), (RIGHT, 2)))
-WORLD = World("line", "Line", "Go right.", "Line-v0", (KEYS,), (("A D", "go"),), fps=10)
+WORLD = Game("line", "Line", "Go right.", "Line-v0", (KEYS,), (("A D", "go"),), fps=10)
 
 
 class Line(gymnasium.Env[Any, Any]):

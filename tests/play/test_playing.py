@@ -66,7 +66,7 @@ def test_without_an_agent_or_without_a_move(capsys):
 
 def test_whole_episodes_and_their_means(capsys, monkeypatch):
     from compagnon.play import window
-    from compagnon.play.controls import DO, Keys
+    from compagnon.worlds.controls import DO, Keys
 
     monkeypatch.setattr(window.Keyboard, "read", lambda _: Keys(taps=(DO,)))
     options = ["--env-args", "max_steps=5", "bonus=0"]
@@ -184,7 +184,7 @@ def test_as_a_process_it_prints_its_summary_alone(tmp_path):
     assert second == f"wrote {file}"
     assert file.read_bytes().startswith(b"\x89PNG")
     code = (
-        "import sys\nimport compagnon.play.opening, compagnon.play.worlds, compagnon.cli.playing\n"
+        "import sys\nimport compagnon.play.opening, compagnon.play.games, compagnon.cli.playing\n"
         "print([m for m in ('pygame', 'torch') if m in sys.modules])"
     )
     done = subprocess.run(

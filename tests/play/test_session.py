@@ -6,13 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.play import controls as C
-from compagnon.play.controls import Controls, Keys
+from compagnon.play.games import games
 from compagnon.play.opening import open_session
 from compagnon.play.session import Phase
-from compagnon.play.worlds import WORLDS
 from compagnon.policy import load_policy
+from compagnon.worlds import controls as C
+from compagnon.worlds.controls import Controls, Keys
 from tests.play.line import session
+
+GAMES = games()
 
 RIGHT, LEFT = Keys(frozenset({C.RIGHT})), Keys(frozenset({C.LEFT}))
 NOTHING = Keys()
@@ -132,7 +134,7 @@ def test_a_masked_choice_is_refused_and_time_stands_still():
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([C.LEFT, C.RIGHT, C.UP, C.DOWN, C.DO, C.WAIT, "1", "2", "3", "4"])))
 def test_no_keys_ever_launch_a_masked_action_in_the_workshop(taps):
-    game = open_session(WORLDS["workshop"], 3, agent="random")
+    game = open_session(GAMES["workshop"], 3, agent="random")
     for key in taps:
         mask, steps = game.mask, game.steps
         game.tick(tap(key))
@@ -177,7 +179,7 @@ def test_who_does_what_the_agent_does_gets_what_it_gets(name, policy):
     """The person's score, the agent's, and the evaluation's of the same episode are one number."""
     pytest.importorskip("pygame")
     pytest.importorskip("Box2D")
-    game = open_session(WORLDS[name], 11, policy, at_once=True, episodes=1)
+    game = open_session(GAMES[name], 11, policy, at_once=True, episodes=1)
     game.controls = Obedient(game)
     while game.phase is Phase.PLAYING:
         game.tick(NOTHING)
@@ -185,20 +187,20 @@ def test_who_does_what_the_agent_does_gets_what_it_gets(name, policy):
     assert played.likeness == pytest.approx(1)
     assert played.score == pytest.approx(played.agent_score)
     assert played.steps == played.agent_steps
-    args = dict(WORLDS[name].env_args)
+    args = dict(GAMES[name].env_args)
     from compagnon.envs import BatchEnv
     from compagnon.policy import Schema
 
-    schema = Schema.of(BatchEnv(WORLDS[name].env_id, args, 1))
-    alone = play_episodes(WORLDS[name].env_id, args, load_policy(policy, schema), [11])
+    schema = Schema.of(BatchEnv(GAMES[name].env_id, args, 1))
+    alone = play_episodes(GAMES[name].env_id, args, load_policy(policy, schema), [11])
     assert played.score == pytest.approx(alone.returns[0], rel=1e-6)
 
 
 def test_the_same_keys_on_the_same_seed_give_the_same_score():
     pytest.importorskip("pygame")
     pytest.importorskip("Box2D")
-    for name in WORLDS:
-        game = open_session(WORLDS[name], 5, at_once=True)
+    for name in GAMES:
+        game = open_session(GAMES[name], 5, at_once=True)
         scores = []
         for _ in range(2):
             for tick in range(12):

@@ -5,13 +5,15 @@ import pytest
 from PIL import Image
 
 from compagnon.envs import make
+from compagnon.play.games import games
 from compagnon.play.opening import open_session, prepare
 from compagnon.play.session import Phase, Session
-from compagnon.play.worlds import WORLDS
 from tests.play.line import session
 
 pygame = pytest.importorskip("pygame")
 pytest.importorskip("Box2D")
+
+GAMES = games()
 window = pytest.importorskip("compagnon.play.window")
 FAST = 1_000.0
 
@@ -47,9 +49,9 @@ def up(key):
     return pygame.event.Event(pygame.KEYUP, key=key)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", GAMES)
 def test_every_world_runs_fifty_frames_and_shows_itself(name, tmp_path, press):
-    world = WORLDS[name]
+    world = GAMES[name]
     file = tmp_path / "deep" / f"{name}.png"
     prepare(world)
     agent = None if name == "car" else "random"
@@ -85,7 +87,7 @@ def test_every_world_runs_fifty_frames_and_shows_itself(name, tmp_path, press):
     ],
 )
 def test_the_environment_gets_the_action_of_the_keys(name, keys, action, press):
-    world = WORLDS[name]
+    world = GAMES[name]
     env = Spy(world)
     game = Session(world, env, world.controls_for(env.action_space), 1, at_once=True)
     codes = [getattr(pygame, key) for key in keys]
@@ -118,7 +120,7 @@ class Spy:
 
 
 def test_a_batch_is_launched_by_keys_once_however_long_they_are_held(press):
-    game = open_session(WORLDS["workshop"], 1)
+    game = open_session(GAMES["workshop"], 1)
     held = [down(pygame.K_RETURN)]
     # 4 is to order; up twice, the second time as a repeat of the held key; Enter repeats too
     press({0: [down(pygame.K_4), up(pygame.K_4)], 1: [down(pygame.K_w)] * 2, 3: held, 4: held})
@@ -187,7 +189,7 @@ def test_gymnasiums_own_pygame_and_the_windows_live_together(tmp_path, press):
     before = make("LunarLander-v3", render_mode="rgb_array")
     before.reset(seed=1)
     first = before.render()
-    game = open_session(WORLDS["workshop"], 1)
+    game = open_session(GAMES["workshop"], 1)
     press({0: [down(pygame.K_SPACE)], 1: [up(pygame.K_SPACE)]})
     window.show(game, FAST, 4, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
@@ -195,5 +197,5 @@ def test_gymnasiums_own_pygame_and_the_windows_live_together(tmp_path, press):
     assert np.array_equal(shown, game.picture())
     assert np.array_equal(before.render(), first)
     before.close()
-    window.show(open_session(WORLDS["lunar"], 1, at_once=True), FAST, 3, tmp_path / "b.png")
+    window.show(open_session(GAMES["lunar"], 1, at_once=True), FAST, 3, tmp_path / "b.png")
     assert (tmp_path / "b.png").is_file()

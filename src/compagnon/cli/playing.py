@@ -12,7 +12,7 @@ from compagnon.errors import InputError
 
 
 @dataclass(frozen=True)
-class Game:
+class GameOptions:
     """Which episodes, beside whom, and how fast."""
 
     show_agent: Annotated[
@@ -35,10 +35,10 @@ def play(
     world: Annotated[
         str,
         Positional,
-        arg(metavar="WORLD", help="car, mountain, lunar, pendulum, ball or workshop"),
+        arg(metavar="WORLD", help="its name; one that there is not lists them all"),
     ],
     /,
-    game: Game,
+    game: GameOptions,
 ) -> int:
     """Play a world yourself, with a, s, d, w or the arrows, beside a policy.
 
@@ -46,10 +46,10 @@ def play(
     $ compagnon play workshop --show-agent expert:workshop-v2
     """
     output.claim(game.force, game.screenshot, text=False)
+    from compagnon.play.games import find_game
     from compagnon.play.opening import open_session, prepare
-    from compagnon.play.worlds import find_world
 
-    chosen = find_world(world)
+    chosen = find_game(world)
     for name, value in (("episodes", game.episodes), ("frames", game.frames)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")

@@ -9,13 +9,13 @@ from typing import Any
 from compagnon.envs import BatchEnv, make
 from compagnon.errors import InputError
 from compagnon.play.session import Agent, Session, check_agent_sees
-from compagnon.play.worlds import World
 from compagnon.policy import Schema, load_policy
 from compagnon.policy.loading import recorded_env
+from compagnon.worlds.game import Game
 
 
 def open_session(
-    world: World,
+    world: Game,
     seed: int,
     agent: str | None = None,
     env_args: Mapping[str, Any] | None = None,
@@ -45,7 +45,7 @@ def open_session(
     return Session(world, env, controls, seed, shown, episodes, at_once)
 
 
-def _where(world: World, agent: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _where(world: Game, agent: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The environment and its arguments: the world's, then the agent's, then those given."""
     if "render_mode" in given:
         raise InputError("render_mode is not yours to choose here: the window needs its own")
@@ -61,7 +61,7 @@ def _where(world: World, agent: str | None, given: Mapping[str, Any]) -> tuple[s
     return env_id, {**world.env_args, **args, **given}
 
 
-def prepare(world: World) -> None:
+def prepare(world: Game) -> None:
     """Refuse to play where a package or a screen is missing, before anything is made.
 
     Raises:

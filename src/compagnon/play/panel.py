@@ -7,8 +7,8 @@ import numpy as np
 import pygame
 from PIL import ImageFont
 
-from compagnon.play.controls import LEFT, Axis
 from compagnon.play.session import Phase, Session
+from compagnon.worlds.controls import LEFT, Axis
 
 WIDTH: Final = 340
 _MARGIN: Final = 20

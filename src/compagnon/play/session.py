@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.evaluation.video import play
-from compagnon.play import controls as C
-from compagnon.play.controls import Controls, Keys, Mask
-from compagnon.play.worlds import World
 from compagnon.policy import Policy
+from compagnon.worlds import controls as C
+from compagnon.worlds.controls import Controls, Keys, Mask
+from compagnon.worlds.game import Game
 
 GymEnv = gymnasium.Env[Any, Any]
 
@@ -83,7 +83,7 @@ class Session:
 
     def __init__(
         self,
-        world: World,
+        world: Game,
         env: GymEnv,
         controls: Controls,
         seed: int,
@@ -232,7 +232,7 @@ class Session:
         )
 
 
-def check_agent_sees(world: World, env: GymEnv) -> None:
+def check_agent_sees(world: Game, env: GymEnv) -> None:
     """Raise InputError where no policy can read what the environment shows."""
     space = env.observation_space
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:

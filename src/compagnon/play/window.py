@@ -15,12 +15,12 @@ from PIL import Image
 
 from compagnon.errors import InputError
 from compagnon.files import write_file
-from compagnon.play import controls as C
-from compagnon.play.controls import Keys
 from compagnon.play.opening import no_screen
 from compagnon.play.panel import WIDTH as PANEL_WIDTH
 from compagnon.play.panel import Panel
 from compagnon.play.session import Phase, Session
+from compagnon.worlds import controls as C
+from compagnon.worlds.controls import Keys
 
 # Measured in the window's own pixels; it fits a screen of 1366 x 768.
 _PICTURE_WIDTH, _PICTURE_HEIGHT = 960, 640

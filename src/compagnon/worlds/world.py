@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from compagnon.policy import Schema
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.codec import StateCodec
+    from compagnon.worlds.game import Game
 
 
 class World:
@@ -64,4 +65,8 @@ class World:
         Args:
             env_args: of the environment that the policy learnt in.
         """
+        return None
+
+    def game(self) -> "Game | None":
+        """How a person plays it; None where nobody can."""
         return None

@@ -9,6 +9,7 @@ from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
     from compagnon.policy import Schema
+    from compagnon.worlds.game import Game
 
 _HERE: Final = "compagnon.worlds.ball"
 
@@ -26,6 +27,12 @@ class Ball(World):
     def action_components(self, schema: "Schema") -> Sequence[tuple[str, str]]:
         """A push along each axis."""
         return [(f"push_{k}", "") for k in range(schema.action.n)]
+
+    def game(self) -> "Game":
+        """Pushed with the arrows."""
+        from compagnon.worlds.ball.game import GAME
+
+        return GAME
 
 
 WORLD: Final = Ball()

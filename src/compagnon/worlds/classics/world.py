@@ -10,6 +10,7 @@ from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
     from compagnon.policy import Schema
+    from compagnon.worlds.game import Game
 
 _HERE: Final = "compagnon.worlds.classics"
 
@@ -37,12 +38,14 @@ class Classic(World):
         name, env_ids: see `World`.
         actions: what each of several actions means.
         components: name and unit of each number of a vector.
+        game_name: what the game is called in `classics.games`; empty where there is none.
     """
 
     name: str
     env_ids: tuple[str, ...]
     actions: tuple[str, ...] = ()
     components: tuple[tuple[str, str], ...] = ()
+    game_name: str = ""
 
     def action_labels(self, schema: "Schema") -> Sequence[str] | None:
         """The names, where the environment has as many actions."""
@@ -51,6 +54,13 @@ class Classic(World):
     def action_components(self, schema: "Schema") -> Sequence[tuple[str, str]] | None:
         """Names and units, where the environment's vectors have as many numbers."""
         return self.components if len(self.components) == schema.action.n else None
+
+    def game(self) -> "Game | None":
+        """Played with the arrows."""
+        from compagnon.worlds.classics import games
+
+        found: Game | None = getattr(games, self.game_name) if self.game_name else None
+        return found
 
 
 _MOTORS: Final = ("hip_1", "knee_1", "hip_2", "knee_2")
@@ -66,18 +76,26 @@ WORLDS: Final[tuple[World, ...]] = (
         ("MountainCar-v0", "MountainCarContinuous-v0"),
         ("push left", "let roll", "push right"),
         (("force", ""),),
+        "MOUNTAIN",
     ),
     Classic(
         "lunar",
         ("LunarLander-v3", "LunarLanderContinuous-v3", "LunarLander-v2"),
         ("do nothing", "fire left", "fire main engine", "fire right"),
         (("main_engine", ""), ("side_engines", "")),
+        "LUNAR",
     ),
-    Classic("pendulum", ("Pendulum-v1", "phys2d/Pendulum-v0"), components=(("torque", "N m"),)),
+    Classic(
+        "pendulum",
+        ("Pendulum-v1", "phys2d/Pendulum-v0"),
+        components=(("torque", "N m"),),
+        game_name="PENDULUM",
+    ),
     Classic(
         "walker",
         ("BipedalWalker-v3", "BipedalWalkerHardcore-v3"),
         components=tuple((motor, "") for motor in _MOTORS),
     ),
+    Classic("car", ("CarRacing-v3",), game_name="CAR"),
     DiscretePendulum(),
 )

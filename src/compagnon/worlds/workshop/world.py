@@ -9,6 +9,7 @@ from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
     from compagnon.policy import Schema
+    from compagnon.worlds.game import Game
     from compagnon.worlds.workshop.codec import ShopCodec
 
 _HERE: Final = "compagnon.worlds.workshop"
@@ -45,6 +46,12 @@ class Workshop(World):
         from compagnon.worlds.workshop.codec import ShopCodec
 
         return ShopCodec(schema)
+
+    def game(self) -> "Game":
+        """A week of it, at the desk."""
+        from compagnon.worlds.workshop.game import GAME
+
+        return GAME
 
 
 WORLD: Final = Workshop()

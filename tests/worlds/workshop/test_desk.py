@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compagnon.envs import make
-from compagnon.play.controls import DO, DOWN, LEFT, RIGHT, UP, WAIT, Keys
-from compagnon.play.desk import WorkshopDesk
+from compagnon.worlds.controls import DO, DOWN, LEFT, RIGHT, UP, WAIT, Keys
 from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop.desk import WorkshopDesk
 
 ALL = np.ones(R.NUM_ACTIONS, np.bool_)
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Final, Self
 
 from gymnasium import spaces
 
-from compagnon.play import controls as C
-from compagnon.play.controls import Controls, Keys, Line, Mask
+from compagnon.worlds import controls as C
+from compagnon.worlds.controls import Controls, Keys, Line, Mask
 from compagnon.worlds.workshop import rules as R
 
 # Each family of actions: its name, the first one of it, and why none of it may be possible.

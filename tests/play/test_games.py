@@ -5,16 +5,18 @@ import pytest
 
 from compagnon.envs import make
 from compagnon.errors import InputError
-from compagnon.play.controls import DOWN, LEFT, RIGHT, UP, Keys
-from compagnon.play.worlds import WORLDS, find_world
+from compagnon.play.games import find_game, games
+from compagnon.worlds.controls import DOWN, LEFT, RIGHT, UP, Keys
 
 pytest.importorskip("pygame")
 pytest.importorskip("Box2D")
 
+GAMES = games()
+
 
 def after(name, key, steps, **more):
     """The first and the last observation, with one key held."""
-    world = WORLDS[name]
+    world = GAMES[name]
     env = make(world.env_id, **{**world.env_args, **more})
     controls = world.controls_for(env.action_space)
     first, _ = env.reset(seed=1)
@@ -24,9 +26,9 @@ def after(name, key, steps, **more):
     return np.asarray(first), np.asarray(last)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", GAMES)
 def test_the_controls_fit_the_world_and_its_relatives(name):
-    world = WORLDS[name]
+    world = GAMES[name]
     for env_id in (world.env_id, *world.relatives):
         env = make(env_id, **(world.env_args if env_id == world.env_id else {}))
         controls = world.controls_for(env.action_space)
@@ -67,11 +69,11 @@ def test_the_pendulum_turns_left_against_the_clock():
 
 def test_the_car_steers_accelerates_and_brakes_without_locking():
     env = make("CarRacing-v3")
-    controls = WORLDS["car"].controls_for(env.action_space)
+    controls = GAMES["car"].controls_for(env.action_space)
     assert controls.action(Keys(frozenset({LEFT, UP})), 0, None).tolist() == [-1, 1, 0]
     assert controls.action(Keys(frozenset({DOWN})), 0, None)[2] < 0.9
     env = make("CarRacing-v3", continuous=False)
-    controls = WORLDS["car"].controls_for(env.action_space)
+    controls = GAMES["car"].controls_for(env.action_space)
     meant = {RIGHT: 1, LEFT: 2, UP: 3, DOWN: 4}
     for key, action in meant.items():
         assert controls.action(Keys(frozenset({key})), 0, None) == action
@@ -80,7 +82,7 @@ def test_the_car_steers_accelerates_and_brakes_without_locking():
 def test_actions_without_keys_are_refused():
     env = make("compagnon/Ball-v0", dimension=3)
     with pytest.raises(InputError, match=r"ball: there are no keys for the actions Box"):
-        WORLDS["ball"].controls_for(env.action_space)
+        GAMES["ball"].controls_for(env.action_space)
 
 
 @pytest.mark.parametrize(
@@ -89,19 +91,19 @@ def test_actions_without_keys_are_refused():
         ("mountin", "did you mean mountain"),
         ("Lunar-Lander", "did you mean lunar"),
         ("carracing", "did you mean car"),
-        ("xyzzy", "there are car, mountain, lunar, pendulum, ball, workshop"),
+        ("xyzzy", "there are ball, mountain, lunar, pendulum, car, workshop"),
     ],
 )
 def test_an_unknown_world_names_near_ones(name, hint):
     with pytest.raises(InputError, match=hint):
-        find_world(name)
+        find_game(name)
 
 
 def test_names_are_found_in_any_case():
-    assert find_world("Mountain") is WORLDS["mountain"]
+    assert find_game("Mountain") is GAMES["mountain"]
 
 
 def test_clocks():
-    assert WORLDS["pendulum"].clock(30) == "1.5 s"
-    assert WORLDS["workshop"].clock(1440 + 8 * 60 + 5) == "Tue 08:05"
-    assert WORLDS["workshop"].clock(7 * 1440) == "end 00:00"
+    assert GAMES["pendulum"].clock(30) == "1.5 s"
+    assert GAMES["workshop"].clock(1440 + 8 * 60 + 5) == "Tue 08:05"
+    assert GAMES["workshop"].clock(7 * 1440) == "end 00:00"

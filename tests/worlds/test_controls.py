@@ -6,7 +6,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compagnon.play.controls import (
+from compagnon.worlds.controls import (
     DIRECTIONS,
     DOWN,
     LEFT,
