@@ -19,8 +19,9 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.learning.algorithm import build_algorithm, total_iterations
+from compagnon.learning.callbacks import IterationInfo
 from compagnon.learning.recipe import ALGORITHMS
-from compagnon.learning.trainer import Trainer, TrainingError, Update, start
+from compagnon.learning.trainer import Trainer, TrainingError, start
 from compagnon.policy import Schema, load_artefact, save_policy
 from tests.learning.cases import CASES, QUICK, Case
 from tests.learning.small import through_disk
@@ -391,7 +392,7 @@ WHERE = re.compile(
 )
 
 
-def went_wrong(trainer: Trainer, listener: Callable[[Update], None] | None = None) -> str:
+def went_wrong(trainer: Trainer, listener: Callable[[IterationInfo], None] | None = None) -> str:
     """What the trainer says when it cannot go on."""
     with pytest.raises(TrainingError) as trouble:
         trainer.train(listener)
@@ -410,7 +411,7 @@ def test_weights_that_are_no_numbers_are_noticed(case, bad, tmp_path):
     for name in names:
         trainer = start(case.recipe(), tmp_path / name)
 
-        def spoil(update: Update, name: str = name, trainer: Trainer = trainer) -> None:
+        def spoil(update: IterationInfo, name: str = name, trainer: Trainer = trainer) -> None:
             if update.iteration == 2:
                 with torch.no_grad():
                     next(iter(trainer.network.modules[name].parameters())).flatten()[0] = bad

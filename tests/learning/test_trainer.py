@@ -19,11 +19,12 @@ import torch
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.learning import trainer as trainer_module
+from compagnon.learning.callbacks import IterationInfo
 from compagnon.learning.checkpoint import load_newest_checkpoint, load_state, save_state
 from compagnon.learning.recipe import expand_variants, load_recipe, shipped_recipes
 from compagnon.learning.run import Run
 from compagnon.learning.run_report import report_run
-from compagnon.learning.trainer import Trainer, TrainingError, Update, start
+from compagnon.learning.trainer import Trainer, TrainingError, start
 from compagnon.policy import load_artefact
 from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, Walk, recipe_of
 
@@ -75,7 +76,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def killed_after(recipe, path: Path, iteration: int) -> None:
-    def kill(update: Update) -> None:
+    def kill(update: IterationInfo) -> None:
         if update.iteration == iteration:
             raise Killed
 
@@ -203,7 +204,7 @@ def test_ctrl_c_saves_and_resuming_goes_on(tmp_path):
 def test_stopping_between_evaluations_does_not_change_the_run(whole, tmp_path):
     path = tmp_path / "run"
 
-    def interrupt(update: Update) -> None:
+    def interrupt(update: IterationInfo) -> None:
         if update.iteration == 4:
             signal.raise_signal(signal.SIGINT)
 
@@ -217,7 +218,7 @@ def test_stopping_between_evaluations_does_not_change_the_run(whole, tmp_path):
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path):
-    def interrupt(update: Update) -> None:
+    def interrupt(update: IterationInfo) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -228,7 +229,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path):
 
 
 def test_a_trainer_that_was_stopped_can_go_on(tmp_path):
-    def interrupt(update: Update) -> None:
+    def interrupt(update: IterationInfo) -> None:
         if update.iteration == 2:
             signal.raise_signal(signal.SIGTERM)
 
@@ -353,7 +354,7 @@ def test_minutes_that_are_not_needed_cut_nothing(tmp_path):
 
 
 def test_an_interrupted_run_says_so_in_its_policies(tmp_path):
-    def interrupt(update: Update) -> None:
+    def interrupt(update: IterationInfo) -> None:
         if update.iteration == 2:
             signal.raise_signal(signal.SIGINT)
 
@@ -545,7 +546,7 @@ def test_a_poisoned_network_is_noticed_and_the_checkpoint_kept(kind, which, tmp_
     path = tmp_path / "run"
     trainer = start(recipe_of(kind), path)
 
-    def poison(update: Update) -> None:
+    def poison(update: IterationInfo) -> None:
         if update.iteration == 4:
             with torch.no_grad():
                 next(iter(getattr(trainer.network, which).parameters())).fill_(float("nan"))

@@ -24,9 +24,10 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
+    from compagnon.learning.callbacks import IterationInfo
     from compagnon.learning.progress import Outcome
     from compagnon.learning.recipe import Recipe
-    from compagnon.learning.trainer import Trainer, Update
+    from compagnon.learning.trainer import Trainer
 
 _RUNS = Path("runs")
 
@@ -210,7 +211,7 @@ def _train(trainer: "Trainer") -> "Outcome":
         task = bar.add_task("learning", total=trainer.total, figures="")
         minutes = trainer.recipe.budget.minutes
 
-        def show(update: "Update") -> None:
+        def show(update: "IterationInfo") -> None:
             total, done = update.total, float(update.iteration)
             if minutes is not None and (
                 total is None or update.seconds / (60 * minutes) > done / total
@@ -228,14 +229,14 @@ def _train(trainer: "Trainer") -> "Outcome":
         return trainer.train(show)
 
 
-def _line_by_line(update: "Update") -> None:
+def _line_by_line(update: "IterationInfo") -> None:
     if "eval/return" in update.metrics:
         output.console().print(_evaluation_line(update))
     for notice in update.notices:
         Console(stderr=True, markup=False, highlight=False).print(f"note: {notice}", soft_wrap=True)
 
 
-def _figures(update: "Update") -> str:
+def _figures(update: "IterationInfo") -> str:
     rate = update.env_steps / max(update.seconds, 1e-9)
     shown = [f"{update.env_steps:,} steps", f"{rate:,.0f}/s"]
     for name in ("cross_entropy", "entropy"):
@@ -244,7 +245,7 @@ def _figures(update: "Update") -> str:
     return ", ".join(shown)
 
 
-def _evaluation_line(update: "Update") -> str:
+def _evaluation_line(update: "IterationInfo") -> str:
     metrics = update.metrics
     name = "imitation" if update.phase == "dagger" else "practice"
     words = [

@@ -58,7 +58,7 @@ class Progress:
         )
 
 
-State = Literal["running", "finished", "cut", "interrupted"]
+State = Literal["running", "finished", "cut", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ class Outcome:
 
     Attributes:
         state: ``finished`` where its budget in work (iterations, steps, episodes) is spent; ``cut``
-            where its minutes ended it before; ``interrupted`` where somebody did; ``running`` in
-            a run that goes on, or was killed.
+            where its minutes ended it before; ``interrupted`` where somebody did; ``stopped``
+            where a callback did; ``running`` in a run that goes on, or was killed.
         total: iterations that the budget allows, as far as it says so in iterations or steps.
+        reason: why a callback ended it.
     """
 
     state: State
@@ -78,6 +79,7 @@ class Outcome:
     env_steps: int
     total: int | None
     budget: BudgetSpec
+    reason: str = ""
 
     @property
     def finished(self) -> bool:
@@ -92,6 +94,8 @@ class Outcome:
         done = f"after {self.iterations:,} iterations"
         if self.total is not None:
             done = f"after {self.iterations:,} of {self.total:,} iterations"
+        if self.state == "stopped":
+            return f"stopped {done}: {self.reason}"
         if self.state != "cut":
             return f"{self.state} {done}: not finished"
         words = f"cut {done} by its {_time(self.budget.minutes)}: not finished"

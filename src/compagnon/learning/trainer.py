@@ -3,9 +3,8 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +19,7 @@ from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_f
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.learning import run as files
 from compagnon.learning.algorithm import build_algorithm, total_iterations
+from compagnon.learning.callbacks import EVALUATION, Callback, IterationInfo, StopLearning
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.learning.filming import check_filming, film_if_due
 from compagnon.learning.hybrid import Hybrid, HybridSettings
@@ -32,29 +32,11 @@ from compagnon.policy import NetworkPolicy, Schema, load_artefact, load_policy, 
 from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says what happened, where, and what may help."""
-
-
-@dataclass
-class Update:
-    """What the trainer tells whoever shows progress, after each iteration.
-
-    Attributes:
-        notices: what a person should know of the run and has not been told yet.
-    """
-
-    iteration: int
-    total: int | None
-    env_steps: int
-    seconds: float
-    phase: str
-    metrics: dict[str, float] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-
-
-Listener = Callable[[Update], None]
 
 
 class Trainer:
@@ -74,6 +56,7 @@ class Trainer:
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
         self._stop = False
+        self._reason = ""  # why a callback ended it
         self._saved = -1
         self._told = 0  # how many notices
 
@@ -117,44 +100,97 @@ class Trainer:
             run.cut_metrics(trainer.algorithm.iteration)
         return trainer
 
-    def train(self, listener: Listener | None = None) -> Outcome:
-        """Iterate until the budget is spent, or a signal asks to stop.
+    def train(
+        self,
+        callback: Callback | None = None,
+        *,
+        signals: Sequence[signal.Signals] = ENDING_SIGNALS,
+    ) -> Outcome:
+        """Iterate until the budget is spent, or a signal or the callback asks to stop.
+
+        Args:
+            callback: told of each iteration; it ends the run by False or `StopLearning`.
+            signals: those that end the run after the iteration under way.
 
         Raises:
             TrainingError: a metric or a weight is not a finite number.
             InputError: another process trains in the run's folder.
         """
+        with self._alone(), closing(self._tensorboard()) as board:
+            with _threads(self.recipe.threads), self._stop_on_signal(signals):
+                for info in self._iterations(board):
+                    if callback is not None:
+                        self._tell(callback, info)
+                self._save_if_unsaved()
+            return self._finish()
+
+    def stream(
+        self, *, signals: Sequence[signal.Signals] = ENDING_SIGNALS
+    ) -> Iterator[IterationInfo]:
+        """The same, iteration by iteration, for a loop; to leave the loop ends the run.
+
+        Between two iterations threads and signals are as they were. The last iteration has been
+        saved, and the outcome written, when the loop has ended.
+
+        Raises:
+            TrainingError, InputError: see `train`.
+        """
+        with self._alone(), closing(self._tensorboard()) as board:
+            iterations = self._iterations(board)
+            while True:
+                with _threads(self.recipe.threads), self._stop_on_signal(signals):
+                    info = next(iterations, None)
+                if info is None:
+                    break
+                try:
+                    yield info
+                except GeneratorExit:
+                    self._stop_because("the loop over its iterations was left")
+                    break
+            self._save_if_unsaved()
+            self._finish()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         with self.run.alone():
             # Somebody may have gone on with the run since this trainer read its checkpoint.
             self.run.cut_metrics(self.algorithm.iteration)
-            return self._train(listener)
+            self._stop, self._reason = False, ""
+            yield
 
-    def _train(self, listener: Listener | None) -> Outcome:
-        self._stop = False
+    def _iterations(self, board: Any) -> Iterator[IterationInfo]:
         began = time.monotonic() - self.progress.seconds
-        with (
-            _threads(self.recipe.threads),
-            closing(self._tensorboard()) as board,
-            self._stop_on_signal(),
-        ):
-            while not self._stop and not self._budget_spent():
-                phase, episodes = self._phase(), self.algorithm.episodes
-                metrics = self._iterate()
-                last_of_clone = phase == "dagger" and self._phase() != "dagger"
+        while not self._stop and not self._budget_spent():
+            phase, episodes = self._phase(), self.algorithm.episodes
+            metrics = self._iterate()
+            last_of_clone = phase == "dagger" and self._phase() != "dagger"
+            self.progress.seconds = time.monotonic() - began
+            judged = self._evaluation_due() or last_of_clone or self._budget_spent()
+            if judged:
+                metrics |= self._evaluate(is_clone=last_of_clone)
                 self.progress.seconds = time.monotonic() - began
-                judged = self._evaluation_due() or last_of_clone or self._budget_spent()
-                if judged:
-                    metrics |= self._evaluate(is_clone=last_of_clone)
-                    self.progress.seconds = time.monotonic() - began
-                self._look_at_episodes(metrics)
-                self._record(metrics, phase, board)
-                if self._checkpoint_due() or last_of_clone or self._budget_spent():
-                    self._save()
-                self._film(episodes)
-                if listener is not None:
-                    listener(self._update(metrics, phase))
-            if self._saved != self.algorithm.iteration:
+            self._look_at_episodes(metrics)
+            self._record(metrics, phase, board)
+            if self._checkpoint_due() or last_of_clone or self._budget_spent():
                 self._save()
+            self._film(episodes)
+            yield self._info(metrics, phase)
+
+    def _tell(self, callback: Callback, info: IterationInfo) -> None:
+        try:
+            if callback(info) is False:
+                raise StopLearning
+        except StopLearning as stop:
+            self._stop_because(stop.reason)
+
+    def _stop_because(self, reason: str) -> None:
+        self._stop, self._reason = True, self._reason or reason
+
+    def _save_if_unsaved(self) -> None:
+        if self._saved != self.algorithm.iteration:
+            self._save()
+
+    def _finish(self) -> Outcome:
         outcome = self._outcome(self._state())
         self.run.write_outcome(outcome.as_json())
         self._say_in_manifests(outcome)
@@ -179,6 +215,8 @@ class Trainer:
     def _state(self) -> State:
         if self._work_done():
             return "finished"
+        if self._reason:
+            return "stopped"
         return "cut" if self._budget_spent() else "interrupted"
 
     def _evaluation_due(self) -> bool:
@@ -194,7 +232,7 @@ class Trainer:
         return self.recipe.algorithm.kind
 
     @contextmanager
-    def _stop_on_signal(self) -> Iterator[None]:
+    def _stop_on_signal(self, signals: Sequence[signal.Signals]) -> Iterator[None]:
         """A first Ctrl-C (or SIGTERM) ends after this iteration and saves; a second one at once."""
 
         def ask(_signal: int, _frame: FrameType | None) -> None:
@@ -204,7 +242,7 @@ class Trainer:
 
         previous = {}
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in signals:
                 previous[number] = signal.signal(number, ask)
         except ValueError:  # not the main thread: whoever runs this one stops it
             previous = {}
@@ -225,7 +263,7 @@ class Trainer:
         seeds = seeds_from(one, spec.seed, spec.episodes)
         greedy = play_episodes(*env, policy, seeds)
         mean = float(greedy.returns.mean())
-        metrics = {"eval/return": mean, "eval/length": float(greedy.lengths.mean())}
+        metrics = {EVALUATION: mean, "eval/length": float(greedy.lengths.mean())}
         if not isinstance(policy, ValuesPolicy | DeterministicPolicy):
             sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
             metrics["eval/return_sampled"] = float(sampled.returns.mean())
@@ -297,7 +335,13 @@ class Trainer:
     def _outcome(self, state: State) -> Outcome:
         done = self.algorithm
         return Outcome(
-            state, self.progress, done.iteration, done.env_steps, self.total, self.recipe.budget
+            state,
+            self.progress,
+            done.iteration,
+            done.env_steps,
+            self.total,
+            self.recipe.budget,
+            self._reason,
         )
 
     def _say_in_manifests(self, outcome: Outcome) -> None:
@@ -376,8 +420,8 @@ class Trainer:
         folder = self.run.path / "tensorboard"
         return SummaryWriter(str(folder), purge_step=self.algorithm.iteration + 1)
 
-    def _update(self, metrics: dict[str, float], phase: str) -> Update:
-        return Update(
+    def _info(self, metrics: dict[str, float], phase: str) -> IterationInfo:
+        return IterationInfo(
             self.algorithm.iteration,
             self.total,
             self.algorithm.env_steps,

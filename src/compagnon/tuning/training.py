@@ -9,9 +9,10 @@ from pathlib import Path
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes, seeds_from
+from compagnon.learning.callbacks import IterationInfo
 from compagnon.learning.recipe import RECIPE_FILE, Recipe
 from compagnon.learning.run import BEST, LAST, LOCK_FILE, Run
-from compagnon.learning.trainer import Update, start
+from compagnon.learning.trainer import start
 from compagnon.policy import Schema, load_policy
 
 
@@ -55,7 +56,7 @@ def train(
         shutil.rmtree(folder)
     curve, aside = Curve(), 0.0
 
-    def listen(update: Update) -> None:
+    def listen(update: IterationInfo) -> None:
         nonlocal aside
         began = time.monotonic()
         try:
