@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 from rich.table import Table
 
+from compagnon.store import chaining
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.log import DecisionLog
 from compagnon.store.migrating import upgrade
@@ -63,6 +64,7 @@ def main(settings: Settings) -> None:
                 found = measure(number * settings.repeats + repeat)
                 best = max(best, found, key=lambda f: f["rows_per_s"])
             figures[name] = best
+        figures |= _chain(store, settings, len(measured) * settings.repeats)
         if settings.db is None:
             rounds = [_plain(Path(folder), _rows(settings, -r)) for r in range(settings.repeats)]
             figures["sqlite3 alone, groups of 64"] = max(rounds, key=lambda f: f["rows_per_s"])
@@ -88,6 +90,7 @@ def _rows(settings: Settings, run: int, divide: int = 1) -> list[DecisionRow]:
             "b" * 64, rng.random(settings.features, np.float32).tobytes(), mask,
             probabilities.tobytes(), 3, None, float(probabilities[3]), int(rng.integers(2**62)),
             "sampled", 0.05, 1.7e9 + i, 60, f"{i:064x}",
+            play="sampled", near=0.25, episode=f"week-{i // 1700}", others=bytes(36), secret=1,
         )
         for i in range(settings.rows // divide)
     ]  # fmt: skip
@@ -101,6 +104,31 @@ def _append(store: Any, rows: list[DecisionRow], size: int) -> dict[str, float]:
         store.append(rows[start : start + size])
         times.append(perf_counter() - before)
     return _figures(rows, begun, cpu, times)
+
+
+def _chain(store: Any, settings: Settings, run: int) -> dict[str, dict[str, float]]:
+    """What the hashes of the chain cost: every other group is written without them.
+
+    The rate is that of the median group, since what else the machine does changes all the time.
+    """
+    rows = _rows(settings, run, 1)
+    times: dict[str, list[float]] = {"with": [], "without": []}
+    ways: dict[str, Any] = {"with": chaining.next_link, "without": lambda previous, _: previous}
+    try:
+        for start in range(0, len(rows) - 63, 64):
+            which = ("with", "without")[start // 64 % 2]
+            chaining.next_link = ways[which]
+            before = perf_counter()
+            store.append(rows[start : start + 64])
+            times[which].append(perf_counter() - before)
+    finally:
+        chaining.next_link = ways["with"]
+    found = {}
+    for which, some in times.items():
+        p50, p99 = np.percentile(some, [50, 99])
+        figures = {"rows_per_s": 64 / p50, "p50_ms": p50 * 1e3, "p99_ms": p99 * 1e3}
+        found[f"append, groups of 64, {which} hashes"] = figures
+    return found
 
 
 def _plain(folder: Path, rows: list[DecisionRow]) -> dict[str, float]:

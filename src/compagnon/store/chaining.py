@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from math import copysign
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ OUTCOME_FIELDS = ("decision_id", "name", "value", "time", "late")
 OUTCOME_COLUMNS = [outcomes.c[name] for name in OUTCOME_FIELDS]
 _SHOWN = 32  # hexadecimal digits of a link in a head: 128 bits
 _FLOATS = ("probability", "time", "epsilon", "log_density", "near")
+_floats = itemgetter(*(DecisionRow._fields.index(name) for name in _FLOATS))
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -79,23 +81,26 @@ def _encoded(value: Any) -> bytes:
 
 def _as_kept(row: DecisionRow) -> Sequence[Any]:
     """A decision that is to be written, as `_plain` makes it of the row that is read back."""
-    for value in (row.probability, row.time, row.epsilon, row.log_density, row.near):
-        # Nearly all are so, and need no second look.
-        if value is not None and not _stays(value):
-            floats: dict[str, Any] = {
-                name: float(getattr(row, name)) for name in _FLOATS if _is_int(row, name)
+    for value in _floats(row):
+        # Nearly all stay as they are, and need no second look.
+        if value is not None and not (value.__class__ is float and (value > 0.0 or _stays(value))):
+            integers: dict[str, Any] = {
+                name: float(given)
+                for name in _FLOATS
+                if isinstance(given := getattr(row, name), int)
             }
-            return _plain(row._replace(**floats))
-    return row if row[-1] is not None else _plain(row)
+            return _plain(row._replace(**integers))
+    if row[-1] is not None:
+        return row
+    end = len(row) - 1
+    while end and row[end - 1] is None:
+        end -= 1
+    return row[:end]
 
 
-def _stays(value: Any) -> bool:
-    """Whether a column gives back what it was given: no NaN, no minus before a zero, no integer."""
-    return type(value) is float and value == value and (value != 0.0 or copysign(1.0, value) > 0.0)
-
-
-def _is_int(row: DecisionRow, name: str) -> bool:
-    return isinstance(getattr(row, name), int)
+def _stays(value: float) -> bool:
+    """Whether a column gives back a number as it was given: no NaN, no minus before a zero."""
+    return value < 0.0 or value > 0.0 or (value == 0.0 and copysign(1.0, value) > 0.0)
 
 
 def group_link(previous: bytes, rows: Sequence[Sequence[Any]]) -> bytes:
