@@ -20,8 +20,8 @@ import numpy as np
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.domain import domain_of
 from compagnon.evaluation.episodes import play_episodes, seeds_from
+from compagnon.evaluation.labels import labels_of
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.evaluation.verdict import amount
 from compagnon.policy import (
@@ -69,7 +69,7 @@ def row(path: Path, given: argparse.Namespace) -> tuple[list[str], bool]:
     ]  # fmt: skip
     for way in (Play("sampled"), play):
         lost, share = cost(deployed, env, seeds, way, given, evaluated)
-        cells.append(in_words(lost, domain_of(env[0]).each))
+        cells.append(in_words(lost, labels_of(env[0]).each))
     return [*cells, share], differ == 0
 
 

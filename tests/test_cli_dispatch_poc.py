@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from compagnon.cli import main
-from compagnon.evaluation.dispatch_poc import AGAINST, POLICIES, ROADMAP, make_table
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
+from compagnon.worlds.dispatch_poc.table import AGAINST, POLICIES, ROADMAP, make_table
 
 FEW = ["--hours", "2", "--episodes", "8"]
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from compagnon.errors import InputError
 from compagnon.evaluation.audit import audit, audit_evaluation, print_audit
-from compagnon.evaluation.domain import Domain, domain_of
 from compagnon.evaluation.evaluate import Evaluation
+from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.statistics import Estimate
 from compagnon.evaluation.verdict import amount, give_verdict
 from compagnon.worlds.workshop import WORKSHOP
@@ -22,7 +22,7 @@ def around(mean: float, half: float = 1.0) -> Estimate:
 
 def judge(reward: Estimate, profit: Estimate | None, **terms: float) -> tuple[str, str]:
     verdict = give_verdict(
-        domain_of(WORKSHOP), V2, reward, {n: around(v) for n, v in terms.items()}, profit
+        labels_of(WORKSHOP), V2, reward, {n: around(v) for n, v in terms.items()}, profit
     )
     return verdict.kind, verdict.words
 
@@ -116,7 +116,7 @@ def test_only_real_sources_are_named_the_largest_first() -> None:
 
 
 def test_an_undescribed_env_is_spoken_of_by_its_own_names() -> None:
-    verdict = give_verdict(Domain(), "first", around(4), {"fuel_cost": around(3)})
+    verdict = give_verdict(WorldLabels(), "first", around(4), {"fuel_cost": around(3)})
     assert verdict.kind == "gain"
     assert "+4.0 [+3.0, +5.0] reward an episode over first" in verdict.words
     assert "+3.0 (75%) from fuel cost" in verdict.words

@@ -13,7 +13,7 @@ from rich.console import Console
 from compagnon.cli import main
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.domain import domain_of
+from compagnon.evaluation.labels import labels_of
 from compagnon.learning.diagnosis.data import (
     demonstrate,
     look_at_contradictions,
@@ -90,7 +90,7 @@ def test_a_column_that_never_varies_is_dead_and_repeats_nothing():
 
 
 def test_labels_and_guessing_by_hand():
-    labels = look_at_labels(np.array([200] * 6 + [0, 0, 159, 50]), domain_of(WORKSHOP))
+    labels = look_at_labels(np.array([200] * 6 + [0, 0, 159, 50]), labels_of(WORKSHOP))
     assert (labels.decisions, labels.distinct, labels.commonest) == (10, 4, 200)
     assert labels.share == 0.6
     assert labels.families == {"wait": 6, "P1": 2, "step 1": 1, "step 2": 0, "order": 1}

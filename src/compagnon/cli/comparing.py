@@ -120,13 +120,14 @@ def _evaluate(
 
 
 def _own_part(found: "Evaluation", policies: tuple[str, ...]) -> "Markup | None":
-    """What the page of this environment has besides: on dispatch the scorecard and a replay."""
+    """What the page of this environment has besides."""
     from compagnon.envs import BatchEnv
-    from compagnon.evaluation.dispatch_page import dispatch_part
     from compagnon.policy import Schema, load_policy
+    from compagnon.worlds import find_world
 
     schema = Schema.of(BatchEnv(found.env, found.env_args, 1))
-    return dispatch_part(found, [load_policy(name, schema) for name in policies])
+    bound = [load_policy(name, schema) for name in policies]
+    return find_world(found.env).report_part(found, bound)
 
 
 def _audit_if_possible(found: "Evaluation") -> "Audit | None":
@@ -204,15 +205,11 @@ def show_evaluation(found: "Evaluation") -> None:
 
 
 def _show_card(found: "Evaluation") -> None:
-    """On dispatch, what a dispatcher looks at: no cost says by itself who waited for how long."""
-    from compagnon.worlds.dispatch import DISPATCH
-
-    if found.env != DISPATCH:
-        return
-    from compagnon.evaluation.dispatch_scorecard import CARD
+    """What people look at in this world: no cost says by itself who waited for how long."""
+    from compagnon.evaluation.labels import labels_of
 
     out = output.console()
-    for title, figures in CARD.items():
+    for title, figures in labels_of(found.env).card.items():
         rows = [
             (one.words, *(_card_cell(score.kpis.get(one.kpi), one.form) for score in found.scores))
             for one in figures

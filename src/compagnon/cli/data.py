@@ -99,8 +99,8 @@ def describe(
     $ compagnon data describe days --out days.html
     """
     output.claim(force, out)
-    from compagnon.evaluation.dispatch_days import render_page, summarise
     from compagnon.worlds.dispatch.core import load_days
+    from compagnon.worlds.dispatch.report.days import render_page, summarise
 
     loaded = load_days(days)
     summary = summarise(loaded)

@@ -8,8 +8,8 @@ from compagnon.cli import output
 from compagnon.cli.options import Force, Json, Verb, check_seed, flag, optional
 
 if TYPE_CHECKING:
-    from compagnon.evaluation.dispatch_poc import PocTable
     from compagnon.evaluation.statistics import Estimate
+    from compagnon.worlds.dispatch_poc.table import PocTable
 
 
 def table(
@@ -32,8 +32,8 @@ def table(
     $ compagnon dispatch-poc table --policy expert:dispatch-poc-outlook runs/dispatch-poc-pairs
     """
     output.claim(force, json)
-    from compagnon.evaluation.dispatch_poc import POLICIES, TRIPS_RULE, make_table
     from compagnon.policy.loading import recorded_env
+    from compagnon.worlds.dispatch_poc.table import POLICIES, TRIPS_RULE, make_table
 
     check_seed(seed)
     policies = policy or POLICIES
@@ -60,7 +60,7 @@ def table(
 
 
 def _show(found: "PocTable") -> None:
-    from compagnon.evaluation.dispatch_poc import AGAINST, LATENCY, ROADMAP, SHARES
+    from compagnon.worlds.dispatch_poc.table import AGAINST, LATENCY, ROADMAP, SHARES
 
     screen = output.console()
     options = " ".join(f"{key}={value}" for key, value in found.env_args.items())

@@ -124,11 +124,11 @@ def _live(env: Any, policy: Any, rng: Any, look: Look) -> int:
 
 
 def _result(env: Any, name: str, seed: int, last: Any) -> str:
-    from compagnon.evaluation.domain import domain_of
+    from compagnon.evaluation.labels import labels_of
 
     verb = "ended" if last.ended else "stands"
     where = f"after {last.steps:,} steps"
-    if env.spec is not None and domain_of(env.spec.id).clock:
+    if env.spec is not None and labels_of(env.spec.id).clock:
         where = f"at minute {last.minutes:,} after {last.steps:,} decisions"
     gained = output.number(last.episode_return)
     return f"{name}, seed {seed}: the episode {verb} {where}, return {gained}"

@@ -5,9 +5,9 @@ from math import isfinite
 from typing import Any
 
 from compagnon.envs import BatchEnv
-from compagnon.evaluation.domain import domain_of
 from compagnon.evaluation.episodes import play_episodes, seeds_from
 from compagnon.evaluation.evaluate import PolicyScore, score_policy
+from compagnon.evaluation.labels import labels_of
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.evaluation.verdict import amount
 from compagnon.policy import NetworkPolicy, OnnxPolicy, Schema
@@ -75,14 +75,14 @@ def _score(policy: Any, env_id: str, env_args: dict[str, Any], seeds: list[int])
 
 def cost_in_words(cost: Cost) -> str:
     """A sentence for whoever starts a service."""
-    domain = domain_of(cost.env)
+    labels = labels_of(cost.env)
     low, high = cost.lost.ci95
-    shown = f"{domain.count(cost.episodes)} of {cost.env}"
+    shown = f"{labels.count(cost.episodes)} of {cost.env}"
     what = what_differs(cost.play)
     if not isfinite(low):
         return f"{what}: {cost.episodes} episode is too little to tell what it costs"
     between = f"{amount(low, sign=low < 0)} to {amount(high, sign=high < 0)} at 95 %; {shown}"
     if low <= 0 <= high:
-        return f"{what} costs nothing that could be told {domain.each} ({between})"
+        return f"{what} costs nothing that could be told {labels.each} ({between})"
     verb, value = ("costs", cost.lost.mean) if low > 0 else ("brings", -cost.lost.mean)
-    return f"{what} {verb} {amount(value, sign=False)} {domain.each} ({between})"
+    return f"{what} {verb} {amount(value, sign=False)} {labels.each} ({between})"

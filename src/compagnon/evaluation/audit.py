@@ -12,9 +12,9 @@ from rich.text import Text
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.domain import Domain, domain_of
 from compagnon.evaluation.episodes import EpisodeResults
 from compagnon.evaluation.evaluate import Evaluation, evaluate
+from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.evaluation.verdict import Verdict, give_verdict
 from compagnon.policy import Policy
@@ -94,9 +94,9 @@ class Audit:
     results: list[EpisodeResults]
 
     @property
-    def domain(self) -> Domain:
+    def labels(self) -> WorldLabels:
         """The words for this environment."""
-        return domain_of(self.env)
+        return labels_of(self.env)
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON of ``compagnon audit --json``, with every episode's figures."""
@@ -148,20 +148,20 @@ def audit_evaluation(evaluation: Evaluation) -> Audit:
         InputError: the environment does not split its reward into terms.
     """
     names = check_auditable(evaluation.env, evaluation.env_args)
-    domain = domain_of(evaluation.env)
+    labels = labels_of(evaluation.env)
     results = [score.results for score in evaluation.scores]
-    counted = _counted_terms(names, domain, results)
-    columns = [_columns(names, counted, domain, result) for result in results]
+    counted = _counted_terms(names, labels, results)
+    columns = [_columns(names, counted, labels, result) for result in results]
     policies = [
-        _policy_audit(score.name, names, counted, domain, column)
+        _policy_audit(score.name, names, counted, labels, column)
         for score, column in zip(evaluation.scores, columns, strict=True)
     ]
     gains = []
     for policy, column in zip(policies[1:], columns[1:], strict=True):
         difference = {name: values - columns[0][name] for name, values in column.items()}
-        paired = _policy_audit(policy.name, names, counted, domain, difference)
+        paired = _policy_audit(policy.name, names, counted, labels, difference)
         verdict = give_verdict(
-            domain,
+            labels,
             against=policies[0].name,
             reward=paired.reward,
             terms=paired.terms,
@@ -198,10 +198,10 @@ def check_auditable(env_id: str, env_args: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _counted_terms(
-    names: tuple[str, ...], domain: Domain, results: list[EpisodeResults]
+    names: tuple[str, ...], labels: WorldLabels, results: list[EpisodeResults]
 ) -> tuple[str, ...]:
     """The terms that make up this reward: all of them, or those of the profit."""
-    for terms in (names, tuple(name for name in names if name in domain.profit_terms)):
+    for terms in (names, tuple(name for name in names if name in labels.profit_terms)):
         if terms and all(np.allclose(_sum(terms, r), r.returns, atol=1e-3) for r in results):
             return terms
     return (*names, OTHER)
@@ -213,10 +213,10 @@ def _sum(terms: tuple[str, ...], result: EpisodeResults) -> NDArray[np.float64]:
 
 
 def _columns(
-    names: tuple[str, ...], counted: tuple[str, ...], domain: Domain, result: EpisodeResults
+    names: tuple[str, ...], counted: tuple[str, ...], labels: WorldLabels, result: EpisodeResults
 ) -> dict[str, NDArray[np.float64]]:
     """Everything an audit looks at, one figure an episode."""
-    wanted = [*names, *domain.lost, *domain.served, *([domain.profit] if domain.profit else [])]
+    wanted = [*names, *labels.lost, *labels.served, *([labels.profit] if labels.profit else [])]
     columns = {name: result.kpis[name] for name in wanted if name in result.kpis}
     if OTHER in counted:
         columns[OTHER] = result.returns - _sum(names, result)
@@ -228,7 +228,7 @@ def _policy_audit(
     name: str,
     names: tuple[str, ...],
     counted: tuple[str, ...],
-    domain: Domain,
+    labels: WorldLabels,
     columns: dict[str, NDArray[np.float64]],
 ) -> PolicyAudit:
     figures = estimate_each(columns)
@@ -237,16 +237,16 @@ def _policy_audit(
         figures[REWARD],
         {term: figures[term] for term in counted},
         {term: figures[term] for term in names if term not in counted},
-        figures.get(domain.profit or ""),
-        {kpi: figures[kpi] for kpi in domain.lost if kpi in figures},
-        {kpi: figures[kpi] for kpi in domain.served if kpi in figures},
+        figures.get(labels.profit or ""),
+        {kpi: figures[kpi] for kpi in labels.lost if kpi in figures},
+        {kpi: figures[kpi] for kpi in labels.served if kpi in figures},
     )
 
 
 def print_audit(console: Console, audit: Audit) -> None:
     """The table of terms, one column a policy, and a verdict for each gain."""
-    domain = audit.domain
-    table = Table(title=f"Where the reward comes from, mean {domain.each}")
+    labels = audit.labels
+    table = Table(title=f"Where the reward comes from, mean {labels.each}")
     table.add_column("")
     for policy in audit.policies:
         table.add_column(policy.name, justify="right", overflow="fold")
@@ -260,18 +260,18 @@ def print_audit(console: Console, audit: Audit) -> None:
 
     for term in first.terms:
         # So that +2,000 of sales and -2,000 of costs read as what they are.
-        row(domain.label(term), [policy.terms[term] for policy in audit.policies], "+z,.0f")
+        row(labels.label(term), [policy.terms[term] for policy in audit.policies], "+z,.0f")
     row("reward", [policy.reward for policy in audit.policies], style="bold")
     table.add_section()
     if first.profit is not None:
         row("profit", [policy.profit for policy in audit.policies], style="bold")
     for term in first.aside:
-        label = f"{domain.label(term)} (not in this reward)"
+        label = f"{labels.label(term)} (not in this reward)"
         row(label, [policy.aside[term] for policy in audit.policies], "+z,.0f", "dim")
     for kpi in first.lost:
-        row(domain.label(kpi), [policy.lost[kpi] for policy in audit.policies], ",.1f")
+        row(labels.label(kpi), [policy.lost[kpi] for policy in audit.policies], ",.1f")
     for kpi in first.served:
-        row(domain.label(kpi), [policy.served[kpi] for policy in audit.policies], ".1%")
+        row(labels.label(kpi), [policy.served[kpi] for policy in audit.policies], ".1%")
     console.print(table)
     for gain in audit.gains:
         console.print(Text.assemble((gain.policy, "bold"), ": ", gain.words), soft_wrap=True)

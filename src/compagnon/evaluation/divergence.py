@@ -13,8 +13,8 @@ from rich.text import Text
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.domain import Domain, domain_of
 from compagnon.evaluation.episodes import MAX_COPIES, decisions, seeds_from
+from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.verdict import with_interval
 from compagnon.evaluation.worth import Deviation, Worth, sample_deviations, worth_of
 from compagnon.policy import Policy, Schema, load_policy
@@ -184,22 +184,22 @@ def divergence(
     schema = Schema.of(env)
     chosen = load_policy(policy, schema) if isinstance(policy, str) else policy
     master = load_policy(expert, schema) if isinstance(expert, str) else expert
-    domain = domain_of(env_id)
+    labels = labels_of(env_id)
     seeds = seeds_from(env, seed, episodes)
     episodes = len(seeds)
     env = BatchEnv(env_id, env_args, episodes)
-    mine = _record(env, seeds, chosen, master, domain)
-    masters = _record(env, seeds, master, chosen, domain)
-    kinds = _Kinds(domain, schema.action.n)
+    mine = _record(env, seeds, chosen, master, labels)
+    masters = _record(env, seeds, master, chosen, labels)
+    kinds = _Kinds(labels, schema.action.n)
     deviations: list[Deviation] = []
-    can_restore = bool(domain.families) and hasattr(env.vec, "state_dict")
+    can_restore = bool(labels.families) and hasattr(env.vec, "state_dict")
     if samples and can_restore:
         chances = kinds.of(mine.other, mine.taken)
         deviations = sample_deviations(mine.differs, chances, samples, seed)
-        worth_of(env, seeds, mine.taken, mine.other, deviations, master, domain, horizon)
+        worth_of(env, seeds, mine.taken, mine.other, deviations, master, labels, horizon)
     differences = _differences(mine, kinds, deviations, episodes)
     compared = int(mine.playing.sum())
-    by_hour, by_day = _when(mine) if domain.clock else ((), ())
+    by_hour, by_day = _when(mine) if labels.clock else ((), ())
     return Divergence(
         policy=chosen.name,
         expert=master.name,
@@ -209,7 +209,7 @@ def divergence(
         seed=seed,
         decisions=compared,
         share=float(mine.differs.sum() / compared),
-        share_active=_share_active(mine, domain),
+        share_active=_share_active(mine, labels),
         share_on_expert=float(masters.differs.sum() / masters.playing.sum()),
         by_hour=by_hour,
         by_day=by_day,
@@ -238,9 +238,9 @@ def _check(episodes: int, seed: int, samples: int, horizon: int | None) -> None:
 class _Kinds:
     """Numbers the kinds of difference: (expert's label, policy's label) as one integer."""
 
-    def __init__(self, domain: Domain, actions: int) -> None:
-        self._domain = domain
-        self.labels = domain.families or tuple(f"action {a}" for a in range(actions))
+    def __init__(self, labels: WorldLabels, actions: int) -> None:
+        self._domain = labels
+        self.labels = labels.families or tuple(f"action {a}" for a in range(actions))
 
     def of(self, expert: NDArray[np.int64], policy: NDArray[np.int64]) -> NDArray[np.int64]:
         family = self._domain.family_of
@@ -258,7 +258,7 @@ class _Kinds:
 
 
 def _record(
-    env: BatchEnv, seeds: list[int], driver: Policy, other: Policy, domain: Domain
+    env: BatchEnv, seeds: list[int], driver: Policy, other: Policy, labels: WorldLabels
 ) -> Recording:
     env.reset(seeds)
     taken, would, times, playing = [], [], [], []
@@ -273,22 +273,22 @@ def _record(
         playing.append(decision.playing)
         time = time + step.elapsed
         returns += step.reward * decision.playing
-        if step.kpis is not None and domain.profit in env.kpi_names:
+        if step.kpis is not None and labels.profit in env.kpi_names:
             ended = decision.playing & (step.terminated | step.truncated)
-            profit[ended] = step.kpis[ended, env.kpi_names.index(domain.profit)]
+            profit[ended] = step.kpis[ended, env.kpi_names.index(labels.profit)]
     return Recording(
         np.stack(taken), np.stack(would), np.stack(times), np.stack(playing), returns, profit
     )
 
 
-def _share_active(recording: Recording, domain: Domain) -> float | None:
+def _share_active(recording: Recording, labels: WorldLabels) -> float | None:
     """The share of differences among decisions where somebody does something."""
-    if domain.idle < 0:
+    if labels.idle < 0:
         return None
-    family = domain.family_of
+    family = labels.family_of
     mine = family(recording.taken)
     theirs = family(recording.other)
-    active = recording.playing & ((mine != domain.idle) | (theirs != domain.idle))
+    active = recording.playing & ((mine != labels.idle) | (theirs != labels.idle))
     return float(recording.differs.sum() / max(int(active.sum()), 1))
 
 
@@ -334,11 +334,11 @@ def _differences(
 
 def print_divergence(console: Console, divergence: Divergence) -> None:
     """What differs, how often, and what it is worth; by action, hour and day."""
-    d, domain = divergence, domain_of(divergence.env)
+    d, labels = divergence, labels_of(divergence.env)
     console.print(Text(in_words(d)), soft_wrap=True)
     if d.differences:
         table = Table(title=f"{d.expert} would -> {d.policy} does")
-        columns = (f"times {domain.each}", "share", "reward each", "profit each", "tried")
+        columns = (f"times {labels.each}", "share", "reward each", "profit each", "tried")
         table.add_column("")
         for column in columns:
             table.add_column(column, justify="right")
@@ -370,17 +370,17 @@ def print_divergence(console: Console, divergence: Divergence) -> None:
 
 def in_words(d: Divergence) -> str:
     """How much differs, and what it adds up to, in a few sentences."""
-    domain = domain_of(d.env)
+    labels = labels_of(d.env)
     if not d.differences:
         return (
             f"{d.policy} decides as {d.expert} does in all of its {d.decisions:,} decisions over "
-            f"{domain.count(d.episodes)}."
+            f"{labels.count(d.episodes)}."
         )
     text = f"{d.policy} differs from {d.expert} in {d.share:.1%} of its {d.decisions:,} decisions"
     if d.share_active is not None:
         text += f" ({d.share_active:.1%} of those where either of them does more than wait)"
     text += f", and in {d.share_on_expert:.1%} on the states that {d.expert} visits. "
-    text += f"Against it, reward moves by {with_interval(d.measured.reward)} {domain.each}"
+    text += f"Against it, reward moves by {with_interval(d.measured.reward)} {labels.each}"
     if d.measured.profit is not None:
         text += f" and profit by {with_interval(d.measured.profit)}"
     text += "."

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from compagnon.envs.finding import find_env
 from compagnon.errors import InputError
-from compagnon.worlds import find_world
+from compagnon.plugins import world_of
 
 _SOON = 2.0  # seconds before which the time that is left is a guess
 
@@ -51,10 +51,17 @@ class Progress:
 
 def usual_length(env_id: str) -> int | None:
     """Time units of a whole episode, where all are as long or none is longer; None if unknown."""
-    units = find_world(env_id).episode_units
+    units = episode_units(env_id)
     if units is not None:
         return units
     try:
         return find_env(env_id).max_episode_steps
     except InputError:
         return None
+
+
+def episode_units(env_id: str) -> int | None:
+    """Time units of an episode, where the environment's world says how many there are."""
+    world = world_of(env_id)
+    units: int | None = None if world is None else world.episode_units
+    return units

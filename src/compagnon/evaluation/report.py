@@ -18,8 +18,8 @@ import compagnon
 from compagnon.evaluation import svg
 from compagnon.evaluation.audit import Audit
 from compagnon.evaluation.divergence import DAYS, Divergence, in_words
-from compagnon.evaluation.domain import Domain, domain_of
 from compagnon.evaluation.evaluate import Evaluation, PolicyScore
+from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.statistics import estimate
 from compagnon.evaluation.verdict import amount, with_interval
 from compagnon.files import write_file
@@ -71,7 +71,7 @@ def write_report(
         command: what reproduces the report, as typed or as a list of arguments.
         settings: shown beside the command, for example the recipe of the run.
         note: a paragraph below the title.
-        part: what only this environment has, see `dispatch_page.dispatch_part`.
+        part: what only this environment has, see `compagnon.worlds.World.report_part`.
     """
     path = Path(path)
     write_file(
@@ -117,19 +117,19 @@ def render_report(
 def _section(section: Section) -> dict[str, Any]:
     """What the template shows of one evaluation."""
     evaluation, audit = section.evaluation, section.audit
-    domain = domain_of(evaluation.env)
-    charts = list(_score_plots(evaluation, domain))
+    labels = labels_of(evaluation.env)
+    charts = list(_score_plots(evaluation, labels))
     if audit is not None:
-        charts.append(_terms_chart(audit, domain))
-    charts += _histograms(evaluation, domain)
+        charts.append(_terms_chart(audit, labels))
+    charts += _histograms(evaluation, labels)
     return {
         "heading": section.heading,
         "note": section.note,
-        "about": _about(evaluation, domain),
-        "episode": domain.episode,
-        "each": domain.each,
-        "has_profit": domain.profit in evaluation.scores[0].kpis,
-        "rows": _headline(evaluation, domain),
+        "about": _about(evaluation, labels),
+        "episode": labels.episode,
+        "each": labels.each,
+        "has_profit": labels.profit in evaluation.scores[0].kpis,
+        "rows": _headline(evaluation, labels),
         "verdicts": []
         if audit is None
         else [
@@ -138,28 +138,28 @@ def _section(section: Section) -> dict[str, Any]:
         ],
         "charts": charts,
         "part": section.part,
-        "kpis": [] if section.part is not None else _kpis(evaluation, domain),
+        "kpis": [] if section.part is not None else _kpis(evaluation, labels),
         "policies": [score.name for score in evaluation.scores],
         "divergence": None if section.divergence is None else _divergence(section.divergence),
     }
 
 
-def _about(evaluation: Evaluation, domain: Domain) -> str:
+def _about(evaluation: Evaluation, labels: WorldLabels) -> str:
     last = evaluation.seed + evaluation.episodes - 1
     options = ", ".join(f"{key}={value}" for key, value in evaluation.env_args.items())
     how = "actions drawn from the policy" if evaluation.sampled else "greedy play"
     return (
         f"{evaluation.env}{f' with {options}' if options else ''}; "
-        f"{domain.count(evaluation.episodes)}, seeds {evaluation.seed} to {last}, "
+        f"{labels.count(evaluation.episodes)}, seeds {evaluation.seed} to {last}, "
         f"the same for every policy; {how}."
     )
 
 
-def _headline(evaluation: Evaluation, domain: Domain) -> list[dict[str, str]]:
+def _headline(evaluation: Evaluation, labels: WorldLabels) -> list[dict[str, str]]:
     paired = {id(s): p for s, p in zip(evaluation.scores[1:], evaluation.paired, strict=True)}
     rows = []
     for score in evaluation.scores:
-        profit = score.results.kpis.get(domain.profit or "")
+        profit = score.results.kpis.get(labels.profit or "")
         pair = paired.get(id(score))
         rows.append(
             {
@@ -183,45 +183,45 @@ def _interval(ends: tuple[float, float], sign: bool = False) -> str:
     return f"[{amount(ends[0], sign)}, {amount(ends[1], sign)}]"
 
 
-def _score_plots(evaluation: Evaluation, domain: Domain) -> Iterable[Figure]:
+def _score_plots(evaluation: Evaluation, labels: WorldLabels) -> Iterable[Figure]:
     rows = [svg.Interval(score.name, score.mean, *score.ci95) for score in evaluation.scores]
     title = "Mean reward of each policy, with 95 % intervals"
-    label = f"reward {domain.each}"
+    label = f"reward {labels.each}"
     yield Figure(Markup(svg.interval_plot(rows, title, label)), title)
-    if domain.profit in evaluation.scores[0].kpis:
-        profits = [estimate(score.results.kpis[domain.profit]) for score in evaluation.scores]
+    if labels.profit in evaluation.scores[0].kpis:
+        profits = [estimate(score.results.kpis[labels.profit]) for score in evaluation.scores]
         rows = [
             svg.Interval(score.name, profit.mean, *profit.ci95)
             for score, profit in zip(evaluation.scores, profits, strict=True)
         ]
         title = "Mean profit of each policy, with 95 % intervals"
-        yield Figure(Markup(svg.interval_plot(rows, title, f"profit {domain.each}")), title)
+        yield Figure(Markup(svg.interval_plot(rows, title, f"profit {labels.each}")), title)
 
 
-def _terms_chart(audit: Audit, domain: Domain) -> Figure:
+def _terms_chart(audit: Audit, labels: WorldLabels) -> Figure:
     terms = list(audit.policies[0].terms)
     title = "What the reward is made of"
     image = svg.term_bars(
         [policy.name for policy in audit.policies],
-        [domain.label(term) for term in terms],
+        [labels.label(term) for term in terms],
         [[policy.terms[term].mean for term in terms] for policy in audit.policies],
         title,
-        f"reward {domain.each} by term; the mark is the sum",
+        f"reward {labels.each} by term; the mark is the sum",
     )
     return Figure(Markup(image), title)
 
 
-def _histograms(evaluation: Evaluation, domain: Domain) -> Iterable[Figure]:
+def _histograms(evaluation: Evaluation, labels: WorldLabels) -> Iterable[Figure]:
     first = evaluation.scores[0]
     if evaluation.episodes < 2:
         return
     for score in evaluation.scores[1 : 1 + MAX_HISTOGRAMS]:
-        title = f"{score.name} less {first.name}, {domain.episode} by {domain.episode}"
+        title = f"{score.name} less {first.name}, {labels.episode} by {labels.episode}"
         difference = score.results.returns - first.results.returns
         yield Figure(Markup(svg.histogram(difference, title, "difference in reward")), title)
 
 
-def _kpis(evaluation: Evaluation, domain: Domain) -> list[tuple[str, list[str]]]:
+def _kpis(evaluation: Evaluation, labels: WorldLabels) -> list[tuple[str, list[str]]]:
     """Rows of (KPI in words, a cell for each policy); those that are 0 everywhere are left out."""
 
     def cells(name: str, scores: list[PolicyScore]) -> list[str]:
@@ -232,18 +232,18 @@ def _kpis(evaluation: Evaluation, domain: Domain) -> list[tuple[str, list[str]]]
         return [amount(value, sign=False) if value else "0" for value in values]
 
     return [
-        (domain.label(name), cells(name, evaluation.scores))
+        (labels.label(name), cells(name, evaluation.scores))
         for name in evaluation.scores[0].kpis
         if any(score.kpis[name] for score in evaluation.scores)
     ]
 
 
 def _divergence(found: Divergence) -> dict[str, Any]:
-    domain = domain_of(found.env)
+    labels = labels_of(found.env)
     charts = []
     if len(found.labels) <= MAX_KINDS:
         title = (
-            f"Decisions {domain.each}: what {found.expert} would do, and what {found.policy} does"
+            f"Decisions {labels.each}: what {found.expert} would do, and what {found.policy} does"
         )
         image = svg.heat_table(
             found.labels,
@@ -257,12 +257,12 @@ def _divergence(found: Divergence) -> dict[str, Any]:
         charts.append(Figure(Markup(image), title))
     if found.by_hour:
         hours = [f"{hour:02}" for hour in range(24)]
-        for labels, shares, when in (
+        for names, shares, when in (
             (hours, found.by_hour, "hour of the day"),
             (DAYS, found.by_day, "day of the week"),
         ):
             title = f"Share of decisions that differ, by {when}"
-            charts.append(Figure(Markup(svg.column_chart(labels, shares, title)), title))
+            charts.append(Figure(Markup(svg.column_chart(names, shares, title)), title))
     kinds = [
         {
             "label": kind.label,
@@ -284,7 +284,7 @@ def _divergence(found: Divergence) -> dict[str, Any]:
         "charts": charts,
         "kinds": kinds,
         "horizon": horizon,
-        "seeds": f"{domain.count(found.episodes)}, seeds {found.seed} to "
+        "seeds": f"{labels.count(found.episodes)}, seeds {found.seed} to "
         f"{found.seed + found.episodes - 1}",
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from compagnon.evaluation.domain import Domain
+from compagnon.evaluation.labels import WorldLabels
 from compagnon.evaluation.statistics import Estimate
 
 # With this share of a gain in reward, and a profit that surely rises, the gain is called profit.
@@ -34,7 +34,7 @@ class Verdict:
 
 
 def give_verdict(
-    domain: Domain,
+    labels: WorldLabels,
     against: str,
     reward: Estimate,
     terms: Mapping[str, Estimate],
@@ -50,12 +50,12 @@ def give_verdict(
     """
     kind = _kind(reward, profit)
     parts = [
-        f"{with_interval(reward)} reward {domain.each} over {against}"
-        + _sources(domain, reward, terms, kind)
+        f"{with_interval(reward)} reward {labels.each} over {against}"
+        + _sources(labels, reward, terms, kind)
     ]
     if profit is not None:
         parts.append(f"profit moves by {with_interval(profit)}")
-    parts += _losses(domain, lost or {})
+    parts += _losses(labels, lost or {})
     return Verdict(kind, "; ".join(parts) + ": " + _conclusion(kind, reward, profit))
 
 
@@ -90,7 +90,9 @@ def _kind(reward: Estimate, profit: Estimate | None) -> Kind:
     return "profit" if profit.mean >= PROFIT_SHARE * reward.mean else "mixed"
 
 
-def _sources(domain: Domain, reward: Estimate, terms: Mapping[str, Estimate], kind: Kind) -> str:
+def _sources(
+    labels: WorldLabels, reward: Estimate, terms: Mapping[str, Estimate], kind: Kind
+) -> str:
     """The terms that make the difference, largest first: those outside profit where it is gamed."""
     if kind in ("equal", "unclear"):
         return ""
@@ -98,29 +100,29 @@ def _sources(domain: Domain, reward: Estimate, terms: Mapping[str, Estimate], ki
     share = {
         term: figure.mean / reward.mean
         for term, figure in terms.items()
-        if not (suspects and term in domain.profit_terms)
+        if not (suspects and term in labels.profit_terms)
     }
     named = sorted(share, key=lambda term: -share[term])[:2]
     named = [term for term in named if share[term] >= SOURCE_SHARE]
     if not named:
         return ""
     sources = " and ".join(
-        f"{amount(terms[term].mean)} ({share[term]:.0%}) from {domain.label(term)}"
+        f"{amount(terms[term].mean)} ({share[term]:.0%}) from {labels.label(term)}"
         for term in named
     )
     return f", of which {sources}"
 
 
-def _losses(domain: Domain, lost: Mapping[str, tuple[float, Estimate]]) -> list[str]:
+def _losses(labels: WorldLabels, lost: Mapping[str, tuple[float, Estimate]]) -> list[str]:
     """What is lost more, or less, than before; nothing where no difference can be told."""
     told = [name for name, (_, change) in lost.items() if change.rises or change.falls]
     if not told:
         return []
     counts = " and ".join(
-        f"{amount(lost[name][0], sign=False)} {domain.lost[name]} ({amount(lost[name][1].mean)})"
+        f"{amount(lost[name][0], sign=False)} {labels.lost[name]} ({amount(lost[name][1].mean)})"
         for name in told
     )
-    return [f"units {domain.each}: {counts}"]
+    return [f"units {labels.each}: {counts}"]
 
 
 def _conclusion(kind: Kind, reward: Estimate, profit: Estimate | None) -> str:

@@ -20,8 +20,8 @@ from PIL.GifImagePlugin import getdata, getheader
 
 from compagnon.envs import BatchEnv, make, make_adapted
 from compagnon.errors import InputError
+from compagnon.evaluation.progress import episode_units
 from compagnon.policy import Policy, Schema
-from compagnon.worlds import find_world
 
 SUFFIXES: Final = (".mp4", ".gif")
 _SECONDS: Final = 60  # a whole episode lasts about so long by default
@@ -174,7 +174,7 @@ def _default_every(
     env: gymnasium.Env[Any, Any], fps: int, minutes: int | None, steps: int | None
 ) -> int:
     spec = env.spec
-    length = None if spec is None else find_world(spec.id).episode_units or spec.max_episode_steps
+    length = None if spec is None else episode_units(spec.id) or spec.max_episode_steps
     known = [value for value in (length, minutes, steps) if value is not None]
     return max(1, round(min(known) / (_SECONDS * fps))) if known else 1
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.evaluation.domain import Domain
+from compagnon.evaluation.labels import WorldLabels
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.policy import Policy
 
@@ -113,7 +113,7 @@ def worth_of(
     expert_action: NDArray[np.int64],
     deviations: list[Deviation],
     expert: Policy,
-    domain: Domain,
+    labels: WorldLabels,
     horizon: int | None,
 ) -> None:
     """Fill in `reward` and `profit` of each deviation, all of them as rows of one batch.
@@ -133,7 +133,7 @@ def worth_of(
     steps = [deviation.step for deviation in deviations]
     rows = [deviation.row for deviation in deviations]
     first = np.concatenate([taken[steps, rows], expert_action[steps, rows]]).astype(np.int64)
-    reward, profit = _follow(pairs, first, expert, domain, horizon)
+    reward, profit = _follow(pairs, first, expert, labels, horizon)
     for i, deviation in enumerate(deviations):
         deviation.reward = float(reward[i] - reward[count + i])
         deviation.profit = float(profit[i] - profit[count + i])
@@ -160,13 +160,13 @@ def _follow(
     env: BatchEnv,
     actions: NDArray[np.int64],
     expert: Policy,
-    domain: Domain,
+    labels: WorldLabels,
     horizon: int | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Take `actions`, then the expert's, until the horizon or the episode's end; sums of both."""
     reward = np.zeros(env.num_envs)
     terms = list(env.reward_term_names)
-    business = [terms.index(name) for name in domain.profit_terms]
+    business = [terms.index(name) for name in labels.profit_terms]
     profit = np.zeros(env.num_envs) if business else np.full(env.num_envs, np.nan)
     time = np.zeros(env.num_envs, np.int64)
     playing = np.ones(env.num_envs, np.bool_)

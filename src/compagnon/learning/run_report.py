@@ -9,7 +9,6 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.audit import Audit, audit_evaluation
-from compagnon.evaluation.dispatch_page import dispatch_part
 from compagnon.evaluation.divergence import Divergence, divergence
 from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import Section, write_report
@@ -20,6 +19,7 @@ from compagnon.learning.run import Run
 from compagnon.policy import Policy, Schema, load_artefact, load_onnx, load_policy
 from compagnon.policy.as_served import AsServed
 from compagnon.policy.exported import ONNX_FILES
+from compagnon.worlds import find_world
 
 UNSEEN_SEED = 1_000_000
 
@@ -101,7 +101,7 @@ def report_run(
         command,
         _settings(recipe),
         note=_how_it_went(run),
-        part=dispatch_part(evaluation, _policies(run, names, env)),
+        part=find_world(env[0]).report_part(evaluation, _policies(run, names, env)),
     )
     return RunReport(path, evaluation, audit, found, on_book)
 

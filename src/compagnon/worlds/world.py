@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from compagnon.policy import Schema
+    from markupsafe import Markup
+
+    from compagnon.evaluation.evaluate import Evaluation
+    from compagnon.evaluation.labels import WorldLabels
+    from compagnon.policy import Policy, Schema
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.codec import StateCodec
     from compagnon.worlds.game import Game
@@ -69,4 +73,33 @@ class World:
 
     def game(self) -> "Game | None":
         """How a person plays it; None where nobody can."""
+        return None
+
+    def labels(self) -> "WorldLabels":
+        """What its episodes, reward terms and KPIs are called, and which terms are money."""
+        from compagnon.evaluation.labels import WorldLabels
+
+        return WorldLabels()
+
+    def report_part(
+        self,
+        evaluation: "Evaluation",  # noqa: ARG002
+        policies: Sequence["Policy"] = (),  # noqa: ARG002
+        times: bool = True,  # noqa: ARG002
+    ) -> "Markup | None":
+        """The fragment of a report's page that only this world has; None where it has none.
+
+        Args:
+            policies: those of the evaluation, bound to its environment, to be played and timed.
+            times: whether decisions are timed.
+        """
+        return None
+
+    def draw_episode(
+        self,
+        policies: Sequence["Policy"],  # noqa: ARG002
+        env_args: dict[str, Any],  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> "Markup | None":
+        """One episode of each policy, drawn in SVG for a page; None where nobody can draw it."""
         return None

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.evaluation.domain import Domain
 from compagnon.evaluation.episodes import decisions
+from compagnon.evaluation.labels import WorldLabels
 from compagnon.policy import Policy
 
 DEAD_SD = 1e-2  # beside inputs of unit size, a fresh network cannot tell so little from nothing
@@ -144,18 +144,18 @@ class Labels:
     families: dict[str, int]
 
 
-def look_at_labels(labels: NDArray[np.int64], domain: Domain) -> Labels:
+def look_at_labels(labels: NDArray[np.int64], words: WorldLabels) -> Labels:
     """Balance of labels (N,)."""
     counts = np.bincount(labels)
     shares = counts[counts > 0] / len(labels)
-    by_family = np.bincount(domain.family_of(labels), minlength=len(domain.families))
+    by_family = np.bincount(words.family_of(labels), minlength=len(words.families))
     return Labels(
         decisions=len(labels),
         distinct=len(shares),
         commonest=int(counts.argmax()),
         share=float(counts.max() / len(labels)),
         entropy=float(-(shares * np.log(shares)).sum()),
-        families={name: int(n) for name, n in zip(domain.families, by_family, strict=False)},
+        families={name: int(n) for name, n in zip(words.families, by_family, strict=False)},
     )
 
 

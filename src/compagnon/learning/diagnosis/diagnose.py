@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.divergence import Divergence, divergence
-from compagnon.evaluation.domain import domain_of
 from compagnon.evaluation.evaluate import Evaluation, evaluate
+from compagnon.evaluation.labels import labels_of
 from compagnon.learning.algorithm import build_algorithm
 from compagnon.learning.choices import masked
 from compagnon.learning.dagger import Dagger, DaggerSettings
@@ -152,7 +152,7 @@ class _Work:
         batch = BatchEnv(*self.env, 1)
         self.schema = Schema.of(batch)
         self.charges_invalid = _INVALID in batch.reward_term_names
-        self.domain = domain_of(recipe.env.id)
+        self.labels = labels_of(recipe.env.id)
         self.idle = self._idle()
 
     def run(self) -> Diagnosis:
@@ -182,7 +182,7 @@ class _Work:
             mask_loss=self.settings.mask_loss,
             fresh_optimiser=self.settings.fresh_optimiser,
             inputs=inputs,
-            labels=look_at_labels(self.held_out.labels, self.domain),
+            labels=look_at_labels(self.held_out.labels, self.labels),
             guessing=look_at_masks(self.held_out.action_mask),
             ceiling=look_at_contradictions(own, self.held_out.labels),
             core_ceiling=_core_ceiling(own, network, self.held_out),
@@ -334,10 +334,10 @@ class _Work:
 
     def _idle(self) -> str | None:
         """The policy that does nothing, where the environment has an action for that."""
-        if self.domain.idle < 0:
+        if self.labels.idle < 0:
             return None
-        family = self.domain.family_of(np.arange(self.schema.action.n))
-        return f"constant:{int(np.flatnonzero(family == self.domain.idle)[0])}"
+        family = self.labels.family_of(np.arange(self.schema.action.n))
+        return f"constant:{int(np.flatnonzero(family == self.labels.idle)[0])}"
 
     def _play(
         self,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compagnon.evaluation.domain import domain_of
+from compagnon.evaluation.labels import labels_of
 from compagnon.evaluation.verdict import amount
 from compagnon.learning.diagnosis.figures import Diagnosis
 
@@ -37,21 +37,21 @@ def money(value: float) -> str:
 
 def each(d: Diagnosis) -> str:
     """``a week``."""
-    return domain_of(d.env).each
+    return labels_of(d.env).each
 
 
 def family(d: Diagnosis, action: int) -> str:
     """What kind of action it is."""
-    domain = domain_of(d.env)
-    if not domain.families:
+    labels = labels_of(d.env)
+    if not labels.families:
         return f"action {action}"
-    return domain.families[int(domain.family_of(np.array(action)))]
+    return labels.families[int(labels.family_of(np.array(action)))]
 
 
 def action(d: Diagnosis, action: int) -> str:
     """An action with its number."""
     name = family(d, action)
-    return f"{name} (action {action})" if domain_of(d.env).families else name
+    return f"{name} (action {action})" if labels_of(d.env).families else name
 
 
 def joined(words: Sequence[str]) -> str:

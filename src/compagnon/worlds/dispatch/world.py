@@ -8,7 +8,11 @@ from compagnon.worlds.registration import register_compiled
 from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
-    from compagnon.policy import Schema
+    from markupsafe import Markup
+
+    from compagnon.evaluation.evaluate import Evaluation
+    from compagnon.evaluation.labels import WorldLabels
+    from compagnon.policy import Policy, Schema
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.dispatch.codec import BoardCodec
 
@@ -56,6 +60,28 @@ class Dispatch(World):
         from compagnon.worlds.dispatch.codec import board_codec
 
         return board_codec(schema, env_args)
+
+    def labels(self) -> "WorldLabels":
+        """Words, figures, and what of them is money."""
+        from compagnon.worlds.dispatch.labels import LABELS
+
+        return LABELS
+
+    def report_part(
+        self, evaluation: "Evaluation", policies: Sequence["Policy"] = (), times: bool = True
+    ) -> "Markup":
+        """Scorecard, time to decide, and a day on the map."""
+        from compagnon.worlds.dispatch.report.page import report_part
+
+        return report_part(evaluation, policies, times)
+
+    def draw_episode(
+        self, policies: Sequence["Policy"], env_args: dict[str, Any], seed: int
+    ) -> "Markup":
+        """The day of each policy on a map, side by side, moved by one clock."""
+        from compagnon.worlds.dispatch.report.page import draw_episode
+
+        return draw_episode(policies, env_args, seed)
 
 
 WORLD: Final = Dispatch()

@@ -8,6 +8,7 @@ from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
+    from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Schema
     from compagnon.worlds.game import Game
     from compagnon.worlds.workshop.codec import ShopCodec
@@ -52,6 +53,12 @@ class Workshop(World):
         from compagnon.worlds.workshop.game import GAME
 
         return GAME
+
+    def labels(self) -> "WorldLabels":
+        """Words, figures, and what of them is money."""
+        from compagnon.worlds.workshop.labels import LABELS
+
+        return LABELS
 
 
 WORLD: Final = Workshop()

@@ -7,7 +7,7 @@ have 95 % intervals. Parts of the cost add up to the cost, the others stand alon
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,65 +15,16 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import decisions
 from compagnon.evaluation.evaluate import Evaluation
+from compagnon.evaluation.labels import KpiLabel
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.policy import Policy
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.core import load_days
+from compagnon.worlds.dispatch.labels import CARD
 from compagnon.worlds.dispatch.options import DispatchOptions
 
 SMALL_DAY: Final = 6  # bookings; larger days are not tried in every way
 _WARM_UP = 5  # decisions before the clock counts
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the card: a KPI, what people call it, and which way is good."""
-
-    kpi: str
-    words: str
-    better: Literal["less", "more", ""]
-    form: str = ",.1f"
-
-
-CARD: Final[dict[str, tuple[Figure, ...]]] = {
-    "Cost of the day": (
-        Figure("cost", "cost, all parts", "less"),
-        Figure("cost_rejected", "rides refused or missed", "less"),
-        Figure("cost_late", "minutes late", "less"),
-        Figure("cost_wait", "waiting beyond the promise", "less"),
-        Figure("cost_ride", "minutes on board beyond the direct ride", "less"),
-        Figure("cost_km", "kilometres", "less"),
-        Figure("cost_overtime", "overtime", "less"),
-    ),
-    "Rides": (
-        Figure("generated", "asked for", ""),
-        Figure("served", "served", "more"),
-        Figure("rejected", "refused or missed", "less"),
-        Figure("cancelled", "cancelled", ""),
-        Figure("no_show", "nobody at the door", ""),
-        Figure("served_share", "served, of those that could be", "more", ".1%"),
-    ),
-    "Service": (
-        Figure("wait_mean", "wait for the pickup, mean minutes", "less"),
-        Figure("wait_p95", "wait, 95th percentile", "less"),
-        Figure("late_mean", "late, mean minutes", "less", ".2f"),
-        Figure("late_p95", "late, 95th percentile", "less"),
-        Figure("ride_mean", "on board, mean minutes", "less"),
-        Figure("excess_mean", "beyond the direct ride, mean minutes", "less"),
-        Figure("on_time_share", "picked up on time (-10 to +30 minutes)", "more", ".1%"),
-        Figure("satisfaction", "satisfaction, 1 to 5", "more", ".2f"),
-    ),
-    "Fleet": (
-        Figure("km", "kilometres", "less"),
-        Figure("loaded_km", "with somebody on board", ""),
-        Figure("empty_km", "empty", "less"),
-        Figure("km_per_ride", "kilometres a ride", "less"),
-        Figure("rides_per_driver_hour", "rides a driver hour", "more", ".2f"),
-        Figure("gini", "inequality of the drivers' rides (Gini)", "less", ".3f"),
-        Figure("overtime_minutes", "overtime, minutes", "less"),
-    ),
-    "Rules": (Figure("violations", "violations of limits, which must be 0", "less", ".0f"),),
-}
 
 
 @dataclass(frozen=True)
@@ -84,7 +35,7 @@ class Line:
         values: one a policy. differences: from the first policy, one for each later one.
     """
 
-    figure: Figure
+    figure: KpiLabel
     values: list[Estimate]
     differences: list[Estimate]
 

@@ -9,8 +9,13 @@ from markupsafe import Markup
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation import svg
-from compagnon.evaluation.dispatch_replay import record, to_html
-from compagnon.evaluation.dispatch_scorecard import (
+from compagnon.evaluation.evaluate import Evaluation
+from compagnon.evaluation.report import Figure
+from compagnon.evaluation.statistics import Estimate, estimate
+from compagnon.policy import Policy
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch.report.replay import record, to_html
+from compagnon.worlds.dispatch.report.scorecard import (
     SMALL_DAY,
     Line,
     Times,
@@ -18,44 +23,37 @@ from compagnon.evaluation.dispatch_scorecard import (
     decision_times,
     scorecard,
 )
-from compagnon.evaluation.evaluate import Evaluation
-from compagnon.evaluation.report import Figure
-from compagnon.evaluation.statistics import Estimate, estimate
-from compagnon.policy import Policy
-from compagnon.worlds.dispatch import DISPATCH
 
 REPLAYED: Final = 2  # policies beside each other on the map: the first and the last
 
 
-def dispatch_part(
+def report_part(
     evaluation: Evaluation, policies: Sequence[Policy] = (), times: bool = True
-) -> Markup | None:
-    """The fragment of the page; None of another environment.
+) -> Markup:
+    """The fragment of the page.
 
     Args:
         policies: those of the evaluation, bound to its environment, to play a day on the map and to
             time; without them neither is shown.
         times: whether decisions are timed.
     """
-    if evaluation.env != DISPATCH:
-        return None
     card = scorecard(evaluation)
     shown = [policies[0], *policies[1:][-(REPLAYED - 1) :]] if policies else []
     templates = Environment(
-        loader=PackageLoader("compagnon.evaluation", "templates"),
+        loader=PackageLoader("compagnon.worlds.dispatch.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    fragment = templates.get_template("dispatch.html").render(
+    fragment = templates.get_template("page.html").render(
         policies=[score.name for score in evaluation.scores],
         card=[(heading, [_line(line) for line in lines]) for heading, lines in card.items()],
         charts=_charts(evaluation, card),
         bound=_bound(evaluation),
         small=SMALL_DAY,
         times=_times(evaluation, policies) if times else [],
-        replay=_replay(evaluation, shown),
+        replay=draw_episode(shown, evaluation.env_args, evaluation.seed) if shown else None,
     )
     return Markup(fragment)
 
@@ -162,12 +160,10 @@ def _times(evaluation: Evaluation, policies: Sequence[Policy]) -> list[dict[str,
     ]
 
 
-def _replay(evaluation: Evaluation, policies: Sequence[Policy]) -> Markup | None:
-    if not policies:
-        return None
-    recordings = [record(policy, evaluation.env_args, evaluation.seed) for policy in policies]
-    cities = BatchEnv(DISPATCH, evaluation.env_args, 1).vec.options.preset
-    title = f"The day of seed {evaluation.seed}, the same requests for everybody"
-    if not evaluation.env_args.get("days"):
-        title += f" ({cities})"
+def draw_episode(policies: Sequence[Policy], env_args: dict[str, Any], seed: int) -> Markup:
+    """The day of one seed on a map, for each policy, bound to the environment's schema."""
+    recordings = [record(policy, env_args, seed) for policy in policies]
+    title = f"The day of seed {seed}, the same requests for everybody"
+    if not env_args.get("days"):
+        title += f" ({BatchEnv(DISPATCH, env_args, 1).vec.options.preset})"
     return to_html(recordings, title)

@@ -9,16 +9,17 @@ import pytest
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.evaluation.dispatch_page import _difference, _tone, dispatch_part
-from compagnon.evaluation.dispatch_replay import record, to_html, where
-from compagnon.evaluation.dispatch_scorecard import CARD, cheapest_days, scorecard
 from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.report import render_report
 from compagnon.evaluation.statistics import Estimate
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds import find_world
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch.report.page import _difference, _tone, report_part
+from compagnon.worlds.dispatch.report.replay import record, to_html, where
+from compagnon.worlds.dispatch.report.scorecard import CARD, cheapest_days, scorecard
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from compagnon.worlds.workshop import WORKSHOP
 from tests.worlds.dispatch.worlds import plane_day
@@ -59,10 +60,11 @@ def test_the_card_has_every_figure_of_the_world_and_none_that_sums_them_up() -> 
     assert set(DispatchVectorEnv.kpi_names) - {"decisions"} == set(shown)
 
 
-def test_another_environment_has_no_card(published: Evaluation) -> None:
-    assert dispatch_part(published) is None
+def test_another_environment_has_no_card() -> None:
+    week = evaluate(["random"], WORKSHOP, {}, episodes=1)
+    assert find_world(week.env).report_part(week) is None
     with pytest.raises(InputError, match=WORKSHOP):
-        scorecard(published)
+        scorecard(week)
 
 
 def test_good_and_bad_are_marked_only_where_it_is_sure() -> None:
@@ -75,15 +77,15 @@ def test_good_and_bad_are_marked_only_where_it_is_sure() -> None:
 
 
 def test_the_page_needs_nothing_else_and_holds_the_figures(found: Evaluation) -> None:
-    part = dispatch_part(found, policies(CLINIC), times=False)
+    part = report_part(found, policies(CLINIC), times=False)
     page = render_report("Dispatch", found, part=part)
     assert not re.search(r'(src|href)="|url\(|@import|https?://(?!www\.w3\.org)', page)
     for line in scorecard(found)["Cost of the day"]:
         assert f"{line.values[0].mean:,.1f}" in page
     assert "no clairvoyant bound" in page
     assert page.count('<g class="driver"') == 2 * 4
-    assert dispatch_part(found) is not None
-    assert '<div class="replay">' not in str(dispatch_part(found))
+    assert report_part(found) is not None
+    assert '<div class="replay">' not in str(report_part(found))
 
 
 # -- the map ------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def test_nobody_is_cheaper_than_the_bound(tmp_path: Path) -> None:
     small = evaluate(NAMES, DISPATCH, days, episodes=1)
     for score in small.scores:
         assert score.results.kpis["cost"][0] >= cheapest[0] - 1e-9
-    page = str(dispatch_part(small))
+    page = str(report_part(small))
     assert "Regret to the clairvoyant bound" in page
     assert "costs 10.0 a day" in page
 

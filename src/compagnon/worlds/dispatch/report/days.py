@@ -6,7 +6,7 @@ from html import escape
 from itertools import pairwise
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -102,13 +102,18 @@ def summarise(days: Sequence[Instance]) -> Summary:
 def render_page(source: str, summary: Summary) -> str:
     """The page as HTML; it needs nothing else to be read."""
     templates = Environment(
-        loader=PackageLoader("compagnon.evaluation", "templates"),
+        loader=ChoiceLoader(
+            [
+                PackageLoader("compagnon.worlds.dispatch.report", "templates"),
+                PackageLoader("compagnon.evaluation", "templates"),  # the style of every page
+            ]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return templates.get_template("dispatch_days.html").render(
+    return templates.get_template("days.html").render(
         title=f"Days of dispatch: {source}", lines=summary.lines(), figures=_figures(summary)
     )
 

@@ -1,0 +1,77 @@
+"""How to speak of an environment: the words of its world, its figures, and what of it is money.
+
+Everything else in this package works on any environment; one whose world says nothing is audited
+and compared by its reward terms and its action numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.plugins import world_of
+
+
+@dataclass(frozen=True)
+class KpiLabel:
+    """A figure of a world: its KPI, what people call it, and which way is good."""
+
+    kpi: str
+    words: str
+    better: Literal["less", "more", ""]
+    form: str = ",.1f"
+
+
+@dataclass(frozen=True)
+class WorldLabels:
+    """How to speak of an environment.
+
+    Attributes:
+        episode: what people call an episode.
+        profit: the KPI that says what the business earns; an environment need not have it.
+        profit_terms: the reward terms that are part of it; the others only shape behaviour.
+        lost: KPIs of units that were made or bought for nothing, with words for them.
+        served: KPIs of the share of demand that was met.
+        words: reward terms and KPIs as people call them; the others are called by their names.
+        units: of reward terms and KPIs, where they have one.
+        card: what is looked at of every policy: heading -> figures.
+        families: names of the action families; empty where actions have none.
+        family_of: actions (any shape) -> index into `families`.
+        idle: the family that does nothing, or -1.
+        clock: steps' elapsed time is in minutes since a Monday, 00:00.
+    """
+
+    episode: str = "episode"
+    profit: str | None = "profit"
+    profit_terms: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
+    served: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    card: Mapping[str, tuple[KpiLabel, ...]] = field(default_factory=dict)
+    families: tuple[str, ...] = ()
+    family_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda actions: actions
+    idle: int = -1
+    clock: bool = False
+
+    @property
+    def each(self) -> str:
+        """``a week``, ``an episode``."""
+        return f"{'an' if self.episode[0] in 'aeiou' else 'a'} {self.episode}"
+
+    def count(self, episodes: int) -> str:
+        """``1 week``, ``1,000 weeks``."""
+        return f"{episodes:,} {self.episode}{'' if episodes == 1 else 's'}"
+
+    def label(self, name: str) -> str:
+        """A reward term or KPI in words."""
+        return self.words.get(name, name.replace("_", " "))
+
+
+def labels_of(env_id: str) -> WorldLabels:
+    """How to speak of an environment; plainly where its world says nothing of it."""
+    world = world_of(env_id)
+    found: WorldLabels = WorldLabels() if world is None else world.labels()
+    return found

@@ -1,0 +1,58 @@
+"""Dispatch in words: what a dispatcher looks at of every policy, and what it is called."""
+
+from typing import Final
+
+from compagnon.evaluation.labels import KpiLabel, WorldLabels
+
+CARD: Final[dict[str, tuple[KpiLabel, ...]]] = {
+    "Cost of the day": (
+        KpiLabel("cost", "cost, all parts", "less"),
+        KpiLabel("cost_rejected", "rides refused or missed", "less"),
+        KpiLabel("cost_late", "minutes late", "less"),
+        KpiLabel("cost_wait", "waiting beyond the promise", "less"),
+        KpiLabel("cost_ride", "minutes on board beyond the direct ride", "less"),
+        KpiLabel("cost_km", "kilometres", "less"),
+        KpiLabel("cost_overtime", "overtime", "less"),
+    ),
+    "Rides": (
+        KpiLabel("generated", "asked for", ""),
+        KpiLabel("served", "served", "more"),
+        KpiLabel("rejected", "refused or missed", "less"),
+        KpiLabel("cancelled", "cancelled", ""),
+        KpiLabel("no_show", "nobody at the door", ""),
+        KpiLabel("served_share", "served, of those that could be", "more", ".1%"),
+    ),
+    "Service": (
+        KpiLabel("wait_mean", "wait for the pickup, mean minutes", "less"),
+        KpiLabel("wait_p95", "wait, 95th percentile", "less"),
+        KpiLabel("late_mean", "late, mean minutes", "less", ".2f"),
+        KpiLabel("late_p95", "late, 95th percentile", "less"),
+        KpiLabel("ride_mean", "on board, mean minutes", "less"),
+        KpiLabel("excess_mean", "beyond the direct ride, mean minutes", "less"),
+        KpiLabel("on_time_share", "picked up on time (-10 to +30 minutes)", "more", ".1%"),
+        KpiLabel("satisfaction", "satisfaction, 1 to 5", "more", ".2f"),
+    ),
+    "Fleet": (
+        KpiLabel("km", "kilometres", "less"),
+        KpiLabel("loaded_km", "with somebody on board", ""),
+        KpiLabel("empty_km", "empty", "less"),
+        KpiLabel("km_per_ride", "kilometres a ride", "less"),
+        KpiLabel("rides_per_driver_hour", "rides a driver hour", "more", ".2f"),
+        KpiLabel("gini", "inequality of the drivers' rides (Gini)", "less", ".3f"),
+        KpiLabel("overtime_minutes", "overtime, minutes", "less"),
+    ),
+    "Rules": (KpiLabel("violations", "violations of limits, which must be 0", "less", ".0f"),),
+}
+
+LABELS: Final = WorldLabels(
+    episode="day",
+    served=("served_share",),
+    words={
+        "rejected": "rides refused or missed",
+        "late": "minutes late",
+        "wait": "waiting beyond the promise",
+        "ride": "minutes on board beyond the direct ride",
+        "km": "kilometres",
+    },
+    card=CARD,
+)

@@ -1,0 +1,48 @@
+"""The workshop in words: its figures, its reward terms, and which of them are money."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.evaluation.labels import WorldLabels
+from compagnon.worlds.workshop import rules as R
+
+
+def family_of(actions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Actions of any shape -> index into the families."""
+    return np.asarray(np.where(actions >= R.WAIT, 0, 1 + actions // R.BATCHES), np.int64)
+
+
+LABELS: Final = WorldLabels(
+    episode="week",
+    profit="profit",
+    profit_terms=R.REWARD_TERMS[: R.PROFIT_TERMS],
+    lost={"overflow": "lost to a full store", "theft": "stolen"},
+    served=("served_share_p1", "served_share_p2"),
+    words={
+        "sales_p1": "P1 sales",
+        "sales_p2": "P2 sales",
+        "raw_cost": "raw material",
+        "backlog_cost": "backlog penalty",
+        "launch_bonus": "launch bonuses",
+        "wait_cost": "waiting cost",
+        "invalid_cost": "impossible launches",
+        "served_share_p1": "P1 served",
+        "served_share_p2": "P2 served",
+        "overflow": "units lost to a full store",
+        "theft": "units stolen",
+        "mean_backlog_p1": "mean backlog P1",
+        "mean_backlog_p2": "mean backlog P2",
+        "final_backlog_p1": "final backlog P1",
+        "final_backlog_p2": "final backlog P2",
+        "demand_p1": "demand P1",
+        "demand_p2": "demand P2",
+        "m1_utilisation": "M1 at work",
+        "m2_utilisation": "M2 at work",
+    },
+    families=("wait", "P1", "step 1", "step 2", "order"),
+    family_of=family_of,
+    idle=0,
+    clock=True,
+)
