@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -219,3 +220,47 @@ def test_json_and_table_hold_the_figures(over_producer_divergence: Divergence) -
 def test_each_week_of_an_order_book_is_compared_once() -> None:
     book = {"demand": str(sample_order_book()), "decision_points": True}
     assert divergence(V2, BASE_STOCK, WORKSHOP, book, episodes=20, samples=0).episodes == 4
+
+
+class ManyActions(gymnasium.Env[NDArray[np.float32], int]):
+    """Three hundred actions, none of which changes anything."""
+
+    observation_space = gymnasium.spaces.Box(0, 9, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(300)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> Any:
+        self.count += 1
+        return np.full(1, self.count, np.float32), float(action), self.count == 4, False, {}
+
+
+class Narrow:
+    """Takes one action, and says so in as few bits as hold it."""
+
+    def __init__(self, action: int, kind: Any) -> None:
+        self.action, self.kind, self.name = action, kind, f"narrow:{action}"
+
+    def act(self, obs: NDArray[Any], action_mask: Any = None, rng: Any = None) -> NDArray[Any]:
+        return np.full(len(obs), self.action, self.kind)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int32, np.int64])
+def test_pairs_of_actions_are_numbered_in_more_bits_than_actions_are(kind: Any) -> None:
+    """299 x 300 + 280 does not fit into the 16 bits that hold 299."""
+    if "tests/ManyActions-v0" not in gymnasium.registry:
+        gymnasium.register("tests/ManyActions-v0", entry_point=ManyActions)
+    policy, expert = Narrow(280, kind), Narrow(299, kind)
+    found = divergence(policy, expert, "tests/ManyActions-v0", {}, episodes=2, samples=0)
+    (kind_of,) = found.differences
+    assert (kind_of.expert, kind_of.policy) == ("action 299", "action 280")
+    assert (found.share, kind_of.per_episode) == (1.0, 4.0)
+    assert found.confusion[299, 280] == found.confusion.sum()
+
+
+def test_in_sixteen_bits_another_pair_would_be_named() -> None:
+    pair = np.array([299], np.int16) * np.int16(300) + np.array([280], np.int16)
+    assert divmod(int(pair[0]), 300) != (299, 280)

@@ -112,14 +112,17 @@ class Budget(NamedTuple):
 
 
 def read_budget(text: str, option: str) -> Budget:
-    """``25s``, ``5m``, ``5h`` and ``2d`` are times; a bare number such as ``2e6`` is steps.
+    """``25s``, ``5m``, ``5h`` and ``2d`` are times; ``2e6`` or ``1000 steps`` is steps.
 
     Raises:
         InputError: it is neither, or not above 0.
     """
-    unit = _SECONDS.get(text[-1:].lower())
+    words, steps = text.lower().strip(), ""
+    if words.endswith("steps"):
+        words, steps = words.removesuffix("steps"), "steps"
+    unit = None if steps else _SECONDS.get(words[-1:])
     try:
-        value = float(text if unit is None else text[:-1])
+        value = float(words if unit is None else words[:-1])
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf or (unit is None and not 1 <= value <= 2**53):
