@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from compagnon.arguments import read_pairs
 from compagnon.cli import main
-from compagnon.cli.app import GROUPS, VERBS
-from compagnon.cli.options import Budget, read_budget, read_pairs, read_time
+from compagnon.cli.app import groups, verbs
+from compagnon.cli.options import Budget, read_budget, read_time
 from compagnon.errors import InputError
 
 V2, OVER = "expert:workshop-v2", "expert:workshop-over-producer"
 FEW = ["--episodes", "3"]
-EVERY_VERB = [[name] for name in VERBS] + [
-    [group, name] for group, (_, verbs) in GROUPS.items() for name in verbs
+EVERY_VERB = [[name] for name in verbs()] + [
+    [group, name] for group, (_, verbs) in groups().items() for name in verbs
 ]
 
 
@@ -262,7 +263,7 @@ def test_help_lists_every_verb(capsys):
         main(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for name in (*VERBS, *GROUPS):
+    for name in (*verbs(), *groups()):
         assert name in text
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main, output
-from compagnon.cli.app import GROUPS, VERBS
+from compagnon.cli.app import groups, verbs
 from compagnon.errors import InputError
 
 CART = ["--env", "CartPole-v1", "--episodes", "2"]
@@ -61,7 +61,7 @@ READ = {
     for verb in ("db check", "db backup", "db restore", "registry add", "registry list",
                  "registry show", "registry promote", "registry rollback", "registry verify")
 }  # fmt: skip
-EVERY = {**VERBS, **{f"{g} {name}": v for g, (_, verbs) in GROUPS.items() for name, v in
+EVERY = {**verbs(), **{f"{g} {name}": v for g, (_, verbs) in groups().items() for name, v in
                      verbs.items()}}  # fmt: skip
 
 

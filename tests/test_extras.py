@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main
-from compagnon.cli.app import GROUPS, VERBS
-from compagnon.extras import EXTRA_OF, NEEDS, advice
+from compagnon.cli.app import groups, needs, verbs
+from compagnon.extras import EXTRA_OF, advice
 
+NEEDS = needs()
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = {"": [], **PROJECT["optional-dependencies"]}
@@ -61,7 +62,7 @@ def modules_of(extra: str) -> set[str]:
 
 def test_every_verb_that_needs_an_extra_needs_one_that_there_is() -> None:
     assert {extra for extra, _ in NEEDS.values()} <= set(EXTRAS)
-    assert {name.partition(" ")[0] for name in NEEDS} <= {*VERBS, *GROUPS}
+    assert {name.partition(" ")[0] for name in NEEDS} <= {*verbs(), *groups()}
 
 
 @pytest.mark.parametrize("verb", NEEDS)

@@ -5,7 +5,7 @@ one, is refused for the next, and installs again.
 """
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from compagnon.errors import InputError
@@ -30,10 +30,12 @@ EXTRA_OF: Final = {
     "torch": "train",
     "uvicorn": "serve",
 }
+Need = tuple[str, tuple[str, ...]]
 _SERVE: Final = ("sqlalchemy", "alembic", "onnxruntime", "msgspec")
 # The verbs that cannot do anything without an extra: its name, and packages that tell it is there.
-# A verb that is not listed begins with the base installation, and asks for more when it must.
-NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+# A verb that is not listed begins with the base installation, and asks for more when it must; those
+# of worlds say what they need where they stand.
+NEEDS: Final[dict[str, Need]] = {
     "learn": ("train", ("torch", "tensorboard", "numba")),
     "report": ("train", ("torch", "numba")),
     "diagnose": ("train", ("torch", "numba")),
@@ -41,8 +43,6 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "export": ("export", ("torch", "onnx", "onnxruntime")),
     "bench": ("export", ("torch", "onnx", "onnxruntime")),
     "watch": ("worlds", ("numba", "scipy", "PIL")),
-    "search-rule": ("worlds", ("numba",)),
-    "dispatch-poc": ("worlds", ("numba", "scipy")),
     "play": ("play", ("pygame", "numba", "PIL")),
     "serve": ("serve", (*_SERVE, "uvicorn", "fastapi")),
     "log": ("serve", _SERVE),
@@ -50,33 +50,27 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "keys": ("serve", _SERVE),
     "outcomes": ("serve", _SERVE),
     "registry": ("serve", _SERVE),
-    "data collect": ("collect", ("sqlalchemy", "numba")),
-    "data import": ("worlds", ("numba",)),
-    "data check": ("worlds", ("numba",)),
-    "data describe": ("worlds", ("numba",)),
-    "data resample": ("worlds", ("numba",)),
-    "data generate": ("worlds", ("numba",)),
 }
 
 
-def require(verb: str) -> None:
+def require(verb: str, needs: Mapping[str, Need] = NEEDS) -> None:
     """Refuse a verb whose extra is not installed, before anything is imported for it.
 
     Raises:
         InputError: names the verb, the first package that is missing, and what to install.
     """
     for name in (verb, verb.partition(" ")[0]):
-        extra, packages = NEEDS.get(name, ("", ()))
+        extra, packages = needs.get(name, ("", ()))
         missing = [one for one in packages if importlib.util.find_spec(one) is None]
         if missing:
             raise InputError(f"{verb} needs {missing[0]}: {pip(extra)}")
 
 
-def advice(words: Sequence[str], package: str) -> str | None:
+def advice(words: Sequence[str], package: str, needs: Mapping[str, Need] = NEEDS) -> str | None:
     """What to install for a package that a command missed; None for one that no extra brings."""
     if package not in EXTRA_OF:
         return None
-    own = NEEDS.get(" ".join(words[:2])) or NEEDS.get(next(iter(words), ""))
+    own = needs.get(" ".join(words[:2])) or needs.get(next(iter(words), ""))
     extra = own[0] if own is not None and package in own[1] else EXTRA_OF[package]
     return f"this needs {package}: {pip(extra)}"
 

@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    from compagnon.cli.app import parse_and_run
-    from compagnon.cli.output import complain
+    from compagnon.cli.app import needs, parse_and_run
+    from compagnon.output import complain
 
     try:
         return parse_and_run(words)
@@ -55,7 +55,7 @@ def _run(words: list[str]) -> int:
     except InputError as error:
         said = str(error)
     except ModuleNotFoundError as error:  # of an extra that is not installed
-        found = advice(words, (error.name or "").partition(".")[0])
+        found = advice(words, (error.name or "").partition(".")[0], needs())
         if found is None:
             raise
         said = found

@@ -1,6 +1,7 @@
 """Gathers the verbs under one program; each group of them stands in a file of its own."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Sequence
 
@@ -8,31 +9,30 @@ import tyro
 from tyro.extras import SubcommandApp
 
 import compagnon
+from compagnon import output
+from compagnon.arguments import Verb
 from compagnon.cli import (
     comparing,
-    data,
     diagnosing,
-    dispatch_poc,
     exporting,
     keeping,
     learning,
     listing,
-    output,
     playing,
     registering,
     serving,
     storing,
     tuning,
     watching,
-    workshop,
 )
-from compagnon.cli.options import Verb
 from compagnon.compiling import tell_of_compiling
 from compagnon.errors import InputError
-from compagnon.extras import require
+from compagnon.extras import NEEDS, Need, require
+from compagnon.worlds import worlds
+from compagnon.worlds.command import Command, CommandGroup
 
 # In the order in which `compagnon --help` lists them.
-VERBS: dict[str, Verb] = {
+_VERBS: dict[str, Verb] = {
     **learning.VERBS,
     **tuning.VERBS,
     **comparing.VERBS,
@@ -42,21 +42,65 @@ VERBS: dict[str, Verb] = {
     **serving.VERBS,
     **exporting.VERBS,
     **listing.VERBS,
-    **workshop.VERBS,
 }
-GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
-    "data": ("Bookings and drivers of a real fleet, as days to replay.", data.DATA_VERBS),
+_GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
     "db": ("The database of decisions and models.", storing.VERBS),
-    "dispatch-poc": (
-        "The dispatch roadmap's table, with honest baselines.",
-        dispatch_poc.TABLE_VERBS,
-    ),
     "keys": ("Keys for the service.", keeping.KEYS_VERBS),
     "log": ("The decisions that were logged, made again.", serving.LOG_VERBS),
-    "order-book": ("Check an order book, or generate one to try.", workshop.ORDER_BOOK_VERBS),
     "outcomes": ("What came of decisions.", keeping.OUTCOMES_VERBS),
     "registry": ("Models, their versions, and which of them decides.", registering.VERBS),
 }
+
+
+def verbs() -> dict[str, Verb]:
+    """Every verb that stands alone, in the order of the help; those of worlds come last."""
+    found = dict(_VERBS)
+    for name, command in world_commands().items():
+        if isinstance(command, Command):
+            found[name] = command.run
+    return found
+
+
+def groups() -> dict[str, tuple[str, dict[str, Verb]]]:
+    """What each group of verbs is for, and the verbs."""
+    found = dict(_GROUPS)
+    for name, group in world_commands().items():
+        if isinstance(group, CommandGroup):
+            inner = {verb: command.run for verb, command in group.commands.items()}
+            found[name] = (group.help, inner)
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def world_commands() -> dict[str, Command | CommandGroup]:
+    """The verbs that worlds bring; one whose name is taken already is named in a warning."""
+    found: dict[str, Command | CommandGroup] = {}
+    for world in worlds():
+        for name, command in world.commands().items():
+            if name in found or name in _VERBS or name in _GROUPS:
+                output.complain(
+                    f"the verb {name} of the world {world.name} is left out: it is taken"
+                )
+                continue
+            found[name] = command
+    return found
+
+
+def needs() -> dict[str, Need]:
+    """The verbs that cannot do anything without an extra, see `extras.NEEDS`."""
+    found = dict(NEEDS)
+    for name, command in world_commands().items():
+        if isinstance(command, CommandGroup):
+            found |= {
+                f"{name} {verb}": (one.extra, one.packages)
+                for verb, one in command.commands.items()
+                if one.extra
+            }
+        elif command.extra:
+            found[name] = (command.extra, command.packages)
+    return found
+
+
 _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.
 
 $ compagnon policies                                  what can be played
@@ -81,13 +125,14 @@ def parse_and_run(words: list[str]) -> int:
         return 0
     words, verb = _verb(words)
     if verb is not None and not {"-h", "--help"} & set(words):
-        require(verb)
+        require(verb, needs())
     tell_of_compiling(output.complain)
     app = SubcommandApp()
-    _add(app, VERBS, examples=bool(words) and words[0] in VERBS)
-    for name, (sentence, verbs) in GROUPS.items():
+    known = verbs()
+    _add(app, known, examples=bool(words) and words[0] in known)
+    for name, (sentence, inner) in groups().items():
         group = SubcommandApp()
-        _add(group, verbs, examples=words[:1] == [name] and bool(set(words) & set(verbs)))
+        _add(group, inner, examples=words[:1] == [name] and bool(set(words) & set(inner)))
         app.command(group, name=name, help=sentence)
     return int(app.cli(prog="compagnon", description=_DESCRIPTION, args=words, config=_STYLE))
 
@@ -101,12 +146,13 @@ def _verb(words: list[str]) -> tuple[list[str], str | None]:
     first = next(iter(words), "--help")
     if first.startswith("-"):
         return words or [first], None
-    if first not in GROUPS:
-        _check_word(first, [*VERBS, *GROUPS], "compagnon")
+    known = groups()
+    if first not in known:
+        _check_word(first, [*verbs(), *known], "compagnon")
         return words, first
     second = next(iter(words[1:]), "--help")
     if not second.startswith("-"):
-        _check_word(second, list(GROUPS[first][1]), f"compagnon {first}")
+        _check_word(second, list(known[first][1]), f"compagnon {first}")
         return words, f"{first} {second}"
     return words if len(words) > 1 else [first, second], None
 

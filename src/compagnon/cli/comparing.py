@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
-from compagnon.cli import output
-from compagnon.cli.options import (
-    Force,
-    Json,
-    OnePolicy,
-    Page,
-    Play,
-    PolicyNames,
-    Verb,
-    Where,
-    check_seed,
-    optional,
-)
+from compagnon import output
+from compagnon.arguments import Force, Json, Page, Verb, check_seed, optional
+from compagnon.cli.options import OnePolicy, Play, PolicyNames, Where
 
 if TYPE_CHECKING:
     from markupsafe import Markup

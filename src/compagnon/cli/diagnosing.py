@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Force, Json, Page, Verb, check_seed, flag, optional
+from compagnon import output
+from compagnon.arguments import Force, Json, Page, Verb, check_seed, flag, optional
 
 
 def diagnose(

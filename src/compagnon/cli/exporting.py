@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from compagnon.cli import output
-from compagnon.cli.options import (
-    Force,
-    Json,
-    OnePolicy,
-    Verb,
-    Where,
-    check_seed,
-    flag,
-    optional,
-    without_window,
-)
+from compagnon import output
+from compagnon.arguments import Force, Json, Verb, check_seed, flag, optional
+from compagnon.cli.options import OnePolicy, Where, without_window
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Force, Json, Verb, optional, read_time
+from compagnon import output
+from compagnon.arguments import Force, Json, Verb, optional
+from compagnon.cli.options import read_time
 from compagnon.cli.stores import DB, Db, day, me, opened
 
 

@@ -7,19 +7,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
+from compagnon import output
+from compagnon.arguments import Force, Json, Verb, check_seed, flag, optional, read_pairs
 from compagnon.cli.comparing import show_evaluation
-from compagnon.cli.options import (
-    Force,
-    Json,
-    Verb,
-    check_seed,
-    flag,
-    optional,
-    read_budget,
-    read_pairs,
-    without_window,
-)
+from compagnon.cli.options import read_budget, without_window
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:

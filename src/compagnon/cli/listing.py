@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional
 
-from compagnon.cli import output
-from compagnon.cli.options import EnvArgs, Verb, optional, read_pairs
+from compagnon import output
+from compagnon.arguments import EnvArgs, Verb, optional, read_pairs
 from compagnon.errors import InputError
 from compagnon.extras import EXTRA_OF, pip
 from compagnon.recipes import shipped_texts

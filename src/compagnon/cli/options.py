@@ -1,29 +1,15 @@
-"""Options that several verbs share, and how `key=value` pairs are read."""
+"""Options that several verbs share: what is played, how much of it, and for how long."""
 
 import math
-import tomllib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 from tyro.conf import Positional, arg
 
+from compagnon.arguments import EnvArgs, Force, Json, Page, flag, optional, read_pairs
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import WORKSHOP
 
-Verb = Callable[..., int]
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def optional(metavar: str, help: str) -> object:
-    """How an option looks that may be left out, and has no default worth showing."""
-    return arg(metavar=metavar, help=help, help_behavior_hint="")
-
-
-def flag(help: str) -> object:
-    """How an option looks that is either there or not."""
-    return arg(help=help, help_behavior_hint="")
 
 
 PolicyNames = Annotated[
@@ -40,15 +26,6 @@ OnePolicy = Annotated[
     Positional,
     arg(metavar="POLICY", help="a name or a path (see `compagnon policies`)"),
 ]
-EnvArgs = Annotated[
-    tuple[str, ...],
-    optional("K=V...", "the environment's options, such as demand=tight (see `compagnon envs ID`)"),
-]
-
-
-Force = Annotated[bool, flag("write over files that are there already")]
-Json = Annotated[Path | None, optional("FILE", "write the figures as JSON; - prints them alone")]
-Page = Annotated[Path | None, optional("FILE.html", "write a page to read")]
 
 
 @dataclass(frozen=True)
@@ -65,7 +42,8 @@ class Where:
         """The environment and its options.
 
         Without --env it is the one that the first trained policy of `policies` learnt in, options
-        and all; --env-args then change single options. Where all are rules, it is the workshop.
+        and all; --env-args then change single options. Where all are rules, it is that of the world
+        that brings the first expert, or else the one that is meant where nobody says.
         """
         given = read_pairs(self.env_args, "--env-args")
         if self.env is not None:
@@ -76,7 +54,9 @@ class Where:
             recorded = recorded_env(policy)
             if recorded is not None:
                 return recorded[0], {**recorded[1], **given}
-        return WORKSHOP, given
+        from compagnon.worlds.registry import usual_env
+
+        return usual_env(policies), given
 
 
 @dataclass(frozen=True)
@@ -89,12 +69,6 @@ class Play:
     json: Json = None
     report: Page = None
     force: Force = False
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that the environments' 64 bits cannot hold."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"--seed {seed}: give a whole number from 0 to 2^63 - 1")
 
 
 def without_window() -> None:
@@ -145,39 +119,3 @@ def read_time(text: str, option: str) -> float:
     if found.steps is not None:
         raise InputError(f"{option} {text}: give a time such as 90s, 20m, 2h or 7d")
     return found.seconds
-
-
-def read_pairs(pairs: Iterable[str], option: str) -> dict[str, Any]:
-    """``("demand=tight", "setup_minutes=5")`` as a dictionary.
-
-    A value is read as TOML if it is a number, a truth value, a quoted string or an array; anything
-    else is the text itself.
-
-    Raises:
-        InputError: a word that is no pair, a key given twice, or a broken array or quoted string.
-    """
-    read: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            raise InputError(f"{option}: {pair!r} is not KEY=VALUE, such as demand=tight")
-        if key in read:
-            raise InputError(f"{option}: {key} is given twice")
-        read[key] = _read_value(key, value.strip(), option)
-    return read
-
-
-def _read_value(key: str, text: str, option: str) -> Any:
-    try:
-        table = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        if text[:1] in ("[", '"', "'"):
-            raise InputError(
-                f"{option}: the value of {key}, {text}, is not TOML; an array of names is "
-                f"""'{key}=["raw", "p1"]', in quotes for the shell"""
-            ) from None
-        return text
-    value = table["value"]
-    plain = len(table) == 1 and isinstance(value, bool | int | float | str | list)
-    return value if plain else text

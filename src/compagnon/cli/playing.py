@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import EnvArgs, Force, Verb, check_seed, optional, read_pairs
+from compagnon import output
+from compagnon.arguments import EnvArgs, Force, Verb, check_seed, optional, read_pairs
 from compagnon.errors import InputError
 
 

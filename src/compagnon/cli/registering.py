@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Verb, optional
+from compagnon import output
+from compagnon.arguments import Verb, optional
 from compagnon.cli.stores import DB, Db, Model, Models, day, me, opened
 from compagnon.errors import InputError
 

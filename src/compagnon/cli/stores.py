@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli.options import optional
+from compagnon.arguments import optional
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:

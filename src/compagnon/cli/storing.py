@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Verb, flag, optional
+from compagnon import output
+from compagnon.arguments import Verb, flag, optional
 from compagnon.cli.stores import DB, Db, Models, opened
 from compagnon.errors import InputError
 

@@ -10,16 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import (
-    Verb,
-    check_seed,
-    flag,
-    optional,
-    read_pairs,
-    read_time,
-    without_window,
-)
+from compagnon import output
+from compagnon.arguments import Verb, check_seed, flag, optional, read_pairs
+from compagnon.cli.options import read_time, without_window
 
 if TYPE_CHECKING:
     from compagnon.tuning.standing import Standing

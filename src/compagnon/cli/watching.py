@@ -11,17 +11,9 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from compagnon.cli import output
-from compagnon.cli.options import (
-    Force,
-    OnePolicy,
-    Verb,
-    Where,
-    check_seed,
-    flag,
-    optional,
-    without_window,
-)
+from compagnon import output
+from compagnon.arguments import Force, Verb, check_seed, flag, optional
+from compagnon.cli.options import OnePolicy, Where, without_window
 from compagnon.errors import InputError
 
 _LIVE_FPS = 15

@@ -1,5 +1,6 @@
-"""Finds the world of an environment, whichever package brings it."""
+"""Finds the world of an environment or an expert, whichever package brings it."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from compagnon.plugins import brought_worlds, world_of
@@ -27,3 +28,19 @@ def find_world(env_id: str) -> World:
         InputError: two packages claim it.
     """
     return cast(World, world_of(env_id) or UnknownWorld(env_id))
+
+
+def usual_env(policies: Sequence[str] = ()) -> str:
+    """The environment that is meant where nobody names one.
+
+    That of the first expert among the policies' names which a world brings; else of the world that
+    is usually played.
+    """
+    known = worlds()
+    for name in policies:
+        kind, _, rest = name.partition(":")
+        expert = rest.partition(":")[0]
+        for world in known:
+            if kind == "expert" and expert in world.experts():
+                return world.env_ids[0]
+    return next(world.env_ids[0] for world in known if world.usual)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from compagnon.policy import Policy, Schema
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.codec import StateCodec
+    from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
 
 
@@ -33,12 +34,14 @@ class World:
         episode_units: how many time units an episode has at most, where Gymnasium's own limit of
             steps does not say it.
         always_masked: it gave masks before policies recorded whether it does.
+        usual: it is what is played where a command names neither a world nor a policy of one.
     """
 
     name: str
     env_ids: tuple[str, ...]
     episode_units: ClassVar[int | None] = None
     always_masked: ClassVar[bool] = False
+    usual: ClassVar[bool] = False
 
     def register(self) -> None:
         """Register the environments with Gymnasium, once; nothing where somebody else does."""
@@ -103,3 +106,7 @@ class World:
     ) -> "Markup | None":
         """One episode of each policy, drawn in SVG for a page; None where nobody can draw it."""
         return None
+
+    def commands(self) -> "Mapping[str, Command | CommandGroup]":
+        """Its own verbs on the command line, by name."""
+        return {}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Policy, Schema
     from compagnon.policy.groups import PairNames
+    from compagnon.worlds.command import CommandGroup
     from compagnon.worlds.dispatch.codec import BoardCodec
 
 _HERE: Final = "compagnon.worlds.dispatch"
@@ -82,6 +83,12 @@ class Dispatch(World):
         from compagnon.worlds.dispatch.report.page import draw_episode
 
         return draw_episode(policies, env_args, seed)
+
+    def commands(self) -> "Mapping[str, CommandGroup]":
+        """``data``: days from a real fleet."""
+        from compagnon.worlds.dispatch.commands import COMMANDS
+
+        return COMMANDS
 
 
 WORLD: Final = Dispatch()

@@ -10,6 +10,7 @@ from compagnon.worlds.world import World
 if TYPE_CHECKING:
     from compagnon.policy import Schema
     from compagnon.policy.groups import PairNames
+    from compagnon.worlds.command import CommandGroup
     from compagnon.worlds.dispatch_poc.codec import PocCodec
 
 _HERE: Final = "compagnon.worlds.dispatch_poc"
@@ -56,6 +57,12 @@ class DispatchPoc(World):
         from compagnon.worlds.dispatch_poc.codec import poc_codec
 
         return poc_codec(schema, env_args)
+
+    def commands(self) -> "Mapping[str, CommandGroup]":
+        """``dispatch-poc table``: the roadmap's figures."""
+        from compagnon.worlds.dispatch_poc.commands import COMMANDS
+
+        return COMMANDS
 
 
 WORLD: Final = DispatchPoc()

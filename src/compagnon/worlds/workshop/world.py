@@ -10,6 +10,7 @@ from compagnon.worlds.world import World
 if TYPE_CHECKING:
     from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Schema
+    from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
     from compagnon.worlds.workshop.codec import ShopCodec
 
@@ -23,6 +24,7 @@ class Workshop(World):
     env_ids = (WORKSHOP,)
     episode_units = 7 * 24 * 60  # minutes
     always_masked = True
+    usual = True
 
     def experts(self) -> Mapping[str, str]:
         """Its rules and solvers."""
@@ -59,6 +61,12 @@ class Workshop(World):
         from compagnon.worlds.workshop.labels import LABELS
 
         return LABELS
+
+    def commands(self) -> "Mapping[str, Command | CommandGroup]":
+        """``search-rule`` and ``order-book``."""
+        from compagnon.worlds.workshop.commands import COMMANDS
+
+        return COMMANDS
 
 
 WORLD: Final = Workshop()

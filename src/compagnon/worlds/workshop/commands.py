@@ -1,14 +1,16 @@
 """`search-rule` and `order-book`: what belongs to the workshop alone."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import EnvArgs, Force, Verb, check_seed, optional, read_pairs
+from compagnon import output
+from compagnon.arguments import EnvArgs, Force, check_seed, optional, read_pairs
 from compagnon.errors import InputError
+from compagnon.worlds.command import Command, CommandGroup
 
 _File = Annotated[Path, Positional, arg(metavar="FILE", help="a CSV: time,product,quantity")]
 
@@ -105,5 +107,10 @@ def generate(
     return 0
 
 
-VERBS: dict[str, Verb] = {"search-rule": search_rule}
-ORDER_BOOK_VERBS: dict[str, Verb] = {"check": check, "generate": generate}
+COMMANDS: Final[Mapping[str, Command | CommandGroup]] = {
+    "search-rule": Command(search_rule, "worlds", ("numba",)),
+    "order-book": CommandGroup(
+        "Check an order book, or generate one to try.",
+        {"check": Command(check), "generate": Command(generate)},
+    ),
+}

@@ -12,7 +12,7 @@ from compagnon.worlds.dispatch_poc import arrays as A
 from compagnon.worlds.dispatch_poc import rules as R
 from compagnon.worlds.dispatch_poc.options import PocOptions
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "dispatch_poc_bound.py"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "dispatch_poc_bound.py"
 
 
 @pytest.fixture(scope="module")

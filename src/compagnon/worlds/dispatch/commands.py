@@ -2,13 +2,14 @@
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from tyro.conf import Positional, arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Force, Verb, check_seed, flag, optional
+from compagnon import output
+from compagnon.arguments import Force, check_seed, flag, optional
 from compagnon.errors import InputError
+from compagnon.worlds.command import Command, CommandGroup
 
 _File = Annotated[
     Path, Positional, arg(metavar="FILE", help="bookings (CSV), or an instance (JSON)")
@@ -231,11 +232,17 @@ def _show(faults: tuple[Any, ...], title: str = "") -> None:
         output.console().print(output.table(heads, rows, numbers=False))
 
 
-DATA_VERBS: dict[str, Verb] = {
-    "import": import_,
-    "check": check,
-    "describe": describe,
-    "resample": resample,
-    "collect": collect,
-    "generate": generate,
+_WORLDS: Final = ("worlds", ("numba",))
+COMMANDS: Final = {
+    "data": CommandGroup(
+        "Bookings and drivers of a real fleet, as days to replay.",
+        {
+            "import": Command(import_, *_WORLDS),
+            "check": Command(check, *_WORLDS),
+            "describe": Command(describe, *_WORLDS),
+            "resample": Command(resample, *_WORLDS),
+            "collect": Command(collect, "collect", ("sqlalchemy", "numba")),
+            "generate": Command(generate, *_WORLDS),
+        },
+    ),
 }

@@ -1,11 +1,12 @@
 """`dispatch-poc table`: the roadmap's figures beside what each policy gets."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from tyro.conf import arg
 
-from compagnon.cli import output
-from compagnon.cli.options import Force, Json, Verb, check_seed, flag, optional
+from compagnon import output
+from compagnon.arguments import Force, Json, check_seed, flag, optional
+from compagnon.worlds.command import Command, CommandGroup
 
 if TYPE_CHECKING:
     from compagnon.evaluation.statistics import Estimate
@@ -107,4 +108,9 @@ def _figure(found: "Estimate", share: bool) -> str:
     return f"{found.mean:.2f} ({low:.2f} to {high:.2f})"
 
 
-TABLE_VERBS: dict[str, Verb] = {"table": table}
+COMMANDS: Final = {
+    "dispatch-poc": CommandGroup(
+        "The dispatch roadmap's table, with honest baselines.",
+        {"table": Command(table, "worlds", ("numba", "scipy"))},
+    ),
+}
