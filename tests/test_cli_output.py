@@ -3,7 +3,8 @@
 import pytest
 from rich.text import Text
 
-from compagnon.cli import main, output
+from compagnon import output
+from compagnon.cli import main
 from compagnon.errors import InputError
 from compagnon.store import keys, open_store
 from compagnon.store.migrating import upgrade

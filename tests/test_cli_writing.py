@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from compagnon.cli import main, output
+from compagnon import output
+from compagnon.cli import main
 from compagnon.cli.app import groups, verbs
 from compagnon.errors import InputError
 
