@@ -5,8 +5,8 @@ import json
 import pytest
 
 from compagnon.cli import main
-from compagnon.evaluation.dispatch_scorecard import CARD
 from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch.labels import CARD
 
 WORDS = ["expert:dispatch-nearest", "random", "--env", DISPATCH, "--episodes", "2"]
 
