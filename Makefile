@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-full coverage lint bench clean
+.PHONY: demo test test-full kernels coverage lint bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,8 +23,15 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 # The quick tests. Each process takes tests that stand together: what they share is made once.
-test: lint
+test: $(INSTALLED)
+	$(MAKE) --jobs=2 lint kernels
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# Two processes that test would each compile them: here each is compiled once, and then loaded.
+kernels: kernels-dispatch kernels-others
+
+kernels-%: $(INSTALLED)
+	$(BIN)/python -m tests.kernels $*
 
 # With those that prove the details; the slow ones alone are left out.
 test-full: lint

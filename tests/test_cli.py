@@ -14,6 +14,7 @@ from compagnon.cli import main
 from compagnon.cli.app import groups, verbs
 from compagnon.cli.options import Budget, read_budget, read_time
 from compagnon.errors import InputError
+from tests.tiers import full
 
 V2, OVER = "expert:workshop-v2", "expert:workshop-over-producer"
 FEW = ["--episodes", "3"]
@@ -300,7 +301,9 @@ def test_the_version_is_that_of_the_package(capsys):
     assert capsys.readouterr().out == f"compagnon {compagnon.__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["recipes", "workshop-tight"], ["recipes"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], full(["recipes", "workshop-tight"]), full(["recipes"])]
+)
 def test_a_reader_who_goes_away_is_no_error(words):
     code = "import sys; from compagnon.cli import main; sys.exit(main())"
     process = subprocess.Popen(
@@ -314,7 +317,7 @@ def test_a_reader_who_goes_away_is_no_error(words):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["recipes"]])
+@pytest.mark.parametrize("words", [["--version"], full(["--help"]), full(["recipes"])])
 def test_a_full_disk_behind_stdout_is_said(words):
     code = "import sys; from compagnon.cli import main; sys.exit(main())"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
@@ -369,6 +372,7 @@ def test_values_are_read_as_toml_or_as_text():
             read_pairs((wrong,), "--set")
 
 
+@pytest.mark.full
 def test_as_a_process():
     good = run("evaluate", V2, "random", *FEW, "--env-args", "decision_points=true")
     assert (good.returncode, good.stderr) == (0, "")
@@ -400,9 +404,9 @@ HEAVY = ("torch", "numba", "scipy", "PIL", "onnxruntime", "optuna")
     ("words", "said"),
     [
         (["learn", "workshop-tihgt"], "did you mean workshop-tight"),
-        (["learn", "workshop-tight", "--set", "algo.ppo.gama=0.9"], "did you mean gamma"),
-        (["learn", "workshop-tight", "--budget", "soon"], "--budget soon"),
-        (["diagnose", "workshop-tihgt"], "did you mean workshop-tight"),
+        full(["learn", "workshop-tight", "--set", "algo.ppo.gama=0.9"], "did you mean gamma"),
+        full(["learn", "workshop-tight", "--budget", "soon"], "--budget soon"),
+        full(["diagnose", "workshop-tihgt"], "did you mean workshop-tight"),
     ],
 )
 def test_a_wrong_word_is_refused_before_anything_heavy_is_imported(words, said):

@@ -96,6 +96,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "Errno" not in captured.err
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("what", PLACES)
 def test_what_is_no_such_thing_is_refused_in_a_sentence(
     what: str, place: Path, capsys: pytest.CaptureFixture[str]

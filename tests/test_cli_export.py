@@ -57,6 +57,7 @@ def test_evaluate_takes_what_was_exported_where_the_policy_learnt(saved, tmp_pat
     assert by_name[names[0]] == by_name[names[2]]
 
 
+@pytest.mark.full
 def test_audit_and_watch_take_what_was_exported(shop, capsys):
     name = f"onnx:{shop}"
     assert main(["export", str(shop), *FEW]) == 0

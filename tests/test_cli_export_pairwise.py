@@ -37,6 +37,7 @@ def exported(tmp_path_factory):
     return path
 
 
+@pytest.mark.full
 def test_it_plays_the_same_actions_on_real_boards(exported):
     env = BatchEnv(DISPATCH, ENV, 4)
     schema = Schema.of(env)

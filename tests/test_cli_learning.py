@@ -75,6 +75,7 @@ def test_learn_leaves_a_run_that_is_a_policy(recipe, tmp_path, capsys):
     assert {"policy", "against", "mean", "ci95", "win_share"} == set(found["paired"][0])
 
 
+@pytest.mark.full
 def test_report_compares_expert_clone_and_best_here_and_on_an_order_book(recipe, tmp_path, capsys):
     run, book = tmp_path / "run", tmp_path / "orders.csv"
     assert main(["order-book", "generate", str(book), "--weeks", "2"]) == 0
@@ -102,6 +103,7 @@ def test_report_of_a_run_without_a_policy_says_so(tmp_path, recipe, capsys):
     assert "is not a run" in capsys.readouterr().err
 
 
+@pytest.mark.full
 def test_a_run_is_not_overwritten_but_resumed(recipe, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["learn", str(recipe), "--out", str(run)]) == 0
@@ -149,6 +151,7 @@ def test_what_cannot_be_run_is_refused_in_one_sentence_and_nothing_is_written(
     assert not run.exists()
 
 
+@pytest.mark.full
 def test_variants_are_trained_and_compared(recipe, tmp_path, capsys):
     recipe.write_text(
         TINY + "\n[variants]\nplain = {}\n"
@@ -163,6 +166,7 @@ def test_variants_are_trained_and_compared(recipe, tmp_path, capsys):
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.full
 def test_ctrl_c_saves_a_checkpoint_and_says_how_to_go_on(recipe, tmp_path):
     run = tmp_path / "run"
     words = ["learn", str(recipe), "--out", str(run), "--set", "budget.iterations=1000000"]

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 
 
+@pytest.mark.full
 def test_the_tables_are_those_of_the_code():
     checked = subprocess.run(
         [sys.executable, "docs/make_tables.py", "--check"],

@@ -14,6 +14,7 @@ from compagnon.errors import FaultyEnvError, InputError
 from tests.envs.masked import COUNTER, register_counter
 from tests.envs.own import Clock
 from tests.envs.test_own_steps import Business
+from tests.tiers import full
 
 register_counter()
 FAILING, SHOP, LATE = "test/Failing-v0", "test/Shop-v0", "test/Late-v0"
@@ -124,7 +125,7 @@ def history(env: BatchEnv, steps: int) -> list[np.ndarray]:
     return seen
 
 
-@pytest.mark.parametrize("env_id", [COUNTER, SHOP])
+@pytest.mark.parametrize("env_id", [COUNTER, full(SHOP)])
 def test_the_same_seeds_give_the_same_steps_to_the_last_bit(opened, env_id):
     here = opened(env_id, {}, 5, "gymnasium")
     there = opened(env_id, {}, 5)
@@ -140,6 +141,7 @@ def test_the_same_seeds_give_the_same_steps_to_the_last_bit(opened, env_id):
     assert [f.name for f in here.fields] == [f.name for f in there.fields]
 
 
+@pytest.mark.full
 def test_how_many_processes_there_are_changes_nothing():
     seen = []
     for workers in (1, 3):
@@ -152,7 +154,7 @@ def test_how_many_processes_there_are_changes_nothing():
     np.testing.assert_array_equal(*seen)
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", COUNTER])
+@pytest.mark.parametrize("env_id", ["CartPole-v1", full(COUNTER)])
 def test_what_was_saved_goes_on(opened, env_id):
     env = opened(env_id, {}, 3)
     env.reset([0, 1, 2])
@@ -165,6 +167,7 @@ def test_what_was_saved_goes_on(opened, env_id):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.full
 def test_what_an_environment_raises_while_it_is_put_back_names_its_copy(opened, tmp_path):
     """The number among all copies, whichever process holds it."""
     args = {"file": str(tmp_path / "there")}
@@ -188,9 +191,11 @@ def test_what_an_environment_raises_while_it_is_put_back_names_its_copy(opened, 
     ("how", "words"),
     [
         ("exit", "the process of copy 1 ended with exit code 7"),
-        ("kill", r"the process of copy 1 was ended by signal 9 \(SIGKILL\)"),
-        ("raise", "(?s)failed in the process of copy 1.*RuntimeError: the simulator lost its lic"),
-        (
+        full("kill", r"the process of copy 1 was ended by signal 9 \(SIGKILL\)"),
+        full(
+            "raise", "(?s)failed in the process of copy 1.*RuntimeError: the simulator lost its lic"
+        ),
+        full(
             "nan",
             r"copy 1 \(begun with seed 1\), step 3 of its episode: .* obs_0 is nan",
         ),
@@ -218,6 +223,7 @@ def test_what_cannot_be_made_is_refused_as_it_is_here():
         BatchEnv("compagnon/Workshop-v0", {}, 2, "processes")
 
 
+@pytest.mark.full
 def test_figures_that_are_named_at_an_end_are_kept_beside_the_terms(opened):
     found = {}
     for backend in ("gymnasium", "processes"):

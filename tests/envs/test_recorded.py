@@ -12,6 +12,7 @@ from gymnasium import spaces
 from compagnon.envs import BatchEnv
 from compagnon.errors import FaultyEnvError
 from tests.learning.small import through_disk
+from tests.tiers import full
 
 
 class Shop(gymnasium.Env[np.ndarray, int]):
@@ -145,7 +146,7 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 @EVERY
-@pytest.mark.parametrize("before", [0, 1, 150, 700])
+@pytest.mark.parametrize("before", [0, 1, 150, full(700)])
 def test_a_restored_run_is_the_run_that_was_saved(case, before):
     """In the first episode, and after many, where only what was carried over says how it began."""
     env = begun(case)

@@ -53,6 +53,7 @@ def test_a_rule_that_raises_profit_is_not_called_gamed(published: Evaluation) ->
     assert "gamed" not in gain.words
 
 
+@pytest.mark.full
 def test_under_the_profit_reward_the_same_two_get_the_opposite_words() -> None:
     found = audit([V2, BASE_STOCK, OVER_PRODUCER], WORKSHOP, {"reward": "profit"}, episodes=10)
     base, over = found.gains

@@ -47,6 +47,7 @@ def late_order(obs: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int6
     return np.where((obs[:, 0] == 10_079) & (actions == 200), 199, actions)
 
 
+@pytest.mark.full
 def test_a_policy_does_not_diverge_from_itself() -> None:
     found = divergence(V2, V2, WORKSHOP, {}, episodes=3)
     assert found.share == found.share_active == found.share_on_expert == 0.0
@@ -58,6 +59,7 @@ def test_a_policy_does_not_diverge_from_itself() -> None:
     assert found.confusion.sum() == 10_080
 
 
+@pytest.mark.full
 def test_a_policy_altered_in_one_family_diverges_in_that_one_alone() -> None:
     def wait_for_p1(_: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(is_p1(actions), 200, actions)
@@ -71,6 +73,7 @@ def test_a_policy_altered_in_one_family_diverges_in_that_one_alone() -> None:
     assert found.confusion[:, 1].sum() == 0
 
 
+@pytest.mark.full
 def test_another_size_is_told_from_another_family() -> None:
     def ones(_: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(is_p1(actions), 0, actions)
@@ -80,6 +83,7 @@ def test_another_size_is_told_from_another_family() -> None:
     assert found.differences[0].size_only
 
 
+@pytest.mark.full
 def test_when_is_the_hour_and_the_day_of_the_differences() -> None:
     def from_noon_on_tuesday(obs: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int64]:
         time = obs[:, 0]
@@ -104,6 +108,7 @@ def test_the_worth_of_a_useless_order_is_its_price() -> None:
     assert kind.worth.reward.falls
 
 
+@pytest.mark.full
 def test_seen_from_the_other_side_the_worth_has_the_other_sign() -> None:
     found = divergence(V2, altered(late_order), WORKSHOP, {}, episodes=2, samples=50)
     worth = found.differences[0].worth
@@ -111,6 +116,7 @@ def test_seen_from_the_other_side_the_worth_has_the_other_sign() -> None:
     assert worth.reward.mean == pytest.approx(49.8)
 
 
+@pytest.mark.full
 def test_a_horizon_of_one_step_prices_the_step_alone() -> None:
     def wait_for_p1(_: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(is_p1(actions), 200, actions)
@@ -125,6 +131,7 @@ def test_a_horizon_of_one_step_prices_the_step_alone() -> None:
     assert found.accounted is None
 
 
+@pytest.mark.full
 def test_all_deviations_together_are_the_difference_in_return() -> None:
     def idle_at_times(obs: NDArray[Any], actions: NDArray[np.int64]) -> NDArray[np.int64]:
         time = obs[:, 0]
@@ -140,6 +147,7 @@ def test_all_deviations_together_are_the_difference_in_return() -> None:
     assert found.accounted.profit.mean == pytest.approx(found.measured.profit.mean, abs=1e-6)
 
 
+@pytest.mark.full
 def test_the_over_producer_earns_reward_and_costs_profit_where_it_makes_more(
     over_producer_divergence: Divergence,
 ) -> None:
@@ -151,6 +159,7 @@ def test_the_over_producer_earns_reward_and_costs_profit_where_it_makes_more(
     assert worth.profit.mean < 0
 
 
+@pytest.mark.full
 def test_the_same_call_gives_the_same_answer() -> None:
     calls = [
         divergence(BASE_STOCK, V2, WORKSHOP, {"decision_points": True}, 1, 3, samples=20)
@@ -205,6 +214,7 @@ def test_samples_are_spread_over_the_kinds() -> None:
     assert len(sample_deviations(differs, kinds, 10_000, seed=0)) == 300
 
 
+@pytest.mark.full
 def test_json_and_table_hold_the_figures(over_producer_divergence: Divergence) -> None:
     data = json.loads(json.dumps(over_producer_divergence.as_json(), allow_nan=False))
     assert len(data["by_hour"]) == 24
@@ -217,6 +227,7 @@ def test_json_and_table_hold_the_figures(over_producer_divergence: Divergence) -
     assert "Mon" in text
 
 
+@pytest.mark.full
 def test_each_week_of_an_order_book_is_compared_once() -> None:
     book = {"demand": str(sample_order_book()), "decision_points": True}
     assert divergence(V2, BASE_STOCK, WORKSHOP, book, episodes=20, samples=0).episodes == 4

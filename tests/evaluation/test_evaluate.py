@@ -93,6 +93,7 @@ def test_one_episode_gives_json_without_nan() -> None:
     assert json.loads(text)["policies"][0]["ci95"] == [None, None]
 
 
+@pytest.mark.full
 def test_same_seeds_same_figures_and_other_seeds_other_figures() -> None:
     first = evaluate([V2], WORKSHOP, {}, episodes=4, seed=5)
     assert evaluate([V2], WORKSHOP, {}, episodes=4, seed=5).as_json() == first.as_json()
@@ -143,6 +144,7 @@ def test_decisions_show_what_the_policy_saw_not_what_came_after() -> None:
     assert (time >= 10_080).all()
 
 
+@pytest.mark.full
 def test_more_episodes_than_fit_a_batch_are_the_same_episodes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

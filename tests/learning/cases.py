@@ -313,6 +313,5 @@ CASES: dict[str, Case] = {
     ),
 }
 
-# One of each algorithm, and one of the pairwise network: these are held to the contract in the
-# quick tests too.
-QUICK = ("dqn, everything", "ppo", "ddpg, box, td3", "dagger", "hybrid, sequence", "ppo, pairwise")
+# One of each algorithm is held to the contract in the quick tests too.
+QUICK = ("dqn, everything", "ppo", "ddpg, box, td3", "dagger", "hybrid, sequence")

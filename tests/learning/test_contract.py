@@ -26,11 +26,12 @@ from compagnon.policy import Schema, load_artefact, save_policy
 from tests.learning.cases import CASES, QUICK, Case
 from tests.learning.small import through_disk
 from tests.learning.test_trainer import assert_same_run, flat, in_a_process, wait_for_lines
+from tests.tiers import full
 
 EVERY_CASE = pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, id=name, marks=() if name in QUICK else pytest.mark.full)
+        pytest.param(case, id=name) if name in QUICK else full(case, id=name)
         for name, case in CASES.items()
     ],
 )
@@ -197,6 +198,7 @@ def test_an_object_that_has_worked_can_be_restored_too(case):
     assert resumed.run(3) == whole.run(3)
 
 
+@pytest.mark.full
 @EVERY_CASE
 def test_saving_and_going_on_is_the_same_as_being_restored_at_every_iteration(case):
     whole, relay = Training(case), Training(case)
@@ -270,6 +272,7 @@ def changed(tree: Any, path: tuple[Any, ...], value: Any = None, drop: bool = Fa
 REFUSALS = (KeyError, TypeError, ValueError, RuntimeError)
 
 
+@pytest.mark.full
 @EVERY_CASE
 def test_a_state_that_lacks_a_part_is_refused(case):
     training = Training(case)
@@ -290,7 +293,7 @@ def test_a_state_that_lacks_a_part_is_refused(case):
 
 
 @EVERY_CASE
-@pytest.mark.parametrize("depth", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [full(2), pytest.param(3, marks=pytest.mark.slow)])
 def test_every_part_of_a_state_matters(case, depth):
     """Give a part the value it had in another run: this run becomes another, or it is refused."""
     stranger, training = Training(case, OTHER_SEED), Training(case)
@@ -373,6 +376,7 @@ def unjudged(monkeypatch):
     monkeypatch.setattr(Trainer, "_evaluate", lambda *_, **__: {})
 
 
+@pytest.mark.full
 @EVERY_CASE
 @pytest.mark.usefixtures("unjudged")
 def test_a_budget_in_steps_ends_with_the_iteration_that_reaches_it(case, tmp_path):
@@ -405,7 +409,7 @@ def went_wrong(trainer: Trainer, listener: Callable[[IterationInfo], None] | Non
 
 @EVERY_CASE
 @pytest.mark.usefixtures("unjudged")
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("bad", [math.nan, full(math.inf)])
 def test_weights_that_are_no_numbers_are_noticed(case, bad, tmp_path):
     names = list(build_algorithm(case.recipe())[1].modules)
     for name in names:
@@ -596,11 +600,11 @@ def test_every_algorithm_has_cases():
 # -- learning -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, full(1)])
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, id=name, marks=() if name in QUICK else pytest.mark.full)
+        pytest.param(case, id=name) if name in QUICK else full(case, id=name)
         for name, case in CASES.items()
         if case.lesson is not None
     ],

@@ -46,6 +46,7 @@ def agreement(dagger: Dagger, weeks: int = 4) -> float:
     return right / met
 
 
+@pytest.mark.full
 def test_it_clones_the_workshop_s_expert():
     dagger = cloning(SHORT)
     while not dagger.finished:
@@ -56,6 +57,7 @@ def test_it_clones_the_workshop_s_expert():
     assert agreement(dagger) >= 0.97
 
 
+@pytest.mark.full
 def test_published_scaling_without_the_mask_clones_badly():
     dagger = cloning({**SHORT, "scaling": "published"}, scale_inputs=False, mask_loss=False)
     while not dagger.finished:

@@ -110,6 +110,7 @@ def test_the_ceiling_of_contradicting_labels_is_exact():
     assert (clean.contradicted, clean.accuracy) == (0, 1.0)
 
 
+@pytest.mark.full
 def test_the_seed_is_reproduced(diagnosis):
     published = PUBLISHED["workshop-seed"]
     for ours, theirs in zip(diagnosis.iterations, published.losses, strict=True):

@@ -12,6 +12,7 @@ from compagnon.errors import InputError
 from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
 from compagnon.policy import Schema
 from tests.learning.small import ACTIONS, BANDIT, CLOCK, CONTEXTS, WALK, Walk, through_disk
+from tests.tiers import full
 
 GAMMA = 0.8
 SMALL: dict[str, Any] = {
@@ -72,7 +73,13 @@ def error_on_walk(dqn: DQN, ends: bool, iterations: int = 3) -> float:
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "goes on for ever"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"double": True}, {"dueling": True}, {"prioritised": True}, {"loss": "squared"}],
+    [
+        {},
+        full({"double": True}),
+        full({"dueling": True}),
+        full({"prioritised": True}),
+        full({"loss": "squared"}),
+    ],
     ids=str,
 )
 def test_it_finds_the_values_of_value_iteration(options, ends):
@@ -86,7 +93,7 @@ GREEDY_IN_THE_END: dict[str, Any] = {**TO_SOLVE, "epsilon_end": 0.02, "epsilon_s
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "goes on for ever"])
-@pytest.mark.parametrize("options", [{"n_step": 3}, EVERYTHING], ids=["n_step", "everything"])
+@pytest.mark.parametrize("options", [{"n_step": 3}, full(EVERYTHING)], ids=["n_step", "everything"])
 def test_with_n_steps_it_finds_the_values_of_the_best_play(options, ends):
     dqn = dqn_on(
         WALK, {"ends": ends, "max_episode_steps": 8}, total=4, **{**GREEDY_IN_THE_END, **options}
@@ -139,6 +146,7 @@ def test_a_mask_left_out_of_the_targets_is_found_out(monkeypatch):
     assert error_on_walk(dqn, ends=False) > 0.5
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(2))
 def test_it_learns_to_balance(seed):
     settings = {

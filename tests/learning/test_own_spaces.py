@@ -52,6 +52,7 @@ class Doors(gymnasium.Env[Any, Any]):
 gymnasium.register(DOORS, entry_point=Doors)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["ppo", "dqn"])
 def test_parts_are_learnt_and_a_part_that_is_masked_is_never_chosen(kind, tmp_path):
     settings = {

@@ -10,6 +10,7 @@ from compagnon.learning.ppo import PPO
 from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.practice import SEEDS, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.learning.small import BANDIT, CLOCK, SHORT, through_disk
+from tests.tiers import full
 
 # -- learning -----------------------------------------------------------------------------------
 
@@ -17,7 +18,10 @@ from tests.learning.small import BANDIT, CLOCK, SHORT, through_disk
 @SEEDS
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"networks": "joint"}, {"episodes_per_env": 16}, {"reward_scale": "running"}],
+    [
+        {},
+        *map(full, ({"networks": "joint"}, {"episodes_per_env": 16}, {"reward_scale": "running"})),
+    ],
     ids=["as usual", "joint", "whole episodes", "rewards scaled"],
 )
 def test_it_learns_a_masked_bandit(seed, settings):
@@ -30,6 +34,7 @@ def test_it_learns_a_masked_bandit(seed, settings):
     assert metrics["entropy"] < 0.5
 
 
+@pytest.mark.full
 @SEEDS
 def test_it_learns_cartpole(seed):
     ppo = ppo_on(

@@ -13,8 +13,9 @@ from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.policy import Schema, load_artefact, save_policy
 from tests.learning.small import BANDIT, ECHO, Echo, through_disk
+from tests.tiers import full
 
-SEEDS = pytest.mark.parametrize("seed", range(3))
+SEEDS = pytest.mark.parametrize("seed", [0, full(1), full(2)])
 ARRANGEMENTS = pytest.mark.parametrize("networks", ["separate", "joint"])
 SDS = pytest.mark.parametrize("sd", ["fixed", "learnt", "by_state"])
 SMALL: dict[str, Any] = {"num_envs": 8, "rollout_steps": 16, "minibatch_size": 64}
@@ -74,7 +75,8 @@ def error_of(ppo: PPO) -> float:
 
 @SEEDS
 @pytest.mark.parametrize(
-    ("networks", "sd"), [("separate", "learnt"), ("separate", "fixed"), ("joint", "by_state")]
+    ("networks", "sd"),
+    [("separate", "learnt"), full("separate", "fixed"), full("joint", "by_state")],
 )
 def test_it_learns_to_say_what_it_sees(seed, sd, networks):
     # noise that stays keeps means away from the bounds: what is clipped costs nothing there
@@ -88,6 +90,7 @@ def test_it_learns_to_say_what_it_sees(seed, sd, networks):
         assert metrics["entropy"] < stats.norm(0, 0.5).entropy() * 2 - 0.5
 
 
+@pytest.mark.full
 @SEEDS
 def test_it_learns_where_actions_have_no_bounds(seed):
     ppo = ppo_on(
@@ -100,6 +103,7 @@ def test_it_learns_where_actions_have_no_bounds(seed):
     assert abs(ppo.network.as_policy("x").act(seen) - 4) < 0.5
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("reward_scale", ["running", "per_trajectory"])
 def test_it_learns_with_rewards_scaled(reward_scale):
     # an episode of one step has no deviation: standardised by trajectory it teaches nothing
@@ -200,6 +204,7 @@ def test_deviations_are_learnt_as_asked(sd):
         assert np.array_equal(stds[0], stds[1]) == (sd == "learnt")
 
 
+@pytest.mark.full
 def test_the_entropy_bonus_widens_the_distribution():
     entropies = []
     for coef in (0.0, 0.5):
@@ -210,6 +215,7 @@ def test_the_entropy_bonus_widens_the_distribution():
     assert entropies[1] > entropies[0] + 0.5
 
 
+@pytest.mark.full
 @SDS
 def test_holding_on_to_the_start_keeps_the_policy_close_to_it(sd):
     kls = []

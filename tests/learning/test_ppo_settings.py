@@ -42,6 +42,7 @@ def kl_from_the_start(reference_coef: float) -> float:
     return kl
 
 
+@pytest.mark.full
 def test_holding_on_to_the_start_keeps_the_policy_close_to_it():
     free, held, held_hard = (kl_from_the_start(coef) for coef in (0.0, 1.0, 10.0))
     assert free > 1.0
@@ -98,6 +99,7 @@ def test_rates_stay_put_unless_a_final_one_is_given():
     assert {ppo.iterate()["learning_rate"] for _ in range(4)} == {1e-3}
 
 
+@pytest.mark.full
 def test_the_entropy_bonus_keeps_the_policy_open():
     entropies = []
     for coef in (0.0, 0.5):

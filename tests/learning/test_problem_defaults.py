@@ -122,6 +122,7 @@ def test_a_run_keeps_what_was_chosen_when_its_budget_grows(tmp_path: Any) -> Non
     assert grown.algorithm == recipe.algorithm
 
 
+@pytest.mark.full
 def test_the_benchmark_runs(tmp_path: Any) -> None:
     kept = tmp_path / "kept.json"
     words = ["--quick", "--only", "ours", "--seeds", "1", "--episodes", "2"]

@@ -27,8 +27,11 @@ from compagnon.learning.run_report import report_run
 from compagnon.learning.trainer import Trainer, TrainingError, start
 from compagnon.policy import load_artefact
 from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, Walk, recipe_of
+from tests.tiers import full
 
-ALL_KINDS = pytest.mark.parametrize("kind", list(KINDS))
+ALL_KINDS = pytest.mark.parametrize(
+    "kind", [kind if kind in ("sequence", "cartpole") else full(kind) for kind in KINDS]
+)
 
 
 class Killed(Exception):
@@ -160,7 +163,10 @@ def long_recipe(kind: str, iterations: int) -> Any:
 
 @pytest.mark.parametrize(
     "kind",
-    [kind if kind == "cartpole" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+    [
+        full(kind) if kind == "cartpole" else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in KINDS
+    ],
 )
 def test_a_process_killed_at_any_moment_resumes_as_the_same_run(kind, tmp_path):
     iterations, kills = (100, 2) if kind == "cartpole" else (40, 3)
@@ -182,6 +188,7 @@ def test_a_process_killed_at_any_moment_resumes_as_the_same_run(kind, tmp_path):
     assert_same_run(path, tmp_path / "whole")
 
 
+@pytest.mark.full
 def test_ctrl_c_saves_and_resuming_goes_on(tmp_path):
     path = tmp_path / "run"
     process = in_a_process(
@@ -201,6 +208,7 @@ def test_ctrl_c_saves_and_resuming_goes_on(tmp_path):
     load_artefact(path / "last")
 
 
+@pytest.mark.full
 def test_stopping_between_evaluations_does_not_change_the_run(whole, tmp_path):
     path = tmp_path / "run"
 
@@ -238,9 +246,9 @@ def test_a_trainer_that_was_stopped_can_go_on(tmp_path):
     assert trainer.train().finished
 
 
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(whole, tmp_path):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     path = tmp_path / "run"
-    killed_after(recipe_of("ppo", evaluation__every=2), path, 5)
+    killed_after(recipe_of("cartpole", evaluation__every=2), path, 5)
     checkpoints = sorted((path / "checkpoints").iterdir())
     assert [int(each.name) for each in checkpoints] == [2, 4]
     (checkpoints[-1] / "state.json").write_bytes(b"{")
@@ -514,6 +522,7 @@ def test_of_equals_the_first_is_the_best(tmp_path):
     assert (outcome.progress.best_return, outcome.progress.best_iteration) == (5.0, 2)
 
 
+@pytest.mark.full
 def test_evaluations_are_paired_with_the_policy_to_beat(tmp_path):
     recipe = recipe_of(
         "sequence",
@@ -527,6 +536,7 @@ def test_evaluations_are_paired_with_the_policy_to_beat(tmp_path):
     assert -8_000 < waiting < -4_000  # what doing nothing costs in a week
 
 
+@pytest.mark.full
 def test_the_clone_is_kept_and_the_lowest_return_after_it(whole):
     path = whole("sequence")
     lines = metrics_of(path)
@@ -540,7 +550,7 @@ def test_the_clone_is_kept_and_the_lowest_return_after_it(whole):
 # -- what goes wrong ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ppo", "dagger", "cartpole"])
+@pytest.mark.parametrize("kind", [full("ppo"), full("dagger"), "cartpole"])
 @pytest.mark.parametrize("which", ["actor", "critic"])
 def test_a_poisoned_network_is_noticed_and_the_checkpoint_kept(kind, which, tmp_path):
     path = tmp_path / "run"

@@ -166,6 +166,7 @@ def test_the_page_about_it_shows_what_is_printed(capsys):
     assert capsys.readouterr().out == printed
 
 
+@pytest.mark.full
 def test_as_a_process_it_prints_its_summary_alone(tmp_path):
     """No greeting of pygame's, nothing of the sound's; and pygame only where it is played."""
     code = "import sys; from compagnon.cli import main; sys.exit(main())"

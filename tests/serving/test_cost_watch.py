@@ -121,9 +121,10 @@ def _sleeping(started):
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
     children.append(child)
     started(child)
-    return child.wait(), b""
+    return child.wait(600), b""
 
 
+@pytest.mark.full
 def test_the_child_is_bounded_and_reads_no_secret_from_its_command_line(
     registered, sqlite, monkeypatch
 ):

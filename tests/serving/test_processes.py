@@ -105,6 +105,7 @@ def holds_hang_ups(pid: int) -> bool:
     return bool(blocked & 1 << (signal.SIGHUP - 1))
 
 
+@pytest.mark.full
 def test_hang_ups_before_it_is_ready_do_not_end_it(artefact, sqlite):
     process = Process(start("serve", str(artefact), "--db", sqlite, "--port", "0"))
     try:
@@ -122,6 +123,7 @@ def test_hang_ups_before_it_is_ready_do_not_end_it(artefact, sqlite):
         process.kill()
 
 
+@pytest.mark.full
 def test_hang_ups_before_they_are_ready_do_not_end_workers(artefact, postgres):
     from compagnon.store.migrating import upgrade
 
@@ -151,6 +153,7 @@ def test_hang_ups_before_they_are_ready_do_not_end_workers(artefact, postgres):
         process.kill()
 
 
+@pytest.mark.full
 def test_two_services_on_one_postgresql_never_give_one_id_two_actions(artefact, postgres):
     from compagnon.store.migrating import upgrade
 
@@ -230,6 +233,7 @@ def test_the_address_of_a_database_is_never_printed_with_its_password(
     assert "s3cr3t" not in said
 
 
+@pytest.mark.full
 def test_several_workers_share_one_port(artefact, postgres):
     from compagnon.store.migrating import upgrade
 

@@ -32,6 +32,7 @@ def script():
         sys.modules.pop("refusals", None)
 
 
+@pytest.mark.full
 def test_bodies_of_every_shape_are_refused_within_their_own_size(script, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["refusals.py", "--quick"])
     assert script.main() == 0

@@ -71,6 +71,7 @@ def test_one_that_asks_for_too_much_memory_is_refused(fresh, tmp_path):
         open_tried(greedy(tmp_path / "greedy"))
 
 
+@pytest.mark.full
 def test_one_that_never_ends_is_refused(fresh, tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "CPU_SECONDS", 3)
     with pytest.raises(InputError, match="more than 3 s of processor time"):
@@ -103,6 +104,7 @@ def test_a_file_that_was_changed_after_its_trial_is_not_opened(fresh, tmp_path, 
         open_tried(policy)
 
 
+@pytest.mark.full
 def test_it_may_not_be_promoted(registered, fresh, capsys, monkeypatch):
     store, good, _ = registered
     monkeypatch.setattr(trial, "CPU_SECONDS", 3)
@@ -112,6 +114,7 @@ def test_it_may_not_be_promoted(registered, fresh, capsys, monkeypatch):
     assert main(["registry", "promote", "shop", "1", "--role", "challenger"]) == 0
 
 
+@pytest.mark.full
 def test_a_service_does_not_start_with_it(fresh, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(trial, "CPU_SECONDS", 3)
     words = ["serve", str(endless(tmp_path / "endless")), "--port", "0"]

@@ -133,6 +133,7 @@ def _folder(folder):
     folder.with_name("b" * 64).symlink_to(folder, target_is_directory=True)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("plant", [_link, _pipe, _folder])
 def test_a_restore_follows_no_link(full, tmp_path, plant):
     backup.backup(full, tmp_path / "copy")

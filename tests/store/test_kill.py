@@ -68,10 +68,12 @@ def kills(store, mode: str, times: int) -> tuple[int, list[int]]:
     return total, missing
 
 
+@pytest.mark.full
 def test_no_acknowledged_decision_is_missing(sqlite_store):
     assert kills(sqlite_store, "durable", 3)[1] == [0, 0, 0]
 
 
+@pytest.mark.full
 def test_fast_mode_loses_no_more_than_its_bound(sqlite_store):
     assert max(kills(sqlite_store, "fast", 2)[1]) <= 200
 
@@ -102,6 +104,7 @@ log.close()
 """
 
 
+@pytest.mark.full
 def test_two_processes_never_give_one_id_two_actions(postgres):
     from compagnon.store.migrating import upgrade
 

@@ -35,6 +35,7 @@ def until(condition):
         time.sleep(0.01)
 
 
+@pytest.mark.full
 def test_a_server_that_answers_nothing_is_given_up_and_found_again(gate, store):
     with DecisionLog(store) as log:
         log.submit(row(0)).result(60)
@@ -54,6 +55,7 @@ def test_a_server_that_answers_nothing_is_given_up_and_found_again(gate, store):
         assert find(store, row(1).id) == row(1)
 
 
+@pytest.mark.full
 def test_a_server_that_stalls_unnoticed_is_noticed_while_nobody_asks(gate, store):
     with DecisionLog(store) as log:
         gate.stall()

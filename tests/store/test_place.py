@@ -22,6 +22,7 @@ from compagnon.store.opening import open_store
 from compagnon.store.place import Place
 from tests.store.exported import exported
 from tests.store.rows import row
+from tests.tiers import full
 
 PUBLIC = "the database file was deleted, moved or replaced"
 NAMES = ["a#b.db", "a?b.db", "a?mode=memory", "a%2fb.db", "a%b.db", "a b'\".db", "ä;&=.db", "a:b@c"]
@@ -195,6 +196,7 @@ def opened_by_another_process(path):
     return done.stdout
 
 
+@pytest.mark.full
 def test_a_moved_file_is_closed_to_other_programs_until_its_service_ends(path):
     """Two names, two write-ahead logs: this is how a database is destroyed."""
     moved = path.with_name("moved.db")
@@ -220,7 +222,7 @@ def test_a_moved_file_is_closed_to_other_programs_until_its_service_ends(path):
     again.close()
 
 
-@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+@pytest.mark.parametrize("ending", ["-wal", full("-shm")])
 def test_a_service_without_its_write_ahead_log_is_left_alone(path, ending):
     store = open_store(path)
     with DecisionLog(store) as log:

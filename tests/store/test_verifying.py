@@ -185,6 +185,7 @@ def test_what_was_changed_by_hand_is_named(sqlite_filled, statements, fault):
         raise AssertionError("\n".join(whole(sqlite_filled)))
 
 
+@pytest.mark.full
 def test_the_same_on_postgresql(postgres, tmp_path):
     """Each edit in a transaction that is taken back: one of them at a time is there."""
     store = open_store(postgres, files=tmp_path / "models", check=False)

@@ -39,6 +39,7 @@ def hold(path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.full
 def test_a_trial_of_a_process_that_was_killed_is_taken_up_and_that_of_a_live_one_is_not(tmp_path):
     plan = plan_in(tmp_path, trials=2)
     store = open_store(plan.storage)

@@ -186,6 +186,7 @@ def rows_to_choose_from(draw):
     return logits, mask, uniforms
 
 
+@pytest.mark.full
 @given(rows_to_choose_from())
 @settings(max_examples=300, deadline=None)
 def test_a_masked_action_is_never_drawn(rows):
@@ -259,6 +260,7 @@ def both(kernel):
     return compiled["serial"], compiled["parallel"]
 
 
+@pytest.mark.full
 def test_threads_do_not_change_a_bit():
     rng, logits, mask = case(MANY, 201)
     rows = rng.permutation(MANY)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from compagnon.learning.experience.demonstrations import Demonstrations
+from tests.tiers import full
 
 ACTIONS = 10
 
@@ -51,7 +52,7 @@ def test_nothing_is_lost_below_the_capacity():
     np.testing.assert_array_equal(data.obs[: len(data), 0], np.arange(71))
 
 
-@pytest.mark.parametrize("sizes", [[1] * 40, [20, 20], [40], [7, 13, 3, 17]])
+@pytest.mark.parametrize("sizes", [full([1] * 40), [20, 20], [40], [7, 13, 3, 17]])
 def test_every_decision_is_kept_with_the_same_chance(sizes):
     capacity, rounds = 10, 2_000
     counts = np.zeros(40)

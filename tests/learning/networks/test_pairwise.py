@@ -53,6 +53,7 @@ def test_the_value_does_not_depend_on_the_order():
     assert len(set(values.round(4).tolist())) == 5
 
 
+@pytest.mark.full
 def test_a_step_moves_as_plain_autograd_does():
     x = torch.from_numpy(Cut(3, 4, 9, np.random.default_rng(0)).flat() / 50)
     mine, other = (drawn(PairwiseNetwork(schema(3, 4), SPEC, 0)) for _ in range(2))

@@ -73,6 +73,7 @@ def rule_return(name, seeds=range(24)):
     return play_episodes(DISPATCH_POC, SMALL, policy, list(seeds)).kpis["reward_per_step"].mean()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_clones_the_rule_of_the_outlook(seed):
     dagger = {
@@ -84,6 +85,7 @@ def test_it_clones_the_rule_of_the_outlook(seed):
     assert algorithm.iterate()["accuracy"] > 0.85
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", [0, 1])
 def test_practice_from_nothing_is_soon_better_than_chance_and_the_nearest_pair(seed):
     ppo = {

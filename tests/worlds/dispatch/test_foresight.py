@@ -124,6 +124,7 @@ def test_with_foresight_the_later_rides_are_planned_and_the_cancelled_are_not():
     assert w.bookings[2, D.CANCEL] < w.bookings[2, D.PICKUP_BY]
 
 
+@pytest.mark.full
 def test_with_seconds_it_plays_any_day_and_is_no_cheaper_than_the_cheapest():
     small = days()
     cheapest, planned = costs(NAME, small), costs(f"{NAME}:0.1", small)

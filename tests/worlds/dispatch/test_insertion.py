@@ -10,6 +10,7 @@ from compagnon.worlds.dispatch import tables as D
 from compagnon.worlds.dispatch import travel as T
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.options import DispatchOptions
+from tests.tiers import full
 from tests.worlds.dispatch.worlds import plane_day, random_actions
 
 EVERY = np.ones(1, np.bool_)
@@ -123,7 +124,8 @@ def compare(core):
 
 
 @pytest.mark.parametrize(
-    ("seed", "tightness", "delays"), [(0, 1.0, 1.0), (1, 1.0, 0.0), (2, 2.0, 3.0), (3, 0.6, 1.0)]
+    ("seed", "tightness", "delays"),
+    [(0, 1.0, 1.0), full(1, 1.0, 0.0), full(2, 2.0, 3.0), full(3, 0.6, 1.0)],
 )
 def test_the_mask_is_exact_and_the_insertion_the_cheapest(seed, tightness, delays):
     options = DispatchOptions.parse(

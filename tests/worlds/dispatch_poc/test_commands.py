@@ -30,6 +30,7 @@ def test_the_table_holds_the_roadmap_and_every_policy(capsys, tmp_path):
     assert f"{shown:.2f}" in text
 
 
+@pytest.mark.full
 def test_the_figures_are_those_of_evaluate():
     args = {"hours": 2}
     names = ["random", "expert:dispatch-poc-matching"]

@@ -97,6 +97,7 @@ def test_a_mask_decides_what_is_possible():
 places = st.tuples(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
 
 
+@pytest.mark.full
 @given(
     st.lists(st.tuples(places, st.integers(0, 3)), min_size=3, max_size=3),
     st.lists(st.tuples(places, st.integers(1, 5), st.integers(1, 59)), max_size=4),
@@ -194,6 +195,7 @@ def test_random_without_the_mask_does_what_is_impossible():
     assert set(draws.tolist()) == set(range(201))
 
 
+@pytest.mark.full
 def test_known_figures_of_the_original_dynamics():
     """10 x 20, 2 hours: 26 to 33 %, 69 % and 78 % of completion."""
     args = {"hours": 2, "faults": True}

@@ -6,6 +6,7 @@ import pytest
 from compagnon.worlds.dispatch_poc import arrays as A
 from compagnon.worlds.dispatch_poc import outlook
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
+from tests.tiers import full
 from tests.worlds.dispatch_poc.reference import CENTRE, haversine, traffic
 
 SIZE = {"drivers": 4, "slots": 6}
@@ -125,7 +126,7 @@ def test_pairs_are_what_a_plain_count_says(seed):
     assert max(worst[field] for field in FIELDS[4:]) < 0.01
 
 
-@pytest.mark.parametrize("what", ["drop-off", "rides", "hold-up"])
+@pytest.mark.parametrize("what", ["drop-off", full("rides"), full("hold-up")])
 def test_a_wrong_count_is_noticed(what, monkeypatch):
     if what == "drop-off":
         kept = Plain.__init__

@@ -98,6 +98,7 @@ def test_a_mask_decides_what_is_possible():
     assert OutlookRule(schema).act(obs, mask).tolist() == [0]
 
 
+@pytest.mark.full
 def test_it_beats_the_earliest_deadline_on_the_same_days():
     from compagnon.policy import load_policy
 

@@ -15,6 +15,7 @@ from compagnon.worlds.workshop.experts import experts
 from compagnon.worlds.workshop.experts.rules import NEEDED
 from compagnon.worlds.workshop.experts.search import search_base_stock
 from tests.policy.networks import schema_of
+from tests.tiers import full
 
 WAIT = 200
 SCHEMA = schema_of(observation=list(NEEDED))
@@ -111,7 +112,7 @@ def test_base_stock_by_hand(action, state, base_stock):
     assert decide(base_stock, **state) == action
 
 
-@pytest.mark.parametrize("name", [V2, OVER, "expert:workshop-base-stock:tight"])
+@pytest.mark.parametrize("name", [V2, full(OVER), full("expert:workshop-base-stock:tight")])
 def test_the_view_makes_no_difference(name):
     views = [
         {"observation": observation, "scaling": scaling}
@@ -151,6 +152,7 @@ def test_base_stock_loses_no_unit(setting):
     assert kpis["served_share_p2"].mean() > 0.9
 
 
+@pytest.mark.full
 def test_the_over_producer_games_the_reward_and_loses_money():
     gamed, honest = (weeks(name, decision_points=False).kpis for name in (OVER, V2))
     assert 19_500 < gamed["published_reward"].mean() < 20_500
@@ -213,6 +215,7 @@ def test_the_search_refuses_what_makes_no_sense():
         search_base_stock({"colour": "red"}, trials=4)
 
 
+@pytest.mark.full
 def test_the_search_is_repeatable():
     first, second = (search_base_stock({}, trials=6, seed=1, weeks=1) for _ in range(2))
     assert first == second

@@ -184,6 +184,7 @@ class TestBadRows:
         with pytest.raises(InputError, match="cannot be read"):
             read_order_book(tmp_path)
 
+    @pytest.mark.full
     @given(content=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     def test_no_content_brings_it_down(self, tmp_path, content):

@@ -12,6 +12,7 @@ from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.kpis import KPI_NAMES
 from compagnon.worlds.workshop.rules import REWARD_TERMS
+from tests.tiers import full
 from tests.worlds.workshop.reference import ReferenceShop, Rules, geometric, mix, poisson, uniform
 
 ALL = tuple(field.name for field in FIELDS)
@@ -108,6 +109,7 @@ options = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.full
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     options=options,
@@ -119,8 +121,8 @@ def test_kernel_follows_the_rules(options, seed, style):
     assert difference(env, shop, seed, style, steps=700) is None
 
 
-@pytest.mark.parametrize("style", ["busy", "hoard"])
-@pytest.mark.parametrize("decision_points", [False, True])
+@pytest.mark.parametrize("style", ["busy", full("hoard")])
+@pytest.mark.parametrize("decision_points", [full(False), True])
 def test_a_whole_lively_week_follows_the_rules(style, decision_points):
     env, shop = pair(11, decision_points=decision_points, **LIVELY)
     assert difference(env, shop, 11, style, steps=10_080) is None
