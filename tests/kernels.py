@@ -14,7 +14,7 @@ from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.cases import CASES
 
 DISPATCH_RULES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret")
-POC_RULES = ("nearest", "earliest", "least-loaded", "matching", "outlook")
+POC_RULES = ("nearest", "earliest", "least-loaded", "matching")
 WORKSHOP_RULES = ("v2", "base-stock", "over-producer")
 
 
@@ -39,6 +39,7 @@ def main(part: str) -> None:
     else:
         play(WORKSHOP, "workshop", WORKSHOP_RULES)
         play(DISPATCH_POC, "dispatch-poc", POC_RULES)
+        play(DISPATCH_POC, "dispatch-poc", ("outlook",), observation="trips")
         evaluate(["random"], BALL, {}, episodes=1)
         learn(on_dispatch=False)
 
