@@ -14,8 +14,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 # Clone the shop's rule, practise, compare on unseen weeks, then on an order book; about 3 minutes.
 demo: $(INSTALLED)
 	$(BIN)/compagnon learn workshop-tight --out runs/demo --resume
-	$(BIN)/compagnon order-book check src/compagnon/data/order_book.csv
-	$(BIN)/compagnon report runs/demo --order-book src/compagnon/data/order_book.csv
+	$(BIN)/compagnon order-book check src/compagnon/worlds/workshop/data/order_book.csv
+	$(BIN)/compagnon report runs/demo --order-book src/compagnon/worlds/workshop/data/order_book.csv
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -133,9 +133,9 @@ def test_lists(capsys):
 
 
 def test_recipes_print_as_toml(capsys):
-    from compagnon.recipes import shipped_texts
+    from compagnon.worlds.registry import recipe_texts
 
-    shipped = shipped_texts()
+    shipped = recipe_texts()
     assert len(shipped) >= 9
     assert main(["recipes"]) == 0
     text = capsys.readouterr().out

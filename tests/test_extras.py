@@ -12,7 +12,7 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.cli.app import groups, needs, verbs
-from compagnon.extras import EXTRA_OF, advice
+from compagnon.extras import _EXTRA_OF, advice, extra_of
 
 NEEDS = needs()
 ROOT = Path(__file__).parents[1]
@@ -110,7 +110,7 @@ def test_what_is_missed_on_the_way_names_the_extra_of_the_verb() -> None:
     assert advice(["tune", "x"], "torch") == "this needs torch: pip install 'compagnon[tune]'"
     assert advice(["evaluate", "x"], "numba") == "this needs numba: pip install 'compagnon[worlds]'"
     assert advice(["evaluate", "x"], "unheard_of") is None
-    assert {EXTRA_OF[name] for name in EXTRA_OF} <= set(EXTRAS)
+    assert {extra_of(name) for name in (*_EXTRA_OF, "ortools")} <= set(EXTRAS)
 
 
 BARE = """

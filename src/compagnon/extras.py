@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from compagnon.errors import InputError
+from compagnon.plugins import brought_worlds
 
-EXTRA_OF: Final = {
+_EXTRA_OF: Final = {
     "PIL": "worlds",
     "alembic": "serve",
     "fastapi": "serve",
@@ -20,7 +21,6 @@ EXTRA_OF: Final = {
     "onnx": "export",
     "onnxruntime": "serve",
     "optuna": "tune",
-    "ortools": "dispatch",
     "prometheus_client": "serve",
     "psycopg": "serve",
     "pygame": "play",
@@ -53,6 +53,14 @@ NEEDS: Final[dict[str, Need]] = {
 }
 
 
+def extra_of(package: str) -> str | None:
+    """The extra that brings a package which is imported as that; None where none does."""
+    for world, _ in brought_worlds():
+        if package in world.extras:
+            return str(world.extras[package])
+    return _EXTRA_OF.get(package)
+
+
 def require(verb: str, needs: Mapping[str, Need] = NEEDS) -> None:
     """Refuse a verb whose extra is not installed, before anything is imported for it.
 
@@ -68,10 +76,11 @@ def require(verb: str, needs: Mapping[str, Need] = NEEDS) -> None:
 
 def advice(words: Sequence[str], package: str, needs: Mapping[str, Need] = NEEDS) -> str | None:
     """What to install for a package that a command missed; None for one that no extra brings."""
-    if package not in EXTRA_OF:
+    usual = extra_of(package)
+    if usual is None:
         return None
     own = needs.get(" ".join(words[:2])) or needs.get(next(iter(words), ""))
-    extra = own[0] if own is not None and package in own[1] else EXTRA_OF[package]
+    extra = own[0] if own is not None and package in own[1] else usual
     return f"this needs {package}: {pip(extra)}"
 
 

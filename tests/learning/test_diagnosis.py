@@ -24,11 +24,12 @@ from compagnon.learning.diagnosis.data import (
 )
 from compagnon.learning.diagnosis.data_words import on_inputs
 from compagnon.learning.diagnosis.diagnose import diagnose, imitation_of
-from compagnon.learning.diagnosis.figures import PUBLISHED, Diagnosis, Size
+from compagnon.learning.diagnosis.figures import Diagnosis, Size
 from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
 from compagnon.learning.diagnosis.words import findings
 from compagnon.learning.recipe import load_recipe
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds import find_world
 from compagnon.worlds.workshop import WORKSHOP
 
 SMALL = Size(episodes=4, held_out=1, steps=1_000, compared=1)
@@ -112,7 +113,7 @@ def test_the_ceiling_of_contradicting_labels_is_exact():
 
 @pytest.mark.full
 def test_the_seed_is_reproduced(diagnosis):
-    published = PUBLISHED["workshop-seed"]
+    published = find_world(WORKSHOP).published_imitation("workshop-seed")
     for ours, theirs in zip(diagnosis.iterations, published.losses, strict=True):
         assert ours.losses == pytest.approx(theirs, rel=0.02)
         assert ours.losses[-1] > 4

@@ -17,7 +17,7 @@ from compagnon.learning.recipe import Recipe, load_recipe, parse_recipe, shipped
 from compagnon.learning.run import LAST, Run
 from compagnon.learning.trainer import start
 from compagnon.policy import Schema, load_policy
-from compagnon.recipes import shipped_texts
+from compagnon.worlds.registry import recipe_texts
 
 ENVS = {"ppo": "Acrobot-v1", "dqn": "Acrobot-v1", "ddpg": "Pendulum-v1"}
 
@@ -107,7 +107,7 @@ def test_recipes_that_ship_leave_nothing_open(name: str) -> None:
     """Their figures are published: no rule may change what they do."""
     import tomllib
 
-    plain = Recipe.model_validate(tomllib.loads(shipped_texts()[name]))
+    plain = Recipe.model_validate(tomllib.loads(recipe_texts()[name]))
     full = load_recipe(name)
     assert full.algorithm == plain.algorithm
     assert full.network == plain.network

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from compagnon import output
 from compagnon.arguments import Force, Json, Page, Verb, check_seed, flag, optional
@@ -11,8 +11,8 @@ from compagnon.arguments import Force, Json, Page, Verb, check_seed, flag, optio
 
 def diagnose(
     recipe: Annotated[
-        str, Positional, arg(metavar="[RECIPE]", help="a shipped recipe or a TOML file")
-    ] = "workshop-seed",
+        str | None, Positional, optional("[RECIPE]", "a shipped recipe or a TOML file")
+    ] = None,
     /,
     seed: Annotated[int | None, optional("S", "train with this seed, not the recipe's")] = None,
     episodes: Annotated[
@@ -34,7 +34,9 @@ def diagnose(
         check_seed(seed)
         changes["seed"] = seed
     from compagnon.learning.recipe import load_recipe
+    from compagnon.worlds.registry import usual_world
 
+    recipe = recipe or usual_world().imitation_recipe
     chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
     from compagnon.learning.diagnosis.diagnose import diagnose as run
     from compagnon.learning.diagnosis.figures import QUICK, Size

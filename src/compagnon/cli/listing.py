@@ -10,9 +10,9 @@ from tyro.conf import Positional
 from compagnon import output
 from compagnon.arguments import EnvArgs, Verb, optional, read_pairs
 from compagnon.errors import InputError
-from compagnon.extras import EXTRA_OF, pip
-from compagnon.recipes import shipped_texts
-from compagnon.worlds.workshop import WORKSHOP
+from compagnon.extras import extra_of, pip
+from compagnon.worlds import World, find_world
+from compagnon.worlds.registry import recipe_texts
 
 _OURS = "compagnon/"
 
@@ -26,7 +26,7 @@ def recipes(
     $ compagnon recipes
     $ compagnon recipes workshop-tight > mine.toml
     """
-    found = shipped_texts()
+    found = recipe_texts()
     out = output.console()
     if name is not None:
         if name not in found:
@@ -69,9 +69,10 @@ def envs(
         out.print("\nOptions (--env-args NAME=VALUE ...)\n")
         out.print(output.table(("option", "default", "meaning"), _options(options), numbers=False))
     out.print("\nObservation fields\n")
-    if env == WORKSHOP:
+    world = find_world(env)
+    if world.fields():
         columns: tuple[str, ...] = ("field", "unit", "range", "in", "meaning")
-        rows = _workshop_fields()
+        rows = _field_rows(world)
     else:
         columns = ("field", "range", "meaning")
         rows = [(f.name, _range(f.low, f.high), f.meaning) for f in batch.fields]
@@ -114,13 +115,14 @@ def _default(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _workshop_fields() -> list[tuple[str, ...]]:
-    from compagnon.worlds.workshop.fields import FIELDS, OBSERVATION_SETS
-
+def _field_rows(world: World) -> list[tuple[str, ...]]:
     def sets(name: str) -> str:
-        return ", ".join(key for key, names in OBSERVATION_SETS.items() if name in names) or "-"
+        known = world.observation_sets().items()
+        return ", ".join(key for key, names in known if name in names) or "-"
 
-    return [(f.name, f.unit, _range(f.low, f.high), sets(f.name), f.meaning) for f in FIELDS]
+    return [
+        (f.name, f.unit, _range(f.low, f.high), sets(f.name), f.meaning) for f in world.fields()
+    ]
 
 
 def _range(low: float, high: float) -> str:
@@ -156,7 +158,7 @@ def _experts() -> list[tuple[str, str]]:
             sentence = str(error)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
-            sentence = f"needs {package}: {pip(EXTRA_OF[package])}"
+            sentence = f"needs {package}: {pip(extra_of(package) or package)}"
         # Our docstrings begin with how to call the expert, arguments included.
         match = re.match(r"``(expert:[^`]+)``:\s*(.*)", sentence)
         rows.append((match[1], match[2]) if match else (f"expert:{point.name}", sentence))

@@ -13,7 +13,7 @@ from compagnon.envs.adapter import Adapter
 from compagnon.envs.finding import find_env, split_env_id
 from compagnon.envs.recorded import Recorded
 from compagnon.errors import InputError
-from compagnon.extras import EXTRA_OF
+from compagnon.extras import extra_of, pip
 
 GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
@@ -73,8 +73,8 @@ def _explained(env_id: str) -> Iterator[None]:
         hint = str(error)
         if ".box2d" in str(find_env(env_id).entry_point):
             hint = "it needs Box2D: pip install 'compagnon[control]'"
-        elif isinstance(error, ImportError) and error.name in EXTRA_OF:
-            hint = f"it needs {error.name}: pip install 'compagnon[{EXTRA_OF[error.name]}]'"
+        elif isinstance(error, ImportError) and extra_of(error.name or "") is not None:
+            hint = f"it needs {error.name}: {pip(extra_of(error.name or '') or '')}"
         raise InputError(f"{env_id} cannot be made: {hint}") from None
     except (TypeError, ValueError, KeyError, AssertionError, gymnasium.error.Error) as error:
         reason = str(error).strip() or type(error).__name__

@@ -14,6 +14,7 @@ from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Schema, load_policy
 from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
+from compagnon.worlds.registry import usual_expert
 
 
 class Algorithm(Protocol):
@@ -198,6 +199,6 @@ def _ppo(settings: PPOSettings, recipe: Recipe, network: PolicyNetwork, total: i
 def _dagger(
     settings: DaggerSettings, recipe: Recipe, network: PolicyNetwork, schema: Schema
 ) -> Dagger:
-    expert = load_policy(settings.expert, schema)
+    expert = load_policy(settings.expert or usual_expert(schema.env_id), schema)
     env = _practice_env(recipe, settings.num_envs)
     return Dagger(settings, network, env, expert, recipe.seed)

@@ -99,7 +99,7 @@ class Dagger:
             if impossible.any():
                 row = int(impossible.argmax())
                 raise InputError(
-                    f"dagger: {settings.expert} chose action {labels[row]}, which the action mask "
+                    f"dagger: {self.expert.name} chose action {labels[row]}, which the action mask "
                     "does not allow there; an expert must choose what is possible"
                 )
             self.data.add(

@@ -11,7 +11,10 @@ class DaggerSettings(AlgorithmSettings):
     """Settings of DAgger."""
 
     kind: Fixed[Literal["dagger"]] = "dagger"
-    expert: Fixed[str] = Field("expert:workshop-v2", description="the policy to imitate")
+    expert: Fixed[str] = Field(
+        "",
+        description="the policy to imitate; by itself the first expert of the environment's world",
+    )
     num_envs: Free[int] = Field(32, ge=1, description="copies of the environment that collect")
     collect_steps: Free[int] = Field(
         10_080, ge=1, description="steps of each copy in one collection"

@@ -18,7 +18,7 @@ from compagnon.learning.ppo_settings import PPOSettings
 from compagnon.learning.problem_defaults import EVALUATIONS, Problem, complete
 from compagnon.learning.settings import AlgorithmSettings, Fixed, Free, Settings
 from compagnon.policy.manifest import PairwiseSpec
-from compagnon.recipes import shipped_texts
+from compagnon.worlds.registry import recipe_texts, usual_expert
 
 RECIPE_FILE = "recipe.toml"  # of a run
 _MAX_BYTES = 1_000_000
@@ -168,8 +168,10 @@ class Recipe(Settings):
         """The policy that is imitated, if any is."""
         algorithm = self.algorithm
         if isinstance(algorithm, HybridSettings):
-            return algorithm.dagger.expert
-        return algorithm.expert if isinstance(algorithm, DaggerSettings) else None
+            algorithm = algorithm.dagger
+        if not isinstance(algorithm, DaggerSettings):
+            return None
+        return algorithm.expert or usual_expert(self.env.id)
 
     def references(self) -> list[str]:
         """The policies that a report compares the run with, the one to beat first."""
@@ -187,7 +189,7 @@ class Recipe(Settings):
 
 def shipped_recipes() -> list[str]:
     """Names of the recipes that ship, sorted."""
-    return list(shipped_texts())
+    return list(recipe_texts())
 
 
 def recipe_text(name: str) -> tuple[str, str]:
@@ -196,7 +198,7 @@ def recipe_text(name: str) -> tuple[str, str]:
     Raises:
         InputError: neither exists.
     """
-    shipped = shipped_texts()
+    shipped = recipe_texts()
     if name in shipped:
         return name, shipped[name]
     path = Path(name)
@@ -354,4 +356,4 @@ def _near(key: str) -> str:
     near = difflib.get_close_matches(name, sorted(known - {name}), n=1)
     if near:
         return f"; did you mean {near[0]}?"
-    return "; `compagnon recipes workshop-tight` prints a recipe with the keys in use"
+    return "; `compagnon recipes NAME` prints a recipe with the keys in use"

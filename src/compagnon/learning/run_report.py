@@ -48,7 +48,7 @@ def report_run(
 
     Args:
         episodes, seed: the episodes that everybody plays; they must not be the run's own.
-        order_book: a CSV; the workshop is also played on its demand.
+        order_book: a CSV; the environment is also played on its demand.
         beside: more policies to play on the same episodes, besides the recipe's own list.
         command: what was typed, for the report.
 
@@ -213,9 +213,12 @@ def _check_unseen(recipe: Recipe, episodes: int, seed: int) -> None:
 
 
 def _on_order_book(recipe: Recipe, order_book: Path) -> dict[str, Any]:
-    if "demand" not in recipe.env.args and not recipe.env.id.startswith("compagnon/Workshop"):
-        raise InputError(f"{recipe.env.id} has no order book: only the workshop reads one")
-    return {**recipe.env.args, "demand": str(order_book)}
+    replayed = find_world(recipe.env.id).replay_args(order_book)
+    if replayed is None and "demand" in recipe.env.args:  # as an environment of one's own takes it
+        replayed = {"demand": str(order_book)}
+    if replayed is None:
+        raise InputError(f"{recipe.env.id} has no order book: its world reads no such file")
+    return {**recipe.env.args, **replayed}
 
 
 def _audit(evaluation: Evaluation) -> Audit | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from compagnon.errors import InputError
-from compagnon.extras import EXTRA_OF
+from compagnon.extras import extra_of
 from compagnon.plugins import brought_worlds
 from compagnon.policy.artefact import MANIFEST_FILE, load_artefact, load_manifest
 from compagnon.policy.basic import ConstantPolicy, random_policy
@@ -40,7 +40,7 @@ class ExpertPoint(NamedTuple):
         try:
             factory: ExpertFactory = EntryPoint(self.name, self.value, EXPERTS_GROUP).load()
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in EXTRA_OF:
+            if extra_of((error.name or "").partition(".")[0]) is not None:
                 raise  # whoever runs this says what to install
             raise self._unusable(error) from None
         except Exception as error:  # another package's code: anything may be wrong with it

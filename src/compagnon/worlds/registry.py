@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
+from compagnon.errors import InputError
 from compagnon.plugins import brought_worlds, world_of
 from compagnon.worlds.world import World
 
@@ -43,4 +44,32 @@ def usual_env(policies: Sequence[str] = ()) -> str:
         for world in known:
             if kind == "expert" and expert in world.experts():
                 return world.env_ids[0]
-    return next(world.env_ids[0] for world in known if world.usual)
+    return usual_world().env_ids[0]
+
+
+def usual_world() -> World:
+    """The world that is meant where nobody names one."""
+    return next(world for world in worlds() if world.usual)
+
+
+def usual_expert(env_id: str) -> str:
+    """The first expert of an environment's world.
+
+    Raises:
+        InputError: it brings none.
+    """
+    for name in find_world(env_id).experts():
+        return f"expert:{name}"
+    raise InputError(
+        f"name the expert to imitate: the world of {env_id} brings none of its own; a rule of your "
+        "own is expert:FILE.py:CLASS"
+    )
+
+
+def recipe_texts() -> dict[str, str]:
+    """Name -> TOML of each recipe that ships with a world, sorted by name."""
+    found: dict[str, str] = {}
+    for world in worlds():
+        for name, text in world.recipes().items():
+            found.setdefault(name, text)
+    return dict(sorted(found.items()))

@@ -1,11 +1,16 @@
 """What a world brings: the one class that everything a product knows of an environment hangs on."""
 
+import functools
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from compagnon.envs.field import Field
     from compagnon.evaluation.evaluate import Evaluation
     from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Policy, Schema
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.codec import StateCodec
     from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
+    from compagnon.worlds.published import PublishedImitation
 
 
 class World:
@@ -35,6 +41,8 @@ class World:
             steps does not say it.
         always_masked: it gave masks before policies recorded whether it does.
         usual: it is what is played where a command names neither a world nor a policy of one.
+        imitation_recipe: the recipe whose imitation is looked into where nobody names one.
+        extras: packages that its parts need -> the extra of this package that brings them.
     """
 
     name: str
@@ -42,6 +50,8 @@ class World:
     episode_units: ClassVar[int | None] = None
     always_masked: ClassVar[bool] = False
     usual: ClassVar[bool] = False
+    imitation_recipe: ClassVar[str] = ""
+    extras: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def register(self) -> None:
         """Register the environments with Gymnasium, once; nothing where somebody else does."""
@@ -53,6 +63,10 @@ class World:
         None (`policy.loading.ExpertFactory`).
         """
         return {}
+
+    def recipes(self) -> Mapping[str, str]:
+        """Name -> TOML of each recipe that ships with it: those of its folder ``recipes``."""
+        return _recipes_of(type(self).__module__.rpartition(".")[0])
 
     def pair_names(self) -> "PairNames | None":
         """How fields of drivers, places and pairs are called, where a pairwise network fits."""
@@ -110,3 +124,36 @@ class World:
     def commands(self) -> "Mapping[str, Command | CommandGroup]":
         """Its own verbs on the command line, by name."""
         return {}
+
+    def fields(self) -> "Sequence[Field]":
+        """Every field that it can show, where that is more than one environment shows."""
+        return ()
+
+    def observation_sets(self) -> Mapping[str, Sequence[str]]:
+        """Names of fields that are usually shown together, by what the option calls them."""
+        return {}
+
+    def replay_args(self, recorded: Path) -> dict[str, Any] | None:  # noqa: ARG002
+        """Arguments with which its environment plays what a person recorded in a file.
+
+        None where it reads no such files.
+        """
+        return None
+
+    def published_imitation(self, recipe: str) -> "PublishedImitation | None":  # noqa: ARG002
+        """What others reported of imitating in the set-up of a recipe."""
+        return None
+
+
+@functools.cache
+def _recipes_of(package: str) -> Mapping[str, str]:
+    if not package:  # a module that stands alone has no folder
+        return {}
+    folder = files(package) / "recipes"
+    if not folder.is_dir():
+        return {}
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }

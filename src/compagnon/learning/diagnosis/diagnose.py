@@ -39,7 +39,6 @@ from compagnon.learning.diagnosis.figures import (
     CHANGES,
     DAGGER,
     MASK,
-    PUBLISHED,
     SCALING,
     TRAINING,
     Diagnosis,
@@ -52,6 +51,7 @@ from compagnon.learning.hybrid import HybridSettings
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.learning.recipe import BudgetSpec, Recipe
 from compagnon.policy import NetworkPolicy, Policy, Schema, load_policy
+from compagnon.worlds import find_world
 
 UNSEEN_SEED = 1_000_000  # episodes that everybody plays
 HELD_OUT_SEED = 2_000_000  # the expert's episodes that answers are judged on
@@ -96,7 +96,7 @@ def imitation_of(recipe: Recipe) -> Recipe:
     else:
         raise InputError(
             f"recipe {recipe.name} imitates nobody (its algorithm is {algorithm.kind}); "
-            "diagnose looks at recipes of dagger and hybrid, such as workshop-seed"
+            "diagnose looks at recipes of dagger and hybrid"
         )
     changes = {"algorithm": dagger, "budget": BudgetSpec(), "variants": {}}
     return recipe.model_copy(update=changes)
@@ -158,7 +158,7 @@ class _Work:
     def run(self) -> Diagnosis:
         """Every step, in order."""
         _, network = _build(self.recipe)  # a recipe that does not fit is refused before any play
-        expert = load_policy(self.settings.expert, self.schema)
+        expert = load_policy(str(recipe.expert()), self.schema)
         self.say("the expert's decisions")
         seeds = list(range(HELD_OUT_SEED, HELD_OUT_SEED + self.size.held_out))
         self.held_out = demonstrate(*self.env, expert, seeds)
@@ -200,7 +200,7 @@ class _Work:
             others=others,
             divergences=self._divergences(expert, students[-1], fits, ladder),
             evaluation=evaluation,
-            published=PUBLISHED.get(self.recipe.name),
+            published=find_world(self.recipe.env.id).published_imitation(self.recipe.name),
         )
 
     # -- training -----------------------------------------------------------------------------

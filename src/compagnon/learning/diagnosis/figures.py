@@ -6,6 +6,7 @@ from typing import Any
 from compagnon.evaluation.divergence import Divergence
 from compagnon.evaluation.evaluate import Evaluation
 from compagnon.learning.diagnosis.data import Ceiling, Guessing, Inputs, Labels
+from compagnon.worlds.published import PublishedImitation
 
 TRAINING, SCALING, MASK, DAGGER = "training", "scaling", "mask", "dagger"
 SHORTFALL = 0.03
@@ -14,22 +15,6 @@ CHANGES = {
     SCALING: "standardised inputs",
     MASK: "masked loss",
     DAGGER: "DAgger",
-}
-
-
-@dataclass(frozen=True)
-class Published:
-    """What others reported of the same set-up, to stand beside ours."""
-
-    losses: tuple[tuple[float, ...], ...]
-    returns: tuple[float, ...]
-    expert: float
-
-
-PUBLISHED = {
-    "workshop-seed": Published(
-        ((5.2627, 5.1704, 5.0473), (4.9572, 4.6194, 4.1639)), (-6309.72, -5934.70), 12729.30
-    )
 }
 
 
@@ -149,7 +134,7 @@ class Diagnosis:
     others: tuple[Rung, ...]
     divergences: tuple[Divergence, ...]
     evaluation: Evaluation
-    published: Published | None
+    published: PublishedImitation | None
 
     def mends(self, rung: Rung) -> bool:
         """It earns as much as the expert does, less `SHORTFALL` of that at most."""

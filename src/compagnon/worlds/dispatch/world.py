@@ -1,6 +1,7 @@
 """Dispatch as a world: what the product knows of it, and where each part stands."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.worlds.dispatch import DISPATCH
@@ -26,6 +27,7 @@ class Dispatch(World):
     name = "dispatch"
     env_ids = (DISPATCH,)
     always_masked = True
+    extras = MappingProxyType({"ortools": "dispatch"})
 
     def experts(self) -> Mapping[str, str]:
         """Its rules and solvers."""

@@ -126,4 +126,4 @@ def sample_order_book() -> Path:
 
     It is ``generate_order_book(4, seed=2026, demand=1.8, start=date(2026, 3, 2), growth=0.06)``.
     """
-    return Path(str(resources.files("compagnon") / "data" / "order_book.csv"))
+    return Path(str(resources.files("compagnon.worlds.workshop") / "data" / "order_book.csv"))

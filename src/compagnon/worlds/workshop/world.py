@@ -1,6 +1,7 @@
 """The workshop as a world: what the product knows of it, and where each part stands."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.worlds.registration import register_compiled
@@ -8,10 +9,12 @@ from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
+    from compagnon.envs.field import Field
     from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Schema
     from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
+    from compagnon.worlds.published import PublishedImitation
     from compagnon.worlds.workshop.codec import ShopCodec
 
 _HERE: Final = "compagnon.worlds.workshop"
@@ -25,6 +28,7 @@ class Workshop(World):
     episode_units = 7 * 24 * 60  # minutes
     always_masked = True
     usual = True
+    imitation_recipe = "workshop-seed"
 
     def experts(self) -> Mapping[str, str]:
         """Its rules and solvers."""
@@ -67,6 +71,31 @@ class Workshop(World):
         from compagnon.worlds.workshop.commands import COMMANDS
 
         return COMMANDS
+
+    def fields(self) -> "Sequence[Field]":
+        """All 32, of which an option chooses."""
+        from compagnon.worlds.workshop.fields import FIELDS
+
+        return FIELDS
+
+    def observation_sets(self) -> Mapping[str, Sequence[str]]:
+        """What the option `observation` calls by one name."""
+        from compagnon.worlds.workshop.fields import OBSERVATION_SETS
+
+        return OBSERVATION_SETS
+
+    def replay_args(self, recorded: Path) -> dict[str, Any]:
+        """An order book is played as the demand."""
+        return {"demand": str(recorded)}
+
+    def published_imitation(self, recipe: str) -> "PublishedImitation | None":
+        """The curves that were published with the imitation of the workshop's rule."""
+        from compagnon.worlds.published import PublishedImitation
+
+        if recipe != self.imitation_recipe:
+            return None
+        losses = ((5.2627, 5.1704, 5.0473), (4.9572, 4.6194, 4.1639))
+        return PublishedImitation(losses, (-6309.72, -5934.70), 12729.30)
 
 
 WORLD: Final = Workshop()

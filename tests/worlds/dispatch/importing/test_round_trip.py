@@ -98,10 +98,10 @@ def test_days_that_tables_cannot_hold_are_refused(tmp_path):
 
 
 def test_the_sample_is_good_and_can_be_played(tmp_path):
-    data = files("compagnon") / "data"
+    data = files("compagnon.worlds.dispatch") / "data"
     report = import_tables(
-        data / "dispatch_bookings.csv",
-        data / "dispatch_drivers.csv",
+        data / "bookings.csv",
+        data / "drivers.csv",
         reading=Reading(speed_kmh=38, strict=True),
     )
     assert len(report.days) == 30

@@ -93,7 +93,7 @@ def workshop_base_stock(schema: Schema, argument: str | None = None) -> Workshop
 
 def shipped_levels() -> dict[str, BaseStockLevels]:
     """The levels that ship, by setting."""
-    text = files("compagnon.data").joinpath(LEVELS_FILE).read_text()
+    text = files("compagnon.worlds.workshop").joinpath("data", LEVELS_FILE).read_text()
     return {name: parse_levels(value, name) for name, value in json.loads(text).items()}
 
 
