@@ -14,6 +14,7 @@ from compagnon.worlds.workshop import WORKSHOP
 from tests.learning.small import ACTIONS, BANDIT, SHORT, Fixed, network_for, through_disk
 
 CLONING: dict[str, Any] = {
+    "expert": "expert:workshop-v2",
     "num_envs": 8,
     "collect_steps": 600,
     "iterations": 3,

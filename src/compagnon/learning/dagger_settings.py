@@ -13,7 +13,7 @@ class DaggerSettings(AlgorithmSettings):
     kind: Fixed[Literal["dagger"]] = "dagger"
     expert: Fixed[str] = Field(
         "",
-        description="the policy to imitate; by itself the first expert of the environment's world",
+        description="the policy to imitate; without it, the first that its world brings",
     )
     num_envs: Free[int] = Field(32, ge=1, description="copies of the environment that collect")
     collect_steps: Free[int] = Field(

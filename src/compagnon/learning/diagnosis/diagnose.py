@@ -158,7 +158,7 @@ class _Work:
     def run(self) -> Diagnosis:
         """Every step, in order."""
         _, network = _build(self.recipe)  # a recipe that does not fit is refused before any play
-        expert = load_policy(str(recipe.expert()), self.schema)
+        expert = load_policy(str(self.recipe.expert()), self.schema)
         self.say("the expert's decisions")
         seeds = list(range(HELD_OUT_SEED, HELD_OUT_SEED + self.size.held_out))
         self.held_out = demonstrate(*self.env, expert, seeds)
