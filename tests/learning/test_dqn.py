@@ -313,6 +313,43 @@ def test_rewards_are_scaled_where_they_are_learnt_and_told_as_they_were():
     assert metrics["episode_return"] == 5.0
 
 
+def test_a_measured_scale_divides_by_the_rewards_of_the_warm_up():
+    """CLOCK pays 1 a step; it is told 8 here."""
+    auto = {**SMALL, "reward_scale": "auto", "n_step": 2, "gamma": 0.5, "learning_starts": 41}
+    for pays, scale in ((8.0, 0.125), (0.25, 1.0)):
+        dqn = dqn_on(CLOCK, {"max_episode_steps": 5}, **auto)
+        step = dqn.env.step
+        dqn.env.step = lambda actions, step=step, pays=pays: (
+            lambda told: told._replace(reward=told.reward * pays)
+        )(step(actions))
+        metrics = dqn.iterate()
+        assert dqn.reward_scale.value == metrics["reward_scale"] == scale
+        rewards = dqn.replay.data.rewards[: len(dqn.replay)]
+        cut, whole = pays * scale, 1.5 * pays * scale  # before the warm-up's end and after it
+        assert set(rewards.tolist()) == {cut, whole}
+        assert metrics["episode_return"] == 5 * pays
+
+
+def test_a_measured_scale_stays_what_it_is_and_is_saved():
+    auto = {"reward_scale": "auto", **SMALL}
+    dqn, again = dqn_on(WALK, **auto), dqn_on(WALK, **auto)
+    dqn.reward_scale.count(np.full(1_000, 30.0))
+    dqn.iterate()
+    measured = dqn.reward_scale.value
+    assert measured < 0.1
+    dqn.reward_scale.count(np.full(1_000, 1e6))
+    dqn.iterate()
+    assert dqn.reward_scale.value == measured
+    again.load_state_dict(dqn.state_dict())
+    assert again.reward_scale.value == measured
+
+
+@pytest.mark.parametrize("scale", ["automatic", 0, -1.0])
+def test_a_scale_is_a_positive_number_or_measured(scale):
+    with pytest.raises(ValueError, match="reward_scale"):
+        DQNSettings(reward_scale=scale)
+
+
 # -- when it learns -----------------------------------------------------------------------------
 
 

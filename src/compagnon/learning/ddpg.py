@@ -21,6 +21,7 @@ from compagnon.errors import InputError
 from compagnon.learning.ddpg_settings import DDPGSettings
 from compagnon.learning.experience.episode_returns import EpisodeReturns
 from compagnon.learning.experience.replay import NStep, ReplayBuffer, Transitions
+from compagnon.learning.experience.reward_scale import WarmUpRewardScale
 from compagnon.learning.exploration.explorer import Explorer
 from compagnon.learning.networks.actor_critic import ActorCritic, CriticPass, list_of
 from compagnon.learning.networks.adam import FlatAdam
@@ -76,6 +77,7 @@ class DDPG:
         columns = self._fields + (action.n if network.discrete else 0)
         self.replay = ReplayBuffer(settings.capacity, columns, action)
         self.windows = NStep(settings.n_step, env.num_envs, columns, action)
+        self.reward_scale = WarmUpRewardScale(settings.reward_scale)
         self._scaled_upto = 0
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
@@ -103,6 +105,7 @@ class DDPG:
             if self.env_steps // self.env.num_envs % settings.train_every == 0:
                 if self._scaled_upto == 0:
                     self._update_scaler()
+                self.reward_scale.settle(self.replay, self.windows)
                 for _ in range(settings.updates):
                     critic, actor = self._update()
                     totals += critic
@@ -111,7 +114,11 @@ class DDPG:
                         actor_updates += 1
         self._update_scaler()
         self.iteration += 1
-        metrics = {"updates": float(self.updates), **self.explorer.metrics()}
+        metrics = {
+            "updates": float(self.updates),
+            "reward_scale": self.reward_scale.value,
+            **self.explorer.metrics(),
+        }
         if not self.network.discrete:
             metrics["saturation"] = saturated / settings.steps_of_each
         if self.updates > before:
@@ -134,12 +141,13 @@ class DDPG:
             x = network.scaled(states[:, : self._fields])
             chosen = self.explorer.explore(x, env.action_mask, self.rng)
         step = env.step(chosen if network.discrete else network.schema.action.from_units(chosen))
+        self.reward_scale.count(step.reward)
         next_mask = step.next_action_mask
         self.replay.add(
             self.windows.push(
                 states,
                 chosen,
-                step.reward * self.settings.reward_scale,
+                step.reward * self.reward_scale.value,
                 np.asarray(self.settings.gamma**step.elapsed, np.float64),
                 self._state(step.next_obs, next_mask),
                 np.zeros((env.num_envs, 0), np.bool_) if next_mask is None else next_mask,
@@ -300,6 +308,7 @@ class DDPG:
             "critic_optimiser": self.critic_optimiser.state_dict(),
             "replay": self.replay.state_dict(),
             "windows": self.windows.state_dict(),
+            "reward_scale": self.reward_scale.state_dict(),
             "scaled_upto": self._scaled_upto,
             "env": self.env.state_dict() if self._started else None,
             "returns": self.returns.state_dict(),
@@ -319,6 +328,8 @@ class DDPG:
         self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.replay.load_state_dict(state["replay"])
         self.windows.load_state_dict(state["windows"])
+        if "reward_scale" in state:  # a run that began without it was given a number
+            self.reward_scale.load_state_dict(state["reward_scale"])
         self._scaled_upto = int(state["scaled_upto"])
         self.returns.load_state_dict(state["returns"])
         self._started = state["env"] is not None

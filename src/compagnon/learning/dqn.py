@@ -24,6 +24,7 @@ from compagnon.learning.dqn_settings import DQNSettings
 from compagnon.learning.experience.episode_returns import EpisodeReturns
 from compagnon.learning.experience.priorities import Priorities
 from compagnon.learning.experience.replay import NStep, ReplayBuffer
+from compagnon.learning.experience.reward_scale import WarmUpRewardScale
 from compagnon.learning.networks.adam import FlatAdam
 from compagnon.learning.networks.array_networks import array_network
 from compagnon.learning.networks.mlp import Activation, DuelingMlp, Mlp
@@ -130,6 +131,7 @@ class DQN:
         self.priorities = (
             Priorities(settings.capacity, settings.alpha) if settings.prioritised else None
         )
+        self.reward_scale = WarmUpRewardScale(settings.reward_scale)
         self._scaled_upto = 0
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
@@ -155,11 +157,16 @@ class DQN:
             if self.env_steps // self.env.num_envs % self.settings.train_every == 0:
                 if self._scaled_upto == 0:
                     self._update_scaler()
+                self.reward_scale.settle(self.replay, self.windows)
                 for _ in range(self.settings.updates):
                     totals += np.array(self._update())
         self._update_scaler()
         self.iteration += 1
-        metrics = {"epsilon": self.epsilon(), "updates": float(self.updates)}
+        metrics = {
+            "epsilon": self.epsilon(),
+            "updates": float(self.updates),
+            "reward_scale": self.reward_scale.value,
+        }
         if self.updates > before:
             names = ("loss", "q_mean", "td_error", "grad_norm")
             metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
@@ -174,12 +181,13 @@ class DQN:
         obs = network.project(env.obs).copy()
         actions = self._explore(obs)
         step = env.step(actions)
+        self.reward_scale.count(step.reward)
         assert step.next_action_mask is not None
         rows = self.replay.add(
             self.windows.push(
                 obs,
                 actions,
-                step.reward * self.settings.reward_scale,
+                step.reward * self.reward_scale.value,
                 np.power(self.settings.gamma, step.elapsed),
                 network.project(step.next_obs),
                 step.next_action_mask,
@@ -301,6 +309,7 @@ class DQN:
             "replay": self.replay.state_dict(),
             "windows": self.windows.state_dict(),
             "priorities": None if self.priorities is None else self.priorities.state_dict(),
+            "reward_scale": self.reward_scale.state_dict(),
             "scaled_upto": self._scaled_upto,
             "env": self.env.state_dict() if self._started else None,
             "returns": self.returns.state_dict(),
@@ -318,6 +327,8 @@ class DQN:
         self.windows.load_state_dict(state["windows"])
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
+        if "reward_scale" in state:  # a run that began without it was given a number
+            self.reward_scale.load_state_dict(state["reward_scale"])
         self._scaled_upto = int(state["scaled_upto"])
         self.returns.load_state_dict(state["returns"])
         self._started = state["env"] is not None

@@ -1,5 +1,7 @@
 """Settings that the algorithms share which learn from what they remember (DQN, DDPG)."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from compagnon.learning.settings import AlgorithmSettings, Fixed, Free
@@ -17,8 +19,10 @@ class OffPolicySettings(AlgorithmSettings):
     gamma: Fixed[float] = Field(
         0.99, gt=0, le=1, description="discount of one unit of the env's time"
     )
-    reward_scale: Fixed[float] = Field(
-        1.0, gt=0, description="what rewards are multiplied by; values near 1 are learnt soonest"
+    reward_scale: Fixed[Annotated[float, Field(gt=0)] | Literal["auto"]] = Field(
+        1.0,
+        description="what rewards are multiplied by, as values near 1 are learnt soonest; "
+        "auto: over the root mean square of those of the warm-up, where that is above 1",
     )
     n_step: Fixed[int] = Field(1, ge=1, le=100, description="steps that a transition spans")
 

@@ -83,6 +83,10 @@ class ReplayBuffer:
         """Copies of the transitions at `rows`."""
         return Transitions._make(column.take(rows, axis=0) for column in self.data)
 
+    def scale_rewards(self, factor: float) -> None:
+        """Multiply all rewards that are remembered."""
+        self.data.rewards[: len(self)] *= np.float32(factor)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that is remembered."""
         kept = {
@@ -140,6 +144,10 @@ class NStep:
             ready.next_obs, ready.next_mask,
         )  # fmt: skip
         return Transitions._make(column[:count] for column in ready)
+
+    def scale_rewards(self, factor: float) -> None:
+        """Multiply all rewards that are pending."""
+        self._pending.rewards[:] *= np.float32(factor)
 
     def clear(self) -> None:
         """Forget what is pending: the copies begin new episodes."""

@@ -1,11 +1,12 @@
-"""Two ways of bringing rewards to unit scale before they are credited to choices."""
+"""Ways of bringing rewards to unit scale before they are credited to choices."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.learning.experience.replay import NStep, ReplayBuffer
 from compagnon.learning.experience.rollout import Rollout
 from compagnon.learning.networks.scaler import RunningScaler
 
@@ -47,6 +48,57 @@ class RunningRewardScale:
         """Restore what `state_dict` gave."""
         self._returns = np.array(state["returns"])
         self._statistics.load_state_dict(state["statistics"])
+
+
+class WarmUpRewardScale:
+    """What an off-policy algorithm multiplies rewards by: a given number, or one it measures.
+
+    "auto" divides by the root mean square of the rewards of the warm-up, which chance or rules
+    play, where that is above 1: values of hundreds are learnt late, one unit of a Huber loss at a
+    time. Smaller rewards stay what they are, since a rare large one may be still to come. One
+    number counts for the whole run, and for what is remembered already: nothing is mixed.
+
+    Args:
+        given: the number, or "auto".
+
+    Attributes:
+        value: what rewards are multiplied by now.
+    """
+
+    def __init__(self, given: float | Literal["auto"]) -> None:
+        self.value = 1.0 if given == "auto" else given
+        self._measures = given == "auto"
+        self._squares = 0.0
+        self._count = 0
+
+    def count(self, rewards: NDArray[np.float64]) -> None:
+        """Take the rewards of a step (N,) into account, until the scale is settled."""
+        if self._measures:
+            self._squares += float(np.square(rewards).sum())
+            self._count += len(rewards)
+
+    def settle(self, replay: ReplayBuffer, windows: NStep) -> None:
+        """End the warm-up: choose, and bring what is remembered to it. Once; then nothing."""
+        if not self._measures or self._count == 0:
+            return
+        self._measures = False
+        self.value = 1.0 / max(1.0, float(np.sqrt(self._squares / self._count)))
+        replay.scale_rewards(self.value)
+        windows.scale_rewards(self.value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale, or what it will be chosen by."""
+        return {
+            "value": self.value,
+            "measures": self._measures,
+            "squares": self._squares,
+            "count": self._count,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.value, self._squares = float(state["value"]), float(state["squares"])
+        self._measures, self._count = bool(state["measures"]), int(state["count"])
 
 
 @njit(cache=True)
