@@ -318,16 +318,24 @@ def test_a_measured_scale_divides_by_the_rewards_of_the_warm_up():
     auto = {**SMALL, "reward_scale": "auto", "n_step": 2, "gamma": 0.5, "learning_starts": 41}
     for pays, scale in ((8.0, 0.125), (0.25, 1.0)):
         dqn = dqn_on(CLOCK, {"max_episode_steps": 5}, **auto)
-        step = dqn.env.step
-        dqn.env.step = lambda actions, step=step, pays=pays: (
-            lambda told: told._replace(reward=told.reward * pays)
-        )(step(actions))
+        pay(dqn.env, pays)
         metrics = dqn.iterate()
         assert dqn.reward_scale.value == metrics["reward_scale"] == scale
         rewards = dqn.replay.data.rewards[: len(dqn.replay)]
         cut, whole = pays * scale, 1.5 * pays * scale  # before the warm-up's end and after it
         assert set(rewards.tolist()) == {cut, whole}
         assert metrics["episode_return"] == 5 * pays
+
+
+def pay(env: BatchEnv, times: float) -> None:
+    """Multiply what it pays."""
+    step = env.step
+
+    def richer(actions: Any) -> Any:
+        told = step(actions)
+        return told._replace(reward=told.reward * times)
+
+    env.step = richer  # type: ignore[method-assign]
 
 
 def test_a_measured_scale_stays_what_it_is_and_is_saved():
