@@ -8,7 +8,7 @@ import numpy as np
 import tyro
 
 from compagnon.envs import BatchEnv
-from compagnon.envs.pool import IDS
+from compagnon.envs.pool import served_ids
 from compagnon.worlds.ball import BALL
 from harness import Work, console, machine, print_machine, table, take_turns, write_json
 
@@ -54,7 +54,7 @@ def contenders(settings: Settings) -> dict[str, Work]:
     made: dict[str, Work] = {}
     for env_id in settings.envs:
         backends = ["gymnasium"]
-        if env_id in IDS and importlib.util.find_spec("envpool"):
+        if env_id in served_ids() and importlib.util.find_spec("envpool"):
             backends.append("envpool")
         more = settings.balls if env_id == BALL else ()
         for backend in backends:

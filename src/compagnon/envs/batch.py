@@ -14,7 +14,7 @@ from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 from numpy.typing import NDArray
 
-from compagnon.envs import classic_state
+from compagnon.envs import known_state
 from compagnon.envs.adapter import names_said, said
 from compagnon.envs.encoding import Encoder
 from compagnon.envs.field import Field
@@ -116,7 +116,7 @@ class BatchEnv:
             if isinstance(self.action_space, spaces.Discrete)
             else None
         )
-        self._is_classic = classic_state.can_be_saved(self.vec)
+        self._is_known = known_state.can_be_saved(self.vec)
         self._trusted = is_ours(env_id)
         self._begun = False
         self._masked = False
@@ -385,8 +385,8 @@ class BatchEnv:
             return {"state": self.vec.state_dict()}
         if not self._begun:
             raise InputError(f"{self.env_id} cannot be saved before its first reset")
-        if self._is_classic:
-            return {"classic": classic_state.state_dict(self.vec)}
+        if self._is_known:
+            return {"classic": known_state.state_dict(self.vec)}
         return {
             "copies": list(self.vec.get_attr("saved")),
             "obs": np.array(self.obs),
@@ -418,7 +418,7 @@ class BatchEnv:
             self._show(*self.vec.observe())
             return repeated or self._begin_others()
         if "classic" in state:
-            self._show(classic_state.load_state_dict(self.vec, state["classic"]), {})
+            self._show(known_state.load_state_dict(self.vec, state["classic"]), {})
             return True
         copies = list(state["copies"])  # a state without any is refused by that
         self.vec.set_attr("saved", copies)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from compagnon.envs import classic_state
+from compagnon.envs import known_state
 from compagnon.envs.adapter import Adapter
 from compagnon.envs.finding import find_env, split_env_id
 from compagnon.envs.recorded import Recorded
@@ -47,7 +47,7 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
         InputError: as `make`; or spaces that are not served.
     """
     env = make(env_id, **arguments)
-    if is_ours(env_id) or classic_state.is_known(env):
+    if is_ours(env_id) or known_state.is_known(env):
         return env
     try:
         return Adapter(env, copy)
@@ -59,7 +59,7 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
 def _make_copy(env_id: str, /, *, copy: int, **arguments: Any) -> gymnasium.Env[Any, Any]:
     """One of several copies, which can be saved in the middle of an episode."""
     env = make_adapted(env_id, copy=copy, **arguments)
-    return env if classic_state.is_known(env) else Recorded(env, env_id, copy)
+    return env if known_state.is_known(env) else Recorded(env, env_id, copy)
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def make_vec(
 
     Args:
         backend: `gymnasium`; `processes`, the same episodes with the copies shared out among
-            processes, for slow simulators; or `envpool` for the environments that `pool.IDS`
+            processes, for slow simulators; or `envpool` for the environments that `pool.served_ids`
             lists. It is never chosen by what is installed: the same seed gives other episodes.
         batch: makes the copies of one of the `processes`; `BatchEnv` hands over itself.
 

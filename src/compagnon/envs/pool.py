@@ -18,19 +18,8 @@ from numpy.typing import NDArray
 
 from compagnon.envs.seeds import seeds_to_set, spread_seeds
 from compagnon.errors import InputError
+from compagnon.plugins import brought_worlds
 
-# Those that the tests hold against Gymnasium's.
-CLASSIC: Final = (
-    "Acrobot-v1",
-    "CartPole-v1",
-    "MountainCar-v0",
-    "MountainCarContinuous-v0",
-    "Pendulum-v1",
-)
-BOX2D: Final = ("LunarLander-v3", "LunarLanderContinuous-v3")
-IDS: Final = (*CLASSIC, *BOX2D)
-
-_COPIES_A_THREAD: Final = 8  # fewer keep a second thread waiting longer than it works
 _NEVER: Final = 2**31 - 1
 
 
@@ -46,11 +35,11 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     Neither the number of threads nor the other copies change them.
 
     Args:
-        env_id: one of `IDS`.
+        env_id: one of `served_ids`.
         num_envs: how many copies.
         max_episode_steps: another time limit than Gymnasium's own.
         num_threads: how many threads step the copies. None: one where an environment is so cheap
-            that threads only cost (the classic ones), else one for 8 copies, as far as there are
+            that threads only cost, else one for some copies (`World.pooled`), as far as there are
             processors.
         **arguments: none are known; EnvPool fixes the rest.
 
@@ -78,7 +67,8 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
                 "max_episode_steps alone, and Gymnasium's own takes the others"
             )
         if num_threads is None:
-            wanted = num_envs // _COPIES_A_THREAD if env_id in BOX2D else 1
+            copies = served_ids()[env_id]
+            wanted = 1 if copies is None else num_envs // copies
             num_threads = max(1, min(wanted, os.cpu_count() or 1))
         if num_threads < 1:
             raise InputError(f"num_threads={num_threads}: at least 1")
@@ -224,9 +214,20 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         return actions
 
 
+def served_ids() -> dict[str, int | None]:
+    """Ids that are served as Gymnasium does -> copies that keep a thread busy; None: one thread.
+
+    The worlds name them, see `World.pooled`; ours are those that the tests hold against Gymnasium.
+    """
+    return {
+        env_id: copies for world, _ in brought_worlds() for env_id, copies in world.pooled.items()
+    }
+
+
 def _maker(env_id: str) -> Any:
-    if env_id not in IDS:
-        raise InputError(f"backend='envpool' does not serve {env_id}; it serves {', '.join(IDS)}")
+    served = ", ".join(served_ids())
+    if env_id not in served_ids():
+        raise InputError(f"backend='envpool' does not serve {env_id}; it serves {served}")
     try:
         import envpool
     except ImportError:

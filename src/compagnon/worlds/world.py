@@ -42,6 +42,8 @@ class World:
         always_masked: it gave masks before policies recorded whether it does.
         usual: it is what is played where a command names neither a world nor a policy of one.
         imitation_recipe: the recipe whose imitation is looked into where nobody names one.
+        pooled: ids that EnvPool serves as Gymnasium does -> how many copies keep a thread of it
+            busy; None where one thread is enough for all.
         extras: packages that its parts need -> the extra of this package that brings them.
     """
 
@@ -51,6 +53,7 @@ class World:
     always_masked: ClassVar[bool] = False
     usual: ClassVar[bool] = False
     imitation_recipe: ClassVar[str] = ""
+    pooled: ClassVar[Mapping[str, int | None]] = MappingProxyType({})
     extras: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def register(self) -> None:
@@ -123,6 +126,14 @@ class World:
 
     def commands(self) -> "Mapping[str, Command | CommandGroup]":
         """Its own verbs on the command line, by name."""
+        return {}
+
+    def kept_attributes(self) -> Mapping[type, tuple[str, ...]]:
+        """Classes of its environments -> what they keep beside `state` and `np_random`.
+
+        Of an environment that is stepped copy by copy, and of which everything that changes while
+        it is played is known, so that it can be saved in the middle of an episode.
+        """
         return {}
 
     def fields(self) -> "Sequence[Field]":

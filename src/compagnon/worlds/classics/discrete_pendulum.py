@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from compagnon.envs import classic_state
+from compagnon.envs import known_state
 from compagnon.envs.field import Field
 from compagnon.envs.seeds import spread_seeds
 from compagnon.errors import InputError
@@ -197,11 +197,11 @@ class DiscretePendulumVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
-        return classic_state.state_dict(self._inner)
+        return known_state.state_dict(self._inner)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
-        self._obs = classic_state.load_state_dict(self._inner, state)
+        self._obs = known_state.load_state_dict(self._inner, state)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the copies."""

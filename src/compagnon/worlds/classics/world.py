@@ -1,7 +1,8 @@
 """Gymnasium's own small environments as worlds: how they are called, drawn and played."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from compagnon.worlds.classics import DISCRETE_PENDULUM
@@ -35,7 +36,7 @@ class Classic(World):
     """A world of Gymnasium's own.
 
     Attributes:
-        name, env_ids: see `World`.
+        name, env_ids, pooled: see `World`.
         actions: what each of several actions means.
         components: name and unit of each number of a vector.
         game_name: what the game is called in `classics.games`; empty where there is none.
@@ -46,6 +47,7 @@ class Classic(World):
     actions: tuple[str, ...] = ()
     components: tuple[tuple[str, str], ...] = ()
     game_name: str = ""
+    pooled: Mapping[str, int | None] = MappingProxyType({})  # type: ignore[misc]  # of each its own
 
     def action_labels(self, schema: "Schema") -> Sequence[str] | None:
         """The names, where the environment has as many actions."""
@@ -54,6 +56,12 @@ class Classic(World):
     def action_components(self, schema: "Schema") -> Sequence[tuple[str, str]] | None:
         """Names and units, where the environment's vectors have as many numbers."""
         return self.components if len(self.components) == schema.action.n else None
+
+    def kept_attributes(self) -> Mapping[type, tuple[str, ...]]:
+        """Gymnasium's classic five are small enough that all they keep is known."""
+        from compagnon.worlds.classics.kept import KEPT
+
+        return KEPT.get(self.name, {})
 
     def game(self) -> "Game | None":
         """Played with the arrows."""
@@ -65,11 +73,16 @@ class Classic(World):
 
 _MOTORS: Final = ("hip_1", "knee_1", "hip_2", "knee_2")
 
+# Fewer keep a second thread waiting longer than it works.
+_COPIES_A_THREAD: Final = 8
+
 WORLDS: Final[tuple[World, ...]] = (
+    Classic("acrobot", ("Acrobot-v1",), pooled={"Acrobot-v1": None}),
     Classic(
         "cartpole",
         ("CartPole-v1", "CartPole-v0", "phys2d/CartPole-v1", "phys2d/CartPole-v0"),
         ("push left", "push right"),
+        pooled={"CartPole-v1": None},
     ),
     Classic(
         "mountain",
@@ -77,6 +90,7 @@ WORLDS: Final[tuple[World, ...]] = (
         ("push left", "let roll", "push right"),
         (("force", ""),),
         "MOUNTAIN",
+        pooled={"MountainCar-v0": None, "MountainCarContinuous-v0": None},
     ),
     Classic(
         "lunar",
@@ -84,12 +98,14 @@ WORLDS: Final[tuple[World, ...]] = (
         ("do nothing", "fire left", "fire main engine", "fire right"),
         (("main_engine", ""), ("side_engines", "")),
         "LUNAR",
+        pooled={"LunarLander-v3": _COPIES_A_THREAD, "LunarLanderContinuous-v3": _COPIES_A_THREAD},
     ),
     Classic(
         "pendulum",
         ("Pendulum-v1", "phys2d/Pendulum-v0"),
         components=(("torque", "N m"),),
         game_name="PENDULUM",
+        pooled={"Pendulum-v1": None},
     ),
     Classic(
         "walker",

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.wrappers import TimeLimit
 
-from compagnon.envs import BatchEnv, classic_state
+from compagnon.envs import BatchEnv, known_state
 from compagnon.errors import InputError
 from compagnon.learning.checkpoint import load_state, save_state
 
@@ -175,11 +175,11 @@ def test_a_state_of_another_number_of_copies_is_refused():
 
 
 class Heavier(CartPoleEnv):
-    """Keeps something that `classic_state` knows nothing of."""
+    """Keeps something that `known_state` knows nothing of."""
 
 
 class Counting(gymnasium.Wrapper):
-    """A wrapper that `classic_state` knows nothing of."""
+    """A wrapper that `known_state` knows nothing of."""
 
 
 def copies_of(make):
@@ -197,5 +197,5 @@ def copies_of(make):
     ],
 )
 def test_only_what_is_known_through_and_through_is_saved_so(make, known):
-    assert classic_state.can_be_saved(copies_of(make)) is known
-    assert not classic_state.can_be_saved(object())
+    assert known_state.can_be_saved(copies_of(make)) is known
+    assert not known_state.can_be_saved(object())

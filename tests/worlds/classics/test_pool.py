@@ -11,11 +11,14 @@ import pytest
 from scipy import stats
 
 from compagnon.envs import BatchEnv, make_vec
-from compagnon.envs.pool import BOX2D, CLASSIC, IDS, PoolVectorEnv, _fold
+from compagnon.envs.pool import PoolVectorEnv, _fold, served_ids
 from compagnon.errors import InputError
 from compagnon.worlds.ball import BALL
 from tests.learning.small import through_disk
 
+IDS = tuple(served_ids())
+BOX2D = tuple(env_id for env_id in IDS if env_id.startswith("LunarLander"))
+CLASSIC = tuple(env_id for env_id in IDS if env_id not in BOX2D)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning"),  # Box2D's import
     pytest.mark.filterwarnings("ignore:.*precision lowered by casting"),  # EnvPool by itself

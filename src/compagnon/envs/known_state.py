@@ -1,7 +1,7 @@
-"""Saves and restores Gymnasium's classic-control environments, which cannot do it themselves.
+"""Saves and restores Gymnasium's environments of which everything that they keep is known.
 
 A run that is resumed must be the run that was saved. Gymnasium's environments have no state to
-hand out; these five are small enough that everything they keep is known, so that their episodes
+hand out; the worlds say of some what they keep (`World.kept_attributes`), so that their episodes
 need not begin anew at each checkpoint.
 """
 
@@ -9,29 +9,16 @@ from typing import Any, Final
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.classic_control import (
-    AcrobotEnv,
-    CartPoleEnv,
-    Continuous_MountainCarEnv,
-    MountainCarEnv,
-    PendulumEnv,
-)
 from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
-# What each keeps beside `state` and its random generator, and changes while it is played.
-_EXTRAS: Final[dict[type, tuple[str, ...]]] = {
-    AcrobotEnv: (),
-    CartPoleEnv: ("steps_beyond_terminated",),
-    Continuous_MountainCarEnv: (),
-    MountainCarEnv: (),
-    PendulumEnv: ("last_u",),
-}
+from compagnon.plugins import brought_worlds
+
 _WRAPPERS: Final = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 
 
 def can_be_saved(vec: object) -> bool:
-    """Whether every copy is one of the five, wrapped by nothing but what Gymnasium puts around it.
+    """Whether every copy is known, and wrapped by nothing but what Gymnasium puts around it.
 
     A subclass may keep more than its parent does, so it does not count.
     """
@@ -39,12 +26,20 @@ def can_be_saved(vec: object) -> bool:
 
 
 def is_known(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether one environment is one of the five, wrapped by nothing but Gymnasium's own."""
+    """Whether all that it keeps is known, and it is wrapped by nothing but Gymnasium's own."""
     while isinstance(env, gymnasium.Wrapper):
         if type(env) not in _WRAPPERS:
             return False
         env = env.env
-    return type(env) in _EXTRAS
+    return type(env) in _kept()
+
+
+def _kept() -> dict[type, tuple[str, ...]]:
+    """What each keeps beside `state` and its random generator, and changes while it is played."""
+    found: dict[type, tuple[str, ...]] = {}
+    for world, _ in brought_worlds():
+        found |= world.kept_attributes()
+    return found
 
 
 def state_dict(vec: SyncVectorEnv) -> dict[str, Any]:
@@ -78,9 +73,9 @@ def load_state_dict(vec: SyncVectorEnv, state: dict[str, Any]) -> np.ndarray[Any
 def _save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     world: Any = env.unwrapped
     return {
-        # As an array with its type: some of the five go on in the precision they began with.
+        # As an array with its type: some go on in the precision they began with.
         "state": np.array(world.state),
-        "extras": {name: _plain(getattr(world, name)) for name in _EXTRAS[type(world)]},
+        "extras": {name: _plain(getattr(world, name)) for name in _kept()[type(world)]},
         "rng": world.np_random.bit_generator.state,
         "elapsed_steps": [wrapper._elapsed_steps for wrapper in _time_limits(env)],
     }
