@@ -15,7 +15,7 @@ def parse_options(model: type[Options], owner: str, arguments: Mapping[str, obje
     """Validate keyword arguments.
 
     Args:
-        owner: what the options belong to, in the message: "workshop".
+        owner: what the options belong to, in the message: "shop".
 
     Raises:
         InputError: names the argument, what was given, and what would be right.

@@ -1,6 +1,6 @@
 """What a recipe leaves open, chosen by what is known of its problem before anything is learnt.
 
-No one default fits sixty thousand steps of Acrobot and a hundred million of a compiled workshop:
+No one default fits sixty thousand steps of a small task and a hundred million of a compiled one:
 what is 4 updates for the one is 400 for the other. So whatever a recipe says counts, and what it
 leaves open follows from the budget in steps, the longest episode, and whether copies of the
 environment step together in one compiled kernel. A run's own recipe names every setting: nothing

@@ -53,7 +53,7 @@ class World:
     always_masked: ClassVar[bool] = False
     usual: ClassVar[bool] = False
     imitation_recipe: ClassVar[str] = ""
-    pooled: ClassVar[Mapping[str, int | None]] = MappingProxyType({})
+    pooled: Mapping[str, int | None] = MappingProxyType({})
     extras: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def register(self) -> None:

@@ -1,8 +1,7 @@
 """Gymnasium's own small environments as worlds: how they are called, drawn and played."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from compagnon.worlds.classics import DISCRETE_PENDULUM
@@ -47,7 +46,7 @@ class Classic(World):
     actions: tuple[str, ...] = ()
     components: tuple[tuple[str, str], ...] = ()
     game_name: str = ""
-    pooled: Mapping[str, int | None] = MappingProxyType({})  # type: ignore[misc]  # of each its own
+    pooled: Mapping[str, int | None] = field(default_factory=dict)
 
     def action_labels(self, schema: "Schema") -> Sequence[str] | None:
         """The names, where the environment has as many actions."""
