@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 from compagnon.policy import Schema
 from compagnon.worlds.codec import StateCodec
 from compagnon.worlds.dispatch.board import Aboard, Board, BoardReader, Driver, Ride, Stop
-from compagnon.worlds.dispatch.fields import Layout, all_fields
+from compagnon.worlds.dispatch.fields import BOOKING, DRIVER, PAIR, Layout, all_fields
 from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.pairs import counts
 
+_SHOWN, _PRIORITY, _HAS_RETURN = (
+    [field.name for field in BOOKING].index(name) for name in ("shown", "priority", "has_return")
+)
+_PRESENT = [field.name for field in DRIVER].index("present")
+_ADDED_COST = [field.name for field in PAIR].index("added_cost")
 _NAMED = re.compile(r"^(rides|drivers)\[\d+\](\.\w+)*|^\w+(\[\d+\])*(\.\w+)?(?=:)")
 _ROW = re.compile(r"the board, (bookings|drivers): (\w+) of row (\d+)")
 _PARTS = {"bookings": "rides", "drivers": "drivers"}
@@ -33,7 +38,8 @@ class BoardCodec(StateCodec[Board]):
         place = {one.name: index for index, one in enumerate(all_fields(layout))}
         self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
         self._layout = layout
-        self._reader = BoardReader(layout, options.weights())
+        self._weights = options.weights()
+        self._reader = BoardReader(layout, self._weights)
 
     def look(self, state: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Field values and mask of a board."""
@@ -43,6 +49,43 @@ class BoardCodec(StateCodec[Board]):
     def warm_up(self) -> Board:
         """The first look compiles for seconds; nobody who asks should wait for that."""
         return _example()
+
+    def why_impossible(self, state: Board, action: int) -> str | None:
+        """A driver or a booking that is not there, or a plan without room for it."""
+        layout = self._layout
+        obs, mask = self._reader.look(state)
+        if mask[action]:
+            return None
+        refusal = action > layout.drivers * layout.board
+        driver, place = divmod(action - 1, layout.board)
+        shown = layout.board_start + place * layout.booking_size + _SHOWN
+        if refusal:
+            shown = layout.board_start + (driver - layout.drivers) * layout.booking_size + _SHOWN
+        if not obs[shown]:
+            return "no booking stands at this place: fewer are open"
+        if driver >= len(state.drivers):
+            return f"there is no driver {driver}: the board has {len(state.drivers)}"
+        if not obs[layout.driver_start + driver * layout.driver_size + _PRESENT]:
+            return f"driver {driver} is on the way home, or off"
+        return f"nowhere in the plan of driver {driver} does it keep every window, seat and limit"
+
+    def candidate_costs(self, state: Board) -> NDArray[np.float64]:
+        """What a booking adds to the plan of each driver, and what it costs to refuse it.
+
+        In the unit of the reward. NaN where it is impossible; of waiting, which costs nothing now
+        and may cost later; and of refusing a ride whose way back would be lost with it.
+        """
+        layout, weights = self._layout, self._weights
+        obs, mask = self._reader.look(state)
+        costs = np.full(layout.actions, np.nan)
+        pairs = layout.drivers * layout.board
+        added = obs[layout.pair_start :].reshape(pairs, layout.pair_size)[:, _ADDED_COST]
+        costs[1 : 1 + pairs] = added
+        board = obs[layout.board_start : layout.pair_start].reshape(layout.board, -1)
+        refused = weights.reject_base + weights.reject_priority * board[:, _PRIORITY]
+        costs[1 + pairs :] = np.where(board[:, _HAS_RETURN] > 0, np.nan, refused)
+        costs[~mask] = np.nan
+        return costs
 
     def field_of(self, sentence: str) -> str:
         """Where in the board a sentence about it points."""

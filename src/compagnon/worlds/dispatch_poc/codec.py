@@ -10,6 +10,7 @@ from compagnon.worlds.codec import StateCodec
 from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.pairs import counts
+from compagnon.worlds.dispatch_poc.rules import MAX_LOAD
 from compagnon.worlds.dispatch_poc.state import Look, PocReader, PocState, action_in_words
 
 
@@ -48,6 +49,24 @@ class PocCodec(StateCodec[PocState]):
     def warm_up(self) -> PocState:
         """The first look compiles; nobody who asks should wait for that."""
         return PocState(time=0, drivers=[], bookings=[])
+
+    def why_impossible(self, state: PocState, action: int) -> str | None:
+        """Who is not there, is busy or would come too late, or what is not open."""
+        look = self._reader.look(state)
+        if look.mask[action]:
+            return None
+        place, rank = divmod(action - 1, len(look.bookings))
+        driver, booking = look.drivers[place], look.bookings[rank]
+        if booking >= len(state.bookings):
+            return f"there are {len(state.bookings)} bookings"
+        if driver >= len(state.drivers):
+            return f"there are {len(state.drivers)} drivers"
+        who, what = state.drivers[driver], state.bookings[booking]
+        if what.taken:
+            return f"booking {what.id} has a driver"
+        if who.load >= MAX_LOAD:
+            return f"driver {who.id} has {who.load} rides, the most there can be"
+        return f"driver {who.id} would come to booking {what.id} when its window is over"
 
     def action_labels(self, state: PocState) -> PocLabels:
         """What the actions mean on that board."""

@@ -1,0 +1,61 @@
+"""What each candidate costs beside the others, and why a decision of dispatch is impossible."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch.board import Board
+from compagnon.worlds.dispatch.codec import BoardCodec, board_codec
+from compagnon.worlds.dispatch.env import DispatchEnv
+from tests.policy.networks import schema_of
+from tests.worlds.dispatch.boards import board_of
+
+OPTIONS = {"preset": "clinic-day"}
+
+
+@pytest.fixture(scope="module")
+def codec() -> BoardCodec:
+    found = board_codec(schema_of(DISPATCH, **OPTIONS), OPTIONS)
+    assert found is not None
+    return found
+
+
+def moments(steps: int):
+    """Boards of one day with their masks, and what each decision then gave."""
+    env = DispatchEnv(**OPTIONS)
+    _, info = env.reset(seed=3)
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        board = msgspec.json.decode(json.dumps(board_of(env.world)), type=Board)
+        mask = info["action_mask"].copy()
+        action = int(rng.choice(np.flatnonzero(mask)))
+        _, reward, ended, _, info = env.step(action)
+        yield board, mask, action, reward
+        if ended:
+            return
+
+
+def test_every_masked_decision_has_a_reason_and_no_other_has(codec: BoardCodec) -> None:
+    seen = set()
+    for board, mask, *_ in moments(25):
+        reasons = [codec.why_impossible(board, action) for action in range(len(mask))]
+        np.testing.assert_array_equal([reason is None for reason in reasons], mask)
+        seen |= {str(reason).split()[0] for reason in reasons}
+    assert {"no", "nowhere", "None"} <= seen
+
+
+def test_candidates_cost_what_the_environment_shows_and_takes(codec: BoardCodec) -> None:
+    layout, refused = codec._layout, 0
+    pairs = layout.drivers * layout.board
+    for board, mask, action, reward in moments(60):
+        costs = codec.candidate_costs(board)
+        assert not np.isfinite(costs[~mask]).any()
+        assert np.isnan(costs[0])
+        assert np.isfinite(costs[1 : 1 + pairs][mask[1 : 1 + pairs]]).all()
+        if action > pairs and np.isfinite(costs[action]):
+            assert -reward >= costs[action] - 1e-6  # and what the time until the next one cost
+            refused += 1
+    assert refused > 3
