@@ -35,6 +35,7 @@ class WorldLabels:
         lost: KPIs of units that were made or bought for nothing, with words for them.
         served: KPIs of the share of demand that was met.
         words: reward terms and KPIs as people call them; the others are called by their names.
+        french: the same in French, for the same names.
         units: of reward terms and KPIs, where they have one.
         card: what is looked at of every policy: heading -> figures.
         families: names of the action families; empty where actions have none.
@@ -49,6 +50,7 @@ class WorldLabels:
     lost: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    french: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, tuple[KpiLabel, ...]] = field(default_factory=dict)
     families: tuple[str, ...] = ()
@@ -65,9 +67,10 @@ class WorldLabels:
         """``1 week``, ``1,000 weeks``."""
         return f"{episodes:,} {self.episode}{'' if episodes == 1 else 's'}"
 
-    def label(self, name: str) -> str:
-        """A reward term or KPI in words."""
-        return self.words.get(name, name.replace("_", " "))
+    def label(self, name: str, language: Literal["en", "fr"] = "en") -> str:
+        """A reward term or KPI in words; in English where there is no French for it."""
+        words = self.french.get(name) if language == "fr" else None
+        return words or self.words.get(name, name.replace("_", " "))
 
 
 def labels_of(env_id: str) -> WorldLabels:

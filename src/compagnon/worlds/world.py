@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.codec import StateCodec
     from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
+    from compagnon.worlds.outcomes import Calibrator, OutcomeRule
     from compagnon.worlds.published import PublishedImitation
 
 
@@ -113,6 +114,14 @@ class World:
             policies: those of the evaluation, bound to its environment, to be played and timed.
             times: whether decisions are timed.
         """
+        return None
+
+    def outcome_rule(self) -> "OutcomeRule | None":
+        """How observed outcomes become rewards; None where nobody has said."""
+        return None
+
+    def calibrator(self) -> "Calibrator | None":
+        """How logs set the simulator; None where they do not."""
         return None
 
     def draw_episode(

@@ -53,6 +53,20 @@ LABELS: Final = WorldLabels(
         "wait": "waiting beyond the promise",
         "ride": "minutes on board beyond the direct ride",
         "km": "kilometres",
+        "overtime": "overtime",
+    },
+    french={
+        "rejected": "courses refusées ou manquées",
+        "late": "minutes de retard",
+        "wait": "attente au-delà de la promesse",
+        "ride": "minutes à bord au-delà du trajet direct",
+        "km": "kilomètres",
+        "overtime": "heures supplémentaires",
+    },
+    units={
+        **dict.fromkeys(("km", "loaded_km", "empty_km", "km_per_ride"), "km"),
+        **dict.fromkeys(("wait_mean", "wait_p95", "late_mean", "late_p95"), "min"),
+        **dict.fromkeys(("ride_mean", "excess_mean", "overtime_minutes"), "min"),
     },
     card=CARD,
 )

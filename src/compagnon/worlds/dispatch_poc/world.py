@@ -8,6 +8,7 @@ from compagnon.worlds.registration import register_compiled
 from compagnon.worlds.world import World
 
 if TYPE_CHECKING:
+    from compagnon.evaluation.labels import WorldLabels
     from compagnon.policy import Schema
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.command import CommandGroup
@@ -63,6 +64,12 @@ class DispatchPoc(World):
         from compagnon.worlds.dispatch_poc.commands import COMMANDS
 
         return COMMANDS
+
+    def labels(self) -> "WorldLabels":
+        """Words for what the roadmap promised."""
+        from compagnon.worlds.dispatch_poc.labels import LABELS
+
+        return LABELS
 
 
 WORLD: Final = DispatchPoc()
