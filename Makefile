@@ -50,5 +50,5 @@ bench: $(INSTALLED)
 
 # Runs and .venv stay: they take long to make again.
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info $(INSTALLED)
+	rm -rf build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info $(INSTALLED)
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

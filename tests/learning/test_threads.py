@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 CODE = """
 import tempfile
 from pathlib import Path
@@ -34,7 +32,6 @@ print(within[0][0])
 """
 
 
-@pytest.mark.full
 def test_a_run_has_the_threads_that_its_recipe_says_and_gives_them_back():
     """In a fresh process: numba sets OpenMP's count, which is torch's too, when it first wakes."""
     done = subprocess.run(
