@@ -8,6 +8,7 @@ from compagnon.learning.recipe import parse_recipe
 from compagnon.policy import load_policy
 from compagnon.worlds.dispatch import DISPATCH
 from tests.policy.networks import schema_of
+from tests.tiers import full
 
 SMALL = {"preset": "clinic-day", "board": 4, "tightness": 0.5}
 UNSEEN = range(1_000_000, 1_000_024)
@@ -36,7 +37,7 @@ def rule_cost(name):
     return cost(load_policy(name, schema_of(DISPATCH, **SMALL)))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, full(1)])
 def test_it_clones_the_rule_that_promises_late(seed):
     dagger = {
         "kind": "dagger", "expert": "expert:dispatch-regret:3:hold", "num_envs": 64,
