@@ -1,12 +1,16 @@
 """Worlds are found by entry points; a broken package is named, and two claims are refused."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import gymnasium
 import pytest
 
 from compagnon import plugins
+from compagnon.cli import main
 from compagnon.envs import finding
+from compagnon.envs.making import is_compiled
 from compagnon.errors import InputError
 from compagnon.policy import loading
 from compagnon.worlds import World, find_world, worlds
@@ -120,3 +124,44 @@ def test_two_worlds_that_claim_one_id_are_both_named(bring):
     bring(second="tests.test_plugins:SECOND")
     with pytest.raises(InputError, match=f"two worlds claim {WORKSHOP}: workshop .* and second "):
         find_world(WORKSHOP)
+
+
+def test_worlds_are_looked_at_without_what_only_their_parts_need():
+    code = (
+        "import sys, compagnon\n"
+        "from compagnon.worlds import find_world, worlds\n"
+        "from compagnon.policy.loading import expert_points\n"
+        "found = [w.name for w in worlds()], expert_points(), [w.recipes() for w in worlds()]\n"
+        "heavy = 'numba', 'torch', 'scipy', 'PIL', 'tyro', 'msgspec'\n"
+        "print([module for module in heavy if module in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]"
+
+
+class Compiled(World):
+    name = "compiled"
+    env_ids = ("shop/Fast-v0",)
+    compiled = True
+
+
+FAST = Compiled()
+
+
+def test_whether_copies_step_together_is_said_by_the_world(bring):
+    bring(fast="tests.test_plugins:FAST", shop="tests.test_plugins:SHOP")
+    assert is_compiled("shop/Fast-v0")
+    assert is_compiled(WORKSHOP)
+    assert not is_compiled("shop/Shop-v0")
+    assert not is_compiled("CartPole-v1")
+
+
+def test_the_list_of_environments_holds_those_of_other_packages(bring, capsys):
+    bring(shop="tests.test_plugins:SHOP")
+    assert main(["envs"]) == 0
+    said = capsys.readouterr().out
+    assert "shop/Shop-v0" in said
+    assert WORKSHOP in said
+    assert "CartPole" not in said

@@ -11,10 +11,8 @@ from compagnon import output
 from compagnon.arguments import EnvArgs, Verb, optional, read_pairs
 from compagnon.errors import InputError
 from compagnon.extras import extra_of, pip
-from compagnon.worlds import World, find_world
+from compagnon.worlds import World, find_world, worlds
 from compagnon.worlds.registry import recipe_texts
-
-_OURS = "compagnon/"
 
 
 def recipes(
@@ -47,7 +45,7 @@ def envs(
     /,
     env_args: EnvArgs = (),
 ) -> int:
-    """List our environments, or show the options and observation fields of one.
+    """List the worlds' environments, or show the options and observation fields of one.
 
     $ compagnon envs compagnon/Workshop-v0
     $ compagnon envs CartPole-v1
@@ -83,11 +81,14 @@ def envs(
 def _our_envs() -> list[tuple[str, str]]:
     import gymnasium
 
+    from compagnon.envs.finding import load_plugins
+
+    load_plugins()
     rows = []
-    for env_id in sorted(gymnasium.registry):
-        if env_id.startswith(_OURS):
-            entry = gymnasium.spec(env_id).entry_point
-            assert isinstance(entry, str)
+    for env_id in sorted({env_id for world in worlds() for env_id in world.env_ids}):
+        spec = gymnasium.registry.get(env_id)
+        entry = "" if spec is None else str(spec.entry_point)
+        if entry and not entry.startswith("gymnasium."):
             # The module says what it is; importing it would compile the kernel's signatures.
             rows.append((env_id, _first_sentence_of_module(entry.partition(":")[0])))
     return rows

@@ -18,7 +18,7 @@ from compagnon.envs import known_state
 from compagnon.envs.adapter import names_said, said
 from compagnon.envs.encoding import Encoder
 from compagnon.envs.field import Field
-from compagnon.envs.making import GYMNASIUM, is_ours, make_vec
+from compagnon.envs.making import GYMNASIUM, is_compiled, make_vec
 from compagnon.envs.products import ActionProduct
 from compagnon.errors import FaultyEnvError, InputError
 
@@ -78,7 +78,7 @@ class BatchEnv:
         self.env_args = dict(env_args)
         self.num_envs = num_envs
         self.backend = backend
-        ours_alone = {"copy": False} if is_ours(env_id) else {}
+        ours_alone = {"copy": False} if is_compiled(env_id) else {}
         taken = [name for name in ("num_envs", "backend", "batch", *ours_alone) if name in env_args]
         if taken:
             raise InputError(f"{env_id}: {taken[0]} is not yours to choose here")
@@ -117,7 +117,7 @@ class BatchEnv:
             else None
         )
         self._is_known = known_state.can_be_saved(self.vec)
-        self._trusted = is_ours(env_id)
+        self._trusted = is_compiled(env_id)
         self._begun = False
         self._masked = False
         self._steps = 0

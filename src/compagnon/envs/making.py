@@ -14,6 +14,7 @@ from compagnon.envs.finding import find_env, split_env_id
 from compagnon.envs.recorded import Recorded
 from compagnon.errors import InputError
 from compagnon.extras import extra_of, pip
+from compagnon.plugins import world_of
 
 GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
@@ -47,7 +48,7 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
         InputError: as `make`; or spaces that are not served.
     """
     env = make(env_id, **arguments)
-    if is_ours(env_id) or known_state.is_known(env):
+    if is_compiled(env_id) or known_state.is_known(env):
         return env
     try:
         return Adapter(env, copy)
@@ -81,9 +82,10 @@ def _explained(env_id: str) -> Iterator[None]:
         raise InputError(f"{env_id}: {reason}") from None
 
 
-def is_ours(env_id: str) -> bool:
-    """Whether an id is one of this package's: compiled, and stepped together."""
-    return env_id.startswith("compagnon/")
+def is_compiled(env_id: str) -> bool:
+    """Whether an id's copies are stepped together in one compiled kernel: its world says so."""
+    world = world_of(env_id)
+    return world is not None and bool(world.compiled)
 
 
 def make_vec(
@@ -115,7 +117,7 @@ def make_vec(
         raise InputError(f"num_envs={num_envs}: give 1 to {MAX_COPIES:,}")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r}: use {' or '.join(BACKENDS)}")
-    if backend == PROCESSES and is_ours(env_id):
+    if backend == PROCESSES and is_compiled(env_id):
         raise InputError(
             f"backend='processes' is for slow environments; the copies of {env_id} are stepped "
             "together in one compiled kernel"
@@ -131,7 +133,7 @@ def make_vec(
             from compagnon.envs.processes import ProcessVectorEnv
 
             return ProcessVectorEnv(env_id, num_envs, arguments, batch)
-        if is_ours(env_id) and find_env(env_id).vector_entry_point is not None:
+        if is_compiled(env_id) and find_env(env_id).vector_entry_point is not None:
             return gymnasium.make_vec(env_id, num_envs=num_envs, **arguments)
         copies = [
             functools.partial(_make_copy, env_id, copy=copy, **arguments)

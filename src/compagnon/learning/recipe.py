@@ -285,7 +285,7 @@ def _completed(recipe: Recipe, episode_steps: int | None) -> Recipe:
         budget.env_steps,
         budget.iterations is not None or budget.env_steps is not None,
         episode_steps,
-        making.is_ours(recipe.env.id),
+        making.is_compiled(recipe.env.id),
     )
     tree = recipe.model_dump(mode="json", exclude_unset=True)
     complete(recipe.algorithm.kind, problem, tree)

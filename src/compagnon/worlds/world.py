@@ -38,6 +38,9 @@ class World:
     Attributes:
         name: one word, what people call it on the command line.
         env_ids: Gymnasium's ids; the first is meant where the world is.
+        compiled: its copies are stepped together in one kernel: the environments are registered by
+            `registration.register_compiled`, and are a `CompiledEnv` and a `CompiledVectorEnv` of
+            `envs.compiled` or keep to what these do. What they show is then not checked.
         episode_units: how many time units an episode has at most, where Gymnasium's own limit of
             steps does not say it.
         always_masked: it gave masks before policies recorded whether it does.
@@ -50,6 +53,7 @@ class World:
 
     name: str
     env_ids: tuple[str, ...]
+    compiled: ClassVar[bool] = False
     episode_units: ClassVar[int | None] = None
     always_masked: ClassVar[bool] = False
     usual: ClassVar[bool] = False

@@ -19,6 +19,7 @@ class Ball(World):
 
     name = "ball"
     env_ids = (BALL,)
+    compiled = True
 
     def register(self) -> None:
         """Register `compagnon/Ball-v0`."""

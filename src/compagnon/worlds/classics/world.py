@@ -20,6 +20,7 @@ class DiscretePendulum(World):
 
     name = "discrete-pendulum"
     env_ids = (DISCRETE_PENDULUM,)
+    compiled = True
 
     def register(self) -> None:
         """Register `compagnon/DiscretePendulum-v1`."""

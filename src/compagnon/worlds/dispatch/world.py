@@ -26,6 +26,7 @@ class Dispatch(World):
 
     name = "dispatch"
     env_ids = (DISPATCH,)
+    compiled = True
     always_masked = True
     extras = MappingProxyType({"ortools": "dispatch"})
 

@@ -22,6 +22,7 @@ class DispatchPoc(World):
 
     name = "dispatch-poc"
     env_ids = (DISPATCH_POC,)
+    compiled = True
     always_masked = True
 
     def experts(self) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ class Workshop(World):
 
     name = "workshop"
     env_ids = (WORKSHOP,)
+    compiled = True
     episode_units = 7 * 24 * 60  # minutes
     always_masked = True
     usual = True
