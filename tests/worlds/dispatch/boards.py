@@ -20,6 +20,8 @@ def board_of(worlds: W.World, row: int = 0, travel: Travel | None = None) -> dic
     count, m = int(w.size[D.BOOKINGS]), w.bookings.shape[0]
     detour = float(w.rule[T.KM_FACTOR])
     listed = [b for b in range(count) if _listed(w, b)]
+    empty = w.codes[:, :, P.NODE][w.codes[:, :, P.PICKED_AT] == P.DEAD] // 2
+    listed = sorted({*listed, *(int(b) for b in empty if b < count)})
     named = set(listed)
     rides = [_ride(w, b, named) for b in listed]
     drivers = [_driver(w, d, m) for d in range(int(w.size[D.DRIVERS]))]
@@ -78,6 +80,7 @@ def _listed(w, b):
 def _ride(w, b, named):
     row = w.bookings[b]
     names = {W.LATER: "later", W.SERVED: "served", W.REJECTED: "rejected", W.CANCELLED: "cancelled"}
+    names[W.NO_SHOW] = "cancelled"  # listed where its driver still passes
     outbound = int(row[D.LINKED_TO])
     windows = {
         name: float(row[column]) if abs(row[column]) < 1e9 else None
@@ -116,14 +119,16 @@ def _driver(w, d, m):
             plan.append({"at": "break", **stop})
             continue
         ride = f"r{node // 2}"
-        if node % 2:
+        dead = codes[k, P.PICKED_AT] == P.DEAD
+        if node % 2 and dead:
+            plan.append({"ride": ride, "at": "passes"})
+        elif node % 2:
             plan.append(
                 {"ride": ride, "at": "dropoff", "ride_limit": float(stops[k, P.RIDE_LIMIT]), **stop}
             )
             if codes[k, P.PICKED_AT] < 0:
                 aboard.append({"ride": ride, "since": float(stops[k, P.BOARDED])})
         else:
-            dead = codes[k, P.PICKED_AT] == P.DEAD
             plan.append({"ride": ride, "at": "nobody" if dead else "pickup", **stop})
     for one in plan:
         for name in ("earliest", "limit", "ride_limit"):

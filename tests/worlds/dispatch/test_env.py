@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.generator import generate
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
@@ -107,8 +108,8 @@ def test_no_show_and_cancellation_by_hand():
 
 
 @pytest.mark.parametrize("why", ["no-show", "cancellation", "nothing"])
-def test_a_ride_that_falls_away_before_a_break_may_make_the_next_one_late(why):
-    """The driver rests at 0 until 180 and is at 80 by 260; from 70 he would have been by 190."""
+def test_a_ride_that_falls_away_before_a_break_makes_nobody_late(why):
+    """Rested at 0 until 180 he would be at 80 by 260; so he goes to 70 all the same, and rests."""
     first = {"pickup_from": 60.0, "pickup_to": 70.0}
     first |= {"no-show": {"no_show": True}, "cancellation": {"cancel": 50.0}, "nothing": {}}[why]
     second = {"pickup": 2, "pickup_from": 215.0, "pickup_to": 225.0}
@@ -120,8 +121,32 @@ def test_a_ride_that_falls_away_before_a_break_may_make_the_next_one_late(why):
     while not ended:
         pairs = info["action_mask"][1:3]
         _, _, ended, _, info = env.step(1 + int(np.argmax(pairs)) if pairs.any() else 0)
-    assert info["kpis"]["cost_late"] == (0.0 if why == "nothing" else 35.0)
+    assert info["kpis"]["cost_late"] == 0.0
     assert info["kpis"]["violations"] == 0
+    # 70 to the place where he rests, 10 on to the second door, and 80 back to the first place.
+    assert info["kpis"]["km"] == 160.0
+    assert info["kpis"]["served"] == (2 if why == "nothing" else 1)
+
+
+@pytest.mark.parametrize("why", ["no-show", "cancellation"])
+def test_a_place_where_nobody_is_is_passed_only_where_somebody_would_be_late(why):
+    """The second rider can wait until 400: the driver rests where he stands, and drives 80."""
+    first = {"pickup_from": 60.0, "pickup_to": 70.0}
+    first |= {"no-show": {"no_show": True}, "cancellation": {"cancel": 50.0}}[why]
+    second = {"pickup": 2, "pickup_from": 215.0, "pickup_to": 400.0}
+    rest = {"break_from": 150.0, "break_to": 200.0, "break_minutes": 30.0}
+    day = plane_day([first, second], [rest], [(0, 0), (70, 0), (80, 0)])
+    env = DispatchEnv(instances=[day], board=2, late=1.0)
+    _, info = env.reset(seed=0)
+    ended = False
+    while not ended:
+        pairs = info["action_mask"][1:3]
+        _, _, ended, _, info = env.step(1 + int(np.argmax(pairs)) if pairs.any() else 0)
+        plan = env._core.worlds.codes[0, 0, : env._core.worlds.state[0, 0, P.COUNT]]
+        assert not (plan[:, P.PICKED_AT] == P.DEAD)[1:].any()
+    assert info["kpis"]["served"] == 1
+    assert info["kpis"]["km"] == 160.0
+    assert info["kpis"]["cost_wait"] > 0.0  # 45 minutes after the window began
 
 
 def test_seats_and_breaks_are_kept():

@@ -65,13 +65,13 @@ def try_plan(w, roads, weights, d, stops):
             return None
         if 0 <= node < 2 * m:
             load = w.bookings[node // 2, D.LOAD : D.LOAD + 4]
-            dead = node % 2 == 0 and w.status[node // 2] not in (W.OPEN, W.PLANNED)
+            dead = w.status[node // 2] not in (W.OPEN, W.PLANNED, W.ABOARD)
             if node % 2 == 0 and not dead:
                 aboard = aboard + load
                 left_door[node // 2] = start + service
                 cost += weights.wait * max(0.0, start - ready - weights.promise)
                 cost -= weights.ride * (start + service)
-            elif node % 2 == 1:
+            elif not dead and node % 2 == 1:
                 aboard = aboard - load
                 since = left_door.get(node // 2, boarded)
                 if start - since > ride_limit + P.EPSILON:

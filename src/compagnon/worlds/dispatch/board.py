@@ -263,7 +263,10 @@ def _write(
     else:
         b = _find(number, stop.ride, f"{where}.ride")
         row = w.bookings[b]
-        if stop.at == "dropoff":
+        if stop.at == "passes" or (stop.at == "nobody" and (k or driver.phase != "drives")):
+            P._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
+            P.empty(plan, k)
+        elif stop.at == "dropoff":
             if b not in since and b not in picked:
                 raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
             P._write_stop(

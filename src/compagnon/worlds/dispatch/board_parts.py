@@ -55,13 +55,14 @@ class Stop:
     Attributes:
         ride: its id; None for the break.
         at: ``pickup``, ``dropoff``, ``break``, or ``nobody``: a pickup that was cancelled while
-            the driver was under way to it.
+            the driver was under way to it. ``passes``: where a ride would have ended that fell
+            away, if the driver goes there all the same, since from there he is in time.
         earliest, limit: when it may begin, where that is not what the booking says any more.
         ride_limit: minutes on board at most, likewise.
     """
 
     ride: str | None = None
-    at: Literal["pickup", "dropoff", "break", "nobody"] = "pickup"
+    at: Literal["pickup", "dropoff", "break", "nobody", "passes"] = "pickup"
     earliest: float | None = None
     limit: float | None = None
     ride_limit: float | None = None

@@ -99,12 +99,12 @@ def _unplan(w, b):
     plan = W.plan_of(w, d)
     k, last = P.position(plan, 2 * b), P.position(plan, 2 * b + 1)
     P.lighten(plan, w.bookings[b], k, last)
-    P.remove(plan, last)
+    P.empty(plan, last)
     if k == 0 and plan.state[P.PHASE] == P.DRIVES:
         plan.codes[0, P.PICKED_AT] = P.DEAD
         plan.stops[0, P.SERVICE] = 0.0
     else:
-        P.remove(plan, k)
+        P.empty(plan, k)
     plan.state[P.DIRTY] = 1
 
 
@@ -159,16 +159,20 @@ def _arrive(w, d, roads, weights):
         times[P.FREE], times[P.NEXT] = now, np.inf
         return False
     free = now + service
+    dead = plan.codes[0, P.PICKED_AT] == P.DEAD
     if node == P.BREAK:
         P.remove(plan, 0)
         state[P.RESTS] = 0
+    elif dead:
+        P.remove(plan, 0)
     elif node % 2 == 0:
         news, delay = _meet(w, d, node // 2, now, service, weights)
         free += delay
     else:
         free += _drop(w, d, node // 2, now, weights)
         P.remove(plan, 0)
-    state[P.PHASE], state[P.SERVING], times[P.FREE] = P.BUSY, node, free
+    state[P.PHASE], times[P.FREE] = P.BUSY, free
+    state[P.SERVING] = P.BREAK if dead else node  # nobody gets out where nobody is
     if node != P.BREAK:
         state[P.AT] = node
     state[P.DIRTY] = 1
@@ -180,16 +184,13 @@ def _meet(w, d, b, now, service, weights):
     """At a pickup's door. Returns (whether nobody is there, the delay); the stop is taken off."""
     plan = W.plan_of(w, d)
     row = w.bookings[b]
-    if plan.codes[0, P.PICKED_AT] == P.DEAD:
-        P.remove(plan, 0)
-        return False, 0.0
     outbound = int(row[D.LINKED_TO])
     missing = row[D.NO_SHOW] > 0.0
     stranded = outbound >= 0 and w.status[outbound] != W.SERVED  # the outbound ride is delayed
     dropoff = P.position(plan, 2 * b + 1)
     if missing or stranded:
         P.lighten(plan, row, 0, dropoff)
-        P.remove(plan, dropoff)
+        P.empty(plan, dropoff)
         P.remove(plan, 0)
         set_status(w, b, W.NO_SHOW if missing else W.REJECTED)
         if not missing:
@@ -199,8 +200,8 @@ def _meet(w, d, b, now, service, weights):
             if w.status[back] == W.PLANNED and int(w.rides[back, W.BY_DRIVER]) == d:
                 first, last = P.position(plan, 2 * back), P.position(plan, 2 * back + 1)
                 P.lighten(plan, w.bookings[back], first, last)
-                P.remove(plan, last)
-                P.remove(plan, first)
+                P.empty(plan, last)
+                P.empty(plan, first)
                 set_status(w, back, W.CANCELLED)
             else:
                 withdraw(w, back, W.CANCELLED, weights)

@@ -101,7 +101,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
             if start - since > stop[P.RIDE_LIMIT] + P.EPSILON:
                 return 0.0, 0.0, -1.0
             cost += weights.ride * (start - stop[P.START])
-        elif node != P.BREAK and k < last:
+        elif node != P.BREAK and k < last and codes[k, P.PICKED_AT] != P.DEAD:
             boarded[k] = start + stop[P.SERVICE]
             earlier |= start < stop[P.START]
             cost -= weights.ride * (start - stop[P.START])
@@ -228,7 +228,7 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
                 if start - since > stop[P.RIDE_LIMIT] + P.EPSILON:
                     break
                 cost += weights.ride * (start - stop[P.START])
-            else:
+            elif codes[j, P.PICKED_AT] != P.DEAD:
                 if not _fits(codes[j, P.LOAD_AFTER :], seats, row):
                     break
                 boarded[j] = start + stop[P.SERVICE]

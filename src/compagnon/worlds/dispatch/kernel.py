@@ -1,7 +1,8 @@
 """Dispatch, compiled: a day begins, a decision is carried out, time passes to the next one.
 
 Each day is one row of every array in `World`; rows never touch each other, so the result does not
-depend on how many threads run. Everything random was drawn before the day began.
+depend on how many threads run. Everything random was drawn before the day began. Plans that lost
+a stop are settled before anybody is asked.
 """
 
 from typing import NamedTuple

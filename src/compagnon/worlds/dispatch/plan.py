@@ -10,8 +10,10 @@ A stop may not begin after its LIMIT, which is the end of its window until a del
 chose breaks it; then the limit is what the delay made of it (`settle`). So an insertion never makes
 anybody later than the window, or than a delay already did.
 
-A break is taken wherever the driver is. So a ride that falls away before one may make the next
-rider late, as a delay does: the driver rests where he stands, not where the ride would have ended.
+A break is taken wherever the driver is. So a ride that falls away before one could make the next
+rider late: the driver would rest where he stands, not where the ride would have ended. Where that
+is so, the place stays in the plan as one that he passes, and where nobody is (`empty`): the plan
+was in time with it, and is so without a soul there.
 """
 
 from typing import Final, NamedTuple
@@ -28,7 +30,7 @@ MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift include
 EPSILON = 1e-6  # minutes; windows are kept to within this
 BREAK = -1  # the node of a break, which is wherever the driver is
 # Columns of a plan's whole numbers.
-# PICKED_AT: position of a drop-off's pickup, -1 if on board; DEAD: a pickup where nobody is left.
+# PICKED_AT: position of a drop-off's pickup, -1 if on board; DEAD: a stop where nobody is left.
 NODE, PICKED_AT, LOAD_AFTER = 0, 1, 2
 CODE_COLUMNS = LOAD_AFTER + SEATS
 # Columns of a plan's times. LATEST: no start after it can keep the limits of the stops up to the
@@ -147,10 +149,9 @@ def write_loads(plan, bookings):
             node = codes[k, NODE]
             if 0 <= node < 2 * bookings.shape[0]:
                 seats = int(bookings[node // 2, D.LOAD + seat])
-                if node % 2 == 1:
-                    load -= seats
-                elif codes[k, PICKED_AT] != DEAD:
-                    load += seats
+                if codes[k, PICKED_AT] == DEAD:
+                    seats = 0
+                load += seats if node % 2 == 0 else -seats
             codes[k, LOAD_AFTER + seat] = load
 
 
@@ -204,6 +205,56 @@ def _move_limits(plan):
 
 
 @kernel
+def empty(plan, k):
+    """Leave of stop `k` the place alone, where nobody is any more; `settle` must follow.
+
+    Who was to get in or out there must have been taken off what is on board, see `lighten`.
+    """
+    _write_empty(plan, k, plan.codes[k, NODE])
+
+
+@kernel
+def _write_empty(plan, k, node):
+    plan.codes[k, NODE], plan.codes[k, PICKED_AT] = node, DEAD
+    stop = plan.stops[k]
+    stop[START], stop[SERVICE], stop[EARLIEST], stop[LIMIT] = 0.0, 0.0, -np.inf, np.inf
+    stop[READY], stop[RIDE_LIMIT], stop[BOARDED], stop[BEFORE] = 0.0, np.inf, 0.0, 0.0
+
+
+@kernel
+def _take_out_empty(plan, roads, now):
+    """Take out the places where nobody is, but those without which somebody would be later.
+
+    A plan was in time with them, or as late as delays made it: the driver leaves nobody there, and
+    goes on at once.
+    """
+    codes, stops, state = plan.codes, plan.stops, plan.state
+    k, node, allowed = first_open(plan), BREAK, 0.0  # `node`: of the place that is out on trial
+    while True:
+        while node == BREAK and k < state[COUNT] and codes[k, PICKED_AT] != DEAD:
+            k += 1
+        if k == state[COUNT]:
+            return
+        schedule(plan, roads, now)
+        late = 0.0
+        for q in range(state[COUNT]):
+            late += max(0.0, stops[q, START] - stops[q, LIMIT])
+        if node == BREAK:
+            node, allowed = codes[k, NODE], late
+            remove(plan, k)
+        elif late > allowed + EPSILON:
+            _make_room(plan, k)
+            _write_empty(plan, k, node)
+            stops[k, LEG] = _UNKNOWN
+            for seat in range(SEATS):
+                before = codes[k - 1, LOAD_AFTER + seat] if k > 0 else state[ABOARD + seat]
+                codes[k, LOAD_AFTER + seat] = before
+            k, node = k + 1, BREAK
+        else:
+            node = BREAK
+
+
+@kernel
 def settle(plan, roads, bookings, now):
     """Plan again after what nobody chose: a delay, a cancellation, a no-show.
 
@@ -211,16 +262,17 @@ def settle(plan, roads, bookings, now):
     Whatever is broken after that moves its limit: the delay is a fact.
     """
     codes, stops, state = plan.codes, plan.stops, plan.state
-    n = state[COUNT]
-    for k in range(n):
+    for k in range(state[COUNT]):
         stops[k, BEFORE] = stops[k, START]
+    _take_out_empty(plan, roads, now)
+    n = state[COUNT]
     # One call in a loop: compiled into every place where it is called, a schedule takes long.
     for attempt in range(3):
         kept = schedule(plan, roads, now)
         if attempt == 0 and not kept:
             for k in range(first_open(plan), n):
-                node = codes[k, NODE]
-                if 0 <= node < 2 * bookings.shape[0] and node % 2 == 0:
+                node, dead = codes[k, NODE], codes[k, PICKED_AT] == DEAD
+                if 0 <= node < 2 * bookings.shape[0] and node % 2 == 0 and not dead:
                     stops[k, EARLIEST] = max(stops[k, EARLIEST], stops[k, BEFORE])
         elif not _move_limits(plan):
             break

@@ -120,6 +120,8 @@ def _draw_routes(pen: Pen, w: W.World, place: _Projection) -> None:
         if points:
             pen.line([place(_where(w, d)), *points], route_colour(d), 1.5)
         for k, point in zip(stops, points, strict=True):
+            if w.codes[d, k, P.PICKED_AT] == P.DEAD:  # passed, and nobody is there
+                continue
             late = w.stops[d, k, P.START] > _promised(w, int(w.codes[d, k, P.NODE])) + 1e-6
             pen.dot(point, 4 if late else 2.5, RED if late else route_colour(d))
 

@@ -170,6 +170,10 @@ def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
             vehicle.rest = (float(stop[P.SERVICE]), float(stop[P.EARLIEST]), float(stop[P.LIMIT]))
             continue
         latest = float(stop[P.LIMIT])
+        if plan.codes[k, P.PICKED_AT] == P.DEAD:  # a place to pass, where nobody is
+            vehicle.order.append(len(taken.stops))
+            taken.stops.append(Stop(node, 0.0, float(stop[P.EARLIEST]), latest))
+            continue
         if node < doors and node % 2 == 1 and node - 1 not in where:  # on board already
             latest = min(latest, float(stop[P.BOARDED] + stop[P.RIDE_LIMIT]))
         where[node] = len(taken.stops)

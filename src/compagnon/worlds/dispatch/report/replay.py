@@ -173,7 +173,9 @@ def _letters(w: W.World, minute: float) -> str:
     for driver in range(int(w.size[D.DRIVERS])):
         for k in range(int(w.state[driver, P.COUNT])):
             node, stop = int(w.codes[driver, k, P.NODE]), w.stops[driver, k]
-            if 0 <= node < 2 * len(w.status) and minute >= stop[P.START] + stop[P.SERVICE]:
+            dead = w.codes[driver, k, P.PICKED_AT] == P.DEAD
+            done = minute >= stop[P.START] + stop[P.SERVICE] and not dead
+            if 0 <= node < 2 * len(w.status) and done:
                 letters[node // 2] = "b" if node % 2 == 0 else "s"
     return "".join(letters)
 
