@@ -71,3 +71,7 @@ class StateCodec(ABC, Generic[State]):
         None where the world cannot tell; the unit is that of the reward, less being better.
         """
         return None
+
+    def draw(self, state: State) -> str | None:  # noqa: ARG002
+        """The state as one SVG element for a page; None where nobody can draw it."""
+        return None

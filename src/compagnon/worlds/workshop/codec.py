@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from compagnon.policy import Schema
 from compagnon.worlds.codec import StateCodec
+from compagnon.worlds.workshop.drawing import shop_svg
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.state import ShopState
 
@@ -31,3 +32,7 @@ class ShopCodec(StateCodec[ShopState]):
     def why_impossible(self, state: ShopState, action: int) -> str | None:
         """What a machine does, or what is missing."""
         return state.why_impossible(action)
+
+    def draw(self, state: ShopState) -> str:
+        """Stocks, machines and backlog."""
+        return shop_svg(state)
