@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from compagnon.cli import learning, main
-from compagnon.cli.app import GROUPS, VERBS
+from compagnon.cli.app import groups, verbs
 
 # What each verb makes of a budget, and whether it takes steps as well as times.
 TAKE = {"learn": True, "tune": False}
@@ -65,8 +65,8 @@ def understood(monkeypatch, tmp_path):
 
 def test_these_are_the_verbs_that_take_a_budget():
     every = {
-        **VERBS,
-        **{f"{g} {n}": v for g, (_, verbs) in GROUPS.items() for n, v in verbs.items()},
+        **verbs(),
+        **{f"{g} {n}": v for g, (_, inner) in groups().items() for n, v in inner.items()},
     }
     found = {name for name, verb in every.items() if "budget" in inspect.signature(verb).parameters}
     assert found == set(TAKE)

@@ -4,7 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from compagnon.cli import main, output
+from compagnon import output
+from compagnon.cli import main
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.evaluation.progress import Progress
 
