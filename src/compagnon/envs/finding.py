@@ -1,7 +1,8 @@
 """From an environment's id to its registration, wherever the package that registers it stands.
 
 An id is Gymnasium's own (``CartPole-v1``), or ``module:ID``, Gymnasium's way of saying which module
-registers it. Packages may also say so themselves, by entry points of the group ``gymnasium.envs``.
+registers it. ``module:NAME`` may also be a class or a function of the module that makes one.
+Packages may say so themselves, by entry points of the group ``gymnasium.envs``.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from compagnon.errors import InputError, describe
 from compagnon.plugins import brought_worlds
 
 ENVS_GROUP: Final = "gymnasium.envs"
+SESSION: Final = "session/"  # before the names of what only the running program has
 _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -40,9 +42,10 @@ def find_env(env_id: str) -> EnvSpec:
             imported.
     """
     module, name = split_env_id(env_id)
+    loaded = None
     if module is not None:
-        import_named(module, f"no environment is called {env_id!r}")
-    found = _registered(name)
+        loaded = import_named(module, f"no environment is called {env_id!r}")
+    found = _registered(name) or _made_by(loaded, env_id, name)
     if found is None:
         load_plugins()
         found = _registered(name)
@@ -126,6 +129,16 @@ def load_plugins() -> None:
             )
 
 
+def _made_by(module: Any, env_id: str, name: str) -> EnvSpec | None:
+    """What a class or a function of a module makes; None where the module has none of that name."""
+    if module is None or not all(part.isidentifier() for part in name.split(".")):
+        return None
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return EnvSpec(env_id, entry_point=found) if callable(found) else None
+
+
 def _registered(name: str) -> EnvSpec | None:
     try:
         return gymnasium.spec(name)
@@ -135,6 +148,8 @@ def _registered(name: str) -> EnvSpec | None:
 
 def _hint(env_id: str) -> str:
     """What may have been meant."""
+    if env_id.startswith(SESSION):
+        return ": it was an object or a function of a Python program; give it again there"
     module, name = split_env_id(env_id)
     names = list(gymnasium.registry)
     by_short_name = {known.rpartition("/")[2].lower(): known for known in names}

@@ -34,9 +34,9 @@ def make(env_id: str, /, **arguments: Any) -> gymnasium.Env[Any, Any]:
     Raises:
         InputError: an id that does not exist, or an argument that it does not take.
     """
-    check_env_id(env_id)
+    spec, name = find_env(env_id), split_env_id(env_id)[1]
     with _explained(env_id):
-        return gymnasium.make(split_env_id(env_id)[1], **arguments)
+        return gymnasium.make(name if name in gymnasium.registry else spec, **arguments)
 
 
 def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasium.Env[Any, Any]:
