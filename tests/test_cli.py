@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from compagnon.amounts import Budget, read_budget, read_time
 from compagnon.arguments import read_pairs
 from compagnon.cli import main
 from compagnon.cli.app import groups, verbs
-from compagnon.cli.options import Budget, read_budget, read_time
 from compagnon.errors import InputError
 from tests.tiers import full
 

@@ -1,8 +1,102 @@
-"""Compagnon: learned decisions in operations, from an expert's rule to a policy in production."""
+"""Compagnon: learned decisions in operations, from an expert's rule to a policy in production.
+
+``import compagnon as cp`` brings names and nothing else: what a name stands for is imported when it
+is first asked for, so that a program that only decides needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.plugins import own_worlds
 
+if TYPE_CHECKING:
+    from compagnon.api.envs import make, schema_of
+    from compagnon.api.evaluating import evaluate
+    from compagnon.api.learners import DDPG, DQN, PPO, DAgger, Hybrid, Learner
+    from compagnon.api.policies import export, load_policy
+    from compagnon.api.running import resume, run
+    from compagnon.errors import InputError
+    from compagnon.evaluation.evaluate import Evaluation
+    from compagnon.learning.callbacks import (
+        Callback,
+        IterationInfo,
+        StopLearning,
+        StopOnPlateau,
+    )
+    from compagnon.learning.recipe import Recipe, load_recipe
+    from compagnon.learning.trainer import TrainingError
+    from compagnon.policy.bound import BoundPolicy
+    from compagnon.policy.schema import Schema
+
 __version__ = "0.1.0"
+__all__ = [
+    "DDPG",
+    "DQN",
+    "PPO",
+    "BoundPolicy",
+    "Callback",
+    "DAgger",
+    "Evaluation",
+    "Hybrid",
+    "InputError",
+    "IterationInfo",
+    "Learner",
+    "Recipe",
+    "Schema",
+    "StopLearning",
+    "StopOnPlateau",
+    "TrainingError",
+    "evaluate",
+    "export",
+    "load_policy",
+    "load_recipe",
+    "make",
+    "resume",
+    "run",
+    "schema_of",
+]
+
+_HOMES: Final = {
+    "compagnon.api.envs": ("make", "schema_of"),
+    "compagnon.api.evaluating": ("evaluate",),
+    "compagnon.api.learners": ("DDPG", "DQN", "PPO", "DAgger", "Hybrid", "Learner"),
+    "compagnon.api.policies": ("export", "load_policy"),
+    "compagnon.api.running": ("resume", "run"),
+    "compagnon.errors": ("InputError",),
+    "compagnon.evaluation.evaluate": ("Evaluation",),
+    "compagnon.learning.callbacks": ("Callback", "IterationInfo", "StopLearning", "StopOnPlateau"),
+    "compagnon.learning.recipe": ("Recipe", "load_recipe"),
+    "compagnon.learning.trainer": ("TrainingError",),
+    "compagnon.policy.bound": ("BoundPolicy",),
+    "compagnon.policy.schema": ("Schema",),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """What a public name stands for, imported now."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'compagnon' has no attribute {name!r}")
+    try:
+        found = getattr(import_module(_HOME_OF[name]), name)
+    except ModuleNotFoundError as error:
+        from compagnon.extras import EXTRA_OF
+
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise ImportError(
+            f"compagnon.{name} needs {error.name}: pip install 'compagnon[{extra}]'",
+            name=error.name,
+        ) from None
+    globals()[name] = found  # the next time it is there
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names, those that nobody has asked for yet included."""
+    return sorted({*globals(), *__all__})
+
 
 for _world in own_worlds():  # so that `gymnasium.make` knows our environments
     _world.register()

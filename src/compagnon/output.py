@@ -17,6 +17,8 @@ from rich.table import Table
 
 from compagnon.errors import InputError
 from compagnon.files import write_file
+from compagnon.text import interval as interval  # noqa: PLC0414 (every verb's own)
+from compagnon.text import number as number  # noqa: PLC0414
 
 # The words of the running command, for a report that says how it was made.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
@@ -116,22 +118,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool =
     for row in rows:
         made.add_row(*(plain(cell, one_line=True) for cell in row))
     return made
-
-
-def number(value: float) -> str:
-    """A figure with as many decimals as a person wants to read."""
-    if math.isnan(value):
-        return "-"
-    size = abs(value)
-    decimals = 0 if size >= 1_000 else 1 if size >= 10 else 3
-    text = f"{value:,.{decimals}f}"
-    return text if float(text.replace(",", "")) else text.lstrip("-")
-
-
-def interval(bounds: tuple[float, float]) -> str:
-    """A confidence interval, or a dash where one episode gives none."""
-    low, high = bounds
-    return "-" if math.isnan(low) else f"{number(low)} to {number(high)}"
 
 
 def claim(force: bool, *targets: Path | None, text: bool = True) -> None:

@@ -158,40 +158,12 @@ def write_report(
 def show_evaluation(found: "Evaluation") -> None:
     """Print an evaluation: what was played, the scores, the differences paired by episode."""
     out = output.console()
-    options = "".join(f" {key}={value}" for key, value in found.env_args.items())
-    last = found.seed + found.episodes - 1
-    many = "episode" if found.episodes == 1 else "episodes"
-    how = "sampled" if found.sampled else "greedy"
-    out.print(
-        f"{found.env}{options}: {found.episodes} {many}, seeds {found.seed} to {last}, {how}\n"
-    )
-    profits = "profit" in found.scores[0].kpis
-    columns = ["policy", "mean return", "sd", "95 % interval", *(["profit"] if profits else [])]
-    rows = []
-    for score in found.scores:
-        row = [score.name, output.number(score.mean), output.number(score.sd)]
-        row.append(output.interval(score.ci95))
-        if profits:
-            row.append(output.number(score.kpis["profit"]))
-        rows.append(row)
-    out.print(output.table(columns, rows))
+    out.print(f"{found.headline}\n")
+    out.print(output.table(*found.score_table()))
     _show_card(found)
     if found.paired:
         out.print(f"\nAgainst {found.paired[0].against}, on the same episodes\n", soft_wrap=True)
-        out.print(
-            output.table(
-                ("policy", "difference", "95 % interval", "wins"),
-                [
-                    (
-                        pair.policy,
-                        output.number(pair.mean),
-                        output.interval(pair.ci95),
-                        f"{pair.win_share:.0%}",
-                    )
-                    for pair in found.paired
-                ],
-            )
-        )
+        out.print(output.table(*found.paired_table()))
 
 
 def _show_card(found: "Evaluation") -> None:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from compagnon import output
+from compagnon.amounts import read_time
 from compagnon.arguments import Force, Json, Verb, optional
-from compagnon.cli.options import read_time
 from compagnon.cli.stores import DB, Db, day, me, opened
 
 

@@ -3,22 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
 from compagnon import output
+from compagnon.amounts import read_budget
 from compagnon.arguments import Force, Json, Verb, check_seed, flag, optional, read_pairs
 from compagnon.cli.comparing import show_evaluation
-from compagnon.cli.options import read_budget, without_window
+from compagnon.cli.options import without_window
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
-    from compagnon.learning.callbacks import IterationInfo
     from compagnon.learning.progress import Outcome
     from compagnon.learning.recipe import Recipe
-    from compagnon.learning.trainer import Trainer
 
 _RUNS = Path("runs")
 
@@ -161,6 +158,7 @@ def _budget(text: str | None) -> dict[str, Any]:
 
 def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
     """Train one recipe in one folder; 0 when its budget is spent, 130 when it was interrupted."""
+    from compagnon.api.progress import shown
     from compagnon.learning.recipe import RECIPE_FILE, load_recipe
     from compagnon.learning.trainer import Trainer, TrainingError, start
 
@@ -179,76 +177,12 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
         trainer = start(recipe, folder)
     out.print(said, soft_wrap=True)  # only now: nothing more is refused
     try:
-        outcome = _train(trainer)
+        with shown(trainer, output.console()) as callback:
+            outcome = trainer.train(callback)
     except TrainingError as error:
         raise InputError(str(error)) from None
     _say_how_it_ended(outcome, folder, recipe.algorithm.kind == "hybrid")
     return 130 if outcome.state == "interrupted" else 0
-
-
-def _train(trainer: "Trainer") -> "Outcome":
-    errors = Console(stderr=True)
-    if not errors.is_terminal:
-        return trainer.train(_line_by_line)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=errors) as bar:
-        task = bar.add_task("learning", total=trainer.total, figures="")
-        minutes = trainer.recipe.budget.minutes
-
-        def show(update: "IterationInfo") -> None:
-            total, done = update.total, float(update.iteration)
-            if minutes is not None and (
-                total is None or update.seconds / (60 * minutes) > done / total
-            ):
-                total, done = int(60 * minutes), update.seconds
-            name = "imitation" if update.phase == "dagger" else "practice"
-            bar.update(
-                task, completed=done, total=total, description=name, figures=_figures(update)
-            )
-            if "eval/return" in update.metrics:
-                bar.console.print(_evaluation_line(update), highlight=False)
-            for notice in update.notices:
-                bar.console.print(f"note: {notice}", highlight=False, markup=False)
-
-        return trainer.train(show)
-
-
-def _line_by_line(update: "IterationInfo") -> None:
-    if "eval/return" in update.metrics:
-        output.console().print(_evaluation_line(update))
-    for notice in update.notices:
-        Console(stderr=True, markup=False, highlight=False).print(f"note: {notice}", soft_wrap=True)
-
-
-def _figures(update: "IterationInfo") -> str:
-    rate = update.env_steps / max(update.seconds, 1e-9)
-    shown = [f"{update.env_steps:,} steps", f"{rate:,.0f}/s"]
-    for name in ("cross_entropy", "entropy"):
-        if name in update.metrics:
-            shown.append(f"{name.replace('_', ' ')} {update.metrics[name]:.3f}")
-    return ", ".join(shown)
-
-
-def _evaluation_line(update: "IterationInfo") -> str:
-    metrics = update.metrics
-    name = "imitation" if update.phase == "dagger" else "practice"
-    words = [
-        f"{update.seconds:6.0f} s  {name:9s} {update.iteration:5d}",
-        f"greedy {output.number(metrics['eval/return']):>8s}",
-    ]
-    if "eval/return_sampled" in metrics:
-        words.append(f"sampled {output.number(metrics['eval/return_sampled']):>8s}")
-    if "eval/paired" in metrics:
-        bounds = (metrics["eval/paired_low"], metrics["eval/paired_high"])
-        words.append(f"against {output.number(metrics['eval/paired'])} ({output.interval(bounds)})")
-    return "  ".join(words)
 
 
 def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None:

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tyro.conf import Positional, arg
 
 from compagnon import output
+from compagnon.amounts import read_time
 from compagnon.arguments import Verb, check_seed, flag, optional, read_pairs
-from compagnon.cli.options import read_time, without_window
+from compagnon.cli.options import without_window
 
 if TYPE_CHECKING:
     from compagnon.tuning.standing import Standing

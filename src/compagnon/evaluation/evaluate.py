@@ -9,7 +9,11 @@ from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.progress import Progress
 from compagnon.evaluation.statistics import finite_or_none, interval_json, mean_interval
-from compagnon.policy import Policy, Schema, load_policy
+from compagnon.policy import Schema
+from compagnon.policy.bound import PolicyLike, bind_policy
+from compagnon.text import interval, number, text_table
+
+Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,12 @@ class PairedDifference:
     win_share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """Scores of several policies on common seeds; every later one is compared with the first."""
+    """Scores of several policies on common seeds; every later one is compared with the first.
+
+    As text it is what ``compagnon evaluate`` prints.
+    """
 
     env: str
     env_args: dict[str, Any]
@@ -46,6 +53,46 @@ class Evaluation:
     scores: list[PolicyScore]
     paired: list[PairedDifference]
     sampled: bool = False
+
+    def __str__(self) -> str:
+        parts = [self.headline, text_table(*self.score_table())]
+        if self.paired:
+            parts.append(f"Against {self.paired[0].against}, on the same episodes")
+            parts.append(text_table(*self.paired_table()))
+        return "\n\n".join(parts)
+
+    __repr__ = __str__
+
+    @property
+    def headline(self) -> str:
+        """What was played."""
+        options = "".join(f" {key}={value}" for key, value in self.env_args.items())
+        last = self.seed + self.episodes - 1
+        many = "episode" if self.episodes == 1 else "episodes"
+        how = "sampled" if self.sampled else "greedy"
+        return f"{self.env}{options}: {self.episodes} {many}, seeds {self.seed} to {last}, {how}"
+
+    def score_table(self) -> tuple[list[str], Rows]:
+        """Columns and rows of the scores, to print."""
+        profits = bool(self.scores) and "profit" in self.scores[0].kpis
+        columns = ["policy", "mean return", "sd", "95 % interval", *["profit"] * profits]
+        return columns, [
+            [
+                score.name,
+                number(score.mean),
+                number(score.sd),
+                interval(score.ci95),
+                *[number(score.kpis["profit"])] * profits,
+            ]
+            for score in self.scores
+        ]
+
+    def paired_table(self) -> tuple[list[str], Rows]:
+        """Columns and rows of the paired differences, to print."""
+        return ["policy", "difference", "95 % interval", "wins"], [
+            [pair.policy, number(pair.mean), interval(pair.ci95), f"{pair.win_share:.0%}"]
+            for pair in self.paired
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON of ``compagnon evaluate --json``.
@@ -103,13 +150,14 @@ def compare(policy: PolicyScore, against: PolicyScore) -> PairedDifference:
 
 
 def evaluate(
-    policies: Sequence[str | Policy],
+    policies: Sequence[PolicyLike],
     env_id: str,
     env_args: dict[str, Any],
     episodes: int = 100,
     seed: int = 1_000_000,
     sampled: bool = False,
     progress: Callable[[str], None] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Evaluation:
     """Play each policy on the episodes of seeds ``seed .. seed + episodes - 1``.
 
@@ -117,9 +165,11 @@ def evaluate(
     played once: playing one twice would make the intervals too narrow.
 
     Args:
-        policies: names (see `load_policy`) or policies bound to the environment.
+        policies: names (see `load_policy`), policies, or rules; see `bind_policy`.
         sampled: draw actions from the policy instead of taking the most probable one.
         progress: told who plays, the share that is done and about how long the rest takes.
+        names: what the policies are called in the figures; their own names without it, and a
+            number behind one that comes again.
 
     Raises:
         InputError: an unknown policy or environment, or a policy that does not fit.
@@ -132,13 +182,14 @@ def evaluate(
         raise InputError("name at least one policy to evaluate")
     env = BatchEnv(env_id, env_args, 1)
     schema = Schema.of(env)
-    bound = [load_policy(p, schema) if isinstance(p, str) else p for p in policies]
+    bound = [bind_policy(policy, schema).policy for policy in policies]
+    called = names or _distinct([policy.name for policy in bound])
     seeds = seeds_from(env, seed, episodes)
     scores = []
     told = None if progress is None else Progress(progress, len(bound))
-    for policy in bound:
+    for name, policy in zip(called, bound, strict=True):
         if told is not None:
-            told.begin(policy.name)
+            told.begin(name)
         results = play_episodes(
             env_id,
             env_args,
@@ -147,6 +198,15 @@ def evaluate(
             sample_seed=seed if sampled else None,
             progress=None if told is None else told.at,
         )
-        scores.append(score_policy(policy.name, results))
+        scores.append(score_policy(name, results))
     paired = [compare(score, scores[0]) for score in scores[1:]]
     return Evaluation(env_id, env_args, len(seeds), seed, scores, paired, sampled)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names with a number behind each that was there before."""
+    found: list[str] = []
+    for name in names:
+        number = 1 + sum(other == name for other in names[: len(found)])
+        found.append(name if number == 1 else f"{name} ({number})")
+    return found

@@ -12,7 +12,7 @@ from compagnon.learning.networks.actor_critic import ActorCritic
 from compagnon.learning.networks.trained import PairwiseNetwork, PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
-from compagnon.policy import Schema, load_policy
+from compagnon.policy import Policy, Schema, load_policy
 from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
 from compagnon.worlds.registry import usual_expert
 
@@ -81,8 +81,13 @@ def total_iterations(recipe: Recipe) -> int | None:
     return min(known) if known else None
 
 
-def build_algorithm(recipe: Recipe) -> tuple[Algorithm, TrainedNetwork]:
+def build_algorithm(
+    recipe: Recipe, expert: Policy | None = None
+) -> tuple[Algorithm, TrainedNetwork]:
     """The recipe's algorithm, with the network that it trains.
+
+    Args:
+        expert: what is imitated, where it has no name that it could be loaded by.
 
     Raises:
         InputError: a setting that does not fit the environment.
@@ -102,8 +107,8 @@ def build_algorithm(recipe: Recipe) -> tuple[Algorithm, TrainedNetwork]:
     if isinstance(settings, PPOSettings):
         return _ppo(settings, recipe, network, total_iterations(recipe)), network
     if isinstance(settings, DaggerSettings):
-        return _dagger(settings, recipe, network, schema), network
-    dagger = _dagger(settings.dagger, recipe, network, schema)
+        return _dagger(settings, recipe, network, schema, expert), network
+    dagger = _dagger(settings.dagger, recipe, network, schema, expert)
     total = total_iterations(recipe)
     practice = None if total is None else max(1, total - settings.dagger.iterations)
     return Hybrid(settings, dagger, _ppo(settings.ppo, recipe, network, practice)), network
@@ -197,8 +202,13 @@ def _ppo(settings: PPOSettings, recipe: Recipe, network: PolicyNetwork, total: i
 
 
 def _dagger(
-    settings: DaggerSettings, recipe: Recipe, network: PolicyNetwork, schema: Schema
+    settings: DaggerSettings,
+    recipe: Recipe,
+    network: PolicyNetwork,
+    schema: Schema,
+    expert: Policy | None,
 ) -> Dagger:
-    expert = load_policy(settings.expert or usual_expert(schema.env_id), schema)
+    if expert is None:
+        expert = load_policy(settings.expert or usual_expert(schema.env_id), schema)
     env = _practice_env(recipe, settings.num_envs)
     return Dagger(settings, network, env, expert, recipe.seed)

@@ -70,7 +70,7 @@ class Outcome:
             where its minutes ended it before; ``interrupted`` where somebody did; ``stopped``
             where a callback did; ``running`` in a run that goes on, or was killed.
         total: iterations that the budget allows, as far as it says so in iterations or steps.
-        reason: why a callback ended it.
+        reason: why a callback ended it. episodes: training episodes that ended.
     """
 
     state: State
@@ -80,6 +80,7 @@ class Outcome:
     total: int | None
     budget: BudgetSpec
     reason: str = ""
+    episodes: int = 0
 
     @property
     def finished(self) -> bool:
@@ -116,6 +117,7 @@ class Outcome:
             "iterations": self.iterations,
             "total_iterations": self.total,
             "env_steps": self.env_steps,
+            "episodes": self.episodes,
             "seconds": round(progress.seconds, 3),
             "budget": budget,
             "best_iteration": progress.best_iteration,

@@ -17,6 +17,7 @@ from compagnon.learning.hybrid_settings import HybridSettings
 from compagnon.learning.ppo_settings import PPOSettings
 from compagnon.learning.problem_defaults import EVALUATIONS, Problem, complete
 from compagnon.learning.settings import AlgorithmSettings, Fixed, Free, Settings
+from compagnon.policy.loading import is_played
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.worlds.registry import recipe_texts, usual_expert
 
@@ -175,7 +176,10 @@ class Recipe(Settings):
 
     def references(self) -> list[str]:
         """The policies that a report compares the run with, the one to beat first."""
-        named = (self.evaluation.against, self.expert(), *self.evaluation.beside)
+        named = [self.evaluation.against, *self.evaluation.beside]
+        expert = self.expert()
+        if expert is not None and is_played(expert):
+            named.insert(1, expert)
         return list(dict.fromkeys(name for name in named if name is not None))
 
     @model_validator(mode="after")
@@ -270,16 +274,22 @@ def parse_recipe(tree: dict[str, Any], where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{where}: {_explain(error)}") from None
+        raise InputError(f"{where}: {explain(error)}") from None
+    return complete_recipe(recipe, where)
+
+
+def complete_recipe(recipe: Recipe, where: str) -> Recipe:
+    """The recipe with what it leaves open chosen by its problem; see `problem_defaults`.
+
+    One that leaves nothing open is itself.
+
+    Raises:
+        InputError: there is no such environment; names `where`.
+    """
     try:
         episode_steps = find_env(recipe.env.id).max_episode_steps
     except InputError as error:
         raise InputError(f"{where}: env.id: {error}") from None
-    return _completed(recipe, episode_steps)
-
-
-def _completed(recipe: Recipe, episode_steps: int | None) -> Recipe:
-    """The recipe with what it leaves open chosen by its problem; see `problem_defaults`."""
     budget = recipe.budget
     problem = Problem(
         budget.env_steps,
@@ -312,7 +322,8 @@ def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:
 _KINDS = "{} or {}".format(", ".join(map(repr, list(ALGORITHMS)[:-1])), repr(list(ALGORITHMS)[-1]))
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What is wrong with a recipe, or with settings, in a sentence: the key, and what it got."""
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"]]
     kind = parts[1] if parts[:1] == ["algorithm"] and len(parts) > 1 else None

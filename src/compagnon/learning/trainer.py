@@ -28,7 +28,7 @@ from compagnon.learning.progress import Outcome, Progress, State
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.learning.settings import forbidden_changes
-from compagnon.policy import NetworkPolicy, Schema, load_artefact, load_policy, save_policy
+from compagnon.policy import NetworkPolicy, Policy, Schema, load_artefact, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
@@ -45,13 +45,16 @@ class Trainer:
     Args:
         run: where everything is kept.
         recipe: the run's own unless another budget is wanted.
+        expert: what is imitated, where it has no name that it could be loaded by.
     """
 
-    def __init__(self, run: Run, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self, run: Run, recipe: Recipe | None = None, expert: Policy | None = None
+    ) -> None:
         self.run = run
         self.recipe = recipe or run.recipe
         with _threads(self.recipe.threads):  # first weights are made as they are in any run of it
-            self.algorithm, self.network = build_algorithm(self.recipe)
+            self.algorithm, self.network = build_algorithm(self.recipe, expert)
         self.progress = Progress()
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
@@ -61,7 +64,9 @@ class Trainer:
         self._told = 0  # how many notices
 
     @classmethod
-    def resume(cls, path: Path, recipe: Recipe | None = None) -> "Trainer":
+    def resume(
+        cls, path: Path, recipe: Recipe | None = None, expert: Policy | None = None
+    ) -> "Trainer":
         """Go on with a run from its newest checkpoint, or from its beginning if it has none.
 
         Raises:
@@ -73,7 +78,7 @@ class Trainer:
         if recipe is not None:
             _check_changes(run, recipe)
         check_device((recipe or run.recipe).device)
-        trainer = cls(run, recipe)
+        trainer = cls(run, recipe, expert)
         state = load_newest_checkpoint(trainer.run.checkpoints)
         if state is not None:
             try:
@@ -190,8 +195,12 @@ class Trainer:
         if self._saved != self.algorithm.iteration:
             self._save()
 
+    def outcome(self) -> Outcome:
+        """How far it came, and why it stands there."""
+        return self._outcome(self._state())
+
     def _finish(self) -> Outcome:
-        outcome = self._outcome(self._state())
+        outcome = self.outcome()
         self.run.write_outcome(outcome.as_json())
         self._say_in_manifests(outcome)
         return outcome
@@ -342,6 +351,7 @@ class Trainer:
             self.total,
             self.recipe.budget,
             self._reason,
+            done.episodes,
         )
 
     def _say_in_manifests(self, outcome: Outcome) -> None:
@@ -437,18 +447,18 @@ class Trainer:
         return new
 
 
-def start(recipe: Recipe, path: Path) -> Trainer:
-    """A new run of `recipe` in the directory `path`.
+def start(recipe: Recipe, path: Path, expert: Policy | None = None) -> Trainer:
+    """A new run of `recipe` in the directory `path`; `expert` as in `Trainer`.
 
     Raises:
         InputError: something is there already, a setting does not fit, or a policy that the recipe
             names cannot play.
     """
-    check_recipe(recipe)
-    return Trainer(Run.create(path, recipe), recipe)
+    check_recipe(recipe, expert)
+    return Trainer(Run.create(path, recipe), recipe, expert)
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe, expert: Policy | None = None) -> None:
     """Refuse a recipe that cannot run here, before anything is written for it.
 
     Raises:
@@ -456,7 +466,7 @@ def check_recipe(recipe: Recipe) -> None:
     """
     check_device(recipe.device)
     check_filming(recipe)
-    build_algorithm(recipe)
+    build_algorithm(recipe, expert)
     schema = Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1))
     for name in recipe.references():
         load_policy(name, schema)

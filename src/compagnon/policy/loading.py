@@ -18,6 +18,8 @@ from compagnon.policy.schema import Schema
 
 EXPERTS_GROUP = "compagnon.experts"
 BEST = "best"
+OBJECT = "python:"  # before the name of what a Python program holds, and no file
+DECISIONS = "file:"  # before the path of recorded decisions, which can be imitated, and not played
 # ``onnx:PATH`` is what was exported from the artefact at PATH, in the precision given here.
 ONNX_KINDS: dict[str, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
 
@@ -87,13 +89,18 @@ def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
         InputError: a path that holds no policy, or a damaged one.
     """
     kind, _, rest = name.partition(":")
-    if name == "random" or kind in ("constant", "expert"):
+    if name == "random" or kind in ("constant", "expert") or not is_played(name):
         return None
     if kind in ONNX_KINDS:
         manifest = load_manifest(artefact_directory(Path(rest)))
     else:
         manifest = load_artefact(artefact_directory(Path(name))).manifest
     return manifest.schema_.env_id, dict(manifest.provenance.env_args)
+
+
+def is_played(name: str) -> bool:
+    """Whether a name is one that `load_policy` may find: no object, and no recorded decisions."""
+    return not name.startswith((OBJECT, DECISIONS))
 
 
 def load_policy(name: str, schema: Schema) -> Policy:
@@ -109,6 +116,11 @@ def load_policy(name: str, schema: Schema) -> Policy:
         InputError: no such policy, or one that cannot act in an environment of this schema.
     """
     kind, _, rest = name.partition(":")
+    if not is_played(name):
+        what = "was an object of a Python program; give it again there"
+        if name.startswith(DECISIONS):
+            what = "recorded decisions can be imitated (algorithm.expert), and not played"
+        raise InputError(f"policy {name!r}: {what}")
     if name == "random":
         return random_policy(schema)
     if kind == "constant":

@@ -47,14 +47,39 @@ def load_rule(name: str, schema: Schema) -> Policy:
         near = difflib.get_close_matches(class_name, classes, n=1)
         hint = f"; did you mean {near[0]}?" if near else f" (it has {', '.join(classes) or 'none'})"
         raise InputError(f"{who}: {place} has no class {class_name!r}{hint}")
-    rule = _made(getattr(module, class_name), schema, argument, who)
+    return as_rule(_made(getattr(module, class_name), schema, argument, who), who, schema)
+
+
+def as_rule(rule: Any, who: str, schema: Schema) -> Policy:
+    """An object with ``act``, or a class of one, or a function ``(obs, action_mask)``, as a policy.
+
+    Args:
+        who: what people call it.
+
+    Raises:
+        InputError: it is none of these, or cannot be made.
+    """
+    if inspect.isclass(rule):
+        rule = _made(rule, schema, "", who)
+    elif not hasattr(rule, "act") and callable(rule):
+        rule = _Function(rule)
     if not callable(getattr(rule, "act", None)):
-        raise InputError(f"{who}: {class_name} has no method act(obs, action_mask)")
+        hint = ""
+        if hasattr(rule, "predict") and hasattr(rule, "policy"):
+            hint = "; a model of Stable-Baselines3 becomes a policy by from_sb3(model)"
+        raise InputError(f"{who}: {type(rule).__name__} has no method act(obs, action_mask){hint}")
     kinds: dict[str, type[Rule]] = {"playing": _DayReadingRule, "probabilities": _StochasticRule}
     for method, kind in kinds.items():
         if callable(getattr(rule, method, None)):
             return kind(rule, who, schema)
     return Rule(rule, who, schema)
+
+
+class _Function:
+    """A function that chooses, as an object with ``act``."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.act = function
 
 
 class Rule:

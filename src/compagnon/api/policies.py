@@ -1,0 +1,83 @@
+"""`load_policy`, `export`: policies on disk, from Python."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compagnon.api.envs import schema_of
+from compagnon.envs.given import EnvLike, given_env
+from compagnon.errors import InputError
+from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, load_own
+from compagnon.policy.network import NetworkPolicy
+
+if TYPE_CHECKING:
+    from compagnon.learning.export.export import Exported
+
+
+def load_policy(
+    name: PolicyLike,
+    env: EnvLike | None = None,
+    *,
+    env_args: Mapping[str, Any] | None = None,
+) -> BoundPolicy:
+    """A policy that acts on one observation or on many.
+
+    Args:
+        name: the path of a policy or of a run, ``onnx:PATH`` for what was exported from it,
+            ``expert:NAME``, ``random``; or a rule: an object, a class or a function.
+        env: what it is to act in: an id, ``module:ID``, an environment or a factory. A policy on
+            disk does without, and then reads its own fields in its own order.
+        env_args: the environment's arguments.
+
+    Raises:
+        InputError: no such policy, one that cannot act there, or a rule without an environment.
+    """
+    if env is not None:
+        return bind_policy(name, schema_of(env, env_args))
+    if isinstance(name, BoundPolicy):
+        return name
+    if isinstance(name, str | os.PathLike):
+        return load_own(os.fspath(name))
+    raise InputError("load_policy: give env as well; a rule does not say what it acts in")
+
+
+def export(
+    policy: BoundPolicy | NetworkPolicy | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    int8: bool = False,
+    env: EnvLike | None = None,
+    env_args: Mapping[str, Any] | None = None,
+    states: int = 4096,
+    episodes: int = 100,
+) -> "Exported":
+    """Write a trained policy with its ONNX file, which `compagnon serve` serves without torch.
+
+    The graph is compared with torch, state by state, before anything is written.
+
+    Args:
+        policy: a trained one, or the path of one or of a run.
+        path: a folder; what is in it is replaced if it is a policy, and refused if it is not.
+        int8: an INT8 file as well, judged by what it decides.
+        env: where real states are drawn from; without it, what the policy learnt in.
+        states: so many of them are compared. episodes: that INT8 and FP32 both play.
+
+    Raises:
+        InputError: no network, an environment that cannot be played, or a graph that does not say
+            what torch says. Then nothing has been written.
+    """
+    from compagnon.learning.export.export import ExportSettings, export_policy
+
+    given = None if env is None else given_env(env, env_args)
+    where = None if given is None else (given.id, given.args)
+    settings = ExportSettings(int8=int8, real=states, episodes=episodes)
+    if isinstance(policy, str | os.PathLike):
+        return export_policy(Path(policy), Path(path), settings, where)
+    own = policy.policy if isinstance(policy, BoundPolicy) else policy
+    if not isinstance(own, NetworkPolicy):
+        raise InputError(f"export: {own.name} is not a trained policy: it has no network")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = BoundPolicy(own, own.schema).save(Path(folder) / "policy")
+        return export_policy(kept, Path(path), settings, where)
