@@ -115,7 +115,7 @@ def text() -> str:
             add(class_name(model), docstring, lines, base)
     joined = "\n\n".join(parts)
     made = subprocess.run(
-        ["ruff", "format", "--stdin-filename", str(TARGET), "-"],
+        [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"],
         input=joined,
         capture_output=True,
         text=True,

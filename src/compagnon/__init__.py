@@ -80,14 +80,13 @@ def __getattr__(name: str) -> Any:
     try:
         found = getattr(import_module(_HOME_OF[name]), name)
     except ModuleNotFoundError as error:
-        from compagnon.extras import EXTRA_OF
+        from compagnon.extras import EXTRA_OF, pip
 
         extra = EXTRA_OF.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         raise ImportError(
-            f"compagnon.{name} needs {error.name}: pip install 'compagnon[{extra}]'",
-            name=error.name,
+            f"compagnon.{name} needs {error.name}: {pip(extra)}", name=error.name
         ) from None
     globals()[name] = found  # the next time it is there
     return found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from compagnon.api.envs import schema_of_given
 from compagnon.envs.given import GivenEnv
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
-from compagnon.policy.loading import OBJECT, expert_names
+from compagnon.policy.loading import OBJECT, expert_points
 from compagnon.policy.protocol import Policy
 
 
@@ -31,7 +31,7 @@ def given_expert(expert: PolicyLike, env: GivenEnv) -> GivenExpert:
     """
     if isinstance(expert, str | os.PathLike):
         name = os.fspath(expert)
-        known = name.partition(":")[0] in expert_names()
+        known = name.partition(":")[0] in expert_points()
         return GivenExpert(f"expert:{name}" if known else name, None)
     if inspect.isclass(expert) and _can_be_imported(expert):
         return GivenExpert(f"expert:{expert.__module__}:{expert.__qualname__}", None)

@@ -11,8 +11,11 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self, Unpack
+
+from pydantic import ValidationError
 
 from compagnon.amounts import read_budget
 from compagnon.api.envs import schema_of_given
@@ -29,7 +32,13 @@ from compagnon.errors import InputError
 from compagnon.learning.callbacks import Callback, IterationInfo, tell_all
 from compagnon.learning.dagger_settings import DaggerSettings
 from compagnon.learning.progress import Outcome
-from compagnon.learning.recipe import ALGORITHMS, Recipe, change_recipe, parse_recipe
+from compagnon.learning.recipe import (
+    ALGORITHMS,
+    Recipe,
+    change_recipe,
+    explain,
+    parse_recipe,
+)
 from compagnon.learning.run import BEST, CLONE, LAST, Run
 from compagnon.learning.trainer import Trainer, start
 from compagnon.policy.artefact import load_artefact
@@ -101,9 +110,9 @@ class Learner:
         return learner
 
     def __repr__(self) -> str:
-        state = "nothing learnt yet" if self.outcome is None else self.outcome.state
+        state = "nothing learnt yet"
         if self.outcome is not None:
-            state += f" after {self.outcome.env_steps:,} environment steps"
+            state = f"{self.outcome.state} after {self.outcome.env_steps:,} environment steps"
         return f"<{type(self).__name__} on {self._env.id}: {state}>"
 
     # -- learning -----------------------------------------------------------------------------
@@ -248,7 +257,8 @@ class Learner:
         self.metrics = run.metrics()
         for name in (BEST, LAST, CLONE):
             if (run.path / name).is_dir():
-                own = load_artefact(run.path / name, label="")
+                # By the recipe's name: the path may be one that nobody chose.
+                own = replace(load_artefact(run.path / name), label=None)
                 self._kept[name] = BoundPolicy(own.bind(schema), schema)
 
 
@@ -289,6 +299,10 @@ class _Algorithm(Learner):
         }
         super().__init__(tree, given, whom, who)
         # What is wrong with a setting is said where it was given, and not when learning begins.
+        try:
+            ALGORITHMS[self.kind].model_validate(tree["algorithm"])
+        except ValidationError as error:
+            raise InputError(f"{who}: {explain(error)}") from None
         self.recipe_for({"iterations": 1})
 
 

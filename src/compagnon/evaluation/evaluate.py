@@ -75,14 +75,14 @@ class Evaluation:
     def score_table(self) -> tuple[list[str], Rows]:
         """Columns and rows of the scores, to print."""
         profits = bool(self.scores) and "profit" in self.scores[0].kpis
-        columns = ["policy", "mean return", "sd", "95 % interval", *["profit"] * profits]
+        columns = ["policy", "mean return", "sd", "95 % interval", *(["profit"] if profits else [])]
         return columns, [
             [
                 score.name,
                 number(score.mean),
                 number(score.sd),
                 interval(score.ci95),
-                *[number(score.kpis["profit"])] * profits,
+                *([number(score.kpis["profit"])] if profits else []),
             ]
             for score in self.scores
         ]
