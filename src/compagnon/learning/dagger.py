@@ -14,7 +14,7 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.learning.choices import masked
 from compagnon.learning.dagger_settings import DaggerSettings
-from compagnon.learning.experience.demonstrations import Demonstrations
+from compagnon.learning.experience.demonstration_buffer import DemonstrationBuffer
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import Policy
 
@@ -55,7 +55,7 @@ class Dagger:
         self.episodes = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = self._new_optimiser()
-        self.data = Demonstrations(
+        self.data = DemonstrationBuffer(
             settings.capacity, len(network.schema.observation.fields), network.schema.action.n
         )
         self.collection_return = float("nan")

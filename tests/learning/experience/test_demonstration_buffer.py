@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from compagnon.learning.experience.demonstrations import Demonstrations
+from compagnon.learning.experience.demonstration_buffer import DemonstrationBuffer
 from tests.tiers import full
 
 ACTIONS = 10
@@ -20,8 +20,8 @@ def decisions(first: int, count: int):
     return obs, mask, number % 7, number // 5
 
 
-def filled(capacity: int, sizes: list[int], rng: np.random.Generator) -> Demonstrations:
-    data = Demonstrations(capacity, 2, ACTIONS)
+def filled(capacity: int, sizes: list[int], rng: np.random.Generator) -> DemonstrationBuffer:
+    data = DemonstrationBuffer(capacity, 2, ACTIONS)
     first = 0
     for size in sizes:
         data.add(*decisions(first, size), rng)
@@ -67,7 +67,7 @@ def test_every_decision_is_kept_with_the_same_chance(sizes):
 
 def test_a_restored_sample_goes_on_as_the_saved_one():
     data = filled(50, [30, 45], np.random.default_rng(0))
-    restored = Demonstrations(50, 2, ACTIONS)
+    restored = DemonstrationBuffer(50, 2, ACTIONS)
     restored.load_state_dict(data.state_dict())
     for each in (data, restored):
         rng = np.random.default_rng(1)
@@ -80,7 +80,7 @@ def test_a_restored_sample_goes_on_as_the_saved_one():
 
 
 def test_an_empty_sample_is_saved_and_restored():
-    data, restored = Demonstrations(50, 2, ACTIONS), Demonstrations(50, 2, ACTIONS)
+    data, restored = DemonstrationBuffer(50, 2, ACTIONS), DemonstrationBuffer(50, 2, ACTIONS)
     restored.load_state_dict(data.state_dict())
     assert len(restored) == 0
     restored.add(*decisions(0, 5), np.random.default_rng(0))
@@ -99,7 +99,7 @@ def with_labels(labels: list[int]):
 
 def test_keep_share_thins_the_commonest_label_alone():
     rng = np.random.default_rng(0)
-    data = Demonstrations(100_000, 2, ACTIONS)
+    data = DemonstrationBuffer(100_000, 2, ACTIONS)
     labels = [3] * 6 + [1] * 4
     for _ in range(1_000):
         data.add(*with_labels(labels), rng, keep_share=0.5)
@@ -110,7 +110,7 @@ def test_keep_share_thins_the_commonest_label_alone():
 
 
 def test_keep_share_1_keeps_all():
-    data = Demonstrations(1_000, 2, ACTIONS)
+    data = DemonstrationBuffer(1_000, 2, ACTIONS)
     for _ in range(10):
         data.add(*with_labels([3] * 6 + [1] * 4), np.random.default_rng(0), keep_share=1.0)
     assert len(data) == 100
@@ -133,16 +133,16 @@ def test_a_split_is_disjoint_complete_and_of_whole_episodes(size, one_in, capaci
 
 
 def test_episodes_are_numbered_as_they_begin_also_after_a_restore():
-    data = Demonstrations(50, 2, ACTIONS)
+    data = DemonstrationBuffer(50, 2, ACTIONS)
     np.testing.assert_array_equal(data.new_episodes(3), [0, 1, 2])
     np.testing.assert_array_equal(data.new_episodes(0), [])
-    restored = Demonstrations(50, 2, ACTIONS)
+    restored = DemonstrationBuffer(50, 2, ACTIONS)
     restored.load_state_dict(data.state_dict())
     np.testing.assert_array_equal(restored.new_episodes(2), [3, 4])
 
 
 def test_weights_are_frequencies_to_a_power():
-    data = Demonstrations(100, 2, ACTIONS)
+    data = DemonstrationBuffer(100, 2, ACTIONS)
     data.add(*with_labels([2] * 9 + [5] + [8] * 10), np.random.default_rng(0))
     rows = np.arange(10)  # the others, all of label 8, are held out
     weights = data.label_weights(0.5, rows)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _HELD_OUT: Final = 7
 
 
-class Demonstrations:
+class DemonstrationBuffer:
     """Observations, masks and labels; once full, a uniform sample of everything ever added.
 
     The sample is kept by reservoir sampling (Vitter 1985, algorithm R).
