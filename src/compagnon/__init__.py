@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StopLearning,
         StopOnPlateau,
     )
+    from compagnon.learning.experience.demonstrations import Demonstrations
     from compagnon.learning.recipe import Recipe, load_recipe
     from compagnon.learning.trainer import TrainingError
     from compagnon.policy.bound import BoundPolicy
@@ -36,6 +37,7 @@ __all__ = [
     "BoundPolicy",
     "Callback",
     "DAgger",
+    "Demonstrations",
     "Evaluation",
     "Hybrid",
     "InputError",
@@ -65,6 +67,7 @@ _HOMES: Final = {
     "compagnon.errors": ("InputError",),
     "compagnon.evaluation.evaluate": ("Evaluation",),
     "compagnon.learning.callbacks": ("Callback", "IterationInfo", "StopLearning", "StopOnPlateau"),
+    "compagnon.learning.experience.demonstrations": ("Demonstrations",),
     "compagnon.learning.recipe": ("Recipe", "load_recipe"),
     "compagnon.learning.trainer": ("TrainingError",),
     "compagnon.policy.bound": ("BoundPolicy",),

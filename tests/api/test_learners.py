@@ -501,3 +501,79 @@ def test_practice_passes_an_expert_that_is_not_always_right(seed):
     expert = cp.evaluate(mostly_right, BANDIT, episodes=200).scores[0].mean
     assert expert <= 0.9
     assert reached(learner, BANDIT) >= max(0.95, expert + 0.05)
+
+
+# -- recorded decisions ---------------------------------------------------------------------------
+
+
+def recorded(path: Path, decisions: int = 400) -> Path:
+    """The Bandit's answers as somebody's table, 20 an episode."""
+    rng = np.random.default_rng(5)
+    fields = cp.schema_of(BANDIT).observation.names
+    lines = [",".join([*fields, "action", "mask_ids", "episode"])]
+    for number in range(decisions):
+        seen = int(rng.integers(CONTEXTS))
+        possible = sorted({seen, *rng.integers(6, size=3).tolist()})
+        cells = [*("1" if k == seen else "0" for k in range(CONTEXTS)), str(seen)]
+        lines.append(",".join([*cells, " ".join(map(str, possible)), str(number // 20)]))
+    path.write_text("\n".join(lines))
+    return path
+
+
+CLONE: dict[str, Any] = {"gradient_steps": 100, "learning_rate": 1e-2, **LESSON}
+
+
+@SEEDS
+def test_recorded_decisions_are_cloned_as_an_expert_is(seed, tmp_path):
+    data = cp.Demonstrations.load(recorded(tmp_path / "decisions.csv"))
+    learner = cp.DAgger(data, BANDIT, seed=seed, **CLONE).learn()
+    assert learner.outcome.finished
+    assert learner.metrics[-1]["accuracy"] == 1.0
+    assert reached(learner, BANDIT) >= 0.97
+
+
+def test_recorded_decisions_come_from_python_a_recipe_and_the_command_line(tmp_path):
+    path = recorded(tmp_path / "decisions.csv")
+    settings = {**CLONE, "iterations": 2, "name": "mine"}
+    learner = cp.DAgger(str(path), BANDIT, **settings).learn(out=tmp_path / "path")
+    assert learner.recipe.algorithm.expert == f"file:{path}"
+    cp.DAgger(cp.Demonstrations.load(path), BANDIT, **settings).learn(out=tmp_path / "object")
+    assert_same_run(tmp_path / "path", tmp_path / "object")
+    (tmp_path / "mine.toml").write_text((tmp_path / "path" / "recipe.toml").read_text())
+    # (the environment of the tests is known to this process)
+    assert main(["learn", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "typed")]) == 0
+    assert_same_run(tmp_path / "path", tmp_path / "typed")
+    assert cp.resume(tmp_path / "path", {"iterations": 1}).outcome.iterations == 3
+
+
+def test_a_clone_of_recorded_decisions_is_practised(tmp_path):
+    learner = cp.Hybrid(
+        recorded(tmp_path / "decisions.csv"),
+        BANDIT,
+        dagger={"iterations": 1, "gradient_steps": 30},
+        ppo=OWN["ppo"],
+        **LESSON,
+    ).learn({"iterations": 3})
+    assert [line["phase"] for line in learner.metrics] == ["dagger", "ppo", "ppo"]
+    assert learner.clone is not None
+
+
+def test_what_is_wrong_with_recorded_decisions_is_said_at_once(tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text("stock,action\n1,1\n")
+    with pytest.raises(cp.InputError, match=r"decisions\.csv: there is no column"):
+        cp.DAgger(cp.Demonstrations.load(path), BANDIT)
+    with pytest.raises(cp.InputError, match="and not played"):
+        cp.evaluate(f"file:{path}", BANDIT)
+
+
+def test_arrays_of_a_program_are_given_again(tmp_path):
+    data = cp.Demonstrations.load(recorded(tmp_path / "decisions.csv"))
+    held = cp.Demonstrations(data.obs, data.actions, fields=data.fields)
+    learner = cp.DAgger(held, BANDIT, **CLONE).learn(
+        {"iterations": 3}, out=tmp_path / "run", callbacks=lambda info: info.iteration < 2
+    )
+    assert learner.recipe.algorithm.expert == "python:demonstrations"
+    with pytest.raises(cp.InputError, match="give it again"):
+        cp.resume(tmp_path / "run")
+    assert cp.resume(tmp_path / "run", expert=held).outcome.finished

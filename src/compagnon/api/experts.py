@@ -2,13 +2,17 @@
 
 import inspect
 import os
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from compagnon.api.envs import schema_of_given
 from compagnon.envs.given import GivenEnv
+from compagnon.learning.experience.demonstrations import Demonstrations
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
-from compagnon.policy.loading import OBJECT, expert_points
+from compagnon.policy.loading import DECISIONS, OBJECT, expert_points
 from compagnon.policy.protocol import Policy
+
+ExpertLike = PolicyLike | Demonstrations
+_RECORDED: Final = (".csv", ".npz")
 
 
 class GivenExpert(NamedTuple):
@@ -16,14 +20,14 @@ class GivenExpert(NamedTuple):
 
     Attributes:
         name: what the recipe says.
-        policy: what is asked; None where it is loaded by its name.
+        policy: what is asked, or what was recorded; None where it is loaded by its name.
     """
 
     name: str
-    policy: Policy | None
+    policy: Policy | Demonstrations | None
 
 
-def given_expert(expert: PolicyLike, env: GivenEnv) -> GivenExpert:
+def given_expert(expert: ExpertLike, env: GivenEnv) -> GivenExpert:
     """Name an expert: by a name that outlives the program, where there is one.
 
     Raises:
@@ -31,8 +35,14 @@ def given_expert(expert: PolicyLike, env: GivenEnv) -> GivenExpert:
     """
     if isinstance(expert, str | os.PathLike):
         name = os.fspath(expert)
+        if name.endswith(_RECORDED) and not name.startswith(DECISIONS):
+            return GivenExpert(DECISIONS + name, None)
         known = name.partition(":")[0] in expert_points()
         return GivenExpert(f"expert:{name}" if known else name, None)
+    if isinstance(expert, Demonstrations):
+        expert.of(schema_of_given(env))  # what is wrong with them is said now
+        in_file = expert.source.endswith(_RECORDED)
+        return GivenExpert((DECISIONS if in_file else OBJECT) + expert.source, expert)
     if inspect.isclass(expert) and _can_be_imported(expert):
         return GivenExpert(f"expert:{expert.__module__}:{expert.__qualname__}", None)
     policy = bind_policy(expert, schema_of_given(env))

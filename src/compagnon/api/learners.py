@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from compagnon.amounts import read_budget
 from compagnon.api.envs import schema_of_given
-from compagnon.api.experts import GivenExpert, given_expert
+from compagnon.api.experts import ExpertLike, GivenExpert, given_expert
 from compagnon.api.keywords import (
     DaggerKeywords,
     DDPGKeywords,
@@ -42,7 +42,7 @@ from compagnon.learning.recipe import (
 from compagnon.learning.run import BEST, CLONE, LAST, Run
 from compagnon.learning.trainer import Trainer, start
 from compagnon.policy.artefact import load_artefact
-from compagnon.policy.bound import BoundPolicy, PolicyLike
+from compagnon.policy.bound import BoundPolicy
 
 Budget = int | float | str | Mapping[str, Any]
 """Environment steps; a time such as ``"5m"``; or a recipe's table, ``{"iterations": 50}``."""
@@ -273,7 +273,7 @@ class _Algorithm(Learner):
         seed: int,
         env_args: Mapping[str, Any] | None,
         settings: Mapping[str, Any],
-        expert: PolicyLike | None = None,
+        expert: ExpertLike | None = None,
     ) -> None:
         who = f"cp.{_CLASSES[self.kind]}"
         given = given_env(env, env_args)
@@ -376,7 +376,8 @@ class DAgger(_Algorithm):
 
     Args:
         expert: a name, a path, a policy, a rule (object, class, or a function
-            ``(obs, action_mask) -> actions`` of batches).
+            ``(obs, action_mask) -> actions`` of batches); or `Demonstrations`, or the path of
+            some (CSV, npz), which are cloned as they are.
         env: where both are; see `PPO` for this and what follows.
         settings: see `DaggerKeywords`.
     """
@@ -385,7 +386,7 @@ class DAgger(_Algorithm):
 
     def __init__(
         self,
-        expert: PolicyLike,
+        expert: ExpertLike,
         env: EnvLike,
         *,
         seed: int = 0,
@@ -407,7 +408,7 @@ class Hybrid(_Algorithm):
 
     def __init__(
         self,
-        expert: PolicyLike,
+        expert: ExpertLike,
         env: EnvLike,
         *,
         seed: int = 0,

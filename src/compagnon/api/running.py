@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compagnon.api.experts import given_expert
+from compagnon.api.experts import ExpertLike, given_expert
 from compagnon.api.learners import Budget, Learner
 from compagnon.envs.given import EnvLike, GivenEnv, register_again
 from compagnon.errors import InputError
@@ -18,7 +18,6 @@ from compagnon.learning.recipe import (
     load_recipe,
 )
 from compagnon.learning.run import Run
-from compagnon.policy.bound import PolicyLike
 
 
 def run(
@@ -62,7 +61,7 @@ def resume(
     callbacks: Callback | Sequence[Callback] = (),
     progress: bool = False,
     env: EnvLike | None = None,
-    expert: PolicyLike | None = None,
+    expert: ExpertLike | None = None,
 ) -> Learner:
     """Go on with a run from its newest checkpoint, bit for bit where it stopped.
 

@@ -7,14 +7,18 @@ from compagnon.errors import InputError
 from compagnon.learning.dagger import Dagger, DaggerSettings
 from compagnon.learning.ddpg import DDPG, DDPGSettings
 from compagnon.learning.dqn import DQN, DQNSettings, PairwiseQNetwork, QNetwork
+from compagnon.learning.experience.demonstrations import Demonstrations
 from compagnon.learning.hybrid import Hybrid, HybridSettings
 from compagnon.learning.networks.actor_critic import ActorCritic
 from compagnon.learning.networks.trained import PairwiseNetwork, PolicyNetwork, TrainedNetwork
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.policy.loading import DECISIONS
 from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
 from compagnon.worlds.registry import usual_expert
+
+Expert = Policy | Demonstrations
 
 
 class Algorithm(Protocol):
@@ -82,7 +86,7 @@ def total_iterations(recipe: Recipe) -> int | None:
 
 
 def build_algorithm(
-    recipe: Recipe, expert: Policy | None = None
+    recipe: Recipe, expert: Expert | None = None
 ) -> tuple[Algorithm, TrainedNetwork]:
     """The recipe's algorithm, with the network that it trains.
 
@@ -206,8 +210,10 @@ def _dagger(
     recipe: Recipe,
     network: PolicyNetwork,
     schema: Schema,
-    expert: Policy | None,
+    expert: Expert | None,
 ) -> Dagger:
+    if expert is None and settings.expert.startswith(DECISIONS):
+        expert = Demonstrations.load(settings.expert.removeprefix(DECISIONS))
     if expert is None:
         expert = load_policy(settings.expert or usual_expert(schema.env_id), schema)
     env = _practice_env(recipe, settings.num_envs)

@@ -15,11 +15,13 @@ from compagnon.errors import InputError
 from compagnon.learning.choices import masked
 from compagnon.learning.dagger_settings import DaggerSettings
 from compagnon.learning.experience.demonstration_buffer import DemonstrationBuffer
+from compagnon.learning.experience.demonstrations import Demonstrations
 from compagnon.learning.networks.trained import PolicyNetwork
-from compagnon.policy import Policy
+from compagnon.policy import Policy, Schema
 
 __all__ = ["Dagger", "DaggerSettings"]
 HELD_OUT_ONE_IN = 20  # episodes
+_FEW_EPISODES = 8  # below which `DemonstrationBuffer.split` would hold none out
 
 
 class Dagger:
@@ -29,7 +31,8 @@ class Dagger:
         settings: see `DaggerSettings`.
         network: trained in place.
         env: the copies to collect in; this object resets them.
-        expert: bound to `env`.
+        expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
+            from: nobody can be asked about the states that the student meets.
         seed: of episodes, mixing, draws and minibatches.
 
     Attributes:
@@ -41,14 +44,16 @@ class Dagger:
         settings: DaggerSettings,
         network: PolicyNetwork,
         env: BatchEnv,
-        expert: Policy,
+        expert: Policy | Demonstrations,
         seed: int,
     ) -> None:
         if network.schema.action.kind != "discrete":
             raise InputError(f"dagger: {env.env_id} has {env.action_space}; Discrete is needed")
         if settings.gradient_steps == 0 and settings.epochs == 0:
             raise InputError("dagger: give gradient_steps or epochs, one of them above 0")
-        self.settings, self.network, self.env, self.expert = settings, network, env, expert
+        self.settings, self.network, self.env = settings, network, env
+        self.expert = None if isinstance(expert, Demonstrations) else expert
+        self.recorded = expert.of(Schema.of(env)) if isinstance(expert, Demonstrations) else None
         self.iteration = 0
         self.goes_on = True  # each collection begins with new episodes
         self.env_steps = 0
@@ -68,8 +73,7 @@ class Dagger:
 
     def iterate(self) -> dict[str, float]:
         """Collect with the mixed policy, then train on everything collected so far."""
-        share = self.settings.expert_share**self.iteration if self.iteration else 1.0
-        self._collect(share)
+        collected = self._read() if self.recorded is not None else self._ask()
         if self.network.scaler is not None and not self.network.scaler.frozen:
             # The scaler sees the expert's weeks alone; from then on inputs keep their meaning.
             self.network.scaler.update(self.data.obs[self._split()[0]])
@@ -78,14 +82,27 @@ class Dagger:
             self.optimiser = self._new_optimiser()
         metrics = self._train()
         self.iteration += 1
-        return {
-            **metrics,
-            "expert_share": share,
-            "decisions": float(len(self.data)),
-            "collection_return": self.collection_return,
-        }
+        return {**metrics, "decisions": float(len(self.data)), **collected}
+
+    def _read(self) -> dict[str, float]:
+        """Take in what was recorded, once; further iterations train on it."""
+        if self.iteration == 0:
+            assert self.recorded is not None
+            obs, mask, labels, episode = self.recorded
+            self.data.new_episodes(int(episode.max()) + 1)
+            self.data.add(
+                self.network.project(obs), mask, labels, episode, self.rng, self.settings.keep_share
+            )
+        return {}
+
+    def _ask(self) -> dict[str, float]:
+        """Collect with the mixed policy, and ask the expert in every state."""
+        share = self.settings.expert_share**self.iteration if self.iteration else 1.0
+        self._collect(share)
+        return {"expert_share": share, "collection_return": self.collection_return}
 
     def _collect(self, expert_share: float) -> None:
+        assert self.expert is not None
         settings, env = self.settings, self.env
         env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
         every = np.arange(env.num_envs)
@@ -172,7 +189,11 @@ class Dagger:
 
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows to train on, and rows of episodes that take no part in training."""
-        return self.data.split(HELD_OUT_ONE_IN if self.settings.hold_out else 0)
+        one_in = HELD_OUT_ONE_IN if self.settings.hold_out else 0
+        if one_in and self.recorded is not None and self.data.episodes < _FEW_EPISODES:
+            # A file holds what it holds: of a few episodes the last is held out, of one none.
+            one_in = self.data.episodes if self.data.episodes > 1 else 0
+        return self.data.split(one_in)
 
     def _agreement(self, rows: NDArray[np.int64]) -> dict[str, float]:
         """How often the student does what the expert would, in episodes it was not trained on."""

@@ -18,7 +18,7 @@ from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.learning import run as files
-from compagnon.learning.algorithm import build_algorithm, total_iterations
+from compagnon.learning.algorithm import Expert, build_algorithm, total_iterations
 from compagnon.learning.callbacks import EVALUATION, Callback, IterationInfo, StopLearning
 from compagnon.learning.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.learning.filming import check_filming, film_if_due
@@ -28,7 +28,7 @@ from compagnon.learning.progress import Outcome, Progress, State
 from compagnon.learning.recipe import Recipe
 from compagnon.learning.run import Run
 from compagnon.learning.settings import forbidden_changes
-from compagnon.policy import NetworkPolicy, Policy, Schema, load_artefact, load_policy, save_policy
+from compagnon.policy import NetworkPolicy, Schema, load_artefact, load_policy, save_policy
 from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 
@@ -49,7 +49,7 @@ class Trainer:
     """
 
     def __init__(
-        self, run: Run, recipe: Recipe | None = None, expert: Policy | None = None
+        self, run: Run, recipe: Recipe | None = None, expert: Expert | None = None
     ) -> None:
         self.run = run
         self.recipe = recipe or run.recipe
@@ -65,7 +65,7 @@ class Trainer:
 
     @classmethod
     def resume(
-        cls, path: Path, recipe: Recipe | None = None, expert: Policy | None = None
+        cls, path: Path, recipe: Recipe | None = None, expert: Expert | None = None
     ) -> "Trainer":
         """Go on with a run from its newest checkpoint, or from its beginning if it has none.
 
@@ -447,7 +447,7 @@ class Trainer:
         return new
 
 
-def start(recipe: Recipe, path: Path, expert: Policy | None = None) -> Trainer:
+def start(recipe: Recipe, path: Path, expert: Expert | None = None) -> Trainer:
     """A new run of `recipe` in the directory `path`; `expert` as in `Trainer`.
 
     Raises:
@@ -458,7 +458,7 @@ def start(recipe: Recipe, path: Path, expert: Policy | None = None) -> Trainer:
     return Trainer(Run.create(path, recipe), recipe, expert)
 
 
-def check_recipe(recipe: Recipe, expert: Policy | None = None) -> None:
+def check_recipe(recipe: Recipe, expert: Expert | None = None) -> None:
     """Refuse a recipe that cannot run here, before anything is written for it.
 
     Raises:
