@@ -11,6 +11,7 @@ from compagnon.envs.given import EnvLike, given_env
 from compagnon.errors import InputError
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, load_own
 from compagnon.policy.network import NetworkPolicy
+from compagnon.policy.sb3 import from_sb3 as policy_of_sb3
 
 if TYPE_CHECKING:
     from compagnon.learning.export.export import Exported
@@ -81,3 +82,29 @@ def export(
     with tempfile.TemporaryDirectory() as folder:
         kept = BoundPolicy(own, own.schema).save(Path(folder) / "policy")
         return export_policy(kept, Path(path), settings, where)
+
+
+def from_sb3(
+    model: Any,
+    env: EnvLike | None = None,
+    *,
+    env_args: Mapping[str, Any] | None = None,
+    normalise: Any = None,
+    name: str | None = None,
+) -> BoundPolicy:
+    """The policy of a Stable-Baselines3 model, to be evaluated, saved, exported and served.
+
+    Args:
+        model: the model, or the path of the zip that ``model.save`` wrote, of which nothing is
+            unpickled. PPO, A2C, TRPO, MaskablePPO, DQN, DDPG, TD3, SAC, with ``MlpPolicy``.
+        env: what it acts in; needed for a zip. Fields get their names from it.
+        normalise: the `VecNormalize` that the model was trained behind, where the model does not
+            know it itself.
+        name: what the policy is called.
+
+    Raises:
+        InputError: no such model, one that is no perceptron, or another environment's.
+    """
+    schema = None if env is None else schema_of(env, env_args)
+    policy = policy_of_sb3(model, schema, normalise, name)
+    return BoundPolicy(policy, policy.schema)

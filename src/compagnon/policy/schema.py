@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, Field
+from compagnon.envs.products import ActionProduct
 from compagnon.errors import InputError
 from compagnon.plugins import own_worlds
 
@@ -177,28 +178,7 @@ class Schema:
         Raises:
             InputError: an action space that no policy here can serve.
         """
-        space = env.action_space
-        if isinstance(space, spaces.Discrete):
-            product = env.action_product
-            parts = (
-                {} if product is None else {"factors": product.factors, "starts": product.starts}
-            )
-            action = ActionSchema("discrete", int(space.n), **parts)
-        elif isinstance(space, spaces.Box) and space.dtype.kind in "iub":
-            raise InputError(
-                f"{env.env_id}: actions {space} are whole numbers, and a policy of vectors plays "
-                "numbers between them; use MultiDiscrete, or a Box of float32 whose numbers the "
-                "environment rounds itself"
-            )
-        elif isinstance(space, spaces.Box) and len(space.shape) == 1:
-            low = tuple(float(value) for value in space.low)
-            high = tuple(float(value) for value in space.high)
-            action = ActionSchema("box", space.shape[0], low, high)
-        else:
-            raise InputError(
-                f"{env.env_id}: actions {space} are not served; Discrete, MultiDiscrete, "
-                "MultiBinary and Box of one dimension are"
-            )
+        action = action_schema(env.action_space, env.action_product, env.env_id)
         shown = ObservationSchema(env.fields, env.scaling)
         return cls(env.env_id, shown, action, dict(env.env_args), env.gives_masks())
 
@@ -217,6 +197,39 @@ class Schema:
         # A range may be given as 50 and read back as 50.0: the same number must give the same hash.
         text = json.dumps(_with_floats(tree), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def action_schema(
+    space: spaces.Space[Any], product: ActionProduct | None, who: str
+) -> ActionSchema:
+    """What may be chosen of a space.
+
+    Args:
+        product: how its actions are numbered; None where they are numbers already, or vectors.
+
+    Raises:
+        InputError: an action space that no policy here can serve; it names `who`.
+    """
+    if isinstance(space, spaces.Discrete):
+        if product is None:
+            return ActionSchema("discrete", int(space.n))
+        return ActionSchema(
+            "discrete", int(space.n), factors=product.factors, starts=product.starts
+        )
+    if isinstance(space, spaces.Box) and space.dtype.kind in "iub":
+        raise InputError(
+            f"{who}: actions {space} are whole numbers, and a policy of vectors plays numbers "
+            "between them; use MultiDiscrete, or a Box of float32 whose numbers the environment "
+            "rounds itself"
+        )
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        low = tuple(float(value) for value in space.low)
+        high = tuple(float(value) for value in space.high)
+        return ActionSchema("box", space.shape[0], low, high)
+    raise InputError(
+        f"{who}: actions {space} are not served; Discrete, MultiDiscrete, MultiBinary and Box of "
+        "one dimension are"
+    )
 
 
 def _with_floats(value: Any) -> Any:
