@@ -84,9 +84,9 @@ def __getattr__(name: str) -> Any:
     try:
         found = getattr(import_module(_HOME_OF[name]), name)
     except ModuleNotFoundError as error:
-        from compagnon.extras import EXTRA_OF, pip
+        from compagnon.extras import extra_of, pip
 
-        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        extra = extra_of((error.name or "").partition(".")[0])
         if extra is None:
             raise
         raise ImportError(

@@ -93,8 +93,9 @@ class DQNKeywords(LearnerKeywords, total=False):
     updates: int
     # discount of one unit of the env's time
     gamma: float
-    # what rewards are multiplied by; values near 1 are learnt soonest
-    reward_scale: float
+    # what rewards are multiplied by, as values near 1 are learnt soonest; auto: over the root
+    # mean square of those of the warm-up, where that is above 1
+    reward_scale: float | Literal["auto"]
     # steps that a transition spans
     n_step: int
     # transitions that are remembered
@@ -241,8 +242,9 @@ class DDPGKeywords(LearnerKeywords, total=False):
     updates: int
     # discount of one unit of the env's time
     gamma: float
-    # what rewards are multiplied by; values near 1 are learnt soonest
-    reward_scale: float
+    # what rewards are multiplied by, as values near 1 are learnt soonest; auto: over the root
+    # mean square of those of the warm-up, where that is above 1
+    reward_scale: float | Literal["auto"]
     # steps that a transition spans
     n_step: int
     # with target networks (double) or without (simple)

@@ -13,8 +13,8 @@ class DaggerSettings(AlgorithmSettings):
     kind: Fixed[Literal["dagger"]] = "dagger"
     expert: Fixed[str] = Field(
         "",
-        description="the policy to imitate, or decisions that one recorded as file:PATH (CSV, npz); "
-        "without it, the first that its world brings",
+        description="the policy to imitate, or recorded decisions as file:PATH (CSV, npz); without "
+        "it, the first that its world brings",
     )
     num_envs: Free[int] = Field(32, ge=1, description="copies of the environment that collect")
     collect_steps: Free[int] = Field(

@@ -133,7 +133,7 @@ def from_sb3(
 
 
 def _of_object(model: Any) -> _Model:
-    policy = getattr(model, "policy", None)
+    policy: Any = getattr(model, "policy", None)
     if not hasattr(policy, "state_dict") or not hasattr(model, "observation_space"):
         raise InputError(f"from_sb3: {type(model).__name__} is no model of Stable-Baselines3")
     behind = getattr(model, "get_vec_normalize_env", lambda: None)()

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from compagnon.evaluation.dispatch_scorecard import CARD
 
 from compagnon.cli import main
 from compagnon.worlds.dispatch import DISPATCH
