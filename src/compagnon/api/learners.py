@@ -467,7 +467,7 @@ def _check_free(folder: Path) -> None:
 
 
 def _run_name(kind: str, env_id: str) -> str:
-    """``ppo-cartpole-v1``, as a recipe may be called."""
+    """``ppo-shop-inventory-v0``, as a recipe may be called."""
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in env_id.lower())
     return "-".join(part for part in [kind, *plain.split("-")] if part)
 
