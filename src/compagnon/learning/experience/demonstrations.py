@@ -319,9 +319,7 @@ def _mask_columns(names: Sequence[str], source: str) -> list[str]:
         raise InputError(f"{source}: give {MASK_IDS} or mask_0, mask_1 and so on, not both")
     if found != list(range(len(found))):
         missing = next(k for k in range(len(found)) if k not in found)
-        raise InputError(
-            f"{source}: there is no column mask_{missing}, though later ones are there"
-        )
+        raise InputError(f"{source}: there is no column mask_{missing}, but later ones")
     return [f"mask_{k}" for k in found]
 
 
