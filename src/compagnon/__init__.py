@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from compagnon.api.envs import make, schema_of
     from compagnon.api.evaluating import evaluate
     from compagnon.api.learners import DDPG, DQN, PPO, DAgger, Hybrid, Learner
-    from compagnon.api.policies import export, from_sb3, load_policy
+    from compagnon.api.policies import export, from_onnx, from_sb3, load_policy
     from compagnon.api.running import resume, run
     from compagnon.errors import InputError
     from compagnon.evaluation.evaluate import Evaluation
@@ -50,6 +50,7 @@ __all__ = [
     "TrainingError",
     "evaluate",
     "export",
+    "from_onnx",
     "from_sb3",
     "load_policy",
     "load_recipe",
@@ -63,7 +64,7 @@ _HOMES: Final = {
     "compagnon.api.envs": ("make", "schema_of"),
     "compagnon.api.evaluating": ("evaluate",),
     "compagnon.api.learners": ("DDPG", "DQN", "PPO", "DAgger", "Hybrid", "Learner"),
-    "compagnon.api.policies": ("export", "from_sb3", "load_policy"),
+    "compagnon.api.policies": ("export", "from_onnx", "from_sb3", "load_policy"),
     "compagnon.api.running": ("resume", "run"),
     "compagnon.errors": ("InputError",),
     "compagnon.evaluation.evaluate": ("Evaluation",),

@@ -18,8 +18,7 @@ from compagnon.policy import OnnxPolicy, StochasticPolicy, load_onnx, load_polic
 from compagnon.policy.exported import ONNX_FILES, RECORD_FILE
 from compagnon.policy.loading import recorded_env
 from compagnon.policy.manifest import CategoricalHead
-from compagnon.policy.onnx_file import refuse_external_data
-from compagnon.policy.onnx_policy import open_session
+from compagnon.policy.onnx_file import open_session, refuse_external_data
 from tests.policy.exports import masks, model_of, write_export, write_onnx
 from tests.policy.networks import network, schema_of
 from tests.policy.test_heads import DISCRETE, EVERY_HEAD, HEADS, obs_of

@@ -10,8 +10,10 @@ from compagnon.api.envs import schema_of
 from compagnon.envs.given import EnvLike, given_env
 from compagnon.errors import InputError
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, load_own
-from compagnon.policy.network import NetworkPolicy
+from compagnon.policy.network import NetworkPolicy, network_policy
+from compagnon.policy.onnx_network import Gives, manifest_of_onnx
 from compagnon.policy.sb3 import from_sb3 as policy_of_sb3
+from compagnon.policy.schema import Schema
 
 if TYPE_CHECKING:
     from compagnon.learning.export.export import Exported
@@ -107,4 +109,34 @@ def from_sb3(
     """
     schema = None if env is None else schema_of(env, env_args)
     policy = policy_of_sb3(model, schema, normalise, name)
+    return BoundPolicy(policy, policy.schema)
+
+
+def from_onnx(
+    path: str | os.PathLike[str],
+    schema: Schema | EnvLike,
+    *,
+    env_args: Mapping[str, Any] | None = None,
+    gives: Gives | None = None,
+    output: str | None = None,
+    name: str | None = None,
+) -> BoundPolicy:
+    """Any ONNX policy, to be evaluated, saved, exported and served.
+
+    Args:
+        path: the file: a graph that reads float observations (N, F) and gives, for each, logits or
+            values (N, A), an action (N,), or a vector (N, D) in the action's own units.
+        schema: what its columns are and what it may choose: that of an environment, by
+            `schema_of`; or the environment itself.
+        env_args: the environment's arguments.
+        gives: ``logits``, ``values`` or ``actions``. Without it, whole numbers and vectors are
+            actions, and other numbers logits.
+        output: which output is read; the first without it.
+        name: what the policy is called; the file's name without it.
+
+    Raises:
+        InputError: no ONNX file, or a graph that does not fit.
+    """
+    given = schema if isinstance(schema, Schema) else schema_of(schema, env_args)
+    policy = network_policy(*manifest_of_onnx(Path(path), given, gives, output, name))
     return BoundPolicy(policy, policy.schema)

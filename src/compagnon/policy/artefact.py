@@ -19,10 +19,12 @@ from compagnon.policy.manifest import (
     GaussianHead,
     Manifest,
     MatchingHead,
+    OnnxSpec,
     PairwiseSpec,
     without_infinities,
 )
 from compagnon.policy.network import NetworkPolicy, network_policy
+from compagnon.policy.onnx_network import check_graph
 
 MANIFEST_FILE = "policy.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -123,6 +125,8 @@ def _check_shapes(manifest: Manifest, weights: dict[str, NDArray[np.generic]], f
     inputs = len(manifest.schema_.observation.fields)
     expected = shapes(manifest)
     head = manifest.head
+    if isinstance(manifest.network, OnnxSpec):
+        check_graph(manifest, weights, str(file))
     if isinstance(head, GaussianHead) and not head.state_dependent:
         expected["head.log_std"] = (manifest.schema_.action.n,)
     if manifest.scaler is not None:

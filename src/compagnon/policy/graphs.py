@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from compagnon.policy import pairwise as pairs
 from compagnon.policy.groups import Groups
-from compagnon.policy.manifest import Manifest, MlpSpec, PairwiseSpec
+from compagnon.policy.manifest import Manifest, MlpSpec, OnnxSpec, PairwiseSpec
+from compagnon.policy.onnx_network import OnnxGraph
 
 FloatArray = NDArray[np.float32]
 _NORM_EPS = np.float32(1e-5)
@@ -65,6 +66,8 @@ def graph_of(manifest: Manifest, weights: dict[str, FloatArray]) -> Graph:
     if isinstance(spec, PairwiseSpec):
         groups = Groups.of(manifest.schema_.observation.names, manifest.name)
         return pairs.PairwiseGraph(spec, groups, weights, _ACTIVATIONS[spec.activation])
+    if isinstance(spec, OnnxSpec):
+        return OnnxGraph(manifest, weights)
     return MlpGraph(spec, weights)
 
 
@@ -72,11 +75,14 @@ def shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight of a manifest's network.
 
     Of a perceptron ``actor.<i>.weight`` (out, in) and ``actor.<i>.bias`` (out,) for each layer i,
-    with layer norm also ``actor.<i>.norm.weight`` and ``.bias`` (out,).
+    with layer norm also ``actor.<i>.norm.weight`` and ``.bias`` (out,). A graph of somebody's own
+    has none: its weights are its bytes.
     """
     spec, names = manifest.network, manifest.schema_.observation.names
     if isinstance(spec, PairwiseSpec):
         return pairs.shapes(spec, Groups.of(names, manifest.name))
+    if isinstance(spec, OnnxSpec):
+        return {}
     sizes = [len(names), *spec.hidden, manifest.outputs]
     expected: dict[str, tuple[int, ...]] = {}
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):

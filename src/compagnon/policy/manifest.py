@@ -71,7 +71,21 @@ class PairwiseSpec(_Part):
         return 0.0 if self.activation == "relu" else -1.0
 
 
-NetworkSpec = Annotated[MlpSpec | PairwiseSpec, Field(discriminator="kind")]
+class OnnxSpec(_Part):
+    """Somebody's own graph, whose bytes are the weights; see `compagnon.policy.onnx_network`.
+
+    Attributes:
+        input: the tensor of observations, (N, F). output: the one that is read.
+        gives: numbers that the head reads, (N, outputs), or the actions themselves.
+    """
+
+    kind: Literal["onnx"] = "onnx"
+    input: str
+    output: str
+    gives: Literal["numbers", "actions"] = "numbers"
+
+
+NetworkSpec = Annotated[MlpSpec | PairwiseSpec | OnnxSpec, Field(discriminator="kind")]
 
 
 class ScalerSpec(_Part):
@@ -115,10 +129,13 @@ class GaussianHead(_Part):
 
 
 class DeterministicHead(_Part):
-    """Outputs, squashed into [-1, 1], are the action in units of the half-range of the bounds."""
+    """Outputs, squashed into [-1, 1], are the action in units of the half-range of the bounds.
+
+    Without a squash they are cut off at the bounds.
+    """
 
     kind: Literal["deterministic"] = "deterministic"
-    squash: Literal["sigmoid", "tanh"] = "sigmoid"
+    squash: Literal["sigmoid", "tanh", "none"] = "sigmoid"
 
 
 Head = Annotated[

@@ -37,6 +37,7 @@ def _sigmoid_units(x: FloatArray) -> FloatArray:
 _SQUASHES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid_units,
+    "none": lambda x: x,
 }
 
 

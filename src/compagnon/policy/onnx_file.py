@@ -6,6 +6,7 @@ buffer; the few messages in which tensors can stand are walked here, so nothing 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from compagnon.errors import InputError
 
@@ -24,6 +25,30 @@ _MESSAGES: dict[str, Message] = {
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST = 32
+
+
+def open_session(data: bytes, who: str) -> Any:
+    """An onnxruntime session of a model in memory: one thread, nothing that spins or waits.
+
+    Raises:
+        InputError: onnxruntime is missing, or the model is none that it can run from memory alone.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"{who} needs onnxruntime: pip install 'compagnon[serve]'") from None
+    refuse_external_data(data, who)
+    options = onnxruntime.SessionOptions()
+    # One decision is some microseconds of work: handing it to other threads would cost more.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors; they are raised as well
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common base
+        raise InputError(f"{who} cannot be run: {str(error).splitlines()[0]}") from None
 
 
 def refuse_external_data(data: bytes, who: str) -> None:

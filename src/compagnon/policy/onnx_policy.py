@@ -28,7 +28,7 @@ from compagnon.policy.exported import (
     read_record,
 )
 from compagnon.policy.manifest import CategoricalHead, GaussianHead, Manifest, ValuesHead
-from compagnon.policy.onnx_file import refuse_external_data
+from compagnon.policy.onnx_file import open_session
 from compagnon.policy.play import Said
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
@@ -237,30 +237,6 @@ def _verified(file: Path, said: ExportedFile) -> bytes:
             f"{found[:12]}..., not {said.sha256[:12]}...; it was changed or damaged"
         )
     return data
-
-
-def open_session(data: bytes, who: str) -> Any:
-    """An onnxruntime session of a model in memory: one thread, nothing that spins or waits.
-
-    Raises:
-        InputError: onnxruntime is missing, or the model is none that it can run from memory alone.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(f"{who} needs onnxruntime: pip install 'compagnon[serve]'") from None
-    refuse_external_data(data, who)
-    options = onnxruntime.SessionOptions()
-    # One decision is some microseconds of work: handing it to other threads would cost more.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors; they are raised as well
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own have no common base
-        raise InputError(f"{who} cannot be run: {str(error).splitlines()[0]}") from None
 
 
 def _output_names(manifest: Manifest) -> tuple[str, ...]:

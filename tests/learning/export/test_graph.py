@@ -7,13 +7,15 @@ import torch
 
 from compagnon.errors import InputError
 from compagnon.learning.dqn import QNetwork
-from compagnon.learning.export.graph import BODIES, OPSET, build_model
+from compagnon.learning.export.graph import BODIES, build_model
+from compagnon.learning.export.nodes import OPSET
 from compagnon.learning.export.torch_policy import MODULES, TorchPolicy
 from compagnon.learning.networks.actor_critic import ActorCritic
 from compagnon.learning.networks.trained import PolicyNetwork
 from compagnon.policy import load_artefact, save_policy
 from compagnon.policy.manifest import MatchingHead
-from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.onnx_policy import OnnxPolicy
 from tests.policy.boards import Cut, pairwise_policy, schema
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network

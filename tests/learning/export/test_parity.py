@@ -10,7 +10,7 @@ from compagnon.learning.export.parity import check_parity
 from compagnon.learning.export.states import States, adversarial_states, real_states
 from compagnon.policy import Schema
 from compagnon.policy.network import network_policy
-from compagnon.policy.onnx_policy import open_session
+from compagnon.policy.onnx_file import open_session
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network, schema_of
 from tests.policy.test_heads import BOX, DISCRETE, EVERY_HEAD, HEADS, obs_of

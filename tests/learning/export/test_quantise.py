@@ -7,7 +7,8 @@ from compagnon.evaluation.evaluate import PairedDifference
 from compagnon.learning.export.judge import Judgement, agree, in_words, judge
 from compagnon.learning.export.quantise import quantise
 from compagnon.learning.export.states import States, real_states
-from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.onnx_policy import OnnxPolicy
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network, schema_of
 from tests.policy.test_heads import BOX, DISCRETE, HEADS, obs_of

@@ -13,7 +13,8 @@ from compagnon.learning.networks.trained import PairwiseNetwork
 from compagnon.learning.recipe import parse_recipe
 from compagnon.policy import load_policy
 from compagnon.policy.manifest import PairwiseSpec
-from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.onnx_policy import OnnxPolicy
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from tests.learning.networks.test_pairwise import drawn
 from tests.policy.networks import schema_of

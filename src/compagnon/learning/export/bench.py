@@ -26,7 +26,8 @@ from compagnon.policy.artefact import WEIGHTS_FILE, load_artefact
 from compagnon.policy.exported import ONNX_FILES, Precision
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.network import NetworkPolicy
-from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx, open_session
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
 
 BATCHES = (1, 8, 64, 1024)
 EAGER, COMPILED, NUMPY = "torch eager", "torch.compile", "numpy"

@@ -11,8 +11,9 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.files import replace_directory
-from compagnon.learning.export.graph import OPSET, build_model
+from compagnon.learning.export.graph import build_model
 from compagnon.learning.export.judge import judge
+from compagnon.learning.export.nodes import OPSET
 from compagnon.learning.export.parity import check_parity
 from compagnon.learning.export.quantise import Method, quantise
 from compagnon.learning.export.states import States, adversarial_states, real_states
@@ -27,7 +28,8 @@ from compagnon.policy.exported import (
 )
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.network import NetworkPolicy
-from compagnon.policy.onnx_policy import OnnxPolicy, open_session
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.onnx_policy import OnnxPolicy
 from compagnon.policy.schema import Schema
 
 Env = tuple[str, dict[str, Any]]

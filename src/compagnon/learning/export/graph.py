@@ -14,7 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from compagnon.errors import InputError
-from compagnon.learning.export.nodes import ROWS, Graph, Weights
+from compagnon.learning.export.nodes import OPSET, ROWS, Graph, Weights
+from compagnon.learning.export.onnx_graph import onnx_body
 from compagnon.learning.export.pairwise_graph import pairwise_body
 from compagnon.policy.exported import (
     ACTION,
@@ -36,7 +37,6 @@ from compagnon.policy.manifest import (
     ValuesHead,
 )
 
-OPSET = 17  # has layer norm; onnxruntime runs it since 1.12
 IR_VERSION = 8
 SCALED = "scaled"  # what the first layer reads where there is a scaler
 _NORM_EPS = 1e-5
@@ -73,7 +73,11 @@ def mlp_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
 
 # What turns scaled observations into `outputs`, by the kind of network that a manifest names. A
 # body reads the tensor it is given, (N, F), and ends with a node whose output is named `outputs`.
-BODIES: dict[str, Body] = {MlpSpec().kind: mlp_body, PairwiseSpec().kind: pairwise_body}
+BODIES: dict[str, Body] = {
+    MlpSpec().kind: mlp_body,
+    PairwiseSpec().kind: pairwise_body,
+    "onnx": onnx_body,
+}
 
 
 def build_model(manifest: Manifest, weights: Weights) -> Any:
@@ -193,7 +197,8 @@ def _vector(graph: Graph, manifest: Manifest, weights: Weights) -> None:
         if head.squash == "sigmoid":  # 2 sigmoid(x) - 1 = tanh(x / 2), which does not overflow
             half = graph.constant("one_half", np.float32(0.5))
             units = graph.node("Mul", [units, half], "half_outputs")
-        units = graph.node("Tanh", [units], "units")
+        if head.squash != "none":
+            units = graph.node("Tanh", [units], "units")
     middle, half_range = action.middle_and_half()
     low, high = (np.array(bound, np.float32) for bound in (action.low, action.high))
     x = graph.node("Mul", [units, graph.constant("half_range", half_range)], "spread")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+OPSET = 17  # has layer norm; onnxruntime runs it since 1.12
 ROWS = "N"  # the name of the batch dimension, whose size is free
 
 Weights = dict[str, NDArray[np.float32]]

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from compagnon.learning.export.onnx_graph import OnnxModule
 from compagnon.learning.networks.pairwise import PairwiseActor
 from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import (
@@ -72,6 +73,7 @@ def _fill(module: nn.Linear | nn.LayerNorm, weights: Weights, name: str) -> None
 MODULES: dict[str, Callable[[Manifest, Weights], nn.Module]] = {
     MlpSpec().kind: mlp_module,
     PairwiseSpec().kind: pairwise_module,
+    "onnx": OnnxModule,
 }
 
 
@@ -123,7 +125,7 @@ class TorchPolicy(nn.Module):
         if isinstance(head, GaussianHead):
             logs = outputs[:, self.n :] if head.state_dependent else self.log_std
             std = logs.exp().expand(len(outputs), self.n)
-        elif isinstance(head, DeterministicHead):
+        elif isinstance(head, DeterministicHead) and head.squash != "none":
             units = 2 * units.sigmoid() - 1 if head.squash == "sigmoid" else units.tanh()
         action = (self.middle + self.half_range * units).clamp(self.low, self.high)
         return Said(outputs, action, None, std)

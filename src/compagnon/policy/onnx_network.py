@@ -1,0 +1,192 @@
+"""Any ONNX graph as the network of a policy: what others trained, with a schema and a head of ours.
+
+The graph's bytes are the policy's weights, so that it is saved, hashed, registered, exported and
+served as every other policy is. It reads observations (N, F) and gives, for each, either numbers
+that a head of ours reads (logits, values), or the action itself.
+"""
+
+import functools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.errors import InputError
+from compagnon.files import read_file
+from compagnon.policy.manifest import (
+    CategoricalHead,
+    DeterministicHead,
+    Head,
+    Manifest,
+    OnnxSpec,
+    Provenance,
+    ValuesHead,
+)
+from compagnon.policy.onnx_file import open_session
+from compagnon.policy.schema import Schema
+
+Gives = Literal["logits", "values", "actions"]
+GRAPH: Final = "onnx.graph"  # what the bytes are called among the weights
+_MAX_BYTES: Final = 1_000_000_000
+_PROBE: Final = 3  # observations that a graph is tried on: more than one, and few
+
+
+class OnnxGraph:
+    """A graph that computes what a network would; see `graphs.Graph`."""
+
+    def __init__(self, manifest: Manifest, weights: dict[str, Any]) -> None:
+        assert isinstance(manifest.network, OnnxSpec)
+        self._spec, self._name = manifest.network, manifest.name
+        self._action = manifest.schema_.action
+        self._bytes = weights[GRAPH].tobytes()
+
+    @functools.cached_property
+    def session(self) -> Any:
+        """Opened when it is first asked; it may be used by several threads at once."""
+        return open_session(self._bytes, self._name)
+
+    def outputs(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Observations (N, F) -> (N, outputs), as the head reads them."""
+        given = self.run(x)
+        if self._spec.gives == "numbers":
+            return np.asarray(given, np.float32)
+        if self._action.kind == "discrete":
+            chosen = given.reshape(len(x), 1).astype(np.int64)
+            return np.asarray(chosen == np.arange(self._action.n), np.float32)
+        middle, half = self._action.middle_and_half()
+        return np.asarray((given.reshape(len(x), -1) - middle) / half, np.float32)
+
+    def run(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """What the graph itself gives.
+
+        Raises:
+            InputError: it fails on these observations.
+        """
+        try:
+            feed = {self._spec.input: np.ascontiguousarray(x, np.float32)}
+            found = self.session.run([self._spec.output], feed)[0]
+        except InputError:
+            raise
+        except Exception as error:  # onnxruntime's own have no common base
+            reason = str(error).partition("\n")[0][:200]
+            raise InputError(f"{self._name}: the graph cannot be run: {reason}") from None
+        return np.asarray(found)
+
+
+def manifest_of_onnx(
+    path: Path,
+    schema: Schema,
+    gives: Gives | None = None,
+    output: str | None = None,
+    name: str | None = None,
+) -> tuple[Manifest, dict[str, Any]]:
+    """A manifest for somebody's graph, and its bytes as weights; it has been tried.
+
+    Args:
+        schema: of the environment: what the graph's columns are, in this order.
+        gives: what `output` is: the logits of a softmax, the values of actions (the best possible
+            one is taken), or the actions themselves. Without it, whole numbers and vectors are
+            actions, and other numbers logits.
+        output: which output is read; the first without it.
+        name: what the policy is called; the file's name without it.
+
+    Raises:
+        InputError: no ONNX file, or a graph that does not read these observations or give these
+            actions.
+    """
+    data, who = read_file(path, _MAX_BYTES), name or path.stem
+    session = open_session(data, str(path))
+    read, given = _input(session, schema, str(path)), _output(session, output, str(path))
+    whole = "int" in given.type
+    box = schema.action.kind == "box"
+    gives = gives or ("actions" if whole or box else "logits")
+    if box and gives != "actions":
+        raise InputError(f"{path}: vectors of actions are given as actions, not as {gives}")
+    if whole and gives != "actions":
+        raise InputError(f"{path}: the output {given.name!r} is whole numbers, not {gives}")
+    if not box and gives == "actions" and schema.needs_mask:
+        raise InputError(
+            f"{path}: it gives the action alone, and {schema.env_id} says which are possible: what "
+            "it would choose among those nobody knows; give its logits or values"
+        )
+    manifest = Manifest(
+        name=who,
+        schema=schema,
+        schema_sha256=schema.sha256(),
+        network=OnnxSpec(
+            input=read, output=given.name, gives="actions" if gives == "actions" else "numbers"
+        ),
+        scaler=None,
+        head=_head(gives, box),
+        weights_sha256="",
+        provenance=Provenance(
+            algorithm="onnx",
+            env_args=dict(schema.env_args),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+    )
+    weights = {GRAPH: np.frombuffer(data, np.uint8)}
+    _try(manifest, weights, str(path))
+    return manifest, weights
+
+
+def _head(gives: Gives, box: bool) -> Head:
+    if box:
+        return DeterministicHead(squash="none")
+    return CategoricalHead() if gives == "logits" else ValuesHead()
+
+
+def _input(session: Any, schema: Schema, who: str) -> str:
+    fields = len(schema.observation.fields)
+    inputs = session.get_inputs()
+    shown = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 2:
+        raise InputError(
+            f"{who}: it should read one tensor, float (N, {fields}); it reads {shown or 'nothing'}"
+        )
+    rows, columns = inputs[0].shape
+    if isinstance(rows, int):
+        raise InputError(
+            f"{who}: it reads {rows} observations at a time; export it with a batch that is free "
+            "(torch.onnx.export: dynamic_axes or dynamic_shapes)"
+        )
+    if isinstance(columns, int) and columns != fields:
+        raise InputError(f"{who}: it reads {columns} numbers; {schema.env_id} shows {fields}")
+    return str(inputs[0].name)
+
+
+def _output(session: Any, wanted: str | None, who: str) -> Any:
+    outputs = {one.name: one for one in session.get_outputs()}
+    if wanted is not None and wanted not in outputs:
+        raise InputError(f"{who}: there is no output {wanted!r} (there are {', '.join(outputs)})")
+    return outputs[wanted] if wanted is not None else next(iter(outputs.values()))
+
+
+def _try(manifest: Manifest, weights: dict[str, Any], who: str) -> None:
+    """Ask the graph about a few observations: shapes in a file are often left open."""
+    schema, network = manifest.schema_, manifest.network
+    assert isinstance(network, OnnxSpec)
+    fields, n = len(schema.observation.fields), schema.action.n
+    given = OnnxGraph(manifest, weights).run(np.zeros((_PROBE, fields), np.float32))
+    one_each = network.gives == "actions" and schema.action.kind == "discrete"
+    shapes = ((_PROBE,), (_PROBE, 1)) if one_each else ((_PROBE, n),)
+    if given.shape not in shapes:
+        raise InputError(
+            f"{who}: of {_PROBE} observations the output {network.output!r} has shape "
+            f"{given.shape}; for {schema.action.words} it should have {shapes[0]}"
+        )
+
+
+def check_graph(manifest: Manifest, weights: dict[str, Any], who: str) -> None:
+    """Refuse an artefact whose graph is missing, or no array of bytes.
+
+    Raises:
+        InputError: it is; the message begins with `who`.
+    """
+    graph = weights.get(GRAPH)
+    if graph is None or graph.dtype != np.uint8 or graph.ndim != 1:
+        raise InputError(f"{who}: {GRAPH} should be the bytes of a graph (uint8)")
+    if manifest.scaler is not None:
+        raise InputError(f"{who}: a network of kind 'onnx' scales by itself: scaler should be null")
