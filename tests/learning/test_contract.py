@@ -118,6 +118,8 @@ def test_network_policy_and_artefact_are_one_function(case, tmp_path):
     wanted = network.outputs(network.read(obs))[:, : policy.manifest.outputs]
     np.testing.assert_allclose(policy.outputs(obs), wanted, rtol=1e-4, atol=1e-5)
     save_policy(policy, tmp_path / "it")
+    parts = {name.partition(".")[0] for name in load_artefact(tmp_path / "it").weights}
+    assert "actor" in parts <= {"actor", "scaler", "head"}  # what decides, and no critic
     loaded = load_artefact(tmp_path / "it").bind(Schema.of(BatchEnv(case.env_id, case.env_args, 1)))
     np.testing.assert_array_equal(loaded.outputs(obs), policy.outputs(obs))
     for seed in (None, 3):

@@ -4,6 +4,7 @@ Days are drawn here with tight windows and breaks, half of whose rides fall away
 takes longer than planned: nobody chose these delays, and none may come of the rest.
 """
 
+import dataclasses
 import json
 
 import msgspec
@@ -15,6 +16,7 @@ from compagnon.worlds.dispatch import plan as P
 from compagnon.worlds.dispatch import state as W
 from compagnon.worlds.dispatch.board import Board, BoardReader
 from compagnon.worlds.dispatch.core import DispatchCore
+from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.experts.snapshot import snapshot
 from compagnon.worlds.dispatch.kpis import KPI_NAMES
 from compagnon.worlds.dispatch.options import DispatchOptions
@@ -176,3 +178,30 @@ def test_a_solver_gets_a_stop_at_which_nobody_gets_out():
     assert (taken.stops[passed].load, taken.stops[passed].service) == ((0, 0, 0, 0), 0.0)
     assert taken.stops[passed].latest == np.inf
     assert all(passed not in (ride.pickup, ride.dropoff) for ride in taken.rides)
+
+
+@pytest.mark.parametrize(("straight", "km"), [(100.0, 130.0), (25.0, 135.0)])
+def test_with_a_matrix_the_pickup_is_passed_where_the_way_is_shorter_so(straight, km):
+    """By hand: 10 to where the rider was to be met and 10 on to the next one, who leaves by 40.
+
+    The straight way there takes longer, and is taken only where that is in time.
+    """
+    rides = [
+        {"pickup": 1, "dropoff": 2, "pickup_from": 25.0, "pickup_to": 40.0, "cancel": 10.0},
+        {"pickup": 2, "dropoff": 3, "pickup_to": 40.0},
+    ]
+    day = plane_day(rides, [{}], [(0, 0), (10, 0), (20, 0), (30, 0)])
+    minutes = np.array(
+        [[0, 10, straight, 90], [10, 0, 10, 90], [straight, 10, 0, 10], [100, 90, 10, 0]], float
+    )
+    travel = dataclasses.replace(day.travel, kind="matrix", minutes=minutes, km=minutes)
+    env = DispatchEnv(instances=[dataclasses.replace(day, travel=travel)], board=2, late=1.0)
+    _, info = env.reset(seed=0)
+    ended = False
+    while not ended:
+        pairs = info["action_mask"][1:3]
+        _, _, ended, _, info = env.step(1 + int(np.argmax(pairs)) if pairs.any() else 0)
+    kpis = info["kpis"]
+    assert (kpis["served"], kpis["cancelled"]) == (1, 1)
+    assert (kpis["cost_late"], kpis["violations"]) == (0.0, 0.0)
+    assert kpis["km"] == km  # 20 or the straight way there, 10 with the rider, 100 home
