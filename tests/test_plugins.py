@@ -14,6 +14,8 @@ from compagnon.envs.making import is_compiled
 from compagnon.errors import InputError
 from compagnon.policy import loading
 from compagnon.worlds import World, find_world, worlds
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.registry import usual_env, usual_expert
 from compagnon.worlds.workshop import WORKSHOP
 
 
@@ -165,3 +167,33 @@ def test_the_list_of_environments_holds_those_of_other_packages(bring, capsys):
     assert "shop/Shop-v0" in said
     assert WORKSHOP in said
     assert "CartPole" not in said
+
+
+def test_without_any_entry_point_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    forget()
+    try:
+        with pytest.raises(InputError, match=r"no world is installed: .* pip install -e"):
+            usual_env()
+    finally:
+        monkeypatch.undo()
+        forget()
+
+
+@pytest.mark.parametrize(
+    ("policies", "env_id"),
+    [
+        (("random", "expert:dispatch-matching", "expert:workshop-v2"), DISPATCH),
+        (("expert:workshop-base-stock:levels.json",), WORKSHOP),
+        (("random", "expert:rules.py:Mine", "runs/demo"), WORKSHOP),
+        ((), WORKSHOP),
+    ],
+)
+def test_the_first_expert_of_a_world_says_where_it_is_played(policies, env_id):
+    assert usual_env(policies) == env_id
+
+
+def test_whom_to_imitate_where_nobody_is_named():
+    assert usual_expert(WORKSHOP) == "expert:workshop-v2"
+    with pytest.raises(InputError, match="the world of CartPole-v1 brings none of its own"):
+        usual_expert("CartPole-v1")

@@ -26,6 +26,8 @@ class StateReader:
     def __init__(self, codec: StateCodec[Any]) -> None:
         self.codec = codec
         self._decoder = msgspec.json.Decoder(codec.kind)
+        # A state is not read a second time for labels that do not depend on it.
+        self._labels_vary = type(codec).action_labels is not StateCodec.action_labels
         example = codec.warm_up()
         if example is not None:
             # Read as JSON, since kernels are compiled for the very types that come of that.
@@ -45,7 +47,7 @@ class StateReader:
 
     def action_labels(self, state: msgspec.Raw) -> ActionLabels | None:
         """What the actions mean in a state that was read, where that depends on it."""
-        return self.codec.action_labels(self._decoded(state))
+        return self.codec.action_labels(self._decoded(state)) if self._labels_vary else None
 
     def _decoded(self, state: msgspec.Raw) -> Any:
         try:

@@ -49,7 +49,13 @@ def usual_env(policies: Sequence[str] = ()) -> str:
 
 def usual_world() -> World:
     """The world that is meant where nobody names one."""
-    return next(world for world in worlds() if world.usual)
+    for world in worlds():
+        if world.usual:
+            return world
+    raise InputError(
+        "no world is installed: the entry points of this package are missing; install it, such as "
+        "by pip install -e ."
+    )
 
 
 def usual_expert(env_id: str) -> str:
