@@ -149,3 +149,17 @@ def test_the_child_is_bounded_and_reads_no_secret_from_its_command_line(
     assert bounds == ["8589934592", "900", "3600"]
     assert sqlite not in " ".join(command)
     assert json.loads(environment["COMPAGNON_SETTINGS"])["db"] == sqlite
+
+
+def test_of_several_processes_the_first_measures_for_all(registered, sqlite, monkeypatch):
+    """The others take what it kept."""
+    monkeypatch.setattr(cost_watch, "run_bounded", lambda *_: pytest.fail("it was measured twice"))
+    monkeypatch.setattr(cost_watch, "_LOOK_SECONDS", 0.01)
+    store, (_, second) = registered
+    settings = Settings(policy="registry:cart", db=sqlite, worker=1, **MORE)
+    with served(settings) as client:
+        promoted(client, store, second)
+        assert "it is being measured" in client.get("/v1/policy")["cost"]
+        model = client.parts.service.model
+        words = costs.measured_words(settings, model, costs.place_of(settings, store, model))
+        assert known(client) == words
