@@ -75,6 +75,18 @@ def test_any_budget_makes_a_valid_recipe(kind: str, steps: int) -> None:
     assert recipe.algorithm.kind == kind
 
 
+def test_wide_noise_is_that_of_a_slow_process() -> None:
+    assert bare("ddpg").algorithm.noise_std == 0.5
+    gaussian = {"kind": "ddpg", "exploration": "gaussian"}
+    assert bare("ddpg", algorithm=gaussian).algorithm.noise_std == 0.2
+
+
+@pytest.mark.parametrize("kind", ["dqn", "ddpg"])
+def test_large_rewards_are_scaled_where_the_recipe_does_not_say(kind: str) -> None:
+    assert bare(kind).algorithm.reward_scale == "auto"
+    assert bare(kind, algorithm={"kind": kind, "reward_scale": 2.0}).algorithm.reward_scale == 2.0
+
+
 @pytest.mark.parametrize("kind", sorted(ENVS))
 def test_what_the_recipe_says_counts(kind: str) -> None:
     said = {

@@ -114,11 +114,12 @@ def dqn(problem: Problem, given: Mapping[str, Any]) -> Chosen:
 def ddpg(problem: Problem, given: Mapping[str, Any]) -> Chosen:
     """A memory that holds the budget, one network for state and action, and two of TD3's remedies.
 
-    Twin critics and a slower actor (arXiv 1802.09477) keep the actor from
-    climbing errors of the critic, which is how the plain algorithm breaks down.
+    Twin critics and a slower actor (arXiv 1802.09477) keep the actor from climbing errors of the
+    critic, which is how the plain algorithm breaks down. Noise is wide and pushes one way for some
+    67 steps (1 over theta dt): what has to swing, such as a car in a valley, gets somewhere.
     """
     capacity = given.get("capacity", min(max(problem.steps, 10_000), 200_000))
-    return {
+    chosen = {
         "capacity": capacity,
         "learning_starts": min(500, capacity),
         "batch_size": 256,
@@ -131,6 +132,9 @@ def ddpg(problem: Problem, given: Mapping[str, Any]) -> Chosen:
         "twin_critics": True,
         "actor_delay": 2,
     }
+    if given.get("exploration") in (None, "ou"):
+        chosen |= {"noise_std": 0.5, "ou_dt": 0.1}
+    return chosen
 
 
 def _power_below(number: int) -> int:
