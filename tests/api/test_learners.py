@@ -556,6 +556,9 @@ def test_a_clone_of_recorded_decisions_is_practised(tmp_path):
     ).learn({"iterations": 3})
     assert [line["phase"] for line in learner.metrics] == ["dagger", "ppo", "ppo"]
     assert learner.clone is not None
+    # Nothing is stepped to clone them, so that the steps of a budget are all of practice.
+    more = learner.learn(640).outcome
+    assert (more.iterations, more.env_steps) == (13, 768)
 
 
 def test_what_is_wrong_with_recorded_decisions_is_said_at_once(tmp_path):
@@ -573,7 +576,7 @@ def test_arrays_of_a_program_are_given_again(tmp_path):
     learner = cp.DAgger(held, BANDIT, **CLONE).learn(
         {"iterations": 3}, out=tmp_path / "run", callbacks=lambda info: info.iteration < 2
     )
-    assert learner.recipe.algorithm.expert == "python:demonstrations"
-    with pytest.raises(cp.InputError, match="give it again"):
+    assert learner.recipe.algorithm.expert == "file:(in memory)"
+    with pytest.raises(cp.InputError, match="give them again"):
         cp.resume(tmp_path / "run")
     assert cp.resume(tmp_path / "run", expert=held).outcome.finished

@@ -8,7 +8,7 @@ from compagnon.api.envs import schema_of_given
 from compagnon.envs.given import GivenEnv
 from compagnon.learning.experience.demonstrations import Demonstrations
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
-from compagnon.policy.loading import DECISIONS, OBJECT, expert_points
+from compagnon.policy.loading import DECISIONS, IN_MEMORY, OBJECT, expert_points
 from compagnon.policy.protocol import Policy
 
 ExpertLike = PolicyLike | Demonstrations
@@ -42,7 +42,7 @@ def given_expert(expert: ExpertLike, env: GivenEnv) -> GivenExpert:
     if isinstance(expert, Demonstrations):
         expert.of(schema_of_given(env))  # what is wrong with them is said now
         in_file = expert.source.endswith(_RECORDED)
-        return GivenExpert((DECISIONS if in_file else OBJECT) + expert.source, expert)
+        return GivenExpert(DECISIONS + expert.source if in_file else IN_MEMORY, expert)
     if inspect.isclass(expert) and _can_be_imported(expert):
         return GivenExpert(f"expert:{expert.__module__}:{expert.__qualname__}", None)
     policy = bind_policy(expert, schema_of_given(env))

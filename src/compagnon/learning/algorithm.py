@@ -14,7 +14,7 @@ from compagnon.learning.networks.trained import PairwiseNetwork, PolicyNetwork, 
 from compagnon.learning.ppo import PPO, PPOSettings
 from compagnon.learning.recipe import Recipe
 from compagnon.policy import Policy, Schema, load_policy
-from compagnon.policy.loading import DECISIONS
+from compagnon.policy.loading import DECISIONS, IN_MEMORY
 from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
 from compagnon.worlds.registry import usual_expert
 
@@ -212,6 +212,11 @@ def _dagger(
     schema: Schema,
     expert: Expert | None,
 ) -> Dagger:
+    if expert is None and settings.expert == IN_MEMORY:
+        raise InputError(
+            f"recipe {recipe.name}: what it imitates were arrays of a Python program; give them "
+            "again there"
+        )
     if expert is None and settings.expert.startswith(DECISIONS):
         expert = Demonstrations.load(settings.expert.removeprefix(DECISIONS))
     if expert is None:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from compagnon.learning.settings import AlgorithmSettings, Fixed, Free
+from compagnon.policy.loading import DECISIONS
 
 
 class DaggerSettings(AlgorithmSettings):
@@ -53,6 +54,13 @@ class DaggerSettings(AlgorithmSettings):
         True, description="keep one episode in 20 out of training, to measure agreement on"
     )
 
+    @property
+    def collected_steps(self) -> int:
+        """Environment steps of one iteration; none where the decisions were recorded."""
+        recorded = self.expert.startswith(DECISIONS)
+        return 0 if recorded else self.num_envs * self.collect_steps
+
     def iterations_for(self, env_steps: int) -> int | None:
         """Iterations until so many environment steps are taken."""
-        return -(-env_steps // (self.num_envs * self.collect_steps))
+        each = self.collected_steps
+        return -(-env_steps // each) if each else self.iterations

@@ -36,7 +36,7 @@ class HybridSettings(AlgorithmSettings):
         """Iterations until so many environment steps are taken; None with whole episodes."""
         if self.ppo.episodes_per_env:
             return None
-        a_dagger = self.dagger.num_envs * self.dagger.collect_steps
+        a_dagger = self.dagger.collected_steps
         a_ppo = self.ppo.num_envs * self.ppo.rollout_steps
         iteration = imitated = taken = 0
         while taken < env_steps:

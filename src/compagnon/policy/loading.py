@@ -20,6 +20,7 @@ EXPERTS_GROUP = "compagnon.experts"
 BEST = "best"
 OBJECT = "python:"  # before the name of what a Python program holds, and no file
 DECISIONS = "file:"  # before the path of recorded decisions, which can be imitated, and not played
+IN_MEMORY = f"{DECISIONS}(in memory)"  # those that a Python program holds
 # ``onnx:PATH`` is what was exported from the artefact at PATH, in the precision given here.
 ONNX_KINDS: dict[str, Precision] = {"onnx": "fp32", "onnx-int8": "int8"}
 
