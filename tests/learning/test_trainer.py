@@ -30,7 +30,7 @@ from tests.learning.small import BANDIT, CLOCK, KINDS, PPO, WALK, Walk, recipe_o
 from tests.tiers import full
 
 ALL_KINDS = pytest.mark.parametrize(
-    "kind", [kind if kind in ("sequence", "cartpole") else full(kind) for kind in KINDS]
+    "kind", [kind if kind == "cartpole" else full(kind) for kind in KINDS]
 )
 
 
@@ -389,7 +389,7 @@ def test_checkpoints_have_a_pace_of_their_own(tmp_path):
     assert Run(path).outcome()["state"] == "running"
 
 
-WALKS = pytest.mark.parametrize("kind", ["ppo", "dqn", "ddpg"])
+WALKS = pytest.mark.parametrize("kind", ["ppo", full("dqn"), full("ddpg")])
 
 
 def walking(kind: str, every: int) -> Any:
@@ -606,6 +606,7 @@ def test_one_seed_one_run_and_another_seed_another(kind, whole, tmp_path):
     assert line[loss] != first[loss]
 
 
+@pytest.mark.full
 def test_judging_more_often_does_not_change_what_is_learnt(tmp_path):
     runs = []
     for every in (2, 4):

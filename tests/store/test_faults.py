@@ -202,6 +202,7 @@ def test_a_locked_file_is_waited_for_then_said(sqlite_store, monkeypatch, how):
     other.close()
 
 
+@pytest.mark.full
 def test_two_processes_write_one_file_by_turns(sqlite_store):
     script = (
         "import sys\nfrom compagnon.store import outcomes\n"
