@@ -356,6 +356,7 @@ def test_what_others_draw_does_not_matter(case):
 # -- numbers ------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @EVERY_CASE
 def test_metrics_are_finite_numbers_and_counts_grow(case):
     training = Training(case)

@@ -73,10 +73,11 @@ def error_of(ppo: PPO) -> float:
 # -- learning -----------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 @SEEDS
 @pytest.mark.parametrize(
     ("networks", "sd"),
-    [("separate", "learnt"), full("separate", "fixed"), full("joint", "by_state")],
+    [("separate", "learnt"), ("separate", "fixed"), ("joint", "by_state")],
 )
 def test_it_learns_to_say_what_it_sees(seed, sd, networks):
     # noise that stays keeps means away from the bounds: what is clipped costs nothing there

@@ -616,6 +616,7 @@ def test_judging_more_often_does_not_change_what_is_learnt(tmp_path):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.full
 def test_the_bandit_is_learnt_by_recipe(tmp_path):
     recipe = recipe_of(
         "cartpole",

@@ -8,6 +8,7 @@ import pytest
 from compagnon.serving.settings import Settings
 from tests.serving.client import Client, served
 from tests.serving.support import exported
+from tests.tiers import full
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +37,7 @@ def artefact(_artefact, tmp_path) -> Path:
     return shutil.copytree(_artefact, tmp_path / "policy")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", full("postgres")])
 def db(request, tmp_path) -> str:
     """The address of an empty database with the tables of this version."""
     if request.param == "sqlite":

@@ -7,6 +7,7 @@ import pytest
 from compagnon.errors import InputError
 from compagnon.serving import running
 from compagnon.serving.guard import Bucket, Guard
+from compagnon.serving.readers import Readers
 from compagnon.serving.refusal import Refusal
 from compagnon.serving.settings import Settings
 from compagnon.store import keys, open_store
@@ -191,6 +192,8 @@ def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
     faults = [StoreUnavailable("away"), ValueError("a row that cannot be read")]
 
     class Records:
+        watchers = Readers("test-watcher", 1, 1)
+
         def keys(self):
             if faults:
                 raise faults.pop(0)
@@ -207,6 +210,7 @@ def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
         task = asyncio.create_task(running._watch_keys(Learns(), Records()))
         found = await asyncio.wait_for(learnt, 20)
         task.cancel()
+        Records.watchers.close()
         return found
 
     assert asyncio.run(watched()) is fresh

@@ -7,13 +7,14 @@ import pytest
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
 from tests.postgres import postgres
+from tests.tiers import full
 
 __all__ = ["postgres"]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", full("postgres")])
 def address(request, tmp_path):
-    """An empty database of each kind."""
+    """An empty database of each kind; that the second does as the first is in the full tier."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'log.db'}"
     return request.getfixturevalue("postgres")
