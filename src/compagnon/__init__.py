@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from compagnon.plugins import own_worlds
+from compagnon.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from compagnon.api.envs import make, schema_of
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from compagnon.policy.bound import BoundPolicy
     from compagnon.policy.schema import Schema
 
-__version__ = "0.1.0"
 __all__ = [
     "DDPG",
     "DQN",

@@ -14,7 +14,6 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import compagnon
 from compagnon.evaluation import svg
 from compagnon.evaluation.audit import Audit
 from compagnon.evaluation.divergence import DAYS, Divergence, in_words
@@ -23,6 +22,7 @@ from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.statistics import estimate
 from compagnon.evaluation.verdict import amount, with_interval
 from compagnon.files import write_file
+from compagnon.version import __version__
 
 MAX_HISTOGRAMS = 4
 MAX_KINDS = 12
@@ -309,6 +309,6 @@ def _settings(settings: Mapping[str, object]) -> list[tuple[str, str]]:
 def versions() -> str:
     """What a page was made with."""
     return (
-        f"compagnon {compagnon.__version__}, Python {platform.python_version()}, "
+        f"compagnon {__version__}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, numba {numba.__version__}, gymnasium {gymnasium.__version__}"
     )
