@@ -91,11 +91,11 @@ def dqn(problem: Problem, given: Mapping[str, Any]) -> Chosen:
     (double): both bring a reward that comes late to where it was earned. Large rewards are scaled,
     as a Huber loss learns values of hundreds one unit at a time.
     """
-    num_envs = given.get("num_envs", 4)
+    num_envs = given.get("num_envs", 4)  # an update for each of their steps: fewer fail more often
     capacity = given.get("capacity", min(max(problem.steps, 10_000), 100_000))
     chosen = {
         "num_envs": num_envs,
-        "updates": max(1, num_envs // 2),
+        "updates": num_envs,
         "capacity": capacity,
         "learning_starts": min(1_000, capacity),
         "gamma": problem.gamma,
