@@ -72,7 +72,7 @@ def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
                 "type": "array",
                 "minItems": 1,
                 "maxItems": wire.MAX_BATCH,
-                "items": {"$ref": f"{PLACE}/DecideRequest"},
+                "items": {"$ref": f"{PLACE}/DecideRequest", "not": {"required": ["reasons"]}},
             }
         },
     }

@@ -56,11 +56,18 @@ def request_schema(reader: Reader) -> dict[str, Any]:
             "description": "how many other actions the answer lists",
             "type": "integer", "minimum": 0, "maximum": wire.MAX_ALTERNATIVES, "default": 3,
         },
+        "reasons": {
+            "description": "say of each action what it costs beside the others, or why it is "
+            "impossible; of a state, and not in a batch",
+            "type": "boolean",
+        },
     }  # fmt: skip
     if reader.chooses_vectors:
         for name in ("mask_ids", "mask_bits", "alternatives"):
             del properties[name]
-    if reader.states is not None:
+    if reader.states is None:
+        del properties["reasons"]
+    else:
         properties["state"] = _state(reader)
     return {
         "type": "object",
@@ -75,11 +82,11 @@ def _ways(reader: Reader) -> list[dict[str, Any]]:
     if reader.chooses_vectors:
         return [{"required": ["observation"]}]
     ways = [
-        _exactly(["observation", "mask_ids"], ["mask_bits", "state"]),
-        _exactly(["observation", "mask_bits"], ["mask_ids", "state"]),
+        _exactly(["observation", "mask_ids"], ["mask_bits", "state", "reasons"]),
+        _exactly(["observation", "mask_bits"], ["mask_ids", "state", "reasons"]),
     ]
     if not reader.needs_mask:
-        ways.append(_exactly(["observation"], ["mask_ids", "mask_bits", "state"]))
+        ways.append(_exactly(["observation"], ["mask_ids", "mask_bits", "state", "reasons"]))
     if reader.states is not None:
         ways.append(_exactly(["state"], ["observation", "mask_ids", "mask_bits"]))
     return ways

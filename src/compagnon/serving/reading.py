@@ -95,6 +95,8 @@ class Reader:
             return self._from_state(request)
         if len(request.state):
             raise unprocessable("state", "give either an observation or a state, not both")
+        if request.reasons is not UNSET:
+            raise unprocessable("reasons", "they are those of a state; give one, or leave this out")
         return self._values(request.observation), self._mask(request)
 
     def _units(self, values: NDArray[np.float64]) -> Observation:

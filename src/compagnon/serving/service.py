@@ -338,7 +338,14 @@ class Service:
         labels: ActionLabels | None = None
         if self._states is not None and len(request.state):
             labels = self._states.action_labels(request.state)
-        return deciding.answer(written.row, labels or model.words, request.alternatives)
+        words = labels or model.words
+        answer = deciding.answer(written.row, words, request.alternatives)
+        packed = written.row.mask
+        if self._states is None or packed is None or request.reasons is not True:
+            return answer
+        mask = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(model.words))
+        reasons = self._states.reasons(request.state, mask.astype(np.bool_), words)
+        return msgspec.structs.replace(answer, reasons=reasons)
 
     def _require_ours(self, request: DecideRequest, made: Made, written: Written) -> None:
         """Refuse to answer with what stands under an id for another question, or policy."""

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import types
 import typing
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
-from compagnon.serving.wire import explain, too_deep
+from compagnon.serving.wire import Reason, explain, too_deep
 from compagnon.worlds import find_world
 from compagnon.worlds.codec import ActionLabels, StateCodec
 
@@ -49,6 +50,29 @@ class StateReader:
         """What the actions mean in a state that was read, where that depends on it."""
         return self.codec.action_labels(self._decoded(state)) if self._labels_vary else None
 
+    def reasons(
+        self, state: msgspec.Raw, mask: NDArray[np.bool_], words: ActionLabels
+    ) -> list[Reason]:
+        """What the world says of each action in a state that was read.
+
+        Args:
+            mask: (A,), what is possible there.
+            words: what the actions mean there.
+        """
+        decoded = self._decoded(state)
+        costs = self.codec.candidate_costs(decoded)
+        known = np.full(len(mask), np.nan) if costs is None else costs
+        return [
+            Reason(
+                action,
+                words[action],
+                possible,
+                float(known[action]) if np.isfinite(known[action]) else None,
+                None if possible else self.codec.why_impossible(decoded, action),
+            )
+            for action, possible in enumerate(mask.tolist())
+        ]
+
     def _decoded(self, state: msgspec.Raw) -> Any:
         try:
             found = self._decoder.decode(state)
@@ -68,7 +92,7 @@ class StateReader:
 
 
 def _refuse_unknown(value: dict[str, Any], kind: Any, where: str) -> None:
-    known, lists = _parts(kind)
+    known, lists, parts = _parts(kind)
     unknown = value.keys() - known
     if unknown:
         name = clipped(min(unknown), NAME_LETTERS)
@@ -76,17 +100,24 @@ def _refuse_unknown(value: dict[str, Any], kind: Any, where: str) -> None:
     for name, part in lists.items():
         for k, item in enumerate(value.get(name) or ()):
             _refuse_unknown(item, part, f"{where}.{name}[{k}]")
+    for name, part in parts.items():
+        if value.get(name) is not None:
+            _refuse_unknown(value[name], part, f"{where}.{name}")
 
 
 @functools.cache
-def _parts(kind: Any) -> tuple[frozenset[str], dict[str, Any]]:
-    """The names of a dataclass's fields, and those that are lists of dataclasses."""
-    lists = {}
+def _parts(kind: Any) -> tuple[frozenset[str], dict[str, Any], dict[str, Any]]:
+    """The names of a dataclass's fields; those that are lists of dataclasses, or dataclasses."""
+    lists, parts = {}, {}
     for name, hint in typing.get_type_hints(kind).items():
-        inner = typing.get_args(hint)
-        if typing.get_origin(hint) is list and dataclasses.is_dataclass(inner[0]):
-            lists[name] = inner[0]
-    return frozenset(field.name for field in dataclasses.fields(kind)), lists
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        for one in typing.get_args(hint) if union else (hint,):  # there may be None instead
+            inner = typing.get_args(one)
+            if typing.get_origin(one) is list and dataclasses.is_dataclass(inner[0]):
+                lists[name] = inner[0]
+            elif dataclasses.is_dataclass(one):
+                parts[name] = one
+    return frozenset(field.name for field in dataclasses.fields(kind)), lists, parts
 
 
 def state_reader(schema: Schema, env_args: dict[str, Any]) -> StateReader | None:

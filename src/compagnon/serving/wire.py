@@ -47,6 +47,7 @@ class DecideRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     key: Key = ""
     episode: Key = ""
     alternatives: Annotated[int, msgspec.Meta(ge=0, le=MAX_ALTERNATIVES)] = 3
+    reasons: bool | UnsetType = UNSET
 
 
 class VectorRequest(DecideRequest, forbid_unknown_fields=True, omit_defaults=True):
@@ -176,12 +177,26 @@ class Alternative(msgspec.Struct, frozen=True):
     preference: float
 
 
+class Reason(msgspec.Struct, frozen=True):
+    """What the world says of one action in a state.
+
+    `cost` is beside those of the others, in the unit of the reward, less being better; `why` says
+    why the action is impossible. Null where the world cannot tell.
+    """
+
+    action: int
+    meaning: str
+    possible: bool
+    cost: float | None
+    why: str | None
+
+
 class Answer(msgspec.Struct, frozen=True):
     """A decision.
 
     `probability` is that of the draw, exploration included: 1 where the policy plays greedily and
     explores nothing; `model` is the SHA-256 of the file
-    that the policy was read from.
+    that the policy was read from. `reasons`, one an action, are there where they were asked for.
     """
 
     id: str
@@ -190,6 +205,7 @@ class Answer(msgspec.Struct, frozen=True):
     probability: float
     alternatives: list[Alternative]
     model: str
+    reasons: list[Reason] | UnsetType = UNSET
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
@@ -244,6 +260,10 @@ def _checked_all(decisions: list[DecideRequest]) -> list[DecideRequest]:
             _checked(request)
         except Refusal as refusal:
             raise refusal.under(f"decisions[{place}]") from None
+        if request.reasons is not UNSET:
+            raise unprocessable(
+                f"decisions[{place}].reasons", "reasons are given for one decision at a time"
+            )
         if request.id is not UNSET:
             if request.id in seen:
                 raise unprocessable(f"decisions[{place}].id", f"{request.id} stands there twice")
