@@ -1,5 +1,7 @@
 """Each world has keys that fit it and push the way they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,5 @@ def test_clocks():
     assert GAMES["pendulum"].clock(30) == "1.5 s"
     assert GAMES["workshop"].clock(1440 + 8 * 60 + 5) == "Tue 08:05"
     assert GAMES["workshop"].clock(7 * 1440) == "end 00:00"
+    days = replace(GAMES["workshop"], time_unit="day")
+    assert [days.clock(n) for n in (0, 1, 9)] == ["0 days", "1 day", "9 days"]

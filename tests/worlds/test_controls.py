@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from compagnon.worlds.controls import (
     DIRECTIONS,
+    DO,
     DOWN,
     LEFT,
     RIGHT,
     UP,
+    WAIT,
     Axis,
     DiscreteKeys,
     Keys,
+    Parts,
     VectorKeys,
 )
 
@@ -101,3 +104,35 @@ def test_likeness_by_hand():
 def test_words():
     assert THREE.words(np.int64(2)) == "C"
     assert CAR.words(np.float32([-1, 0.5, 0])) == "steer -1.00, gas +0.50, brake +0.00"
+
+
+def sheet():
+    return Parts(("bread", "milk"), (3, 2)).for_space(spaces.Discrete(6))
+
+
+def test_a_sheet_of_parts_takes_the_combination_that_was_chosen():
+    parts = sheet()
+    assert parts.action(Keys(taps=(UP, UP, UP, RIGHT, UP)), 0, None) is None
+    assert parts.action(Keys(taps=(DO, DOWN)), 0, None) == 5  # 2 bread (no more), 1 milk
+    assert parts.words(5) == "2 bread, 1 milk"
+    assert parts.action(Keys(taps=(LEFT, DOWN, DO)), 0, None) == 3
+    assert parts.action(Keys(taps=(WAIT,)), 0, None) == 0
+
+
+def test_a_sheet_says_the_most_that_is_possible_of_each_part():
+    parts = sheet()
+    parts.action(Keys(taps=(UP, UP)), 0, None)
+    mask = np.array([True, False, True, False, False, False])  # no milk, 1 bread at most
+    lines = parts.menu(mask)
+    assert [line.text for line in lines] == ["bread: 2  (of 1)", "milk: 0  (of 0)"]
+    assert [(line.chosen, line.possible) for line in lines] == [(True, False), (False, True)]
+    assert [line.text for line in parts.menu(None)] == ["bread: 2  (of 2)", "milk: 0  (of 1)"]
+
+
+def test_a_sheet_fits_as_many_actions_as_there_are_combinations_and_is_fresh_each_time():
+    parts = sheet()
+    parts.action(Keys(taps=(UP,)), 0, None)
+    assert parts.for_space(spaces.Discrete(6)).numbers == [0, 0]
+    assert parts.for_space(spaces.Discrete(5)) is None
+    assert parts.for_space(spaces.Discrete(6, start=1)) is None
+    assert parts.for_space(spaces.MultiDiscrete([3, 2])) is None

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from compagnon.envs import BatchEnv, make
+import gymnasium
+
+from compagnon.envs import BatchEnv, make, make_adapted
 from compagnon.errors import InputError
 from compagnon.play.session import Agent, Session, check_agent_sees
 from compagnon.policy import Schema, load_policy
@@ -35,14 +37,22 @@ def open_session(
             does not take.
     """
     env_id, args = _where(world, agent, {} if env_args is None else env_args)
-    env = make(env_id, render_mode="rgb_array", **args)
+    env = _made(env_id, {**args, "render_mode": "rgb_array"})
     controls = world.controls_for(env.action_space)
     shown = None
     if agent is not None:
         check_agent_sees(world, env)
         policy = load_policy(agent, Schema.of(BatchEnv(env_id, args, 1)))
-        shown = Agent(policy, make(env_id, **args))
+        shown = Agent(policy, _made(env_id, args))
     return Session(world, env, controls, seed, shown, episodes, at_once)
+
+
+def _made(env_id: str, args: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """The environment as policies see it; one that shows pictures as its author wrote it."""
+    try:
+        return make_adapted(env_id, **args)
+    except InputError:
+        return make(env_id, **args)
 
 
 def _where(world: Game, agent: str | None, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,8 +1,9 @@
 """From keys to actions and back to words: what a person can press, without any window."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -201,3 +202,64 @@ class VectorKeys(Controls):
         span = np.array([axis.high - axis.low for axis in self.numbers])
         apart = np.abs(np.asarray(yours, float) - np.asarray(theirs, float)) / span
         return float(1.0 - min(1.0, apart.mean()))
+
+
+@dataclass
+class Parts(Controls):
+    """Several numbers on a few keys, such as the crates that are ordered of each product.
+
+    Left and right choose a part, up and down its number, do takes them all; wait takes none of
+    any, for as long as it is held.
+    Actions are numbered as combinations, the last part fastest, as `envs.products` numbers those of
+    a MultiDiscrete space.
+
+    Attributes:
+        names: of the parts.
+        counts: how many choices each has, from 0.
+        say: an action in words; without it the numbers with their names.
+        part, numbers: what the person has chosen so far.
+    """
+
+    turn_based: ClassVar[bool] = True
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+    say: Callable[[int], str] | None = None
+    part: int = 0
+    numbers: list[int] = field(default_factory=list)
+
+    def for_space(self, space: spaces.Space[Any]) -> Self | None:
+        """A sheet of its own, for as many actions as there are combinations."""
+        fits = isinstance(space, spaces.Discrete) and space.n == prod(self.counts)
+        if not fits or space.start != 0:  # type: ignore[attr-defined]
+            return None
+        return replace(self, part=0, numbers=[0] * len(self.names))
+
+    def action(self, keys: Keys, step: int, mask: Mask | None) -> int | None:  # noqa: ARG002
+        """The combination that was taken; None while the person chooses."""
+        for key in keys.taps:
+            if key == DO:
+                return int(np.ravel_multi_index(self.numbers, self.counts))
+            if key in (LEFT, RIGHT):
+                self.part = (self.part + (1 if key == RIGHT else -1)) % len(self.names)
+            elif key in (UP, DOWN):
+                number = self.numbers[self.part] + (1 if key == UP else -1)
+                self.numbers[self.part] = min(max(0, number), self.counts[self.part] - 1)
+        return 0 if WAIT in keys.down else None
+
+    def words(self, action: Any) -> str:
+        """The combination."""
+        if self.say is not None:
+            return self.say(int(action))
+        parts = zip(np.unravel_index(int(action), self.counts), self.names, strict=True)
+        return ", ".join(f"{number} {name}" for number, name in parts)
+
+    def menu(self, mask: Mask | None) -> list[Line]:
+        """Each part with its number, and the most of it that anything possible has."""
+        most = [count - 1 for count in self.counts]
+        if mask is not None:
+            most = [int(p.max()) for p in np.unravel_index(np.flatnonzero(mask), self.counts)]
+        rows = zip(self.names, self.numbers, most, strict=True)
+        return [
+            Line(f"{name}: {number}  (of {top})", k == self.part, number <= top)
+            for k, (name, number, top) in enumerate(rows)
+        ]

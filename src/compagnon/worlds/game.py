@@ -28,6 +28,8 @@ class Game:
         relatives: ids of the same world with other actions; a policy may have learnt in one.
         needs: packages beside pygame that the environment cannot do without.
         calendar: its time is minutes of a week, rather than steps of a clock.
+        time_unit: what one unit of time is called, such as ``day``, where it is no fraction of a
+            second.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Game:
     relatives: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     calendar: bool = False
+    time_unit: str = ""
 
     def controls_for(self, space: spaces.Space[Any]) -> Controls:
         """Fresh controls for an action space.
@@ -56,6 +59,8 @@ class Game:
 
     def clock(self, elapsed: int) -> str:
         """How late it is after so many time units."""
+        if self.time_unit:
+            return f"{elapsed} {self.time_unit}{'' if elapsed == 1 else 's'}"
         if not self.calendar:
             return f"{elapsed / self.fps:.1f} s"
         day, minute = divmod(elapsed, _MINUTES_PER_DAY)
