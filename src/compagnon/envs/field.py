@@ -19,5 +19,5 @@ class Field:
     unit: str
     low: float
     high: float
-    divisor: float
-    meaning: str
+    divisor: float = 1.0
+    meaning: str = ""
