@@ -36,12 +36,13 @@ class Process:
 
 def start(*words: str) -> "subprocess.Popen[str]":
     code = "import sys; from compagnon.cli import main; sys.exit(main())"
+    more = os.environ.get("PYTHONPATH", "")
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": SOURCE, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{more}", "PYTHONUNBUFFERED": "1"},
     )
 
 
