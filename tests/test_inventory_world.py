@@ -110,6 +110,25 @@ def test_a_state_is_read_as_the_environment_shows_it_and_every_refusal_has_its_r
         codec.look(S.Shop(4, S.Shelf(8), S.Shelf(0), S.Shelf(48, [1, 0, 0])))
 
 
+@pytest.mark.usefixtures("brought")
+def test_what_it_draws_is_shown_even_without_a_part_of_its_own(capsys, monkeypatch, tmp_path):
+    from compagnon.cli import main
+    from compagnon.worlds import World, find_world
+
+    kind = type(find_world(ENV_ID))
+    monkeypatch.setattr(kind, "report_part", World.report_part)
+    page = tmp_path / "page.html"
+    words = ["evaluate", "expert:inventory-min-max", "constant:0", "random", "--episodes", "2"]
+    assert main([*words, "--report", str(page)]) == 0
+    assert "<h3>The month of seed 1000000</h3>" in page.read_text()
+    assert page.read_text().count("<title>bread</title>") == 2
+    monkeypatch.setattr(kind, "draw_episode", World.draw_episode)
+    assert main([*words, "--report", str(page), "--force"]) == 0
+    assert "The month of seed" not in page.read_text()
+    assert main(["envs", ENV_ID]) == 0
+    assert re.search(r"bread_stock +units +0 to 80 +on the shelf", capsys.readouterr().out)
+
+
 def test_it_is_small_and_touches_nothing_private():
     assert sum(len(path.read_text().splitlines()) for path in FILES) < 400
     for path in FILES:

@@ -71,6 +71,9 @@ def envs(
     if world.fields():
         columns: tuple[str, ...] = ("field", "unit", "range", "in", "meaning")
         rows = _field_rows(world)
+    elif any(f.unit for f in batch.fields):
+        columns = ("field", "unit", "range", "meaning")
+        rows = [(f.name, f.unit, _range(f.low, f.high), f.meaning) for f in batch.fields]
     else:
         columns = ("field", "range", "meaning")
         rows = [(f.name, _range(f.low, f.high), f.meaning) for f in batch.fields]

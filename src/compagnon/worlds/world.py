@@ -108,17 +108,26 @@ class World:
 
     def report_part(
         self,
-        evaluation: "Evaluation",  # noqa: ARG002
-        policies: Sequence["Policy"] = (),  # noqa: ARG002
+        evaluation: "Evaluation",
+        policies: Sequence["Policy"] = (),
         times: bool = True,  # noqa: ARG002
     ) -> "Markup | None":
         """The fragment of a report's page that only this world has; None where it has none.
+
+        By itself the first episode of the first policy and of the last, where it can be drawn.
 
         Args:
             policies: those of the evaluation, bound to its environment, to be played and timed.
             times: whether decisions are timed.
         """
-        return None
+        from markupsafe import Markup
+
+        shown = [*policies[:1], *policies[1:][-1:]]
+        drawn = self.draw_episode(shown, evaluation.env_args, evaluation.seed) if shown else None
+        if drawn is None:
+            return None
+        heading = f"The {self.labels().episode} of seed {evaluation.seed}"
+        return Markup('<div class="card"><h3>{}</h3>{}</div>').format(heading, drawn)
 
     def outcome_rule(self) -> "OutcomeRule | None":
         """How observed outcomes become rewards; None where nobody has said."""
