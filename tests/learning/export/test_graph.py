@@ -153,5 +153,5 @@ def test_what_is_matched_is_refused():
 def test_a_network_that_there_is_no_graph_for_is_refused(monkeypatch):
     policy = pairwise_policy()
     monkeypatch.delitem(BODIES, "pairwise")
-    with pytest.raises(InputError, match="kind 'pairwise' cannot be exported; mlp can"):
+    with pytest.raises(InputError, match="kind 'pairwise' cannot be exported; mlp and onnx can"):
         build_model(policy.manifest, policy.weights)
