@@ -339,17 +339,23 @@ def pay(env: BatchEnv, times: float) -> None:
 
 
 def test_a_measured_scale_stays_what_it_is_and_is_saved():
-    auto = {"reward_scale": "auto", **SMALL}
+    auto = {**SMALL, "reward_scale": "auto"}
     dqn, again = dqn_on(WALK, **auto), dqn_on(WALK, **auto)
     dqn.reward_scale.count(np.full(1_000, 30.0))
+    before = through_disk(dqn.state_dict())
     dqn.iterate()
     measured = dqn.reward_scale.value
     assert measured < 0.1
     dqn.reward_scale.count(np.full(1_000, 1e6))
     dqn.iterate()
     assert dqn.reward_scale.value == measured
-    again.load_state_dict(dqn.state_dict())
+    again.load_state_dict(before)  # in the middle of the warm-up
+    again.iterate()
     assert again.reward_scale.value == measured
+    last = dqn_on(WALK, **auto)
+    last.load_state_dict(through_disk(dqn.state_dict()))
+    assert last.reward_scale.value == measured
+    assert dqn_on(WALK, **SMALL).state_dict()["reward_scale"] is None
 
 
 @pytest.mark.parametrize("scale", ["automatic", 0, -1.0])

@@ -36,7 +36,7 @@ def diagnose(
     from compagnon.learning.recipe import load_recipe
     from compagnon.worlds.registry import usual_world
 
-    recipe = recipe or usual_world().imitation_recipe
+    recipe = usual_world().imitation_recipe if recipe is None else recipe
     chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
     from compagnon.learning.diagnosis.diagnose import diagnose as run
     from compagnon.learning.diagnosis.figures import QUICK, Size

@@ -328,8 +328,7 @@ class DDPG:
         self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.replay.load_state_dict(state["replay"])
         self.windows.load_state_dict(state["windows"])
-        if "reward_scale" in state:  # a run that began without it was given a number
-            self.reward_scale.load_state_dict(state["reward_scale"])
+        self.reward_scale.load_state_dict(state["reward_scale"])
         self._scaled_upto = int(state["scaled_upto"])
         self.returns.load_state_dict(state["returns"])
         self._started = state["env"] is not None

@@ -327,8 +327,7 @@ class DQN:
         self.windows.load_state_dict(state["windows"])
         if self.priorities is not None:
             self.priorities.load_state_dict(state["priorities"])
-        if "reward_scale" in state:  # a run that began without it was given a number
-            self.reward_scale.load_state_dict(state["reward_scale"])
+        self.reward_scale.load_state_dict(state["reward_scale"])
         self._scaled_upto = int(state["scaled_upto"])
         self.returns.load_state_dict(state["returns"])
         self._started = state["env"] is not None

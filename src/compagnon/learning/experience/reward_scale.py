@@ -67,7 +67,7 @@ class WarmUpRewardScale:
 
     def __init__(self, given: float | Literal["auto"]) -> None:
         self.value = 1.0 if given == "auto" else given
-        self._measures = given == "auto"
+        self._auto = self._measures = given == "auto"
         self._squares = 0.0
         self._count = 0
 
@@ -86,19 +86,23 @@ class WarmUpRewardScale:
         replay.scale_rewards(self.value)
         windows.scale_rewards(self.value)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The scale, or what it will be chosen by."""
-        return {
-            "value": self.value,
-            "measures": self._measures,
-            "squares": self._squares,
-            "count": self._count,
-        }
+    def state_dict(self) -> dict[str, float] | None:
+        """The scale that was measured, or what it will be chosen by; None of a given number."""
+        if not self._auto:
+            return None
+        if self._measures:
+            return {"squares": self._squares, "count": self._count}
+        return {"value": self.value}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, float] | None) -> None:
         """Restore what `state_dict` gave."""
-        self.value, self._squares = float(state["value"]), float(state["squares"])
-        self._measures, self._count = bool(state["measures"]), int(state["count"])
+        if state is None:
+            return
+        self._measures = "value" not in state
+        if self._measures:
+            self._squares, self._count = float(state["squares"]), int(state["count"])
+        else:
+            self.value = float(state["value"])
 
 
 @njit(cache=True)
