@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import control_updates
 from compagnon.errors import InputError
-from compagnon.learning.recipe import Recipe, load_recipe, parse_recipe
+from compagnon.rl.recipe import Recipe, load_recipe, parse_recipe
 from control_race import (
     Contender,
     Rules,

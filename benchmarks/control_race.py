@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.learning.algorithm import build_algorithm, total_iterations
-from compagnon.learning.recipe import Recipe
 from compagnon.policy import Policy
+from compagnon.rl.algorithm import build_algorithm, total_iterations
+from compagnon.rl.recipe import Recipe
 from harness import table
 
 FIRST_EPISODE = 900_000  # the same episodes for everybody, and none of those that are practised

@@ -19,10 +19,10 @@ from stable_baselines3.common.logger import Logger
 from torch import nn
 
 from compagnon.envs import BatchEnv
-from compagnon.learning.choices.q_values import td_gradient, td_targets
-from compagnon.learning.dqn import DQN, DQNSettings, QNetwork
-from compagnon.learning.experience.replay import Transitions
 from compagnon.policy import Schema
+from compagnon.rl.choices.q_values import td_gradient, td_targets
+from compagnon.rl.dqn import DQN, DQNSettings, QNetwork
+from compagnon.rl.experience.replay import Transitions
 from harness import Rates, Target, Work, table, take_turns, targets_table
 
 ENV, BATCH, HIDDEN, ROWS = "MountainCar-v0", 128, 128, 10_000

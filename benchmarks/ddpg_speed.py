@@ -15,8 +15,8 @@ from stable_baselines3 import DDPG
 from stable_baselines3.common.noise import NormalActionNoise
 from threadpoolctl import threadpool_limits
 
-from compagnon.learning.algorithm import build_algorithm
-from compagnon.learning.recipe import parse_recipe
+from compagnon.rl.algorithm import build_algorithm
+from compagnon.rl.recipe import parse_recipe
 from harness import Work, console, machine, print_machine, table, take_turns, write_json
 
 STEPS = 200  # of a turn's smallest part, one episode

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes
-from compagnon.learning.recipe import parse_recipe
-from compagnon.learning.run import BEST, LAST
-from compagnon.learning.trainer import start
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.rl.recipe import parse_recipe
+from compagnon.rl.run import BEST, LAST
+from compagnon.rl.trainer import start
 from harness import console, machine, print_machine, table
 
 UNSEEN = 1_000_000  # the first of the episodes' seeds

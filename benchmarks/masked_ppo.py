@@ -12,10 +12,10 @@ import torch
 import tyro
 
 from compagnon.envs import BatchEnv
-from compagnon.learning.networks.trained import PolicyNetwork
-from compagnon.learning.ppo import PPO, PPOSettings
-from compagnon.learning.recipe import load_recipe
 from compagnon.policy import Schema
+from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.ppo import PPO, PPOSettings
+from compagnon.rl.recipe import load_recipe
 from harness import (
     Rates,
     Target,

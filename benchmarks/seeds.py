@@ -14,11 +14,11 @@ from rich.table import Table
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.evaluate import evaluate
-from compagnon.learning.recipe import load_recipe
-from compagnon.learning.run import CLONE, LAST, Run
-from compagnon.learning.trainer import Trainer, start
 from compagnon.policy import Schema, load_policy
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy
+from compagnon.rl.recipe import load_recipe
+from compagnon.rl.run import CLONE, LAST, Run
+from compagnon.rl.trainer import Trainer, start
 
 EPISODES, UNSEEN = 100, 1_000_000
 

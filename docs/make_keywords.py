@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
-from compagnon.learning.recipe import (
+from compagnon.rl.recipe import (
     ALGORITHMS,
     CheckpointSpec,
     EvaluationSpec,
@@ -23,7 +23,7 @@ from compagnon.learning.recipe import (
     Recipe,
     VideoSpec,
 )
-from compagnon.learning.settings import AlgorithmSettings
+from compagnon.rl.settings import AlgorithmSettings
 
 TARGET = Path(__file__).parents[1] / "src" / "compagnon" / "api" / "keywords.py"
 HEAD = '''"""The keywords of `cp.PPO` and its like, for editors and type checkers.

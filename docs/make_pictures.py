@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compagnon.envs import BatchEnv, make
-from compagnon.evaluation.svg import Series, line_chart
-from compagnon.learning.algorithm import build_algorithm
-from compagnon.learning.exploration.noise import (
+from compagnon.policy import Policy, Schema, load_policy
+from compagnon.reporting.svg import Series, line_chart
+from compagnon.rl.algorithm import build_algorithm
+from compagnon.rl.exploration.noise import (
     NoisyActions,
     OrnsteinUhlenbeck,
     boundary,
     boundary_slope,
 )
-from compagnon.learning.run import Run
-from compagnon.policy import Policy, Schema, load_policy
+from compagnon.rl.run import Run
 
 IMAGES = Path(__file__).parent / "images"
 STEPS, COMPONENTS, SEED = 700, 5, 3

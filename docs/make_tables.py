@@ -13,12 +13,12 @@ from typing import Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from compagnon.learning.dagger import DaggerSettings
-from compagnon.learning.ddpg import DDPGSettings
-from compagnon.learning.dqn import DQNSettings
-from compagnon.learning.hybrid import HybridSettings
-from compagnon.learning.ppo import PPOSettings
-from compagnon.learning.recipe import (
+from compagnon.rl.dagger import DaggerSettings
+from compagnon.rl.ddpg import DDPGSettings
+from compagnon.rl.dqn import DQNSettings
+from compagnon.rl.hybrid import HybridSettings
+from compagnon.rl.ppo import PPOSettings
+from compagnon.rl.recipe import (
     BudgetSpec,
     CheckpointSpec,
     EnvSpec,

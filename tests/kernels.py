@@ -6,12 +6,12 @@ What is missing here compiles where a test first calls it, and perhaps in each p
 import sys
 
 from compagnon.evaluation.evaluate import evaluate
-from compagnon.learning.algorithm import build_algorithm
+from compagnon.rl.algorithm import build_algorithm
 from compagnon.worlds.ball import BALL
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.workshop import WORKSHOP
-from tests.learning.cases import CASES
+from tests.rl.cases import CASES
 
 DISPATCH_RULES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret")
 POC_RULES = ("nearest", "earliest", "least-loaded", "matching")

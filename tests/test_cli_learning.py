@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main
-from compagnon.learning.run import Run
+from compagnon.rl.run import Run
 
 TINY = """
 name = "tiny"

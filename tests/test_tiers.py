@@ -15,7 +15,7 @@ CI = ROOT / ".ci" / "run"
 TIERS = ("full", "slow")
 # Files of which no test is quick; beside each, where quick ones hold the same promise.
 LONG = {
-    "tests/learning/test_own_spaces.py": "tests/learning/test_contract.py",
+    "tests/rl/test_own_spaces.py": "tests/rl/test_contract.py",
     "tests/store/test_kill.py": "tests/serving/test_processes.py",
     "tests/tuning/test_jobs.py": "tests/tuning/test_study.py",
 }

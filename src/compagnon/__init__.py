@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from compagnon.api.running import resume, run
     from compagnon.errors import InputError
     from compagnon.evaluation.evaluate import Evaluation
-    from compagnon.learning.callbacks import (
+    from compagnon.policy.bound import BoundPolicy
+    from compagnon.policy.schema import Schema
+    from compagnon.rl.callbacks import (
         Callback,
         IterationInfo,
         StopLearning,
         StopOnPlateau,
     )
-    from compagnon.learning.experience.demonstrations import Demonstrations
-    from compagnon.learning.recipe import Recipe, load_recipe
-    from compagnon.learning.trainer import TrainingError
-    from compagnon.policy.bound import BoundPolicy
-    from compagnon.policy.schema import Schema
+    from compagnon.rl.experience.demonstrations import Demonstrations
+    from compagnon.rl.recipe import Recipe, load_recipe
+    from compagnon.rl.trainer import TrainingError
 
 __all__ = [
     "DDPG",
@@ -68,10 +68,10 @@ _HOMES: Final = {
     "compagnon.api.running": ("resume", "run"),
     "compagnon.errors": ("InputError",),
     "compagnon.evaluation.evaluate": ("Evaluation",),
-    "compagnon.learning.callbacks": ("Callback", "IterationInfo", "StopLearning", "StopOnPlateau"),
-    "compagnon.learning.experience.demonstrations": ("Demonstrations",),
-    "compagnon.learning.recipe": ("Recipe", "load_recipe"),
-    "compagnon.learning.trainer": ("TrainingError",),
+    "compagnon.rl.callbacks": ("Callback", "IterationInfo", "StopLearning", "StopOnPlateau"),
+    "compagnon.rl.experience.demonstrations": ("Demonstrations",),
+    "compagnon.rl.recipe": ("Recipe", "load_recipe"),
+    "compagnon.rl.trainer": ("TrainingError",),
     "compagnon.policy.bound": ("BoundPolicy",),
     "compagnon.policy.schema": ("Schema",),
 }

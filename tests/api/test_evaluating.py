@@ -7,8 +7,8 @@ from gymnasium import spaces
 
 import compagnon as cp
 from compagnon.cli import main
-from tests.learning.small import ACTIONS, BANDIT, CONTEXTS, MaskedBandit
-from tests.learning.test_trainer import recipe_of
+from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, MaskedBandit
+from tests.rl.test_trainer import recipe_of
 
 
 def right(obs, action_mask):

@@ -12,13 +12,13 @@ import pytest
 
 import compagnon as cp
 from compagnon.cli import main
-from compagnon.learning.recipe import parse_recipe
-from compagnon.learning.run import Run
-from compagnon.learning.trainer import start
-from tests.learning.cases import DAGGER, DDPG, DQN, LEARN_DAGGER, LEARN_DDPG, LEARN_DQN, LEARN_PPO
-from tests.learning.cases import PPO as SMALL_PPO
-from tests.learning.small import BANDIT, CONTEXTS, ECHO, MaskedBandit
-from tests.learning.test_trainer import assert_same_run, metrics_of
+from compagnon.rl.recipe import parse_recipe
+from compagnon.rl.run import Run
+from compagnon.rl.trainer import start
+from tests.rl.cases import DAGGER, DDPG, DQN, LEARN_DAGGER, LEARN_DDPG, LEARN_DQN, LEARN_PPO
+from tests.rl.cases import PPO as SMALL_PPO
+from tests.rl.small import BANDIT, CONTEXTS, ECHO, MaskedBandit
+from tests.rl.test_trainer import assert_same_run, metrics_of
 
 TINY = {"threads": 1, "network": {"hidden": [8]}, "evaluation": {"every": 3, "episodes": 1}}
 SIX = {"iterations": 6}

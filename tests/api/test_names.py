@@ -68,7 +68,7 @@ def test_no_package_takes_a_public_name():
 
 def test_what_is_missing_is_named_with_what_installs_it(monkeypatch):
     monkeypatch.delitem(vars(cp), "TrainingError", raising=False)
-    monkeypatch.setitem(sys.modules, "compagnon.learning.trainer", None)
+    monkeypatch.setitem(sys.modules, "compagnon.rl.trainer", None)
 
     def missing(home: str):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import FaultyEnvError
-from tests.learning.small import through_disk
+from tests.rl.small import through_disk
 from tests.tiers import full
 
 

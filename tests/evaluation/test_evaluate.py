@@ -174,5 +174,5 @@ def test_a_policy_that_takes_a_masked_action_is_refused_by_name():
 
 def test_how_long_an_episode_takes_is_known_of_an_environment_named_by_its_module():
     assert usual_length("CartPole-v1") == 500
-    assert usual_length("tests.learning.small:CartPole-v1") == 500
+    assert usual_length("tests.rl.small:CartPole-v1") == 500
     assert usual_length("no-such-env") is None

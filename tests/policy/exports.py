@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from compagnon.learning.export.graph import build_model
-from compagnon.learning.export.nodes import OPSET
+from compagnon.onnx_export.graph import build_model
+from compagnon.onnx_export.nodes import OPSET
 from compagnon.policy import NetworkPolicy, load_artefact, save_policy
 from compagnon.policy.exported import ONNX_FILES, RECORD_FILE, ExportedFile, ExportRecord
 

@@ -7,7 +7,7 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_artefact, load_policy
 from compagnon.policy.bound import BoundPolicy, bind_policy, load_own
-from tests.learning.small import ACTIONS, BANDIT, CONTEXTS, ECHO, network_for
+from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, ECHO, network_for
 
 MASK = np.array([True, True, False, True, False, True])
 

@@ -14,7 +14,7 @@ import compagnon as cp
 from compagnon.errors import InputError
 from compagnon.policy import load_artefact
 from compagnon.policy.onnx_file import open_session
-from tests.learning.small import ACTIONS, BANDIT, CONTEXTS, ECHO
+from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, ECHO
 
 FREE = "N"
 

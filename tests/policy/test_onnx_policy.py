@@ -328,7 +328,7 @@ def test_it_plays_where_torch_and_onnx_are_not_installed(exported):
     policy = load_onnx(Path({str(exported)!r}))
     print(policy.act(np.zeros((2, 4), np.float32)).tolist())
     assert not set({BLOCKED!r}) & set(sys.modules)
-    assert "compagnon.learning" not in sys.modules
+    assert "compagnon.rl" not in sys.modules
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 import compagnon as cp
 from compagnon.errors import InputError
 from compagnon.policy import load_artefact
-from tests.learning.small import BANDIT, CONTEXTS, ECHO
+from tests.rl.small import BANDIT, CONTEXTS, ECHO
 
 RELU = {"net_arch": [16, 8], "activation_fn": torch.nn.ReLU}
 SPREAD = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compagnon.learning.export.graph import build_model
+from compagnon.onnx_export.graph import build_model
 from compagnon.policy import NetworkPolicy, save_policy
 from compagnon.policy.artefact import load_artefact
 from compagnon.policy.exported import ExportedFile, ExportRecord

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compagnon.learning.recipe import Recipe
+from compagnon.rl.recipe import Recipe
 from compagnon.tuning import search
 from compagnon.tuning.training import Curve
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from compagnon.learning.recipe import Recipe, parse_recipe
+from compagnon.rl.recipe import Recipe, parse_recipe
 from compagnon.tuning.plan import Plan
 from compagnon.tuning.space import Space, parse_space
-from tests.learning.small import BANDIT
+from tests.rl.small import BANDIT
 
 # One that any process can make, with episodes of a moment.
 CARTPOLE = """

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 BESIDE = """
 import sys
 from pathlib import Path
-from compagnon.learning.recipe import load_recipe
+from compagnon.rl.recipe import load_recipe
 from compagnon.tuning.plan import Plan
 from compagnon.tuning.space import load_space
 from compagnon.tuning.tune import tune

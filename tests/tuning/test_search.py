@@ -7,8 +7,8 @@ import pytest
 from optuna.trial import TrialState
 
 from compagnon.errors import InputError
-from compagnon.learning.recipe import load_recipe, parse_recipe
-from compagnon.learning.trainer import TrainingError
+from compagnon.rl.recipe import load_recipe, parse_recipe
+from compagnon.rl.trainer import TrainingError
 from compagnon.tuning import plan as plans
 from compagnon.tuning import search, study
 from compagnon.tuning.comparison import DEFAULT

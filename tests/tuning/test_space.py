@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.learning.recipe import ALGORITHMS, load_recipe
+from compagnon.rl.recipe import ALGORITHMS, load_recipe
 from compagnon.tuning.space import Choice, FloatRange, IntRange, load_space, parse_space
 from tests.tuning.small import RANGES, SPACE, bandit
 

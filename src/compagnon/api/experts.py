@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 from compagnon.api.envs import schema_of_given
 from compagnon.envs.given import GivenEnv
-from compagnon.learning.experience.demonstrations import Demonstrations
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
 from compagnon.policy.loading import DECISIONS, IN_MEMORY, OBJECT, expert_points
 from compagnon.policy.protocol import Policy
+from compagnon.rl.experience.demonstrations import Demonstrations
 
 ExpertLike = PolicyLike | Demonstrations
 _RECORDED: Final = (".csv", ".npz")

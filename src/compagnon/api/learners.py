@@ -29,20 +29,20 @@ from compagnon.api.keywords import (
 )
 from compagnon.envs.given import EnvLike, GivenEnv, given_env
 from compagnon.errors import InputError
-from compagnon.learning.callbacks import Callback, IterationInfo, tell_all
-from compagnon.learning.dagger_settings import DaggerSettings
-from compagnon.learning.progress import Outcome
-from compagnon.learning.recipe import (
+from compagnon.policy.artefact import load_artefact
+from compagnon.policy.bound import BoundPolicy
+from compagnon.rl.callbacks import Callback, IterationInfo, tell_all
+from compagnon.rl.dagger_settings import DaggerSettings
+from compagnon.rl.progress import Outcome
+from compagnon.rl.recipe import (
     ALGORITHMS,
     Recipe,
     change_recipe,
     explain,
     parse_recipe,
 )
-from compagnon.learning.run import BEST, CLONE, LAST, Run
-from compagnon.learning.trainer import Trainer, start
-from compagnon.policy.artefact import load_artefact
-from compagnon.policy.bound import BoundPolicy
+from compagnon.rl.run import BEST, CLONE, LAST, Run
+from compagnon.rl.trainer import Trainer, start
 
 Budget = int | float | str | Mapping[str, Any]
 """Environment steps; a time such as ``"5m"``; or a recipe's table, ``{"iterations": 50}``."""

@@ -16,7 +16,7 @@ from compagnon.policy.sb3 import from_sb3 as policy_of_sb3
 from compagnon.policy.schema import Schema
 
 if TYPE_CHECKING:
-    from compagnon.learning.export.export import Exported
+    from compagnon.onnx_export.export import Exported
 
 
 def load_policy(
@@ -71,7 +71,7 @@ def export(
         InputError: no network, an environment that cannot be played, or a graph that does not say
             what torch says. Then nothing has been written.
     """
-    from compagnon.learning.export.export import ExportSettings, export_policy
+    from compagnon.onnx_export.export import ExportSettings, export_policy
 
     given = None if env is None else given_env(env, env_args)
     where = None if given is None else (given.id, given.args)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from compagnon.learning.callbacks import Callback, IterationInfo
+from compagnon.rl.callbacks import Callback, IterationInfo
 from compagnon.text import interval, number
 
 if TYPE_CHECKING:
-    from compagnon.learning.trainer import Trainer
+    from compagnon.rl.trainer import Trainer
 
 
 @contextmanager

@@ -9,15 +9,15 @@ from compagnon.api.experts import ExpertLike, given_expert
 from compagnon.api.learners import Budget, Learner
 from compagnon.envs.given import EnvLike, GivenEnv, register_again
 from compagnon.errors import InputError
-from compagnon.learning.callbacks import Callback
-from compagnon.learning.recipe import (
+from compagnon.rl.callbacks import Callback
+from compagnon.rl.recipe import (
     RECIPE_FILE,
     Recipe,
     change_recipe,
     complete_recipe,
     load_recipe,
 )
-from compagnon.learning.run import Run
+from compagnon.rl.run import Run
 
 
 def run(

@@ -148,7 +148,7 @@ def write_report(
     Raises:
         InputError: it cannot be written.
     """
-    from compagnon.evaluation.report import render_report
+    from compagnon.reporting.report import render_report
 
     command = output.typed.get()
     page = render_report(title, evaluation, audit, divergence, command=command, part=part)

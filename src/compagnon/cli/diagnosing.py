@@ -33,14 +33,14 @@ def diagnose(
     if seed is not None:
         check_seed(seed)
         changes["seed"] = seed
-    from compagnon.learning.recipe import load_recipe
+    from compagnon.rl.recipe import load_recipe
     from compagnon.worlds.registry import usual_world
 
     recipe = usual_world().imitation_recipe if recipe is None else recipe
     chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
-    from compagnon.learning.diagnosis.diagnose import diagnose as run
-    from compagnon.learning.diagnosis.figures import QUICK, Size
-    from compagnon.learning.diagnosis.pages import print_diagnosis, render_diagnosis
+    from compagnon.rl.diagnosis.diagnose import diagnose as run
+    from compagnon.rl.diagnosis.figures import QUICK, Size
+    from compagnon.rl.diagnosis.pages import print_diagnosis, render_diagnosis
 
     size = QUICK if quick else Size()
     if episodes is not None:

@@ -12,7 +12,7 @@ from compagnon.cli.options import OnePolicy, Where, without_window
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
-    from compagnon.learning.export.bench import Bench
+    from compagnon.onnx_export.bench import Bench
     from compagnon.policy.exported import ExportRecord
 
 
@@ -52,7 +52,7 @@ def export(
     output.claim(check.force, check.json)
     _require_network("export", policy)
     without_window()
-    from compagnon.learning.export.export import ExportSettings, check_out, export_policy
+    from compagnon.onnx_export.export import ExportSettings, check_out, export_policy
 
     check_seed(check.seed)
     for name, value in (("states", check.states), ("episodes", check.episodes)):
@@ -143,7 +143,7 @@ def bench(
     output.claim(force, json)
     _require_network("bench", policy)
     without_window()
-    from compagnon.learning.export.bench import bench as run
+    from compagnon.onnx_export.bench import bench as run
 
     if not 0 < seconds < float("inf"):
         raise InputError(f"--seconds {seconds:g}: more than 0")

@@ -14,8 +14,8 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
-    from compagnon.learning.progress import Outcome
-    from compagnon.learning.recipe import Recipe
+    from compagnon.rl.progress import Outcome
+    from compagnon.rl.recipe import Recipe
 
 _RUNS = Path("runs")
 
@@ -45,7 +45,7 @@ def learn(
     $ compagnon learn runs/mine --resume
     """
     without_window()
-    from compagnon.learning.recipe import RECIPE_FILE, expand_variants, load_recipe
+    from compagnon.rl.recipe import RECIPE_FILE, expand_variants, load_recipe
 
     changes: dict[str, Any] = read_pairs(set, "--set")
     if seed is not None:
@@ -69,7 +69,7 @@ def learn(
         if code:
             return code
         trained[name] = _open(folder / name)
-    from compagnon.learning.run_report import report_variants
+    from compagnon.rl.run_report import report_variants
 
     with output.busy("playing") as say:
         found = report_variants(trained, folder / "report.html", progress=say)
@@ -99,7 +99,7 @@ def report(
     """
     output.claim(force, json)
     from compagnon.evaluation.audit import print_audit
-    from compagnon.learning.run_report import report_run
+    from compagnon.rl.run_report import report_run
 
     check_seed(seed)
     if order_book is not None and not order_book.is_file():
@@ -141,7 +141,7 @@ def _beside_the_strongest(found: "Evaluation") -> str:
 
 
 def _open(path: Path) -> Any:
-    from compagnon.learning.run import Run
+    from compagnon.rl.run import Run
 
     return Run.open(path)
 
@@ -159,8 +159,8 @@ def _budget(text: str | None) -> dict[str, Any]:
 def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) -> int:
     """Train one recipe in one folder; 0 when its budget is spent, 130 when it was interrupted."""
     from compagnon.api.progress import shown
-    from compagnon.learning.recipe import RECIPE_FILE, load_recipe
-    from compagnon.learning.trainer import Trainer, TrainingError, start
+    from compagnon.rl.recipe import RECIPE_FILE, load_recipe
+    from compagnon.rl.trainer import Trainer, TrainingError, start
 
     out = output.console()
     said = f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name
@@ -186,7 +186,7 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
 
 
 def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None:
-    from compagnon.learning.run import BEST, LAST
+    from compagnon.rl.run import BEST, LAST
 
     out, progress = output.console(), outcome.progress
     if outcome.state == "interrupted":

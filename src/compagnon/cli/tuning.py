@@ -60,7 +60,7 @@ def tune(
     $ compagnon tune workshop-tight --storage postgresql://me@host/studies
     """
     without_window()
-    from compagnon.learning.recipe import load_recipe
+    from compagnon.rl.recipe import load_recipe
 
     check_seed(seed)
     minutes = None if budget is None else read_time(budget, "--budget") / 60

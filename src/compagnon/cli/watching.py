@@ -47,8 +47,8 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
     output.claim(look.force, look.video, text=False)
     import numpy as np
 
-    from compagnon.evaluation.video import check_video, make_shown
     from compagnon.policy import load_policy
+    from compagnon.reporting.video import check_video, make_shown
 
     for name, value in (("minutes", look.minutes), ("steps", look.steps)):
         if value is not None and value < 1:
@@ -70,7 +70,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
 
 
 def _record(env: Any, policy: Any, rng: Any, look: Look, path: Path) -> int:
-    from compagnon.evaluation.video import record
+    from compagnon.reporting.video import record
 
     with output.busy(f"filming {policy.name}"):
         made = record(
@@ -86,7 +86,7 @@ def _live(env: Any, policy: Any, rng: Any, look: Look) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from compagnon.evaluation.video import Moment, play
+    from compagnon.reporting.video import Moment, play
 
     out = output.console()
     last = Moment(0, 0, 0.0, False)

@@ -1,1 +1,1 @@
-"""Evaluation: paired comparison, audit, divergence, diagnosis, report."""
+"""Evaluation: paired comparison, audit, divergence, verdicts and their statistics."""

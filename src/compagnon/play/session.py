@@ -11,8 +11,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.evaluation.video import play
 from compagnon.policy import Policy
+from compagnon.reporting.video import play
 from compagnon.worlds import controls as C
 from compagnon.worlds.controls import Controls, Keys, Mask
 from compagnon.worlds.game import Game

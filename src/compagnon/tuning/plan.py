@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.learning.algorithm import total_iterations
-from compagnon.learning.recipe import Recipe, change_recipe
-from compagnon.learning.run_report import UNSEEN_SEED
+from compagnon.rl.algorithm import total_iterations
+from compagnon.rl.recipe import Recipe, change_recipe
+from compagnon.rl.run_report import UNSEEN_SEED
 from compagnon.tuning.space import Space
 from compagnon.tuning.storage import HEARTBEAT
 

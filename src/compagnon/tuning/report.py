@@ -13,11 +13,11 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from optuna.trial import FrozenTrial, TrialState
 
-from compagnon.evaluation import svg
-from compagnon.evaluation.report import Figure, versions
-from compagnon.evaluation.svg_trials import Dimension, Dot, history_chart, parallel_chart
 from compagnon.evaluation.verdict import amount
 from compagnon.files import write_file
+from compagnon.reporting import svg
+from compagnon.reporting.report import Figure, versions
+from compagnon.reporting.svg_trials import Dimension, Dot, history_chart, parallel_chart
 from compagnon.tuning import study as studies
 from compagnon.tuning.comparison import Comparison, Retrained
 from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, Plan
@@ -36,7 +36,7 @@ def write_report(
         loader=ChoiceLoader(
             [
                 PackageLoader("compagnon.tuning", "templates"),
-                PackageLoader("compagnon.evaluation", "templates"),
+                PackageLoader("compagnon.reporting", "templates"),
             ]
         ),
         autoescape=True,

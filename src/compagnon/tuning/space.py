@@ -11,8 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from compagnon.errors import InputError
 from compagnon.files import read_text
-from compagnon.learning.recipe import Recipe, change_recipe
-from compagnon.learning.settings import Settings
+from compagnon.rl.recipe import Recipe, change_recipe
+from compagnon.rl.settings import Settings
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes, seeds_from
-from compagnon.learning.callbacks import IterationInfo
-from compagnon.learning.recipe import RECIPE_FILE, Recipe
-from compagnon.learning.run import BEST, LAST, LOCK_FILE, Run
-from compagnon.learning.trainer import start
 from compagnon.policy import Schema, load_policy
+from compagnon.rl.callbacks import IterationInfo
+from compagnon.rl.recipe import RECIPE_FILE, Recipe
+from compagnon.rl.run import BEST, LAST, LOCK_FILE, Run
+from compagnon.rl.trainer import start
 
 
 @dataclass

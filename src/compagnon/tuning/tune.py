@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
-from compagnon.learning.recipe import Recipe, change_recipe
-from compagnon.learning.trainer import check_recipe
+from compagnon.rl.recipe import Recipe, change_recipe
+from compagnon.rl.trainer import check_recipe
 from compagnon.tuning import comparison, study
 from compagnon.tuning.comparison import Comparison
 from compagnon.tuning.plan import Plan

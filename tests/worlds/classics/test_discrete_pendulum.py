@@ -10,7 +10,7 @@ from compagnon.envs import BatchEnv, make
 from compagnon.errors import InputError
 from compagnon.worlds.classics import DISCRETE_PENDULUM
 from compagnon.worlds.classics.discrete_pendulum import torque_levels
-from tests.learning.small import through_disk
+from tests.rl.small import through_disk
 
 
 def test_gymnasiums_checker_finds_nothing():

@@ -8,7 +8,7 @@ from gymnasium.wrappers import TimeLimit
 
 from compagnon.envs import BatchEnv, known_state
 from compagnon.errors import InputError
-from compagnon.learning.checkpoint import load_state, save_state
+from compagnon.rl.checkpoint import load_state, save_state
 
 FIVE = (
     "Acrobot-v1",

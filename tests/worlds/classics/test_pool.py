@@ -14,7 +14,7 @@ from compagnon.envs import BatchEnv, make_vec
 from compagnon.envs.pool import PoolVectorEnv, _fold, served_ids
 from compagnon.errors import InputError
 from compagnon.worlds.ball import BALL
-from tests.learning.small import through_disk
+from tests.rl.small import through_disk
 
 IDS = tuple(served_ids())
 BOX2D = tuple(env_id for env_id in IDS if env_id.startswith("LunarLander"))

@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 import compagnon as cp
-from compagnon.evaluation import svg
+from compagnon.reporting import svg
 from inventory import shop as S
 
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 176" role="img" '

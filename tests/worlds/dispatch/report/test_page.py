@@ -10,9 +10,9 @@ import pytest
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.evaluate import Evaluation, evaluate
-from compagnon.evaluation.report import render_report
 from compagnon.evaluation.statistics import Estimate
 from compagnon.policy import Schema, load_policy
+from compagnon.reporting.report import render_report
 from compagnon.worlds import find_world
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch import plan as P

@@ -10,8 +10,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from compagnon.evaluation import svg
-from compagnon.evaluation.report import Figure
+from compagnon.reporting import svg
+from compagnon.reporting.report import Figure
 from compagnon.worlds.dispatch.importing.cells import distance_km
 from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
 

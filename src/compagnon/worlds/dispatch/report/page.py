@@ -8,11 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compagnon.envs import BatchEnv
-from compagnon.evaluation import svg
 from compagnon.evaluation.evaluate import Evaluation
-from compagnon.evaluation.report import Figure
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.policy import Policy
+from compagnon.reporting import svg
+from compagnon.reporting.report import Figure
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.report.replay import record, to_html
 from compagnon.worlds.dispatch.report.scorecard import (

@@ -1,0 +1,1 @@
+"""Reporting: drawings (SVG), pages (HTML) and films of what was evaluated."""

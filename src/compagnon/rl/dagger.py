@@ -1,0 +1,257 @@
+"""DAgger: learn to do what an expert would do in the states that the student meets.
+
+Ross, Gordon and Bagnell 2011, "A reduction of imitation learning and structured prediction to
+no-regret online learning", algorithm 3.1.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.policy import Policy, Schema
+from compagnon.rl.choices import masked
+from compagnon.rl.dagger_settings import DaggerSettings
+from compagnon.rl.experience.demonstration_buffer import DemonstrationBuffer
+from compagnon.rl.experience.demonstrations import Demonstrations
+from compagnon.rl.networks.trained import PolicyNetwork
+
+__all__ = ["Dagger", "DaggerSettings"]
+HELD_OUT_ONE_IN = 20  # episodes
+_FEW_EPISODES = 8  # below which `DemonstrationBuffer.split` would hold none out
+
+
+class Dagger:
+    """Clones an expert.
+
+    Args:
+        settings: see `DaggerSettings`.
+        network: trained in place.
+        env: the copies to collect in; this object resets them.
+        expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
+            from: nobody can be asked about the states that the student meets.
+        seed: of episodes, mixing, draws and minibatches.
+
+    Attributes:
+        step_losses: (S,) mean cross-entropy of each gradient step of the last iteration.
+    """
+
+    def __init__(
+        self,
+        settings: DaggerSettings,
+        network: PolicyNetwork,
+        env: BatchEnv,
+        expert: Policy | Demonstrations,
+        seed: int,
+    ) -> None:
+        if network.schema.action.kind != "discrete":
+            raise InputError(f"dagger: {env.env_id} has {env.action_space}; Discrete is needed")
+        if settings.gradient_steps == 0 and settings.epochs == 0:
+            raise InputError("dagger: give gradient_steps or epochs, one of them above 0")
+        self.settings, self.network, self.env = settings, network, env
+        self.expert = None if isinstance(expert, Demonstrations) else expert
+        self.recorded = expert.of(Schema.of(env)) if isinstance(expert, Demonstrations) else None
+        self.iteration = 0
+        self.goes_on = True  # each collection begins with new episodes
+        self.env_steps = 0
+        self.episodes = 0
+        self.rng = np.random.default_rng(seed)
+        self.optimiser = self._new_optimiser()
+        self.data = DemonstrationBuffer(
+            settings.capacity, len(network.schema.observation.fields), network.schema.action.n
+        )
+        self.collection_return = float("nan")
+        self.step_losses = np.zeros(0)
+
+    @property
+    def finished(self) -> bool:
+        """All iterations are done."""
+        return self.iteration >= self.settings.iterations
+
+    def iterate(self) -> dict[str, float]:
+        """Collect with the mixed policy, then train on everything collected so far."""
+        collected = self._read() if self.recorded is not None else self._ask()
+        if self.network.scaler is not None and not self.network.scaler.frozen:
+            # The scaler sees the expert's weeks alone; from then on inputs keep their meaning.
+            self.network.scaler.update(self.data.obs[self._split()[0]])
+            self.network.scaler.frozen = True
+        if self.settings.fresh_optimiser:
+            self.optimiser = self._new_optimiser()
+        metrics = self._train()
+        self.iteration += 1
+        return {**metrics, "decisions": float(len(self.data)), **collected}
+
+    def _read(self) -> dict[str, float]:
+        """Take in what was recorded, once; further iterations train on it."""
+        if self.iteration == 0:
+            assert self.recorded is not None
+            obs, mask, labels, episode = self.recorded
+            self.data.new_episodes(int(episode.max()) + 1)
+            self.data.add(
+                self.network.project(obs), mask, labels, episode, self.rng, self.settings.keep_share
+            )
+        return {}
+
+    def _ask(self) -> dict[str, float]:
+        """Collect with the mixed policy, and ask the expert in every state."""
+        share = self.settings.expert_share**self.iteration if self.iteration else 1.0
+        self._collect(share)
+        return {"expert_share": share, "collection_return": self.collection_return}
+
+    def _collect(self, expert_share: float) -> None:
+        assert self.expert is not None
+        settings, env = self.settings, self.env
+        env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
+        every = np.arange(env.num_envs)
+        episode = self.data.new_episodes(env.num_envs)
+        running = np.zeros(env.num_envs)
+        finished: list[float] = []
+        for _ in range(settings.collect_steps):
+            labels = self.expert.act(env.obs, env.action_mask)
+            assert env.action_mask is not None
+            impossible = ~env.action_mask[every, labels]
+            if impossible.any():
+                row = int(impossible.argmax())
+                raise InputError(
+                    f"dagger: {self.expert.name} chose action {labels[row]}, which the action mask "
+                    "does not allow there; an expert must choose what is possible"
+                )
+            self.data.add(
+                self.network.project(env.obs), env.action_mask, labels, episode, self.rng,
+                settings.keep_share,
+            )  # fmt: skip
+            actions = labels
+            if expert_share < 1.0:
+                actions = self._student(env.obs, env.action_mask)
+                by_expert = self.rng.random(env.num_envs) < expert_share
+                actions[by_expert] = labels[by_expert]
+            step = env.step(actions)
+            running += step.reward
+            ends = step.terminated | step.truncated
+            finished.extend(running[ends].tolist())
+            self.episodes += int(ends.sum())
+            episode[ends] = self.data.new_episodes(int(ends.sum()))
+            running[ends] = 0.0
+        self.env_steps += settings.collect_steps * env.num_envs
+        self.collection_return = float(np.mean(finished or running))
+
+    def _student(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        logits = self.network.logits(self.network.read(obs))
+        actions = np.empty(len(obs), np.int64)
+        if self.settings.student == "greedy":
+            masked.greedy_actions(logits, mask, actions)
+        else:
+            log_probs = np.empty(len(obs), np.float32)
+            masked.sample_actions(logits, mask, self.rng.random(len(obs)), actions, log_probs)
+        return actions
+
+    def _train(self) -> dict[str, float]:
+        settings, data = self.settings, self.data
+        x = torch.from_numpy(self._scaled(data.obs[: len(data)])).to(self.network.device)
+        mask, labels = data.action_mask[: len(data)], data.labels[: len(data)]
+        if not settings.mask_loss:
+            mask = np.ones((1, mask.shape[1]), np.bool_)
+        training, held_out = self._split()
+        weights = data.label_weights(settings.balance, training)
+        batches = self._minibatches(training)
+        losses = np.empty(len(batches))
+        for number, rows in enumerate(batches):
+            self._set_rate(number / len(batches))
+            logits = self.network.actor(x[torch.from_numpy(rows)])
+            seen_logits = logits.detach().cpu().numpy()
+            gradient = np.empty_like(seen_logits)
+            row_loss = np.empty(len(rows), np.float32)
+            row_weights = weights[labels[rows]]
+            masked.cross_entropy_gradient(
+                seen_logits,
+                mask,
+                rows if settings.mask_loss else np.zeros_like(rows),
+                labels[rows],
+                (row_weights / row_weights.sum()).astype(np.float32),
+                gradient,
+                row_loss,
+            )
+            self.optimiser.zero_grad()
+            logits.backward(torch.from_numpy(gradient).to(self.network.device))
+            self.optimiser.step()
+            losses[number] = row_loss.mean()
+        self.step_losses = losses
+        by_epoch = settings.gradient_steps == 0
+        per_epoch = max(1, len(batches) // settings.epochs) if by_epoch else 20
+        return {
+            "first_cross_entropy": float(losses[:per_epoch].mean()),
+            "cross_entropy": float(losses[-per_epoch:].mean()),
+            **self._agreement(held_out),
+        }
+
+    def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to train on, and rows of episodes that take no part in training."""
+        one_in = HELD_OUT_ONE_IN if self.settings.hold_out else 0
+        if one_in and self.recorded is not None and self.data.episodes < _FEW_EPISODES:
+            # A file holds what it holds: of a few episodes the last is held out, of one none.
+            one_in = self.data.episodes if self.data.episodes > 1 else 0
+        return self.data.split(one_in)
+
+    def _agreement(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        """How often the student does what the expert would, in episodes it was not trained on."""
+        if len(rows) == 0:
+            return {}
+        data = self.data
+        logits = self.network.logits(self._scaled(data.obs[rows]))
+        actions = np.empty(len(rows), np.int64)
+        masked.greedy_actions(logits, data.action_mask[rows], actions)
+        right = actions == data.labels[rows]
+        rare = data.labels[rows] != data.commonest_label()
+        metrics = {"accuracy": float(right.mean())}
+        if rare.any():
+            metrics["rare_accuracy"] = float(right[rare].mean())
+        return metrics
+
+    def _new_optimiser(self) -> torch.optim.Adam:
+        rate = self.settings.learning_rate
+        return torch.optim.Adam(self.network.actor.parameters(), lr=rate, fused=True)
+
+    def _set_rate(self, done: float) -> None:
+        # Always set: an optimiser that was restored holds the rate that it was saved with.
+        settings = self.settings
+        rate = settings.learning_rate
+        if settings.final_learning_rate > 0:
+            rate += done * (settings.final_learning_rate - rate)
+        self.optimiser.param_groups[0]["lr"] = rate
+
+    def _scaled(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return obs if self.network.scaler is None else self.network.scaler(obs)
+
+    def _minibatches(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        settings = self.settings
+        size = min(settings.batch_size, len(rows))
+        if settings.gradient_steps > 0:
+            return [self.rng.choice(rows, size) for _ in range(settings.gradient_steps)]
+        batches: list[NDArray[np.int64]] = []
+        for _ in range(settings.epochs):
+            order = self.rng.permutation(rows)
+            batches += [order[i : i + size] for i in range(0, len(rows), size)]
+        return batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next iteration depends on, but the network."""
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "rng": self.rng.bit_generator.state,
+            "optimiser": self.optimiser.state_dict(),
+            "data": self.data.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.env_steps = int(state["env_steps"])
+        self.episodes = int(state["episodes"])
+        self.rng.bit_generator.state = state["rng"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.data.load_state_dict(state["data"])

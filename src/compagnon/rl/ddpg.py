@@ -1,0 +1,349 @@
+"""Deep deterministic policy gradients (Lillicrap et al. 2016), over vectors and discrete actions.
+
+arXiv 1509.02971. The critic learns Bellman's equation for the actor; the actor climbs the critic.
+What Fujimoto et al. 2018 (TD3, arXiv 1802.09477) added is behind switches: two critics, smoothed
+targets, a slower actor.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.rl.ddpg_settings import DDPGSettings
+from compagnon.rl.experience.episode_returns import EpisodeReturns
+from compagnon.rl.experience.replay import NStep, ReplayBuffer, Transitions
+from compagnon.rl.experience.reward_scale import WarmUpRewardScale
+from compagnon.rl.exploration.explorer import Explorer
+from compagnon.rl.networks.actor_critic import ActorCritic, CriticPass, list_of
+from compagnon.rl.networks.adam import FlatAdam
+from compagnon.rl.networks.passes import forward_pass
+
+__all__ = ["DDPG", "DDPGSettings"]
+
+
+class DDPG:
+    """Learns an actor by climbing a critic of what it remembers.
+
+    Args:
+        settings: see `DDPGSettings`.
+        network: trained in place.
+        env: the copies to practise in; this object resets them.
+        seed: of exploration, of what is replayed, and of episodes.
+        total_iterations: the budget, if known, that schedules run over.
+
+    Raises:
+        InputError: settings that do not suit the actions.
+    """
+
+    def __init__(
+        self,
+        settings: DDPGSettings,
+        network: ActorCritic,
+        env: BatchEnv,
+        seed: int,
+        total_iterations: int | None = None,
+    ) -> None:
+        if network.discrete and settings.target_noise > 0:
+            raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
+        self.settings, self.network, self.env = settings, network, env
+        self.total_iterations = total_iterations
+        self.iteration = self.env_steps = self.updates = 0
+        self.rng = np.random.default_rng(seed)
+        self.explorer = Explorer(settings, network, env.num_envs)
+        self.actor_optimiser = FlatAdam(
+            network.actor.parameters(), settings.actor_learning_rate, settings.max_grad_norm
+        )
+        self.critic_optimiser = FlatAdam(
+            network.critics.parameters(), settings.critic_learning_rate, settings.max_grad_norm
+        )
+        self.target_actor, self.target_critics = network.actor, network.critics
+        if settings.version == "double":
+            self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
+            self.target_critics = copy.deepcopy(network.critics).requires_grad_(False)
+        self._learning, self._valuing = list_of(network.critics), list_of(self.target_critics)
+        self._target_parts = _parts(self.target_actor, self.target_critics)
+        self._own_parts = _parts(network.actor, network.critics)
+        action, self._fields = network.schema.action, len(network.schema.observation.fields)
+        # What is possible in a state stands behind what is seen of it, for the actor's own step.
+        columns = self._fields + (action.n if network.discrete else 0)
+        self.replay = ReplayBuffer(settings.capacity, columns, action)
+        self.windows = NStep(settings.n_step, env.num_envs, columns, action)
+        self.reward_scale = WarmUpRewardScale(settings.reward_scale)
+        self._scaled_upto = 0
+        self.returns = EpisodeReturns(env.num_envs)
+        self._started = False
+        self.goes_on = True
+
+    @property
+    def episodes(self) -> int:
+        """Training episodes that ended."""
+        return self.returns.episodes
+
+    def iterate(self) -> dict[str, float]:
+        """Practise for `iteration_steps`, learning on the way; the metrics."""
+        settings = self.settings
+        if not self._started:
+            self.env.reset([int(s) for s in self.rng.integers(2**62, size=self.env.num_envs)])
+            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
+            self._started = True
+        self._set_learning_rates()
+        totals, actor_totals = np.zeros(3), np.zeros(2)
+        before, actor_updates, saturated = self.updates, 0, 0.0
+        for _ in range(settings.steps_of_each):
+            saturated += self._step()
+            if self.env_steps < settings.learning_starts or len(self.replay) == 0:
+                continue
+            if self.env_steps // self.env.num_envs % settings.train_every == 0:
+                if self._scaled_upto == 0:
+                    self._update_scaler()
+                self.reward_scale.settle(self.replay, self.windows)
+                for _ in range(settings.updates):
+                    critic, actor = self._update()
+                    totals += critic
+                    if actor is not None:
+                        actor_totals += actor
+                        actor_updates += 1
+        self._update_scaler()
+        self.iteration += 1
+        metrics = {
+            "updates": float(self.updates),
+            "reward_scale": self.reward_scale.value,
+            **self.explorer.metrics(),
+        }
+        if not self.network.discrete:
+            metrics["saturation"] = saturated / settings.steps_of_each
+        if self.updates > before:
+            names = ("critic_loss", "q_mean", "critic_grad_norm")
+            metrics |= dict(zip(names, (totals / (self.updates - before)).tolist(), strict=True))
+        if actor_updates > 0:
+            metrics["actor_q"], metrics["actor_grad_norm"] = (actor_totals / actor_updates).tolist()
+        return metrics | self.returns.metrics()
+
+    # -- practising ---------------------------------------------------------------------------
+
+    def _step(self) -> float:
+        """One step of every copy, remembered; the share of the actions that are at a bound."""
+        env, network = self.env, self.network
+        # Our environments write into the arrays they handed out, so what is kept is copied.
+        states = self._state(env.obs, env.action_mask)
+        if self.env_steps < self.settings.learning_starts:
+            chosen = self.explorer.anything(env.num_envs, env.action_mask, self.rng)
+        else:
+            x = network.scaled(states[:, : self._fields])
+            chosen = self.explorer.explore(x, env.action_mask, self.rng)
+        step = env.step(chosen if network.discrete else network.schema.action.from_units(chosen))
+        self.reward_scale.count(step.reward)
+        next_mask = step.next_action_mask
+        self.replay.add(
+            self.windows.push(
+                states,
+                chosen,
+                step.reward * self.reward_scale.value,
+                np.asarray(self.settings.gamma**step.elapsed, np.float64),
+                self._state(step.next_obs, next_mask),
+                np.zeros((env.num_envs, 0), np.bool_) if next_mask is None else next_mask,
+                step.terminated,
+                step.truncated,
+            )
+        )
+        self.env_steps += env.num_envs
+        ends = step.terminated | step.truncated
+        self.returns.count(step.reward, ends)
+        if ends.any():
+            self.explorer.reset(ends, self.rng)
+        return 0.0 if network.discrete else float((np.abs(chosen) >= 1).mean())
+
+    def _state(
+        self, obs: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
+        """What is remembered of states: own columns, then what is possible; a copy."""
+        own = self.network.project(obs)
+        return own.copy() if mask is None else np.concatenate([own, mask], 1, dtype=np.float32)
+
+    # -- learning -----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _update(self) -> tuple[tuple[float, float, float], tuple[float, float] | None]:
+        """A step of the critics, of the actor if it is due, and of the targets; see below."""
+        settings = self.settings
+        batch = self.replay.take(self.replay.sample(settings.batch_size, self.rng))
+        x, mask = self._read(batch.obs)
+        critic = self._train_critics(x, batch, self._targets(batch))
+        self.updates += 1
+        self._require_finite("critic's loss", critic[0])
+        actor = None
+        if self.updates % settings.actor_delay == 0:
+            actor = self._train_actor(x, mask)
+            self._require_finite("critic's value of the actor's actions", actor[0])
+        if settings.version == "double" and self.updates % settings.target_interval == 0:
+            self._move_targets()
+        self.explorer.adapt(self.env_steps // self.env.num_envs, x, mask, self.rng)
+        return critic, actor
+
+    def _read(self, states: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States of the replay as the networks read them, and what is possible in them."""
+        network = self.network
+        x = network.tensor(network.scaled(states[:, : self._fields]))
+        return x, network.tensor(states[:, self._fields :] > 0) if network.discrete else None
+
+    def _targets(self, batch: Transitions) -> torch.Tensor:
+        """``y = r + d Q~(s', mu~(s'))``, (B,); d is 0 behind a true end."""
+        network = self.network
+        next_x, next_mask = self._read(batch.next_obs)
+        said = self._target_actions(next_x, next_mask)
+        first, *others = self._valuing
+        values = CriticPass(first, next_x, said).values
+        for critic in others:
+            values = torch.minimum(values, CriticPass(critic, next_x, said).values)
+        return torch.addcmul(network.tensor(batch.rewards), network.tensor(batch.discounts), values)
+
+    def _target_actions(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """mu~(s), with TD3's noise if it is asked for; (B, D)."""
+        settings, network = self.settings, self.network
+        said = network.says(forward_pass(self.target_actor, x, False).outputs, mask)
+        if settings.target_noise == 0:
+            return said
+        draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
+        clip = settings.target_noise_clip
+        noise = np.clip(settings.target_noise * draws, -clip, clip)
+        return (said + network.tensor(noise)).clamp_(-1, 1)
+
+    def _train_critics(
+        self, x: torch.Tensor, batch: Transitions, targets: torch.Tensor
+    ) -> tuple[float, float, float]:
+        """One step down ``mean (y - Q(s, a))^2``; that loss, the mean of Q, the gradient's norm."""
+        network = self.network
+        actions = network.tensor(batch.actions)
+        if network.discrete:
+            actions = torch.nn.functional.one_hot(actions, network.schema.action.n).float()
+        loss = q_mean = 0.0
+        with self._batch_statistics(network.critics):
+            for critic in self._learning:
+                run = CriticPass(critic, x, actions, weights=True)
+                error = run.values - targets
+                loss += float(error.dot(error)) / len(error)
+                q_mean += float(run.values.mean())
+                run.back(error * (2 / len(error)))
+        count = len(self._learning)
+        return loss / count, q_mean / count, self.critic_optimiser.step()
+
+    def _train_actor(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[float, float]:
+        """One step up ``mean Q(s, mu(s))``; that mean, the gradient's norm.
+
+        The deterministic policy gradient (equation 6): dQ/da at a = mu(s), times dmu/dtheta.
+        """
+        network = self.network
+        with self._batch_statistics(network.actor):
+            run = forward_pass(network.actor, x)
+            said = network.says(run.outputs, mask)
+            critic = CriticPass(self._learning[0], x, said, actions=True)
+            slope = critic.back(torch.full_like(critic.values, -1 / len(x)))
+            assert slope is not None
+            run.back(network.pull_back(slope, said))
+        return float(critic.values.mean()), self.actor_optimiser.step()
+
+    def _move_targets(self) -> None:
+        """``target <- target + tau (network - target)``, running statistics of norms included."""
+        torch._foreach_lerp_(self._target_parts, self._own_parts, self.settings.tau)
+
+    @contextmanager
+    def _batch_statistics(self, module: nn.Module) -> Iterator[None]:
+        """Batch norm uses the batch's own statistics, and remembers them, in what it learns from.
+
+        Everywhere else (acting, targets, the critic that the actor climbs) it uses what it
+        remembers, as the policy will.
+        """
+        if self.settings.norm != "batch":
+            yield
+            return
+        module.train()
+        yield
+        module.eval()
+
+    def _set_learning_rates(self) -> None:
+        settings, share = self.settings, 1.0
+        if self.total_iterations:
+            done = min(1.0, self.iteration / self.total_iterations)
+            share += done * (settings.final_rate_share - 1)
+        self.actor_optimiser.learning_rate = share * settings.actor_learning_rate
+        self.critic_optimiser.learning_rate = share * settings.critic_learning_rate
+
+    def _update_scaler(self) -> None:
+        """Take into account what has been seen since the last time."""
+        scaler = self.network.scaler
+        if scaler is not None and not scaler.frozen:
+            new = self.replay.rows_since(self._scaled_upto)
+            scaler.update(self.replay.data.obs[new, : self._fields])
+            self._scaled_upto = self.replay.added
+
+    def _require_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the {what} of update {self.updates:,} (step {self.env_steps:,}) is {value}"
+            )
+
+    # -- saving -------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next iteration depends on, but the network."""
+        double = self.settings.version == "double"
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "rng": self.rng.bit_generator.state,
+            "explorer": self.explorer.state_dict(),
+            "target_actor": dict(self.target_actor.state_dict()) if double else None,
+            "target_critics": dict(self.target_critics.state_dict()) if double else None,
+            "actor_optimiser": self.actor_optimiser.state_dict(),
+            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "replay": self.replay.state_dict(),
+            "windows": self.windows.state_dict(),
+            "reward_scale": self.reward_scale.state_dict(),
+            "scaled_upto": self._scaled_upto,
+            "env": self.env.state_dict() if self._started else None,
+            "returns": self.returns.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.env_steps = int(state["env_steps"])
+        self.updates = int(state["updates"])
+        self.rng.bit_generator.state = state["rng"]
+        self.explorer.load_state_dict(state["explorer"])
+        if self.settings.version == "double":
+            self.target_actor.load_state_dict(state["target_actor"])
+            self.target_critics.load_state_dict(state["target_critics"])
+        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
+        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.replay.load_state_dict(state["replay"])
+        self.windows.load_state_dict(state["windows"])
+        self.reward_scale.load_state_dict(state["reward_scale"])
+        self._scaled_upto = int(state["scaled_upto"])
+        self.returns.load_state_dict(state["returns"])
+        self._started = state["env"] is not None
+        self.goes_on = not self._started or self.env.load_state_dict(state["env"])
+        if not self.goes_on:
+            self.returns.restart()
+            self.windows.clear()
+            self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
+
+
+def _parts(*modules: nn.Module) -> list[torch.Tensor]:
+    """Weights and running statistics."""
+    return [
+        part
+        for module in modules
+        for part in (*module.parameters(), *module.buffers())
+        if part.is_floating_point()
+    ]

@@ -1,0 +1,63 @@
+"""The settings of DQN, apart from it: reading a recipe needs no torch."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from compagnon.rl.off_policy import OffPolicySettings
+from compagnon.rl.settings import Fixed, Free
+
+
+class DQNSettings(OffPolicySettings):
+    """Settings of DQN."""
+
+    kind: Fixed[Literal["dqn"]] = "dqn"
+    capacity: Fixed[int] = Field(10_000, ge=1, description="transitions that are remembered")
+    learning_starts: Free[int] = Field(128, ge=1, description="transitions before the first update")
+    batch_size: Free[int] = Field(128, ge=1, description="transitions of an update")
+    learning_rate: Free[float] = Field(3e-4, gt=0, description="Adam's step size at the start")
+    final_learning_rate: Free[float] = Field(
+        0.0, ge=0, description="step size reached at the end of the budget, linearly; 0 stays put"
+    )
+    target_every: Free[int] = Field(
+        500, ge=1, description="environment steps between two updates of the target network"
+    )
+    tau: Free[float] = Field(
+        1.0, gt=0, le=1, description="how far the target then moves; 1 copies the network"
+    )
+    epsilon_start: Free[float] = Field(
+        1.0, ge=0, le=1, description="share of random actions at first"
+    )
+    epsilon_end: Free[float] = Field(
+        0.05, ge=0, le=1, description="share of random actions at last"
+    )
+    epsilon_decay: Free[Literal["linear", "geometric"]] = Field(
+        "linear", description="how the share falls from the one to the other"
+    )
+    epsilon_steps: Free[int] = Field(10_000, ge=1, description="environment steps that this takes")
+    epsilon_episodes: Free[int | None] = Field(
+        None, ge=1, description="episodes that this takes, instead of steps"
+    )
+    epsilon_spread: Free[float] = Field(
+        0.0, ge=0, description="copy i of N explores with epsilon ** (1 + spread i / (N - 1))"
+    )
+    loss: Free[Literal["huber", "squared"]] = Field("huber", description="of the errors")
+    max_grad_norm: Free[float] = Field(10.0, ge=0, description="gradient norm at most; 0: any")
+    max_grad_value: Free[float] = Field(0.0, ge=0, description="each gradient at most; 0: any")
+    double: Free[bool] = Field(False, description="the network chooses, the target network values")
+    dueling: Fixed[bool] = Field(
+        False, description="values and advantages have layers of their own"
+    )
+    prioritised: Fixed[bool] = Field(False, description="draw transitions by their errors")
+    alpha: Fixed[float] = Field(0.6, ge=0, description="prioritised: how much errors matter")
+    beta: Free[float] = Field(
+        0.4, ge=0, le=1, description="prioritised: correction at the start; 1 at the budget's end"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DQNSettings":
+        if self.epsilon_decay == "geometric" and min(self.epsilon_start, self.epsilon_end) == 0:
+            raise ValueError("epsilon_decay: a geometric one needs shares above 0 at both ends")
+        if self.learning_starts > self.capacity:
+            raise ValueError("learning_starts: more than capacity holds; nothing would be learnt")
+        return self

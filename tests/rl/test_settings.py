@@ -1,0 +1,112 @@
+"""Each setting says for itself whether a run that is resumed may have another value of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from compagnon.rl.recipe import ALGORITHMS, Recipe, parse_recipe
+from compagnon.rl.settings import Settings, forbidden_changes, may_change
+
+
+def settings_of(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            yield from ((f"{name}.{key}", each) for key, each in settings_of(kind))
+        elif model is not Recipe or name != "algorithm":
+            yield name, field
+
+
+EVERY = [
+    *((f"recipe.{name}", field) for name, field in settings_of(Recipe)),
+    *(
+        (f"{kind}.{name}", field)
+        for kind, model in ALGORITHMS.items()
+        for name, field in settings_of(model)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "field"), EVERY, ids=[name for name, _ in EVERY])
+def test_every_setting_says_whether_it_may_change(name, field):
+    assert may_change(field) is not None, name
+
+
+def test_a_setting_that_says_nothing_may_not_change():
+    class Silent(Settings):
+        some: int = 1
+
+    assert list(forbidden_changes(Silent(), Silent(some=2))) == [("some", 1, 2)]
+
+
+# What a checkpoint holds was made with these: arrays, rewards in the replay, labels, priorities.
+MUST_STAY = {
+    "dqn": (
+        "num_envs", "capacity", "n_step", "gamma", "reward_scale", "prioritised", "alpha",
+        "dueling",
+    ),
+    "ddpg": (
+        "num_envs", "capacity", "n_step", "gamma", "reward_scale", "version", "norm", "squash",
+        "twin_critics", "critic_hidden", "critic_state_hidden", "critic_action_hidden",
+        "exploration", "parameter_std",
+    ),
+    "ppo": ("num_envs", "networks", "sd", "initial_sd", "reward_scale", "scale_values"),
+    "dagger": ("capacity", "expert", "hold_out"),
+    "hybrid": ("mode", "ppo_per_dagger", "clone_temperature"),
+}  # fmt: skip
+MAY_CHANGE = {
+    "dqn": ("learning_rate", "final_learning_rate", "batch_size", "tau", "epsilon_end", "beta"),
+    "ddpg": ("actor_learning_rate", "tau", "noise_std", "updates", "batch_size"),
+    "ppo": ("learning_rate", "clip_coef", "entropy_coef", "gamma", "rollout_steps", "epochs"),
+    "dagger": ("learning_rate", "gradient_steps", "balance", "iterations"),
+    "hybrid": (),
+}
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS)
+def test_what_a_checkpoint_holds_was_made_with_stays(kind):
+    fields = ALGORITHMS[kind].model_fields
+    assert [name for name in MUST_STAY[kind] if may_change(fields[name])] == []
+    assert [name for name in MAY_CHANGE[kind] if not may_change(fields[name])] == []
+
+
+def recipe(**changes: Any) -> Recipe:
+    tree = {
+        "name": "it",
+        "env": {"id": "CartPole-v1"},
+        "algorithm": {"kind": "hybrid", "ppo": {"num_envs": 4}},
+        "budget": {"iterations": 3},
+    }
+    return parse_recipe({**tree, **changes}, "a test")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"env": {"id": "CartPole-v1", "args": {"max_episode_steps": 9}}}, "env.args"),
+        ({"network": {"hidden": [3]}}, "network.hidden"),
+        ({"algorithm": {"kind": "hybrid", "ppo": {"num_envs": 5}}}, "algorithm.ppo.num_envs"),
+        (
+            {"algorithm": {"kind": "hybrid", "dagger": {"expert": "random"}}},
+            "algorithm.dagger.expert",
+        ),
+        ({"algorithm": {"kind": "ppo", "num_envs": 4}}, "algorithm.kind"),
+        ({"evaluation": {"seed": 7}}, "evaluation.seed"),
+        ({"seed": 1}, "seed"),
+    ],
+)
+def test_a_change_that_may_not_be_is_named(changes, key):
+    assert key in [name for name, _, _ in forbidden_changes(recipe(), recipe(**changes))]
+
+
+def test_a_change_that_may_be_is_let_through():
+    other = recipe(
+        algorithm={"kind": "hybrid", "ppo": {"num_envs": 4, "learning_rate": 1e-5}},
+        budget={"iterations": 9},
+        threads=1,
+        evaluation={"every": 3},
+    )
+    assert list(forbidden_changes(recipe(), other)) == []
+    assert list(forbidden_changes(recipe(), recipe())) == []
