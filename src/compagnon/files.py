@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -44,6 +45,19 @@ def read_text(path: Path, limit: int, what: str) -> str:
         return read_file(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file in UTF-8; {what}") from None
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in 64 hexadecimal digits, however large it is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from None
 
 
 def copy_regular(source: Path, target: Path) -> None:

@@ -11,7 +11,8 @@ from safetensors.numpy import load_file, save
 
 from compagnon.errors import InputError
 from compagnon.policy import artefact, load_artefact, load_policy, save_policy
-from compagnon.policy.manifest import GaussianHead, Provenance
+from compagnon.policy.manifest import GaussianHead
+from compagnon.policy.provenance import Provenance
 from tests.policy.networks import network, schema_of
 
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import load_policy
-from compagnon.policy.manifest import Provenance
+from compagnon.policy.provenance import Provenance
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.recipe import parse_recipe
 from compagnon.serving.models import open_model

@@ -29,8 +29,8 @@ from compagnon.policy.loading import artefact_directory
 from compagnon.policy.network import NetworkPolicy
 from compagnon.policy.onnx_file import open_session
 from compagnon.policy.onnx_policy import OnnxPolicy
+from compagnon.policy.provenance import timestamp
 from compagnon.policy.schema import Schema
-from compagnon.rl.networks.trained import timestamp
 
 Env = tuple[str, dict[str, Any]]
 

@@ -15,13 +15,13 @@ from compagnon.errors import InputError
 from compagnon.files import read_file, replace_directory
 from compagnon.policy.graphs import shapes
 from compagnon.policy.groups import Groups
+from compagnon.policy.infinities import without_infinities
 from compagnon.policy.manifest import (
     GaussianHead,
     Manifest,
     MatchingHead,
     OnnxSpec,
     PairwiseSpec,
-    without_infinities,
 )
 from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.onnx_network import check_graph

@@ -20,6 +20,7 @@ from compagnon.policy.loading import ONNX_KINDS, artefact_directory, load_policy
 from compagnon.policy.network import NetworkPolicy
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
 from compagnon.policy.protocol import Policy, StochasticPolicy
+from compagnon.policy.provenance import Provenance
 from compagnon.policy.rules import Rule, as_rule
 from compagnon.policy.schema import Schema
 
@@ -52,6 +53,12 @@ class BoundPolicy:
     def fields(self) -> tuple[str, ...]:
         """The names of the F columns of an observation, in order."""
         return self.schema.observation.names
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Where a trained policy comes from: recipe, data, parent; None of a rule."""
+        own = self.policy
+        return own.manifest.provenance if isinstance(own, NetworkPolicy | OnnxPolicy) else None
 
     def act(
         self,

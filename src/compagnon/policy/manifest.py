@@ -1,36 +1,13 @@
 """`policy.json`: what a policy on disk says of itself, validated before anything is used."""
 
-import math
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from compagnon.errors import InputError
 from compagnon.policy.groups import Groups
+from compagnon.policy.provenance import Provenance
 from compagnon.policy.schema import ActionSchema, Schema
-
-# JSON has no infinities, and a range without an end has one: they are written as these words.
-_INFINITIES: Final = {"Infinity": math.inf, "-Infinity": -math.inf}
-
-
-def without_infinities(value: Any) -> Any:
-    """A tree for JSON with each infinity as the word that a manifest is read from again."""
-    if isinstance(value, dict):
-        return {key: without_infinities(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_infinities(item) for item in value]
-    if isinstance(value, float) and math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def with_infinities(value: Any) -> Any:
-    """The tree that `without_infinities` was given."""
-    if isinstance(value, dict):
-        return {key: with_infinities(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [with_infinities(item) for item in value]
-    return _INFINITIES.get(value, value) if isinstance(value, str) else value
 
 
 class _Part(BaseModel):
@@ -142,29 +119,6 @@ Head = Annotated[
     CategoricalHead | ValuesHead | MatchingHead | GaussianHead | DeterministicHead,
     Field(discriminator="kind"),
 ]
-
-
-class Provenance(_Part):
-    """Where a policy comes from.
-
-    Attributes:
-        iteration: of its training. training: how that ended, where it was not finished.
-    """
-
-    recipe: str = ""
-    algorithm: str = ""
-    seed: int = 0
-    env_args: dict[str, Any] = Field(default_factory=dict)
-    env_steps: int = 0
-    iteration: int = 0
-    training: str = ""
-    created: str = ""
-    versions: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("env_args", mode="before")
-    @classmethod
-    def _numbers_again(cls, value: Any) -> Any:
-        return with_infinities(value)
 
 
 class Manifest(_Part):

@@ -6,7 +6,7 @@ that a head of ours reads (logits, values), or the action itself.
 """
 
 import functools
-from datetime import UTC, datetime
+import hashlib
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -21,11 +21,12 @@ from compagnon.policy.manifest import (
     Head,
     Manifest,
     OnnxSpec,
-    Provenance,
     ValuesHead,
 )
 from compagnon.policy.onnx_file import open_session
+from compagnon.policy.provenance import Parent, Provenance, env_sha256, timestamp
 from compagnon.policy.schema import Schema
+from compagnon.version import __version__
 
 Gives = Literal["logits", "values", "actions"]
 GRAPH: Final = "onnx.graph"  # what the bytes are called among the weights
@@ -124,7 +125,10 @@ def manifest_of_onnx(
         provenance=Provenance(
             algorithm="onnx",
             env_args=dict(schema.env_args),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            env_sha256=env_sha256(schema.env_id, schema.env_args),
+            parent=Parent(how="onnx", name=path.name, sha256=hashlib.sha256(data).hexdigest()),
+            created=timestamp(),
+            versions={"compagnon": __version__},
         ),
     )
     weights = {GRAPH: np.frombuffer(data, np.uint8)}

@@ -6,6 +6,7 @@ alone, and what its JSON says in words. Spaces stand in a zip as pickles, so tha
 to be named for it.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -13,17 +14,18 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from safetensors.numpy import save as save_tensors
 
 from compagnon.envs.encoding import Encoder
 from compagnon.envs.products import product_of
 from compagnon.errors import InputError
+from compagnon.files import file_sha256
 from compagnon.policy.manifest import (
     CategoricalHead,
     DeterministicHead,
@@ -31,12 +33,13 @@ from compagnon.policy.manifest import (
     Head,
     Manifest,
     MlpSpec,
-    Provenance,
     ScalerSpec,
     ValuesHead,
 )
 from compagnon.policy.network import NetworkPolicy, network_policy
+from compagnon.policy.provenance import Parent, Provenance, env_sha256, timestamp
 from compagnon.policy.schema import ActionSchema, ObservationSchema, Schema, action_schema
+from compagnon.version import __version__
 
 Array = NDArray[np.float32]
 Kind = Literal["actor-critic", "dqn", "td3", "sac"]
@@ -59,7 +62,7 @@ class _Model:
 
     Attributes:
         weights: of its whole policy, by SB3's names. activation: the class's name, if it is said.
-        algorithm: what it is called.
+        algorithm: what it is called. sha256: of the zip, or of the tensors of a model in memory.
         observation_space, action_space: None where they are known as pickles alone.
         normaliser: a `VecNormalize`, whose figures observations are standardised by.
     """
@@ -67,6 +70,7 @@ class _Model:
     weights: dict[str, Array]
     activation: str | None
     algorithm: str
+    sha256: str
     use_sde: bool
     observation_space: Any = None
     action_space: Any = None
@@ -123,7 +127,10 @@ def from_sb3(
         provenance=Provenance(
             algorithm=f"stable-baselines3 {found.algorithm}",
             env_args=dict(schema.env_args),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            env_sha256=env_sha256(schema.env_id, schema.env_args),
+            parent=Parent(how="stable-baselines3", name=found.algorithm, sha256=found.sha256),
+            created=timestamp(),
+            versions={"compagnon": __version__},
         ),
     )
     return network_policy(manifest, {**arrays, **scaling, **more})
@@ -139,10 +146,13 @@ def _of_object(model: Any) -> _Model:
     behind = getattr(model, "get_vec_normalize_env", lambda: None)()
     env = getattr(model, "env", None)
     spec = env.envs[0].spec if env is not None and hasattr(env, "envs") else None
+    weights = {k: np.asarray(v.detach().cpu(), np.float32) for k, v in policy.state_dict().items()}
+    tensors = {name: np.ascontiguousarray(array) for name, array in sorted(weights.items())}
     return _Model(
-        {k: np.asarray(v.detach().cpu(), np.float32) for k, v in policy.state_dict().items()},
+        weights,
         getattr(getattr(policy, "activation_fn", None), "__name__", None),
         type(model).__name__,
+        hashlib.sha256(save_tensors(tensors)).hexdigest(),
         bool(getattr(model, "use_sde", False)),
         model.observation_space,
         model.action_space,
@@ -179,6 +189,7 @@ def _of_zip(path: Path) -> _Model:
         {key: np.asarray(tensor, np.float32) for key, tensor in tensors.items()},
         activation[1] if activation else None,
         path.stem,
+        file_sha256(path),
         bool(said.get("use_sde")),
     )
 

@@ -29,8 +29,9 @@ REPORT_FILE = "report.html"
 class Run:
     """The directory of one run.
 
-    ``recipe.toml``, ``metrics.jsonl`` (one line an iteration), ``outcome.json`` (how
-    far it is, and how it ended), ``checkpoints/``, ``tensorboard/``,
+    ``recipe.toml``, ``recipe.history.jsonl`` (what was changed of it on the way),
+    ``metrics.jsonl`` (one line an iteration), ``outcome.json`` (how far it is, and how it ended),
+    ``checkpoints/``, ``tensorboard/``,
     ``videos/``, ``best/`` and ``last/`` (policies), ``clone/`` (the policy after imitation, where
     there was any), ``report.html``.
     """

@@ -14,10 +14,12 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.policy import Policy, Schema, load_artefact, load_onnx, load_policy
 from compagnon.policy.as_served import AsServed
 from compagnon.policy.exported import ONNX_FILES
+from compagnon.policy.provenance import RecipeChange
 from compagnon.reporting.report import Section, write_report
 from compagnon.reporting.svg import Series
 from compagnon.rl import run as files
 from compagnon.rl.recipe import Recipe
+from compagnon.rl.recipe_history import flat_settings, read_history, recipe_changes
 from compagnon.rl.run import Run
 from compagnon.worlds import find_world
 
@@ -99,7 +101,7 @@ def report_run(
         learning_curves(run),
         sections,
         command,
-        _settings(recipe),
+        _settings(run),
         note=_how_it_went(run),
         part=find_world(env[0]).report_part(evaluation, _policies(run, names, env)),
     )
@@ -233,19 +235,19 @@ def _curve(run: Run, name: str) -> tuple[list[float], list[float]]:
     return [float(line["env_steps"]) for line in lines], [float(line[name]) for line in lines]
 
 
-def _settings(recipe: Recipe) -> dict[str, object]:
-    tree = recipe.model_dump(mode="json", exclude_none=True)
-    flat: dict[str, object] = {}
+def _settings(run: Run) -> dict[str, object]:
+    """The settings that the run was begun with, and beside them what was changed on the way."""
+    shown: dict[str, object] = flat_settings(run.recipe)
+    for begun in read_history(run.path)[:1]:  # the recipe in the folder may have been edited
+        shown = {key: value for key, (_, value) in begun.fields.items()}
+    for change in _changes(run):
+        for key, (_, new) in change.fields.items():
+            shown[key] = f"{shown.get(key, '')}, from iteration {change.iteration} on {new}"
+    return shown
 
-    def walk(prefix: str, value: object) -> None:
-        if isinstance(value, dict) and value:
-            for key, item in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, item)
-        else:
-            flat[prefix] = value
 
-    walk("", tree)
-    return flat
+def _changes(run: Run) -> tuple[RecipeChange, ...]:
+    return recipe_changes(read_history(run.path))
 
 
 def _how_it_went(run: Run) -> str:
@@ -256,5 +258,6 @@ def _how_it_went(run: Run) -> str:
     last = lines[-1]
     words = [f"{last['env_steps']:,} decisions in {last['seconds'] / 60:.1f} minutes of training"]
     words += [str(outcome.get(key, "")) for key in ("words", "guard")]
+    words += [f"its recipe was changed at {change.words}" for change in _changes(run)]
     words += [str(notice) for notice in outcome.get("notices", [])]
     return " ".join(f"{each[:1].upper()}{each[1:]}." for each in words if each)

@@ -18,7 +18,6 @@ from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.policy import NetworkPolicy, Schema, load_artefact, load_policy, save_policy
-from compagnon.policy.manifest import Provenance
 from compagnon.policy.network import DeterministicPolicy, ValuesPolicy, network_policy
 from compagnon.rl import run as files
 from compagnon.rl.algorithm import Expert, build_algorithm, total_iterations
@@ -26,9 +25,10 @@ from compagnon.rl.callbacks import EVALUATION, Callback, IterationInfo, StopLear
 from compagnon.rl.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.rl.filming import check_filming, film_if_due
 from compagnon.rl.hybrid import Hybrid, HybridSettings
-from compagnon.rl.networks.trained import library_versions, timestamp
 from compagnon.rl.progress import Outcome, Progress, State
+from compagnon.rl.provenance import Origin
 from compagnon.rl.recipe import Recipe
+from compagnon.rl.recipe_history import note_recipe
 from compagnon.rl.run import Run
 from compagnon.rl.settings import forbidden_changes
 
@@ -55,6 +55,7 @@ class Trainer:
         self.recipe = recipe or run.recipe
         with _threads(self.recipe.threads):  # first weights are made as they are in any run of it
             self.algorithm, self.network = build_algorithm(self.recipe, expert)
+        self.origin = Origin(self.recipe, expert, run.path / files.CLONE)
         self.progress = Progress()
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
@@ -160,8 +161,15 @@ class Trainer:
         with self.run.alone():
             # Somebody may have gone on with the run since this trainer read its checkpoint.
             self.run.cut_metrics(self.algorithm.iteration)
+            self._note_recipe()
             self._stop, self._reason = False, ""
             yield
+
+    def _note_recipe(self) -> None:
+        done = self.algorithm
+        self.origin.changes = note_recipe(
+            self.run.path, self.run.recipe, self.origin, done.iteration, done.env_steps
+        )
 
     def _iterations(self, board: Any) -> Iterator[IterationInfo]:
         began = time.monotonic() - self.progress.seconds
@@ -328,18 +336,9 @@ class Trainer:
 
     def policy(self) -> NetworkPolicy:
         """The policy as it is now, with its provenance."""
-        recipe = self.recipe
-        provenance = Provenance(
-            recipe=recipe.name,
-            algorithm=recipe.algorithm.kind,
-            seed=recipe.seed,
-            env_args=recipe.env.args,
-            env_steps=self.algorithm.env_steps,
-            iteration=self.algorithm.iteration,
-            created=timestamp(),
-            versions=library_versions(),
-        )
-        return self.network.as_policy(recipe.name, provenance)
+        done = self.algorithm
+        provenance = self.origin.provenance(done.iteration, done.env_steps)
+        return self.network.as_policy(self.recipe.name, provenance)
 
     def _outcome(self, state: State) -> Outcome:
         done = self.algorithm

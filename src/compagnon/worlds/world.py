@@ -173,9 +173,28 @@ class World:
         """
         return None
 
+    def data_files(self, env_args: Mapping[str, Any]) -> Mapping[str, Path]:
+        """Which of an environment's arguments are files, or folders of files, that it reads.
+
+        A policy that is trained in it keeps their hashes. By itself every argument that is the path
+        of a file which is there.
+        """
+        return {
+            name: Path(value)
+            for name, value in env_args.items()
+            if isinstance(value, str | Path) and _is_file(Path(value))
+        }
+
     def published_imitation(self, recipe: str) -> "PublishedImitation | None":  # noqa: ARG002
         """What others reported of imitating in the set-up of a recipe."""
         return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 @functools.cache

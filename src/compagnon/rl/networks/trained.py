@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +19,10 @@ from compagnon.policy.manifest import (
     Manifest,
     MatchingHead,
     PairwiseSpec,
-    Provenance,
     ScalerSpec,
 )
 from compagnon.policy.network import NetworkPolicy, network_policy
+from compagnon.policy.provenance import Provenance
 from compagnon.policy.schema import Projection, Schema
 from compagnon.rl.networks.kinds import Networks, Sd
 from compagnon.rl.networks.mlp import Activation, Mlp, PlainMlp
@@ -308,13 +306,3 @@ def board_groups(given: Schema, fields: Sequence[str] | None) -> Groups:
             f"refusals); those of {given.env_id} are {given.action.words}"
         )
     return groups if fields is None else groups.selected(fields)
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what a trained policy depends on, for its provenance."""
-    return {name: version(name) for name in ("compagnon", "numpy", "torch", "numba", "gymnasium")}
-
-
-def timestamp() -> str:
-    """Now, in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Dispatch as a world: what the product knows of it, and where each part stands."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,6 +87,11 @@ class Dispatch(World):
         from compagnon.worlds.dispatch.report.page import draw_episode
 
         return draw_episode(policies, env_args, seed)
+
+    def data_files(self, env_args: Mapping[str, Any]) -> Mapping[str, Path]:
+        """The days that are replayed."""
+        days = env_args.get("days")
+        return {"days": Path(days)} if days else {}
 
     def commands(self) -> "Mapping[str, CommandGroup]":
         """``data``: days from a real fleet."""

@@ -89,6 +89,13 @@ class Workshop(World):
         """An order book is played as the demand."""
         return {"demand": str(recorded)}
 
+    def data_files(self, env_args: Mapping[str, Any]) -> Mapping[str, Path]:
+        """The order book, where demand is none of the presets."""
+        from compagnon.worlds.workshop.options import DEMAND_FACTORS
+
+        demand = env_args.get("demand")
+        return {} if demand is None or demand in DEMAND_FACTORS else {"demand": Path(demand)}
+
     def published_imitation(self, recipe: str) -> "PublishedImitation | None":
         """The curves that were published with the imitation of the workshop's rule."""
         from compagnon.worlds.published import PublishedImitation
