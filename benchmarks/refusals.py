@@ -16,9 +16,9 @@ from pathlib import Path
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
-from compagnon.serving import wire
-from compagnon.serving.reading import Reader
-from compagnon.serving.refusal import Refusal
+from compagnon.serving import schemas
+from compagnon.serving.errors import ApiError
+from compagnon.serving.parsing import RequestParser
 from compagnon.serving.states import state_reader
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.workshop import WORKSHOP
@@ -149,17 +149,17 @@ BOARDS: dict[str, Shape] = {
 def readers(boards: bool) -> Iterator[tuple[str, Read, dict[str, Shape]]]:
     """Each route with how its bodies are read and the shapes that are tried."""
     reader = _reader(WORKSHOP)
-    yield "decide", lambda body: reader.read(wire.read_decide(body)), DECIDE
-    yield "batch", lambda body: reader.read_many(wire.read_batch(body)), BATCH
-    yield "outcome", wire.read_outcome, OUTCOME
+    yield "decide", lambda body: reader.read(schemas.read_decide(body)), DECIDE
+    yield "batch", lambda body: reader.read_many(schemas.read_batch(body)), BATCH
+    yield "outcome", schemas.read_outcome, OUTCOME
     if boards:
         shown = _reader(DISPATCH)
-        yield "board", lambda body: shown.read(wire.read_decide(body)), BOARDS
+        yield "board", lambda body: shown.read(schemas.read_decide(body)), BOARDS
 
 
-def _reader(env_id: str) -> Reader:
+def _reader(env_id: str) -> RequestParser:
     schema = Schema.of(BatchEnv(env_id, {}, 1))
-    return Reader(schema, state_reader(schema, {}))
+    return RequestParser(schema, state_reader(schema, {}))
 
 
 def cost(read: Read, body: bytes, repeats: int = 3) -> Cost:
@@ -169,13 +169,13 @@ def cost(read: Read, body: bytes, repeats: int = 3) -> Cost:
         begun = time.process_time()
         try:
             read(body)
-        except Refusal as refusal:
+        except ApiError as refusal:
             status = refusal.status
         times.append(time.process_time() - begun)
     tracemalloc.start()
     try:
         read(body)
-    except Refusal as refusal:
+    except ApiError as refusal:
         refusal.body()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -9,7 +9,7 @@ from compagnon.cli import main
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, save_policy
 from compagnon.policy.loading import load_policy
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.env import DispatchEnv
@@ -64,7 +64,7 @@ def test_it_decides_about_a_board_over_http(exported, tmp_path):
     ours = load_policy(str(exported), Schema.of(BatchEnv(DISPATCH, ENV, 1)))
     obs, info = env.reset(seed=5)
     db = f"sqlite:///{tmp_path / 'd.db'}"
-    with served(Settings(policy=str(exported), db=db)) as client:
+    with served(ServiceSettings(policy=str(exported), db=db)) as client:
         for step in range(25):
             mask = info["action_mask"]
             answer = client.decide(state=board_of(env.world), id=f"s{step}")

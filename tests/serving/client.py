@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from compagnon.serving.running import Running, address_of, running
+from compagnon.serving.lifespan import RunningService, address_of, running
 from compagnon.serving.server import Server, listen
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from tests.waiting import joined
 
 SHOP = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}
@@ -21,7 +21,7 @@ SHOP = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5
 class Client:
     """Asks a service in its own loop."""
 
-    parts: Running
+    parts: RunningService
     loop: asyncio.AbstractEventLoop
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Client:
 
 
 @contextlib.contextmanager
-def served(settings: Settings) -> Iterator[Client]:
+def served(settings: ServiceSettings) -> Iterator[Client]:
     """A service for as long as the block lasts."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import Client, served
 from tests.serving.support import exported
 from tests.tiers import full
@@ -60,14 +60,14 @@ def sqlite(tmp_path) -> str:
 @pytest.fixture
 def client(artefact, db):
     """A client of a durable service on each database."""
-    with served(Settings(policy=str(artefact), db=db)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=db)) as client:
         yield client
 
 
 @pytest.fixture
 def local(artefact, sqlite):
     """A client of a durable service on SQLite, for what no database changes."""
-    with served(Settings(policy=str(artefact), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=sqlite)) as client:
         yield client
 
 

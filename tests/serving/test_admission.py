@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from compagnon.serving import admission as A
-from compagnon.serving.admission import Admission, Outside
+from compagnon.serving.admission import (
+    BACK_SECONDS,
+    FLOOR,
+    INTERVAL,
+    TARGET,
+    TURN,
+    Admission,
+    Outside,
+)
 from tests.serving.client import SHOP
 from tests.serving.sockets import answer, connected, request
 from tests.waiting import wait_until
@@ -28,7 +35,7 @@ def clock():
     return Clock()
 
 
-def answered(admission, clock, count, waited, seconds=A.INTERVAL, active=512):
+def answered(admission, clock, count, waited, seconds=INTERVAL, active=512):
     """So many requests are answered, evenly over so long, each after having waited the same."""
     for _ in range(count):
         clock.now += 1.0001 * seconds / count  # sums of fractions are a little less
@@ -39,47 +46,47 @@ def test_a_burst_is_let_in_as_a_whole(clock):
     admission = Admission(512, clock)
     assert not admission.is_full(511, clock.now)
     assert admission.is_full(512, clock.now)
-    answered(admission, clock, 200, A.TARGET / 2)
+    answered(admission, clock, 200, TARGET / 2)
     assert admission.limit == 512
 
 
 def test_a_queue_that_stands_shrinks_to_what_is_answered_in_time(clock):
     admission = Admission(512, clock)
     answered(admission, clock, 101, 0.4)  # a thousand a second, and nobody waited less
-    assert admission.limit == pytest.approx(1000 * A.TARGET, rel=0.03)
+    assert admission.limit == pytest.approx(1000 * TARGET, rel=0.03)
     assert admission.is_full(admission.limit, clock.now)
     answered(admission, clock, 2, 5.0)  # a slow disk: some are always let in
-    assert admission.limit == A.FLOOR
+    assert admission.limit == FLOOR
 
 
 def test_one_that_waited_little_shows_that_no_queue_stands(clock):
     admission = Admission(512, clock)
-    answered(admission, clock, 50, 0.4, A.INTERVAL / 2)
+    answered(admission, clock, 50, 0.4, INTERVAL / 2)
     admission.ended(0.01, 512)
-    answered(admission, clock, 50, 0.4, A.INTERVAL)
+    answered(admission, clock, 50, 0.4, INTERVAL)
     assert admission.limit == 512
 
 
 def test_few_who_wait_long_are_no_queue(clock):
     admission = Admission(512, clock)
     for _ in range(100):  # a slow disk, or a processor that others use
-        answered(admission, clock, 2, 5.0, active=A.FLOOR - 1)
+        answered(admission, clock, 2, 5.0, active=FLOOR - 1)
     assert admission.limit == 512
     begun = clock.now
-    clock.now += 100 * A.TURN
-    assert not any(admission.is_full(active, begun) for active in range(A.FLOOR))
-    answered(admission, clock, 2, 5.0, active=A.FLOOR)  # the breach: one more is a queue
-    assert admission.limit == A.FLOOR
+    clock.now += 100 * TURN
+    assert not any(admission.is_full(active, begun) for active in range(FLOOR))
+    answered(admission, clock, 2, 5.0, active=FLOOR)  # the breach: one more is a queue
+    assert admission.limit == FLOOR
 
 
 def test_what_a_burst_taught_is_forgotten_while_nobody_comes(clock):
     admission = Admission(512, clock)
     answered(admission, clock, 3, 5.0)
-    assert admission.limit == A.FLOOR
-    clock.now += A.INTERVAL * 0.9
+    assert admission.limit == FLOOR
+    clock.now += INTERVAL * 0.9
     assert not admission.is_full(0, clock.now)
-    assert admission.limit == A.FLOOR
-    clock.now += A.INTERVAL * 0.2
+    assert admission.limit == FLOOR
+    clock.now += INTERVAL * 0.2
     assert not admission.is_full(0, clock.now)
     assert admission.limit == 512
     clock.now += 60  # who is under way all the time is somebody: nothing is forgotten
@@ -94,7 +101,7 @@ def test_an_idle_time_counts_in_no_rate(clock):
     assert not admission.is_full(0, clock.now)
     answered(admission, clock, 101, 0.4)
     assert admission.rate == pytest.approx(1010, rel=0.01)
-    assert admission.limit == pytest.approx(1000 * A.TARGET, rel=0.03)
+    assert admission.limit == pytest.approx(1000 * TARGET, rel=0.03)
 
 
 def test_the_limit_grows_again_up_to_the_most(clock):
@@ -102,7 +109,7 @@ def test_the_limit_grows_again_up_to_the_most(clock):
     answered(admission, clock, 101, 5.0)
     answered(admission, clock, 3, 5.0)
     small = admission.limit
-    assert small == A.FLOOR
+    assert small == FLOOR
     for _ in range(60):
         before = admission.limit
         answered(admission, clock, 100, 0.01)
@@ -113,8 +120,8 @@ def test_the_limit_grows_again_up_to_the_most(clock):
 def test_who_comes_late_in_a_long_turn_of_the_loop_is_sent_away(clock):
     admission, soon = Admission(512, clock), []
     begun = admission.begin(soon.append)
-    clock.now += A.TURN * 1.01
-    for _ in range(A.FLOOR):  # however long it takes to begin so many
+    clock.now += TURN * 1.01
+    for _ in range(FLOOR):  # however long it takes to begin so many
         assert not admission.is_full(0, begun)
     assert admission.begin(soon.append) == begun
     assert admission.is_full(0, begun)
@@ -147,7 +154,7 @@ class Connection:
 
 
 def test_those_outside_are_heard_in_their_order_as_others_are_answered(clock):
-    admission, loop, heard, active = Admission(512, clock), Loop(), [], [A.FLOOR]
+    admission, loop, heard, active = Admission(512, clock), Loop(), [], [FLOOR]
     outside = Outside(admission, lambda: active[0])
     for name in range(6):
         outside.add(Connection(name, heard, said=name != 1), loop)
@@ -184,7 +191,7 @@ def test_whoever_is_sent_away_is_told_when_its_turn_will_be(clock):
     assert outside.seconds() == 3  # 250 at a hundred a second
     for name in range(100_000):
         outside.add(Connection(name, []), loop)
-    assert outside.seconds() == A.BACK_SECONDS
+    assert outside.seconds() == BACK_SECONDS
 
 
 def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
@@ -202,7 +209,7 @@ def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(100)
-        assert local.parts.records.log.committed == 0
+        assert local.parts.repository.log.committed == 0
         full[0] = False
         monkeypatch.undo()
         connection.settimeout(20)
@@ -245,7 +252,7 @@ def test_who_left_while_it_waited_is_forgotten(local, monkeypatch):
         wait_until(front.outside._waiting[0].transport.is_closing)
         monkeypatch.undo()
         wait_until(lambda: len(front.outside) == 0)
-        assert local.parts.records.log.committed == 0
+        assert local.parts.repository.log.committed == 0
     assert local.decide()["action"] >= 0
 
 

@@ -23,7 +23,7 @@ from compagnon.policy.manifest import (
 )
 from compagnon.policy.play import Play, what_differs
 from compagnon.serving import costs
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import registry
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
@@ -62,7 +62,7 @@ def check_over_http(path, db, env_id, seeds):
     (own, exported_one) = evaluate(
         [str(path), f"onnx:{path}"], env_id, {}, len(seeds), seeds[0]
     ).scores
-    with served(Settings(policy=str(path), db=db, rate=0)) as client:
+    with served(ServiceSettings(policy=str(path), db=db, rate=0)) as client:
         for place, seed in enumerate(seeds):
             total, count = play_over_http(client, env_id, {}, seed)
             assert total == exported_one.results.returns[place]
@@ -99,7 +99,7 @@ def test_a_service_that_samples_does_not(tmp_path, sqlite):
     """The check above sees it when a service plays otherwise than was evaluated."""
     path = exported(tmp_path / "policy", "CartPole-v1")
     found = evaluate([str(path)], "CartPole-v1", {}, 4, 5).scores[0].results
-    with served(Settings(policy=str(path), db=sqlite, rate=0, play="sampled")) as client:
+    with served(ServiceSettings(policy=str(path), db=sqlite, rate=0, play="sampled")) as client:
         totals = [play_over_http(client, "CartPole-v1", {}, seed)[0] for seed in (5, 6, 7, 8)]
     assert totals != found.returns.tolist()
 
@@ -177,11 +177,11 @@ def cart(tmp_path):
 
 
 def settings(path, **more):
-    return Settings(policy=str(path), **{"explore": 0.2, "cost_episodes": 8, **more})
+    return ServiceSettings(policy=str(path), **{"explore": 0.2, "cost_episodes": 8, **more})
 
 
 def test_greedy_play_costs_nothing_and_measures_nothing(cart):
-    assert costs.cost_words(Settings(policy=str(cart))) is None
+    assert costs.cost_words(ServiceSettings(policy=str(cart))) is None
     assert not (cart / costs.FILE).exists()
 
 
@@ -252,7 +252,7 @@ def test_the_service_says_it_before_it_listens(cart, sqlite, capsys, monkeypatch
         ready("http://127.0.0.1:1", None)
         return True  # nothing was lost
 
-    monkeypatch.setattr("compagnon.serving.running.serve", serve)
+    monkeypatch.setattr("compagnon.serving.lifespan.serve", serve)
     words = ["serve", str(cart), "--db", sqlite, "--cost-episodes", "8", "--port", "0"]
     assert main([*words, "--explore", "0.2"]) == 0
     measuring, cost = listens[0].splitlines()

@@ -13,8 +13,8 @@ import httpx
 import psycopg
 import pytest
 
-from compagnon.serving import records
-from compagnon.serving.settings import Settings
+from compagnon.serving import repository
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import open_store, outcomes
 from compagnon.store.migrating import upgrade
 from tests.gate import gate
@@ -51,8 +51,8 @@ def names_nothing(text, gate):
 def test_a_database_that_does_not_answer_is_503_and_not_ready(
     artefact, made, postgres, monkeypatch, way
 ):
-    monkeypatch.setattr(records, "PATIENCE", 0.5)
-    with served(Settings(policy=str(artefact), db=made.address)) as client:
+    monkeypatch.setattr(repository, "PATIENCE", 0.5)
+    with served(ServiceSettings(policy=str(artefact), db=made.address)) as client:
         client.decide(id="a")
         lock = psycopg.connect(postgres)
         if way == "lock":
@@ -82,8 +82,8 @@ def test_lookups_before_a_stalled_database_take_no_thread_from_the_rest(
     artefact, made, monkeypatch
 ):
     """In fast mode an id that a client chose is looked up first, however long that takes."""
-    monkeypatch.setattr(records, "PATIENCE", 120.0)
-    with served(Settings(policy=str(artefact), db=made.address, mode="fast")) as client:
+    monkeypatch.setattr(repository, "PATIENCE", 120.0)
+    with served(ServiceSettings(policy=str(artefact), db=made.address, mode="fast")) as client:
         client.decide(id="known")
 
         async def check():
@@ -131,7 +131,7 @@ def test_outcomes_are_bounded_and_hold_nothing_else_up(local, monkeypatch):
         return real(store, given)
 
     monkeypatch.setattr(outcomes, "put_each", held)
-    monkeypatch.setattr(local.parts.records.outcomes, "_bound", 20)
+    monkeypatch.setattr(local.parts.repository.outcomes, "_bound", 20)
     local.decide(id="a")
 
     async def many():

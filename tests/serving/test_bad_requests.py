@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from compagnon.serving import http
-from compagnon.serving.settings import Settings
-from compagnon.serving.wire import read_decide
+from compagnon.serving.schemas import read_decide
+from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import SHOP, served
 from tests.serving.support import exported
 
 
 def fields(client):
-    schema = client.parts.service.reader.schema
+    schema = client.parts.service.parser.schema
     return {f.name: max(1.0, f.low) for f in schema.observation.fields}
 
 
@@ -22,7 +22,7 @@ def fields(client):
 def shared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad")
     policy = exported(folder / "policy")
-    with served(Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
+    with served(ServiceSettings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
         yield client
 
 
@@ -140,10 +140,10 @@ def test_batches(shared):
         {"state": SHOP, "id": "a"}, {"state": SHOP, "id": "a"}]}, path)  # fmt: skip
     refused(shared, 422, "decisions[0].colour", {"decisions": [{"colour": 1}]}, path)
     refused(shared, 422, "body", [], path)
-    before = shared.parts.records.log.committed
+    before = shared.parts.repository.log.committed
     refused(shared, 422, "decisions[1].state.raw", {"decisions": [
         {"state": SHOP}, {"state": {"time": 1}}]}, path)  # fmt: skip
-    assert shared.parts.records.log.committed == before  # all of a batch, or nothing
+    assert shared.parts.repository.log.committed == before  # all of a batch, or nothing
 
 
 def test_bodies_that_are_too_large(shared):
@@ -202,9 +202,9 @@ def test_every_answer_has_the_security_headers(shared):
 
 
 def test_what_was_refused_is_not_in_the_log(shared):
-    before = shared.parts.records.log.committed
+    before = shared.parts.repository.log.committed
     refused(shared, 422, "state.raw", {"id": "never", "state": {**SHOP, "raw": 99}})
-    assert shared.parts.records.log.committed == before
+    assert shared.parts.repository.log.committed == before
     assert shared.ask("GET", "/v1/decisions/never").status_code == 404
 
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from compagnon.serving import connection as C
+from compagnon.serving import connection as connection_module
 from compagnon.serving import server
 from compagnon.serving.protocol import DecisionProtocol
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys
 from tests.serving.client import SHOP, served
 from tests.serving.sockets import answer, connected, request
@@ -99,7 +99,7 @@ def test_a_hundred_headers_are_taken(raw):
 
 
 def test_a_head_has_a_time_however_steadily_it_comes(local, monkeypatch):
-    monkeypatch.setattr(C, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "HEAD_SECONDS", 0.2)
     with connected(local) as connection:
         connection.settimeout(0.05)
         connection.sendall(GET)
@@ -147,9 +147,9 @@ def test_trailers_of_a_usual_size_are_dropped(raw):
 @pytest.mark.parametrize("path", WAYS)
 def test_a_trailer_is_no_header(artefact, sqlite, path):
     body = request().partition(b"\r\n\r\n")[2]
-    with served(Settings(policy=str(artefact), db=sqlite)) as client:
-        _, text = keys.create(client.parts.records.store, "decide")
-        client.parts.guard.learn(client.parts.records.keys())
+    with served(ServiceSettings(policy=str(artefact), db=sqlite)) as client:
+        _, text = keys.create(client.parts.repository.store, "decide")
+        client.parts.auth.learn(client.parts.repository.keys())
         with connected(client) as connection:
             trailer = f"authorization: Bearer {text}\r\n\r\n".encode()
             connection.sendall(chunked(path, body) + trailer)
@@ -165,7 +165,7 @@ def test_more_beside_a_body_than_in_it_is_refused(raw):
 
 
 def test_a_body_that_nobody_waits_for_is_not_taken_for_ever(local, monkeypatch):
-    monkeypatch.setattr(C, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "LINGER_SECONDS", 0.1)
     for start in (
         b"POST /v1/policy HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000000\r\n\r\n",
         chunked("/v1/policy")[:-3],
@@ -187,8 +187,8 @@ def test_the_small_rest_of_a_body_that_was_refused_is_waited_for(local, monkeypa
         assert answer(connection)[0] == 405
         connection.sendall(b"12345" + request())
         assert answer(connection)[0] == 200
-    monkeypatch.setattr(C, "BODY_SECONDS", 0.05)
-    monkeypatch.setattr(C, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(connection_module, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(connection_module, "LINGER_SECONDS", 0.05)
     with connected(local) as connection:
         connection.sendall(
             b"POST /v1/policy HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n1"
@@ -220,7 +220,7 @@ def test_pipelined_requests_wait_outside(raw, monkeypatch):
         found += tail.count(b"HTTP/1.1 200 OK")
         tail = tail[-14:]
     sender.join(60)
-    assert most[0] <= C.MAX_WAITING + C._SLICE // len(one) + 1
+    assert most[0] <= connection_module.MAX_WAITING + connection_module._SLICE // len(one) + 1
     assert most[1] <= 2 * 262_144  # as much as one read brings, and one more
 
 
@@ -244,16 +244,18 @@ def test_a_pipelined_large_body_waits_outside(raw, monkeypatch):
 
     monkeypatch.setattr(DecisionProtocol, "_parse", parsed)
     large = request(state=SHOP, key="x" * 900_000)
-    sender = threading.Thread(target=connection.sendall, args=(request() + large + request(),))
+    connection.sendall(request())
+    wait_until(lambda: held)
+    sender = threading.Thread(target=connection.sendall, args=(large + request(),))
     sender.start()
-    wait_until(lambda: held and seen and seen[-1] > 65_536)
+    wait_until(lambda: seen and seen[-1] > 65_536)
     local.parts.service.log = log
     rows, done = held.pop()
     local.loop.call_soon_threadsafe(log.give, rows, done)
     sender.join(60)
     connection.shutdown(socket.SHUT_WR)
     assert statuses(read_all(connection)) == [200, 422, 200]
-    assert max(seen) <= 65_536 + 2 * C._SLICE
+    assert max(seen) <= 65_536 + 2 * connection_module._SLICE
 
 
 @pytest.mark.parametrize("path", WAYS)
@@ -305,7 +307,7 @@ def test_who_has_said_all_still_gets_the_answers(raw, path, count):
     connection.sendall(request(path) * count)
     connection.shutdown(socket.SHUT_WR)
     assert statuses(read_all(connection)) == [200] * count
-    assert local.parts.records.log.committed == count
+    assert local.parts.repository.log.committed == count
 
 
 @pytest.mark.parametrize("path", WAYS)
@@ -314,19 +316,19 @@ def test_half_a_request_is_neither_answered_nor_logged(raw, path):
     connection.sendall(request(path) + request(path)[:-3])
     connection.shutdown(socket.SHUT_WR)
     assert statuses(read_all(connection)) == [200]
-    assert local.parts.records.log.committed == 1
+    assert local.parts.repository.log.committed == 1
 
 
 def test_who_does_not_read_is_hung_up_on(raw, monkeypatch):
     connection, _ = raw
-    monkeypatch.setattr(C, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "WRITE_SECONDS", 0.1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
     assert send_endlessly(connection, ask * 100, 200_000_000) < 200_000_000
 
 
 def test_who_is_one_too_many_is_told_to_come_back(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite)
+    settings = ServiceSettings(policy=str(artefact), db=sqlite)
     with served(settings) as client, connected(client, max_connections=2) as first:
         host, port = first.getpeername()
         first.sendall(request())
@@ -346,9 +348,9 @@ def test_who_is_one_too_many_is_told_to_come_back(artefact, sqlite):
 
 
 def test_of_far_too_many_the_last_are_told_nothing(artefact, sqlite, monkeypatch):
-    monkeypatch.setattr(C, "MOST_LEAVING", 1)
-    monkeypatch.setattr(C, "LINGER_SECONDS", 20.0)
-    settings = Settings(policy=str(artefact), db=sqlite)
+    monkeypatch.setattr(connection_module, "MOST_LEAVING", 1)
+    monkeypatch.setattr(connection_module, "LINGER_SECONDS", 20.0)
+    settings = ServiceSettings(policy=str(artefact), db=sqlite)
     with served(settings) as client, connected(client, max_connections=1) as first:
         first.sendall(GET)  # it is in the middle of a request
         with (
@@ -376,7 +378,7 @@ def test_there_are_no_more_connections_than_files(monkeypatch, soft, hard, room,
 
 @pytest.mark.parametrize("path", WAYS)
 def test_a_connection_stays_open_as_long_as_was_said(artefact, sqlite, path):
-    settings = Settings(policy=str(artefact), db=sqlite)
+    settings = ServiceSettings(policy=str(artefact), db=sqlite)
     assert settings.keep_alive == 75.0
     with served(settings) as client, connected(client, keep_alive=0.2) as connection:
         connection.sendall(request(path))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from compagnon.serving import cost_watch, costs, trial
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import open_store, registry
 from compagnon.store.migrating import upgrade
 from tests.serving.client import served
@@ -33,7 +33,7 @@ def registered(tmp_path, sqlite):
 
 def promoted(client, store, version):
     registry.move(store, "cart", "champion", version.sha256)
-    assert client.run(client.parts.keeper.look())
+    assert client.run(client.parts.reloader.look())
 
 
 def known(client):
@@ -44,7 +44,7 @@ def known(client):
 
 def test_a_model_that_is_promoted_later_is_measured_and_that_is_said(registered, sqlite, caplog):
     store, (_, second) = registered
-    settings = Settings(policy="registry:cart", db=sqlite, **MORE)
+    settings = ServiceSettings(policy="registry:cart", db=sqlite, **MORE)
     with served(settings) as client, caplog.at_level(logging.INFO, "compagnon.serving"):
         before = client.get("/v1/policy")["cost"]
         assert before == (
@@ -67,7 +67,7 @@ def test_a_model_that_is_promoted_later_is_measured_and_that_is_said(registered,
 def test_greedy_play_costs_nothing_and_nothing_is_begun(registered, sqlite, monkeypatch):
     monkeypatch.setattr(cost_watch, "run_bounded", lambda *_: pytest.fail("it was measured"))
     store, (_, second) = registered
-    with served(Settings(policy="registry:cart", db=sqlite, watch_seconds=3600)) as client:
+    with served(ServiceSettings(policy="registry:cart", db=sqlite, watch_seconds=3600)) as client:
         promoted(client, store, second)
         assert client.get("/v1/policy")["cost"] is None
 
@@ -75,7 +75,7 @@ def test_greedy_play_costs_nothing_and_nothing_is_begun(registered, sqlite, monk
 def test_where_it_shall_not_be_measured_that_is_said(registered, sqlite, monkeypatch):
     monkeypatch.setattr(cost_watch, "run_bounded", lambda *_: pytest.fail("it was measured"))
     store, (_, second) = registered
-    settings = Settings(policy="registry:cart", db=sqlite, **{**MORE, "cost_episodes": 0})
+    settings = ServiceSettings(policy="registry:cart", db=sqlite, **{**MORE, "cost_episodes": 0})
     with served(settings) as client:
         promoted(client, store, second)
         assert known(client).endswith("was not measured (--cost-episodes 0)")
@@ -93,7 +93,7 @@ def test_where_it_shall_not_be_measured_that_is_said(registered, sqlite, monkeyp
 def test_a_measurement_that_breaks_off_says_how(registered, sqlite, monkeypatch, code, said, words):
     monkeypatch.setattr(cost_watch, "run_bounded", lambda *_: (code, said))
     store, (_, second) = registered
-    with served(Settings(policy="registry:cart", db=sqlite, **MORE)) as client:
+    with served(ServiceSettings(policy="registry:cart", db=sqlite, **MORE)) as client:
         promoted(client, store, second)
         assert f"costs was not measured: {words}" in known(client)
         assert client.decide(observation=[0.0] * 4)["model"] == second.sha256
@@ -103,7 +103,7 @@ def test_what_is_measured_of_a_model_that_decides_no_more_is_ended(registered, s
     store, (first, second) = registered
     monkeypatch.setattr(cost_watch, "run_bounded", lambda *given: _sleeping(given[-1]))
     children.clear()
-    with served(Settings(policy="registry:cart", db=sqlite, **MORE)) as client:
+    with served(ServiceSettings(policy="registry:cart", db=sqlite, **MORE)) as client:
         promoted(client, store, second)
         wait_until(lambda: len(children) == 1)
         assert children[0].poll() is None
@@ -138,7 +138,7 @@ def test_the_child_is_bounded_and_reads_no_secret_from_its_command_line(
 
     monkeypatch.setattr(trial.subprocess, "Popen", spied)
     store, (_, second) = registered
-    with served(Settings(policy="registry:cart", db=sqlite, **MORE)) as client:
+    with served(ServiceSettings(policy="registry:cart", db=sqlite, **MORE)) as client:
         promoted(client, store, second)
         known(client)
     ((command, environment),) = commands
@@ -156,7 +156,7 @@ def test_of_several_processes_the_first_measures_for_all(registered, sqlite, mon
     monkeypatch.setattr(cost_watch, "run_bounded", lambda *_: pytest.fail("it was measured twice"))
     monkeypatch.setattr(cost_watch, "_LOOK_SECONDS", 0.01)
     store, (_, second) = registered
-    settings = Settings(policy="registry:cart", db=sqlite, worker=1, **MORE)
+    settings = ServiceSettings(policy="registry:cart", db=sqlite, worker=1, **MORE)
     with served(settings) as client:
         promoted(client, store, second)
         assert "it is being measured" in client.get("/v1/policy")["cost"]

@@ -5,7 +5,7 @@ import pytest
 
 from compagnon.policy.drawing import decision_seed
 from compagnon.policy.play import Play, Said, nearly_best, played, unpacked
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from tests.serving.client import SHOP, served
 
@@ -13,12 +13,12 @@ FREE = {"m1_task": "idle"}
 
 
 def observation(client, value=1.0):
-    schema = client.parts.service.reader.schema
+    schema = client.parts.service.parser.schema
     return {f.name: min(max(value, f.low), f.high) for f in schema.observation.fields}
 
 
 def logged(client, decision_id):
-    return find(client.parts.records.store, decision_id)
+    return find(client.parts.repository.store, decision_id)
 
 
 SAMPLED = {"play": "sampled", "explore": 0.05}
@@ -37,7 +37,7 @@ def said(client, row):
 @pytest.fixture
 def drawing(artefact, db):
     """A client of a service that samples and explores."""
-    with served(Settings(policy=str(artefact), db=db, **SAMPLED)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=db, **SAMPLED)) as client:
         yield client
 
 
@@ -105,7 +105,7 @@ def test_a_client_cannot_choose_the_action_by_choosing_the_id(artefact, tmp_path
     seeds, plain = [], []
     for name in ("a", "b"):
         db = f"sqlite:///{tmp_path / name}.db"
-        with served(Settings(policy=str(artefact), db=db, **SAMPLED)) as client:
+        with served(ServiceSettings(policy=str(artefact), db=db, **SAMPLED)) as client:
             rows = [logged(client, client.decide(id=f"d{k}")["id"]) for k in range(40)]
             seeds.append([row.seed for row in rows])
             plain = [decision_seed(row.id, "default") for row in rows]
@@ -116,7 +116,7 @@ def test_a_client_cannot_choose_the_action_by_choosing_the_id(artefact, tmp_path
 
 
 def test_the_secret_outlives_the_service(artefact, db):
-    settings = Settings(policy=str(artefact), db=db, **SAMPLED)
+    settings = ServiceSettings(policy=str(artefact), db=db, **SAMPLED)
     with served(settings) as client:
         first, secret = client.decide(id="a"), client.parts.service.draw.secret
     with served(settings) as client:
@@ -190,7 +190,7 @@ def test_a_batch_with_a_conflict_says_which(client):
 
 
 def test_the_draws_follow_the_probabilities(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite, play="sampled", explore=0.3)
+    settings = ServiceSettings(policy=str(artefact), db=sqlite, play="sampled", explore=0.3)
     with served(settings) as local:
         named = observation(local)
         bodies = [{"observation": named, "mask_ids": [3, 77, 200]} for _ in range(1000)]
@@ -205,7 +205,7 @@ def test_the_draws_follow_the_probabilities(artefact, sqlite):
 
 
 def test_fast_mode_sees_a_repeated_id_too(artefact, db):
-    settings = Settings(policy=str(artefact), db=db, mode="fast")
+    settings = ServiceSettings(policy=str(artefact), db=db, mode="fast")
     with served(settings) as client:
         first = client.decide(id="a")
         assert client.decide(id="a") == first
@@ -221,14 +221,16 @@ def test_another_application_draws_otherwise(artefact, tmp_path):
     seeds = set()
     for name in ("shop-a", "shop-b"):
         db = f"sqlite:///{tmp_path / name}.db"
-        with served(Settings(policy=str(artefact), db=db, application=name, **SAMPLED)) as client:
+        with served(
+            ServiceSettings(policy=str(artefact), db=db, application=name, **SAMPLED)
+        ) as client:
             client.decide(id="a")
             seeds.add(logged(client, "a").seed)
     assert len(seeds) == 2
 
 
 def test_sampled_without_exploration_the_policy_s_own_probabilities_are_logged(artefact, sqlite):
-    with served(Settings(policy=str(artefact), db=sqlite, play="sampled")) as client:
+    with served(ServiceSettings(policy=str(artefact), db=sqlite, play="sampled")) as client:
         row = logged(client, client.decide()["id"])
         own = said(client, row).probabilities[0]
         np.testing.assert_allclose(np.frombuffer(row.probabilities), own, rtol=1e-6)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import state_reader
 from compagnon.store.log import find
 from compagnon.worlds.dispatch.board import BoardReader
@@ -27,7 +27,7 @@ def dispatch(tmp_path_factory):
     manifest = json.loads((policy / "policy.json").read_text())
     manifest["provenance"]["env_args"] = OPTIONS
     (policy / "policy.json").write_text(json.dumps(manifest))
-    with served(Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
+    with served(ServiceSettings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
         yield client
 
 
@@ -92,7 +92,7 @@ def test_a_board_is_decided(dispatch, moment):
     answer = dispatch.decide(state=board, id="board")
     assert mask[answer["action"]]
     assert answer["meaning"].split()[0] in ("wait", "driver", "refuse")
-    row = find(dispatch.parts.records.store, "board")
+    row = find(dispatch.parts.repository.store, "board")
     np.testing.assert_allclose(np.frombuffer(row.features, np.float32), obs, rtol=1e-5, atol=1e-3)
     packed = np.frombuffer(row.mask, np.uint8)
     np.testing.assert_array_equal(np.unpackbits(packed, count=len(mask)).astype(bool), mask)
@@ -142,7 +142,7 @@ def test_a_board_with_a_matrix_is_decided(dispatch):
     board, obs, mask = with_matrix()
     answer = dispatch.decide(state=board, id="matrix")
     assert mask[answer["action"]]
-    row = find(dispatch.parts.records.store, "matrix")
+    row = find(dispatch.parts.repository.store, "matrix")
     np.testing.assert_allclose(np.frombuffer(row.features, np.float32), obs, rtol=1e-5, atol=1e-3)
     packed = np.frombuffer(row.mask, np.uint8)
     np.testing.assert_array_equal(np.unpackbits(packed, count=len(mask)).astype(bool), mask)

@@ -5,7 +5,7 @@ import pytest
 
 from compagnon.serving.episodes import REMEMBERED, Episodes, explored_before
 from compagnon.serving.replaying import loader
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.replay import pages, replay
 from tests.serving.client import SHOP, served
 
@@ -77,12 +77,15 @@ def ask(client, count, episode="monday", first=0):
 
 def rows_of(client, episode):
     return [
-        row for page in pages(client.parts.records.store) for row in page if row.episode == episode
+        row
+        for page in pages(client.parts.repository.store)
+        for row in page
+        if row.episode == episode
     ]
 
 
 def test_a_service_keeps_to_it_and_its_log_replays(artefact, db):
-    settings = Settings(policy=str(artefact), db=db, explore_cap=4, **EVERYTHING)
+    settings = ServiceSettings(policy=str(artefact), db=db, explore_cap=4, **EVERYTHING)
     with served(settings) as client:
         ask(client, 60)
         ask(client, 30, "tuesday")
@@ -97,7 +100,7 @@ def test_a_service_keeps_to_it_and_its_log_replays(artefact, db):
         for row in rows[explored[-1] + 1 :]:
             assert (row.mode, row.probability) == ("deterministic", 1.0)
             assert np.frombuffer(row.probabilities).max() == 1.0
-        store = client.parts.records.store
+        store = client.parts.repository.store
         counted = client.ask("GET", "/metrics").text
         every = [row.mode for page in pages(store) for row in page].count("explored")
         assert f"compagnon_decisions_explored_total {every}.0" in counted
@@ -112,7 +115,7 @@ def test_a_service_keeps_to_it_and_its_log_replays(artefact, db):
 
 
 def test_asking_again_is_not_counted_again(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite, explore_cap=2, explore=1.0,
+    settings = ServiceSettings(policy=str(artefact), db=sqlite, explore_cap=2, explore=1.0,
                         explore_floor=0.0)  # fmt: skip
     with served(settings) as client:
         first = client.decide(id="a", episode="monday")
@@ -130,14 +133,14 @@ def test_vectors_keep_to_it_too(tmp_path, sqlite):
     from tests.serving.support import exported
 
     path = exported(tmp_path / "pendulum", "Pendulum-v1", head=DeterministicHead())
-    settings = Settings(policy=str(path), db=sqlite, explore=1.0, explore_cap=3)
+    settings = ServiceSettings(policy=str(path), db=sqlite, explore=1.0, explore_cap=3)
     with served(settings) as client:
         for k in range(6):
             client.decide(observation={"obs_0": 0.6, "obs_1": 0.8, "obs_2": k / 6},
                           episode="one")  # fmt: skip
         modes = [row.mode for row in rows_of(client, "one")]
         assert modes == ["explored"] * 3 + ["deterministic"] * 3
-        store = client.parts.records.store
+        store = client.parts.repository.store
         assert replay(store, loader(store, [path])).good
 
 

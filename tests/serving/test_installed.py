@@ -13,7 +13,7 @@ LIMIT = 250_000_000
 SERVES = """
 import json, sys, threading, urllib.request
 from compagnon.cli import main
-from compagnon.serving import running
+from compagnon.serving import lifespan
 
 def ask(where, parts):
     body = {"state": {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0}}

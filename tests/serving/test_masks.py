@@ -7,7 +7,7 @@ import pytest
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_artefact
 from compagnon.serving.models import open_model
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from tests.envs.masked import COUNTER, register_counter
 from tests.policy.networks import schema_of
 from tests.serving.client import served
@@ -29,7 +29,7 @@ def rewritten(path, change):
 def test_an_environment_that_gives_masks_is_served_with_masks(tmp_path, sqlite):
     path = exported(tmp_path / "counter", COUNTER)
     assert load_artefact(path).manifest.schema_.masked is True
-    with served(Settings(policy=str(path), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(path), db=sqlite)) as client:
         refused = client.decide(422, observation=HERE)
         assert refused["field"] == "mask_ids"
         body = {"decisions": [{"observation": HERE, "mask_ids": [0, 2]}, {"observation": HERE}]}
@@ -45,7 +45,7 @@ def test_an_environment_that_gives_masks_is_served_with_masks(tmp_path, sqlite):
 def test_one_that_gives_none_is_served_without(tmp_path, sqlite):
     path = exported(tmp_path / "cart", "CartPole-v1")
     assert load_artefact(path).manifest.schema_.masked is False
-    with served(Settings(policy=str(path), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(path), db=sqlite)) as client:
         assert client.decide(observation=[0.0, 0.0, 0.0, 0.0])["action"] in (0, 1)
         assert client.get("/v1/policy")["mask_required"] is False
 
@@ -65,7 +65,7 @@ def test_policies_from_before_it_was_recorded_load_as_they_were(
     assert manifest.schema_.masked is None
     assert manifest.schema_.needs_mask is needs
     assert manifest.schema_sha256 == recorded  # so that the two can take each other's place
-    with served(Settings(policy=str(path), db=sqlite)):
+    with served(ServiceSettings(policy=str(path), db=sqlite)):
         assert ("saved before it was recorded whether" in caplog.text) is not needs
 
 

@@ -11,7 +11,7 @@ from schemathesis.checks import CHECKS
 from compagnon.policy.manifest import GaussianHead
 from compagnon.serving.openapi import describe
 from compagnon.serving.openapi_requests import request_example
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import listening, served
 from tests.serving.support import exported
 
@@ -33,7 +33,7 @@ POLICIES = {
 def shared(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("openapi")
     policy = exported(folder / "policy", request.param, head=POLICIES[request.param])
-    settings = Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}", rate=0)
+    settings = ServiceSettings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}", rate=0)
     with served(settings) as client, listening(client) as address:
         yield client, address
 
@@ -42,12 +42,12 @@ def test_the_description_lists_every_route(shared):
     client, _ = shared
     found = client.get("/openapi.json")
     assert sorted(found["paths"]) == sorted(PATHS)
-    assert found == describe(client.parts.service.reader, client.parts.service.settings)
+    assert found == describe(client.parts.service.parser, client.parts.service.settings)
 
 
 def test_its_example_is_answered_and_fits_its_own_schema(shared):
     client, _ = shared
-    example = request_example(client.parts.service.reader)
+    example = request_example(client.parts.service.parser)
     assert client.decide(**example)["meaning"]
     found = client.get("/openapi.json")
     schema = {**found["components"]["schemas"]["DecideRequest"], "components": found["components"]}
@@ -104,7 +104,7 @@ def test_a_vector_is_described_as_narrowly_as_the_policy(shared):
     client, _ = shared
     schemas = client.get("/openapi.json")["components"]["schemas"]
     found = schemas["DecideRequest"]["properties"].keys() & {"mask_ids", "mask_bits"}
-    assert bool(found) != client.parts.service.reader.chooses_vectors
+    assert bool(found) != client.parts.service.parser.chooses_vectors
     if not found:
         action = schemas["VectorAnswer"]["properties"]["action"]
         assert action["required"] == ["torque"]
@@ -123,6 +123,6 @@ def test_nothing_of_much_that_is_asked_breaks_it(shared):
     examples = int(os.environ.get("COMPAGNON_FUZZ", "400"))
     asked = _fuzz(shared, examples)
     client, _ = shared
-    env = client.parts.service.reader.schema.env_id
-    print(f"{env}: {asked:,} requests, {client.parts.records.log.committed:,} decisions")
+    env = client.parts.service.parser.schema.env_id
+    print(f"{env}: {asked:,} requests, {client.parts.repository.log.committed:,} decisions")
     assert asked > 4 * examples

@@ -2,8 +2,8 @@
 
 import pytest
 
-from compagnon.serving import service as S
-from compagnon.serving.settings import Settings
+from compagnon.serving import service as service_module
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys
 from tests.serving.client import SHOP, served
 from tests.serving.sockets import answer, connected, request
@@ -76,7 +76,7 @@ def test_every_route_looks_at_the_host_and_the_page(raw):
 @pytest.mark.parametrize("path", WAYS)
 def test_a_web_page_from_elsewhere_can_not_ask(raw, path):
     host = "host: 127.0.0.1:8000\r\n"
-    before = raw[1].parts.records.log.committed
+    before = raw[1].parts.repository.log.committed
     for line, field in (
         ("origin: http://evil.example", "origin"),
         ("origin: null", "origin"),
@@ -87,15 +87,15 @@ def test_a_web_page_from_elsewhere_can_not_ask(raw, path):
         ("sec-fetch-site: same-site", "sec-fetch-site"),
     ):
         assert ask(raw, path, f"{host}{line}\r\n") == (403, field), line
-    assert raw[1].parts.records.log.committed == before
+    assert raw[1].parts.repository.log.committed == before
     assert ask(raw, path, f"{host}origin: http://127.0.0.1:8000\r\n")[0] == 200
     assert ask(raw, path, f"{host}sec-fetch-site: same-origin\r\n")[0] == 200
 
 
 def test_with_keys_a_page_that_has_one_may_ask(artefact, sqlite):
-    with served(Settings(policy=str(artefact), db=sqlite)) as client:
-        _, text = keys.create(client.parts.records.store, "decide")
-        client.parts.guard.learn(client.parts.records.keys())
+    with served(ServiceSettings(policy=str(artefact), db=sqlite)) as client:
+        _, text = keys.create(client.parts.repository.store, "decide")
+        client.parts.auth.learn(client.parts.repository.keys())
         headers = {"authorization": f"Bearer {text}", "origin": "https://shop.example"}
         headers |= {"host": "decide.example", "sec-fetch-site": "cross-site"}
         response = client.ask("POST", "/v1/decide", json={"state": SHOP}, headers=headers)
@@ -143,9 +143,9 @@ def test_the_page_says_how_to_ask(raw):
 
 
 def test_the_page_tells_a_stranger_nothing_of_the_policy(artefact, sqlite):
-    with served(Settings(policy=str(artefact), db=sqlite)) as client:
-        keys.create(client.parts.records.store, "decide")
-        client.parts.guard.learn(client.parts.records.keys())
+    with served(ServiceSettings(policy=str(artefact), db=sqlite)) as client:
+        keys.create(client.parts.repository.store, "decide")
+        client.parts.auth.learn(client.parts.repository.keys())
         response = client.ask("GET", "/", headers={"host": '"><b>evil'})
         assert response.status_code == 200
         assert client.parts.service.model.sha256[:12] not in response.text
@@ -161,7 +161,7 @@ def test_an_unexpected_error_is_counted_and_answered_like_any_other(raw, path, m
     def broken(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(S.Service, "begin", broken)
+    monkeypatch.setattr(service_module.Service, "begin", broken)
     monkeypatch.setattr("compagnon.serving.routes.policy_info", broken)
     if "policy" in path:
         connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
@@ -20,7 +20,7 @@ OPTIONS = {"drivers": 4, "slots": 8, "observation": "pairs", "order": "urgency"}
 def poc(tmp_path_factory):
     folder = tmp_path_factory.mktemp("poc")
     policy = exported(folder / "p", DISPATCH_POC, env_args=OPTIONS)
-    with served(Settings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
+    with served(ServiceSettings(policy=str(policy), db=f"sqlite:///{folder / 'd.db'}")) as client:
         yield client
 
 
@@ -37,7 +37,7 @@ def test_a_board_is_decided_step_by_step(poc):
     named = 0
     for k, (state, obs, mask, days) in enumerate(moments(40)):
         answer = poc.decide(state=state, id=f"m{k}")
-        row = find(poc.parts.records.store, f"m{k}")
+        row = find(poc.parts.repository.store, f"m{k}")
         np.testing.assert_allclose(np.frombuffer(row.features, np.float32), obs, rtol=1e-5)
         packed = np.frombuffer(row.mask, np.uint8)
         np.testing.assert_array_equal(np.unpackbits(packed, count=len(mask)).astype(bool), mask)

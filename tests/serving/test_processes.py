@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from compagnon.cli import main
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import open_store
 from compagnon.store.log import find
 from tests.serving.client import SHOP, listening, served
@@ -189,10 +189,10 @@ def test_two_applications_on_one_postgresql_never_answer_with_each_others_decisi
     upgrade(store)
     store.close()
     with (
-        served(Settings(policy=str(artefact), db=postgres, application="north")) as north,
-        served(Settings(policy=str(artefact), db=postgres, application="south")) as south,
+        served(ServiceSettings(policy=str(artefact), db=postgres, application="north")) as north,
+        served(ServiceSettings(policy=str(artefact), db=postgres, application="south")) as south,
         served(
-            Settings(policy=str(artefact), db=postgres, application="south", mode="fast")
+            ServiceSettings(policy=str(artefact), db=postgres, application="south", mode="fast")
         ) as fast,
     ):
         first = north.decide(id="a")

@@ -27,7 +27,7 @@ def ask(request, local):
 
 
 def names(client):
-    return {f.name: max(1.0, f.low) for f in client.parts.service.reader.schema.observation.fields}
+    return {f.name: max(1.0, f.low) for f in client.parts.service.parser.schema.observation.fields}
 
 
 def test_names_in_another_order_are_the_same_question(local, ask):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.serving.refusal import Refusal
-from compagnon.serving.settings import Settings
+from compagnon.serving.errors import ApiError
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import StateReader
 from compagnon.worlds.codec import StateCodec
 from tests.serving.client import SHOP, served
@@ -67,13 +67,15 @@ def test_each_action_has_its_cost_or_why_it_is_impossible():
 def test_what_is_wrong_is_named_wherever_it_stands(state, where):
     reader = StateReader(HouseCodec())
     assert reader.read(raw('{"rooms": 1, "front": {}, "back": null, "others": [{}]}'))
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         reader.read(raw(state))
     assert refused.value.field == where
 
 
 def test_a_service_says_them_and_logs_the_same_decision(artefact, tmp_path):
-    with served(Settings(policy=str(artefact), db=f"sqlite:///{tmp_path / 'd.db'}")) as client:
+    with served(
+        ServiceSettings(policy=str(artefact), db=f"sqlite:///{tmp_path / 'd.db'}")
+    ) as client:
         plain = client.decide(id="a", state=SHOP)
         told = client.decide(id="a", state=SHOP, reasons=True)
         reasons = told.pop("reasons")

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compagnon.serving import wire
-from compagnon.serving.refusal import Refusal
+from compagnon.serving import schemas
+from compagnon.serving.errors import ApiError
 from compagnon.serving.states import state_reader
 from compagnon.worlds.workshop import WORKSHOP
 from tests.policy.networks import schema_of
@@ -46,7 +46,7 @@ def test_a_refusal_that_copies_the_path_for_each_item_would_be_seen(script):
             for name, items in json.loads(body)["state"].items()
             for k, _ in enumerate(items)
         ]
-        raise Refusal(422, "it is wrong", paths[-1])
+        raise ApiError(422, "it is wrong", paths[-1])
 
     body = b'{"state":{"' + b"K" * 2000 + b'":[' + b"0," * 2000 + b"0]}}"
     assert "bytes of memory" in script.too_much([script.cost(careless, body, 1)])
@@ -55,8 +55,8 @@ def test_a_refusal_that_copies_the_path_for_each_item_would_be_seen(script):
     assert script.too_much([quick, script.Cost(100_000, 422, 150.0, 0)]) is None
 
 
-def refused(body, read=wire.read_decide):
-    with pytest.raises(Refusal) as found:
+def refused(body, read=schemas.read_decide):
+    with pytest.raises(ApiError) as found:
         read(body)
     assert found.value.status == 422
     problem = json.loads(found.value.body())
@@ -96,11 +96,11 @@ def test_where_a_number_that_is_not_finite_stands(body, field):
 
 
 def test_of_a_large_body_the_byte_is_told():
-    field, error = refused(b'{"state":[' + b"0," * wire.NAMED_BYTES + b"NaN]}")
+    field, error = refused(b'{"state":[' + b"0," * schemas.NAMED_BYTES + b"NaN]}")
     assert field == "body"
-    assert f"(byte {10 + 2 * wire.NAMED_BYTES})" in error
+    assert f"(byte {10 + 2 * schemas.NAMED_BYTES})" in error
     assert refused(b'{"observation":{"a":' + b"9" * 400 + b',"b":1}}')[0] == "observation.a"
-    large = b",".join(b'"k%d":0' % k for k in range(wire.NAMED_BYTES // 7))
+    large = b",".join(b'"k%d":0' % k for k in range(schemas.NAMED_BYTES // 7))
     assert refused(b'{"observation":{' + large + b',"b":"x"}}')[0] == "observation"
 
 
@@ -109,6 +109,6 @@ def test_a_state_of_any_depth_is_read_or_refused():
     text = json.dumps(SHOP)[:-1]
     for depth in range(400, 1200, 7):  # somewhere there is the deepest that one decoder can read
         state = msgspec.Raw(f'{text},"x":{"[" * depth}{"]" * depth}}}'.encode())
-        with pytest.raises(Refusal) as found:
+        with pytest.raises(ApiError) as found:
             reader.read(state)
         assert found.value.status == 422

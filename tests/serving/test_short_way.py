@@ -8,7 +8,7 @@ import pytest
 
 from compagnon.serving.http import Front
 from compagnon.serving.protocol import DecisionProtocol
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
 from tests.serving.client import SHOP, served
@@ -72,7 +72,7 @@ def test_both_ways_refuse_the_same(raw, long_ways, body, status):
 
 
 def test_a_body_that_is_too_large_closes_the_connection(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite, max_body=1000)
+    settings = ServiceSettings(policy=str(artefact), db=sqlite, max_body=1000)
     with served(settings) as client, connected(client) as connection:
         status, headers, body = ask(connection, state=SHOP, key="x" * 1000)
         assert (status, ("connection", "close") in headers) == (413, True)
@@ -92,7 +92,7 @@ def test_too_many_at_a_time_are_told_to_come_back(raw):
 
 def test_a_key_is_asked_for(raw):
     connection, local = raw
-    local.parts.guard._open = False
+    local.parts.auth._open = False
     status, headers, _ = ask(connection)
     assert (status, dict(headers)["www-authenticate"]) == (401, "Bearer")
     assert ask(connection, headers="authorization: Bearer none\r\n")[0] == 401
@@ -223,10 +223,10 @@ def test_a_decision_that_cannot_be_logged_is_not_answered_as_one(raw, error, sta
 
 
 def test_an_id_of_the_database_is_seen_in_fast_mode(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite, mode="fast")
+    settings = ServiceSettings(policy=str(artefact), db=sqlite, mode="fast")
     with served(settings) as client, connected(client) as connection:
         first = ask(connection, id="one", state=SHOP)
-        log = client.parts.records.log
+        log = client.parts.repository.log
         wait_until(lambda: not log.pending)
         assert ask(connection, id="one", state=SHOP)[2] == first[2]
         assert ask(connection, id="one", state={**SHOP, "raw": 1})[0] == 409

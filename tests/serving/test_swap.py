@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys, open_store, registry
 from compagnon.store.migrating import upgrade
 from tests.serving.client import SHOP, listening, served
@@ -39,7 +39,7 @@ def registered(versions, db):
 
 
 def settings(db, store, **more):
-    return Settings(policy="registry:shop", db=db, watch_seconds=3600, **more)
+    return ServiceSettings(policy="registry:shop", db=db, watch_seconds=3600, **more)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def client(registered, db, monkeypatch, tmp_path):
 
 
 def look(client, again=False):
-    return client.run(client.parts.keeper.look(again=again))
+    return client.run(client.parts.reloader.look(again=again))
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_a_repeated_id_keeps_its_answer_over_a_swap(client, registered):
 
 def test_the_registry_is_watched(registered, db):
     store, (first, second) = registered
-    watching = Settings(policy="registry:shop", db=db, watch_seconds=0.01)
+    watching = ServiceSettings(policy="registry:shop", db=db, watch_seconds=0.01)
     with served(watching) as client:
         assert client.decide()["model"] == first.sha256
         registry.move(store, "shop", "champion", second.sha256)
@@ -130,7 +130,7 @@ def test_the_registry_is_watched(registered, db):
 def test_an_admin_may_have_it_looked_at(client, registered):
     store, (first, second) = registered
     _, text = keys.create(store, "admin")
-    client.parts.guard.learn(client.parts.records.keys())
+    client.parts.auth.learn(client.parts.repository.keys())
     client.headers["authorization"] = f"Bearer {text}"
     path = "/v1/admin/reload"
     assert client.ask("POST", path).json() == {"model": first.sha256, "changed": False}
@@ -149,13 +149,13 @@ def test_a_model_without_a_champion_names_the_command(db):
     store.close()
     with (
         pytest.raises(InputError, match="compagnon registry promote"),
-        served(Settings(policy="registry:shop", db=db)),
+        served(ServiceSettings(policy="registry:shop", db=db)),
     ):
         pass
 
 
 def test_a_path_is_looked_at_when_told(artefact, sqlite, tmp_path):
-    with served(Settings(policy=str(artefact), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=sqlite)) as client:
         before = client.decide()["model"]
         assert not look(client, again=True)
         shutil.rmtree(artefact)
@@ -173,7 +173,7 @@ class Load:
     def __init__(self, client, artefacts):
         self.client, self.artefacts = client, artefacts
         service, source = client.parts.service, client.parts.source
-        obs, mask = service.reader.read(_request())
+        obs, mask = service.parser.read(_request())
         self.expected = {}
         for path in artefacts:
             source._path = path
@@ -212,7 +212,7 @@ class Load:
 
 def check_swaps(artefacts, sqlite, swaps, each=lambda k: None):
     """Nothing is dropped, nothing is mixed, and no model outlives its last request."""
-    settings = Settings(policy=str(artefacts[0]), db=sqlite, rate=0, play="sampled")
+    settings = ServiceSettings(policy=str(artefacts[0]), db=sqlite, rate=0, play="sampled")
     with served(settings) as client, listening(client) as address:
         load = Load(client, artefacts)
         client.run_long(load.run(address, swaps, each))
@@ -228,7 +228,7 @@ def _shop():
 
 
 def _request():
-    from compagnon.serving.wire import read_decide
+    from compagnon.serving.schemas import read_decide
 
     return read_decide(b'{"state":%s}' % _shop())
 
@@ -267,10 +267,10 @@ def resident():
 
 
 def test_an_answer_that_mixes_models_would_be_seen(versions, sqlite):
-    with served(Settings(policy=str(versions[0]), db=sqlite, play="sampled")) as client:
+    with served(ServiceSettings(policy=str(versions[0]), db=sqlite, play="sampled")) as client:
         answer = client.ask("POST", "/v1/decide", json={"state": SHOP}).content
         model = client.parts.service.model
-        obs, mask = client.parts.service.reader.read(_request())
+        obs, mask = client.parts.service.parser.read(_request())
         right = model.say(obs[None], mask[None]).probabilities[0]
         check_answer(answer, {model.sha256: right})
         with pytest.raises(AssertionError):

@@ -5,8 +5,8 @@ import pytest
 from compagnon.cli import main
 from compagnon.errors import InputError
 from compagnon.serving import costs, trial
-from compagnon.serving.keeper import Keeper
-from compagnon.serving.settings import Settings
+from compagnon.serving.reloader import Reloader
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import open_tried
 from compagnon.store import open_store, registry
 from compagnon.store.migrating import upgrade
@@ -126,7 +126,7 @@ def test_it_is_refused_once_and_the_champion_stays(registered, fresh, monkeypatc
     store, good, bad = registered
     tried = []
     monkeypatch.setattr(trial, "_try", lambda *_: None)
-    settings = Settings(policy="registry:shop", db=store.address, watch_seconds=3600)
+    settings = ServiceSettings(policy="registry:shop", db=store.address, watch_seconds=3600)
     with served(settings) as client:
 
         def refuse(directory, precision, size):
@@ -136,14 +136,14 @@ def test_it_is_refused_once_and_the_champion_stays(registered, fresh, monkeypatc
         monkeypatch.setattr(trial, "_try", refuse)
         registry.move(store, "shop", "champion", bad.sha256)  # by a program, which tries nothing
         for _ in range(3):
-            assert not client.run(client.parts.keeper.look())
+            assert not client.run(client.parts.reloader.look())
         assert tried == [bad.sha256]
         assert "its trial took more than 10 s" in client.get("/v1/policy")["refused"]
         assert client.decide()["model"] == good.sha256
-        assert not client.run(client.parts.keeper.look(again=True))  # somebody asks for it
+        assert not client.run(client.parts.reloader.look(again=True))  # somebody asks for it
         assert tried == [bad.sha256] * 2
         registry.move(store, "shop", "champion", good.sha256)
-        client.run(client.parts.keeper.look())
+        client.run(client.parts.reloader.look())
         assert client.get("/v1/policy")["refused"] is None
 
 
@@ -151,7 +151,7 @@ def test_the_end_of_a_service_ends_a_trial(registered, fresh, monkeypatch):
     store, _, bad = registered
     monkeypatch.setattr(trial, "CPU_SECONDS", 3600)
     monkeypatch.setattr(trial, "WALL_SECONDS", 3600)
-    settings = Settings(policy="registry:shop", db=store.address, watch_seconds=0.01)
+    settings = ServiceSettings(policy="registry:shop", db=store.address, watch_seconds=0.01)
     with served(settings):
         registry.move(store, "shop", "champion", bad.sha256)
         wait_until(lambda: trial._children)
@@ -170,13 +170,13 @@ def test_whatever_goes_wrong_with_a_version_is_said_and_not_tried_again(local):
     async def find():
         return found[0]
 
-    keeper = Keeper(local.parts.service, find, load, 3600, "first")
+    reloader = Reloader(local.parts.service, find, load, 3600, "first")
     for _ in range(3):
-        assert not local.run(keeper.look())
+        assert not local.run(reloader.look())
     assert loaded == ["second"]
     assert local.parts.service.refused == "MemoryError: no room"
     found[0] = "third"
-    assert not local.run(keeper.look())
+    assert not local.run(reloader.look())
     assert loaded == ["second", "third"]
 
 
@@ -187,4 +187,4 @@ def test_what_its_play_costs_is_measured_after_its_trial(fresh, tmp_path, monkey
     monkeypatch.setattr(trial, "_try", refuses)
     policy = endless(tmp_path / "endless")  # it would never come back
     with pytest.raises(InputError, match="is refused"):
-        costs.cost_words(Settings(policy=str(policy), explore=0.05))
+        costs.cost_words(ServiceSettings(policy=str(policy), explore=0.05))

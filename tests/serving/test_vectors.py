@@ -15,7 +15,7 @@ from compagnon.policy.schema import ActionSchema, Schema
 from compagnon.policy.vector_drawing import draw_vector, log_density
 from compagnon.serving.models import open_model
 from compagnon.serving.replaying import loader
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from compagnon.store.replay import replay
 from compagnon.store.tables import decisions
@@ -41,12 +41,12 @@ def policies(tmp_path_factory):
 @pytest.fixture
 def gaussian(policies, db):
     """A service that samples: nothing of what it draws is sure."""
-    with served(Settings(policy=str(policies["gaussian"]), db=db, play="sampled")) as client:
+    with served(ServiceSettings(policy=str(policies["gaussian"]), db=db, play="sampled")) as client:
         yield client
 
 
 def logged(client, decision_id):
-    return find(client.parts.records.store, decision_id)
+    return find(client.parts.repository.store, decision_id)
 
 
 def test_an_answer_names_the_components_and_their_density(gaussian):
@@ -98,7 +98,7 @@ def test_every_logged_vector_is_made_again_bit_for_bit(gaussian, policies):
     bodies = [{"id": f"b{k}", "observation": [k / 9, -k / 8]} for k in range(70)]
     gaussian.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
     gaussian.decide(observation=HERE)
-    store = gaussian.parts.records.store
+    store = gaussian.parts.repository.store
     found = replay(store, loader(store, [policies["gaussian"]]))
     assert (found.checked, found.same, found.good) == (71, 71, True)
 
@@ -108,11 +108,11 @@ def test_every_logged_vector_is_made_again_bit_for_bit(gaussian, policies):
     ["features", "distribution", "action_vector", "log_density", "probability", "seed", "epsilon"],
 )
 def test_a_changed_log_does_not_replay(policies, sqlite, column):
-    settings = Settings(policy=str(policies["gaussian"]), db=sqlite, explore=0.5)
+    settings = ServiceSettings(policy=str(policies["gaussian"]), db=sqlite, explore=0.5)
     with served(settings) as client:
         for k in range(3):
             client.decide(observation=HERE, id=f"d{k}")
-        store = client.parts.records.store
+        store = client.parts.repository.store
         value = getattr(logged(client, "d1"), column)
         if isinstance(value, bytes):
             array = np.frombuffer(value, "<f8" if column == "distribution" else "<f4").copy()
@@ -156,7 +156,7 @@ def test_the_policy_and_a_logged_decision_are_told(gaussian):
 def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_path):
     path = str(policies["deterministic"])
     angle = {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}
-    with served(Settings(policy=path, db=f"sqlite:///{tmp_path}/0.db")) as client:
+    with served(ServiceSettings(policy=path, db=f"sqlite:///{tmp_path}/0.db")) as client:
         answer = client.decide(observation=angle, id="a")
         assert answer["density"] == "deterministic"
         assert answer["action"] == answer["greedy"]
@@ -169,7 +169,7 @@ def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_pat
         own = client.parts.service.model.policy.act(obs)
         assert np.frombuffer(row.action_vector, np.float32) == own[0]
     db = f"sqlite:///{tmp_path}/1.db"
-    with served(Settings(policy=path, db=db, explore=0.5, explore_spread=0.2)) as client:
+    with served(ServiceSettings(policy=path, db=db, explore=0.5, explore_spread=0.2)) as client:
         bodies = [{"observation": angle} for _ in range(400)]
         response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
         answers = response.json()["decisions"]
@@ -182,12 +182,12 @@ def test_a_deterministic_policy_says_so_and_explores_when_told(policies, tmp_pat
         for one in inside:
             away = one["action"]["torque"] - one["greedy"]["torque"]
             assert one["density"] == pytest.approx(0.5 * norm.pdf(away, 0, 0.4), rel=1e-5)
-        store = client.parts.records.store
+        store = client.parts.repository.store
         assert replay(store, loader(store, [policies["deterministic"]])).good
 
 
 def test_a_gaussian_policy_plays_its_mean_unless_it_is_told_otherwise(policies, db):
-    settings = Settings(policy=str(policies["gaussian"]), db=db)
+    settings = ServiceSettings(policy=str(policies["gaussian"]), db=db)
     with served(settings) as client:
         bodies = [{"id": f"b{k}", "observation": [k / 3, -k / 4]} for k in range(25)]
         response = client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
@@ -197,13 +197,13 @@ def test_a_gaussian_policy_plays_its_mean_unless_it_is_told_otherwise(policies, 
         assert [list(one["action"].values()) for one in answers] == own.tolist()
         assert {one["density"] for one in answers} == {"deterministic"}
         assert all(one["action"] == one["greedy"] for one in answers)
-        store = client.parts.records.store
+        store = client.parts.repository.store
         assert replay(store, loader(store, [policies["gaussian"]])).good
         assert logged(client, "b3").play == "greedy"
 
 
 def test_vectors_from_before_replay_as_they_were_drawn(gaussian, policies):
-    store, model = gaussian.parts.records.store, gaussian.parts.service.model
+    store, model = gaussian.parts.repository.store, gaussian.parts.service.model
     gaussian.decide(observation=HERE, id="new")
     row = logged(gaussian, "new")
     said = model.say_vectors(np.frombuffer(row.features, np.float32)[None])
@@ -221,7 +221,9 @@ def test_vectors_from_before_replay_as_they_were_drawn(gaussian, policies):
 
 
 def test_sampling_and_exploring_at_once_is_refused(policies, sqlite):
-    settings = Settings(policy=str(policies["gaussian"]), db=sqlite, play="sampled", explore=0.1)
+    settings = ServiceSettings(
+        policy=str(policies["gaussian"]), db=sqlite, play="sampled", explore=0.1
+    )
     with pytest.raises(InputError, match=r"draws every vector already"), served(settings):
         pass
 
@@ -232,10 +234,10 @@ def test_exploring_without_bounds_is_refused_at_the_start(tmp_path, sqlite):
     path = export(network(free, head=DeterministicHead()), tmp_path / "free")
     with (
         pytest.raises(InputError, match=r"torque has no bounds .* --explore 0"),
-        served(Settings(policy=str(path), db=sqlite, explore=0.1)),
+        served(ServiceSettings(policy=str(path), db=sqlite, explore=0.1)),
     ):
         pass
-    with served(Settings(policy=str(path), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(path), db=sqlite)) as client:
         answer = client.decide(observation={"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5})
         assert answer["action"]["torque"] <= 4
         assert client.get("/v1/policy")["components"][0]["low"] is None
@@ -248,22 +250,22 @@ def test_a_model_that_cannot_explore_as_it_should_takes_no_other_s_place(tmp_pat
     drawn = export(network(free, head=GaussianHead(state_dependent=False)), tmp_path / "drawn")
     sure = export(network(free, head=DeterministicHead()), tmp_path / "sure")
     asked = {"observation": {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}}
-    with served(Settings(policy=str(drawn), db=sqlite, explore=1.0)) as client:
+    with served(ServiceSettings(policy=str(drawn), db=sqlite, explore=1.0)) as client:
         service = client.parts.service
         with pytest.raises(InputError, match="torque has no bounds"):
             service.swap(open_model(sure))
         assert service.swaps == 0
         assert client.decide(**asked)["model"] == open_model(drawn).sha256
-    with served(Settings(policy=str(drawn), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(drawn), db=sqlite)) as client:
         client.parts.service.swap(open_model(sure))
         assert client.decide(**asked)["density"] == "deterministic"
 
 
 def test_an_id_of_another_policy_is_a_conflict(policies, sqlite):
     cart = {"obs_0": 0.6, "obs_1": 0.8, "obs_2": -0.5}
-    with served(Settings(policy=str(policies["deterministic"]), db=sqlite)) as client:
+    with served(ServiceSettings(policy=str(policies["deterministic"]), db=sqlite)) as client:
         client.decide(observation=cart, id="a")
-        store, row = client.parts.records.store, logged(client, "a")
+        store, row = client.parts.repository.store, logged(client, "a")
         # As another service on the same database would have logged the same question.
         other = row._replace(
             id="c", schema_sha256="0" * 64, action=3, action_vector=None, mask=b"\xff",

@@ -13,7 +13,7 @@ import pytest
 from compagnon.errors import InputError
 from compagnon.serving import worker as worker_module
 from compagnon.serving import workers as workers_module
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.workers import Workers
 
 NEVER = "import time; time.sleep(600)"
@@ -23,7 +23,7 @@ class Scripted(Workers):
     """Workers that do what a script says; the n-th start of each gets the n-th script."""
 
     def __init__(self, scripts, made):
-        super().__init__(Settings(policy="p", db="postgresql://x", workers=2), made)
+        super().__init__(ServiceSettings(policy="p", db="postgresql://x", workers=2), made)
         self.scripts = scripts
         self.starts = []
 
@@ -90,12 +90,12 @@ def test_what_one_of_them_lost_is_known_at_the_end(made, code):
 
 @pytest.mark.parametrize("lost", [0, 12])
 def test_a_worker_says_how_much_it_lost(monkeypatch, capsys, lost):
-    parts = SimpleNamespace(records=SimpleNamespace(log=SimpleNamespace(lost=lost)))
+    parts = SimpleNamespace(repository=SimpleNamespace(log=SimpleNamespace(lost=lost)))
     told, tells = os.pipe()
     monkeypatch.setattr(worker_module, "run_to_the_end", lambda *given: given[2]("", parts))
     monkeypatch.setattr(worker_module, "_end_with", lambda _: None)
     monkeypatch.setattr(worker_module.logging, "basicConfig", lambda **_: None)
-    settings = Settings(policy="p", db="postgresql://x", workers=2, mode="fast")
+    settings = ServiceSettings(policy="p", db="postgresql://x", workers=2, mode="fast")
     monkeypatch.setenv("COMPAGNON_SETTINGS", settings.to_json())
     with socket.socket() as listening:
         numbers = (listening.detach(), tells, os.getppid(), 1)

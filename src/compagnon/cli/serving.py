@@ -93,10 +93,10 @@ def serve(
     from compagnon.serving import signals
 
     signals.hold()  # before anything that takes its time
-    from compagnon.serving.settings import Settings
+    from compagnon.serving.settings import ServiceSettings
     from compagnon.store.address import database_address
 
-    settings = Settings(
+    settings = ServiceSettings(
         policy=policy,
         host=address.host,
         port=address.port,
@@ -118,8 +118,8 @@ def serve(
         max_pending=deciding.max_pending,
     )
     from compagnon.serving.costs import cost_words
-    from compagnon.serving.running import Running
-    from compagnon.serving.running import serve as run
+    from compagnon.serving.lifespan import RunningService
+    from compagnon.serving.lifespan import serve as run
     from compagnon.store import DecisionLog
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -131,11 +131,11 @@ def serve(
     if cost is not None:
         out.print(cost, soft_wrap=True)
 
-    def ready(where: str, parts: Running | None) -> None:
+    def ready(where: str, parts: RunningService | None) -> None:
         if cost is None:
             out.print("plays greedily, as it was evaluated", soft_wrap=True)
         if parts is not None:
-            logs.append(parts.records.log)
+            logs.append(parts.repository.log)
             model = parts.service.model
             out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
         out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)

@@ -17,8 +17,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from compagnon.serving.errors import RETRY_SECONDS, ApiError
 from compagnon.serving.http import BODY_SECONDS, CLOSE, JSON, SECURITY_HEADERS, Headers
-from compagnon.serving.refusal import RETRY_SECONDS, Refusal
 
 MAX_HEAD: Final = 65_536  # bytes of a request before its body
 MAX_FIELDS: Final = 100  # headers of a request
@@ -62,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _deaf = False  # what still comes is dropped
     _leaving = False  # all is said
     _left = LINGER_BYTES
-    _fault: Refusal | None = None  # found within the parser
+    _fault: ApiError | None = None  # found within the parser
     _running: Any = None  # the cycle that is being answered
 
     def connection_made(self, transport: Any) -> None:
@@ -74,7 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if len(self.connections) > most + MOST_LEAVING:
                 transport.abort()  # each takes a file, of which there must be some for the store
                 return
-            self._refuse(Refusal(503, "too many connections", None, RETRY_SECONDS))
+            self._refuse(ApiError(503, "too many connections", None, RETRY_SECONDS))
             return
         self._wait(HEAD_SECONDS, self._no_head)
 
@@ -235,21 +235,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return taken
         except httptools.HttpParserError:
-            self._refuse(self._fault or Refusal(400, "this is not HTTP/1.1 as it should be"))
+            self._refuse(self._fault or ApiError(400, "this is not HTTP/1.1 as it should be"))
             return taken
         if self._where == _HEAD:
             self._watch_head(taken)
         elif self._where == _BODY:
             self._silent = 0 if self._heard else self._silent + taken
             if self._silent > MAX_HEAD:
-                self._refuse(Refusal(431, "this body has more beside it than in it"))
+                self._refuse(ApiError(431, "this body has more beside it than in it"))
         return max(1, taken)
 
     def _watch_head(self, taken: int) -> None:
         """A head that has not ended: so many bytes more, and some seconds."""
         self._unfinished_head = taken if self._begun else self._unfinished_head + taken
         if self._unfinished_head > MAX_HEAD:
-            self._refuse(Refusal(431, _LARGE_HEAD))
+            self._refuse(ApiError(431, _LARGE_HEAD))
         elif self._timer is None:
             self._wait(HEAD_SECONDS, self._slow_head)
 
@@ -297,11 +297,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _stumble(self, status: int, sentence: str) -> None:
         """Stop the parser."""
-        self._fault = Refusal(status, sentence)
+        self._fault = ApiError(status, sentence)
         raise ValueError(sentence)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answer what cannot be read, after what could, and end."""
+    def _refuse(self, refusal: ApiError) -> None:
+        """DecideAnswer what cannot be read, after what could, and end."""
         running, last = self._running, self._last_whole()
         self._stop()
         if last is not None:  # its answer comes first, and is the last one
@@ -372,7 +372,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _slow_head(self) -> None:
         self._timer = None
-        self._refuse(Refusal(408, f"the head took longer than {HEAD_SECONDS:g} s"))
+        self._refuse(ApiError(408, f"the head took longer than {HEAD_SECONDS:g} s"))
 
     def _no_head(self) -> None:
         """Who never said anything is told nothing."""

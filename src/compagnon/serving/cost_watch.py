@@ -23,7 +23,7 @@ from compagnon.policy.play import GREEDY
 from compagnon.serving import costs
 from compagnon.serving.models import Model, open_model
 from compagnon.serving.service import Service
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import bound_child, fault_of, kill, run_bounded
 from compagnon.store import Store
 
@@ -156,7 +156,7 @@ def main() -> int:
     directory, file, sha256, *numbers = sys.argv[1:]
     bound_child(*map(int, numbers))
     os.nice(19)  # decisions come first
-    settings = Settings.from_json(os.environ.pop(_SETTINGS))
+    settings = ServiceSettings.from_json(os.environ.pop(_SETTINGS))
     model = open_model(Path(directory), settings.precision, sha256=sha256)
     print(json.dumps({"words": costs.measured_words(settings, model, Path(file))}), flush=True)
     return 0

@@ -16,10 +16,10 @@ from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import COST_SEED, GREEDY, what_differs
+from compagnon.serving.model_source import source_of
 from compagnon.serving.models import Model
-from compagnon.serving.records import open_records
-from compagnon.serving.settings import Settings
-from compagnon.serving.sources import source_of
+from compagnon.serving.repository import open_service_store
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.starting import check_place
 from compagnon.serving.trial import open_tried
 from compagnon.store import Store
@@ -30,7 +30,9 @@ _MAX_FILE: Final = 1_000_000
 _KEPT: Final = 20  # plays of one policy
 
 
-def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None) -> str | None:
+def cost_words(
+    settings: ServiceSettings, say: Callable[[str], object] = lambda _: None
+) -> str | None:
     """A sentence on what the play of these settings costs; None of greedy play.
 
     Where it cannot be measured (packages of the world are missing, the environment cannot be made
@@ -52,12 +54,12 @@ def cost_words(settings: Settings, say: Callable[[str], object] = lambda _: None
     return measured_words(settings, model, file, say)
 
 
-def _model(settings: Settings) -> tuple[Model, Path]:
+def _model(settings: ServiceSettings) -> tuple[Model, Path]:
     """What would be served now, and the file in which its costs are kept."""
     if settings.model_name is None:
         model = open_tried(settings.path, settings.precision)
         return model, artefact_directory(settings.path) / FILE
-    store = open_records(settings)
+    store = open_service_store(settings)
     try:
         source = source_of(settings, store)
         model = source.load(source.find())
@@ -66,7 +68,7 @@ def _model(settings: Settings) -> tuple[Model, Path]:
         store.close()
 
 
-def place_of(settings: Settings, store: Store, model: Model) -> Path:
+def place_of(settings: ServiceSettings, store: Store, model: Model) -> Path:
     """The file in which the costs of a model in service are kept."""
     if settings.model_name is None:
         return artefact_directory(settings.path) / FILE
@@ -75,7 +77,10 @@ def place_of(settings: Settings, store: Store, model: Model) -> Path:
 
 
 def measured_words(
-    settings: Settings, model: Model, file: Path, say: Callable[[str], object] = lambda _: None
+    settings: ServiceSettings,
+    model: Model,
+    file: Path,
+    say: Callable[[str], object] = lambda _: None,
 ) -> str:
     """A sentence on what the play of a model costs: as it was kept in `file`, or measured now."""
     from compagnon.evaluation.as_served import measure_cost
@@ -102,7 +107,7 @@ def measured_words(
     return cost.words
 
 
-def kept_words(settings: Settings, model: Model, file: Path) -> str | None:
+def kept_words(settings: ServiceSettings, model: Model, file: Path) -> str | None:
     """What was found before of this play of a model, or that it is not to be measured.
 
     Args:
@@ -115,17 +120,17 @@ def kept_words(settings: Settings, model: Model, file: Path) -> str | None:
     return None if found is None else str(found["words"])
 
 
-def what_is_asked(settings: Settings, model: Model) -> str:
+def what_is_asked(settings: ServiceSettings, model: Model) -> str:
     """``exploring 5 % of the decisions``."""
     return what_differs(settings.play_of(model.manifest.head))
 
 
-def unmeasured(settings: Settings, model: Model, why: str) -> str:
+def unmeasured(settings: ServiceSettings, model: Model, why: str) -> str:
     """A sentence that says why there is no figure."""
     return f"what {what_is_asked(settings, model)} costs was not measured: {why}"
 
 
-def _asked(settings: Settings, model: Model) -> dict[str, Any]:
+def _asked(settings: ServiceSettings, model: Model) -> dict[str, Any]:
     """Everything that the figure depends on."""
     manifest = model.manifest
     return {

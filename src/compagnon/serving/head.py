@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from compagnon.serving.refusal import Refusal
+from compagnon.serving.errors import ApiError
 
 _JSON: Final = b"application/json"
 
@@ -27,13 +27,13 @@ class Head(NamedTuple):
         A web page may send other kinds to any address without asking first.
 
         Raises:
-            Refusal: 415.
+            ApiError: 415.
         """
         kind = self.content_type
         if kind == _JSON:
             return
         if kind is None or kind.partition(b";")[0].strip().lower() != _JSON:
-            raise Refusal(415, "send JSON, with Content-Type: application/json", "content-type")
+            raise ApiError(415, "send JSON, with Content-Type: application/json", "content-type")
 
 
 _NAMES: Final = {
@@ -49,7 +49,7 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1") -> H
     """What the headers say; names in lower case.
 
     Raises:
-        Refusal: 400 for one that stands there twice, since a proxy may have looked at the other,
+        ApiError: 400 for one that stands there twice, since a proxy may have looked at the other,
             and for a request of HTTP/1.1 without a host.
     """
     found: dict[str, bytes] = {}
@@ -57,8 +57,8 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], version: str = "1.1") -> H
         known = _NAMES.get(name)
         if known is not None:
             if known in found:
-                raise Refusal(400, "it stands there twice", name.decode())
+                raise ApiError(400, "it stands there twice", name.decode())
             found[known] = value
     if "host" not in found and version == "1.1":
-        raise Refusal(400, "a request of HTTP/1.1 names its host", "host")
+        raise ApiError(400, "a request of HTTP/1.1 names its host", "host")
     return Head(**found)

@@ -10,11 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from compagnon.serving import guard as G
 from compagnon.serving.admission import Admission, Outside
-from compagnon.serving.guard import Guard
+from compagnon.serving.auth import Authenticator
+from compagnon.serving.errors import RETRY_SECONDS, WHOLE, ApiError
 from compagnon.serving.head import Head, read_head
-from compagnon.serving.refusal import RETRY_SECONDS, WHOLE, Refusal
 from compagnon.serving.service import Asked, Service
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
@@ -51,13 +50,13 @@ class Front:
 
     Args:
         service: decides.
-        guard: who may ask.
-        cold: every other route, with `http`'s own errors as `Refusal`.
+        auth: who may ask.
+        cold: every other route, with `http`'s own errors as `ApiError`.
     """
 
-    def __init__(self, service: Service, guard: Guard, cold: App) -> None:
+    def __init__(self, service: Service, auth: Authenticator, cold: App) -> None:
         self.service = service
-        self.guard = guard
+        self.auth = auth
         self._cold = cold
         self._active = 0
         self.admission = Admission(service.settings.max_pending)
@@ -72,7 +71,7 @@ class Front:
         return self._active
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """DecideAnswer one request."""
         if scope["type"] != "http":
             await self._cold(scope, receive, send)
             return
@@ -85,15 +84,15 @@ class Front:
         self._active += 1
         try:
             if self._active > self.admission.limit:
-                raise Refusal(503, BUSY, None, RETRY_SECONDS)
+                raise ApiError(503, BUSY, None, RETRY_SECONDS)
             if scope["method"] != "POST":
-                raise Refusal(405, f"{path} takes POST alone")
+                raise ApiError(405, f"{path} takes POST alone")
             head = self._head_of(scope)
-            key = self.guard.check(head.authorization, G.DECIDE)
+            key = self.auth.check(head.authorization, "decide")
             head.require_json()
             body = await hot(key, await read_body(scope, receive, self._max_body))
             status, headers = 200, [JSON]
-        except Refusal as refusal:
+        except ApiError as refusal:
             status, body, headers = refusal.status, refusal.body(), problem_headers(refusal)
         except Exception:
             _logger.exception("a request of %s failed", path)
@@ -104,7 +103,7 @@ class Front:
         self.service.metrics.answered(path, status, time.perf_counter() - begun)
 
     def ask(self, headers: Headers, body: bytes, done: Done) -> None:
-        """Answer one decision without a task; what `__call__` says of the same request.
+        """DecideAnswer one decision without a task; what `__call__` says of the same request.
 
         Args:
             headers: of the request, names in lower case.
@@ -118,10 +117,10 @@ class Front:
             if len(body) > self._max_body:
                 raise _too_large(self._max_body)
             head = read_head(headers)
-            self.guard.check_place(head)
-            key = self.guard.check(head.authorization, G.DECIDE)
+            self.auth.check_place(head)
+            key = self.auth.check(head.authorization, "decide")
             head.require_json()
-            self.guard.take(key, 1)
+            self.auth.take(key, 1)
             asked = waits.asked = service.begin(body)
             if service.must_look(asked):
                 task = asyncio.get_running_loop().create_task(waits.look(asked))
@@ -152,11 +151,11 @@ class Front:
         return self.service.settings.max_body
 
     async def _decide(self, key: str, body: bytes) -> bytes:
-        self.guard.take(key, 1)
+        self.auth.take(key, 1)
         return await self.service.decide(body)
 
     async def _batch(self, key: str, body: bytes) -> bytes:
-        return await self.service.decide_batch(body, lambda count: self.guard.take(key, count))
+        return await self.service.decide_batch(body, lambda count: self.auth.take(key, count))
 
     async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The cold routes, with the same headers on what they answer."""
@@ -175,7 +174,7 @@ class Front:
         try:
             self._head_of(scope)
             await self._cold(scope, receive, guarded)
-        except Refusal as refusal:
+        except ApiError as refusal:
             found = refusal.status
             await reply(send, found, refusal.body(), problem_headers(refusal))
         except Exception:
@@ -192,7 +191,7 @@ class Front:
     def _head_of(self, scope: Scope) -> Head:
         """The head of a request from a place that may ask."""
         head = read_head(scope["headers"], scope["http_version"])
-        self.guard.check_place(head)
+        self.auth.check_place(head)
         return head
 
 
@@ -228,7 +227,7 @@ class _Waits:
             self.failed(error)
 
     def kept(self, results: list[Written] | Exception) -> None:
-        """Answer, now that the log has the decision, or has it not."""
+        """DecideAnswer, now that the log has the decision, or has it not."""
         service = self._front.service
         try:
             if isinstance(results, StoreUnavailable):
@@ -245,8 +244,8 @@ class _Waits:
             self._end(200, body, [JSON])
 
     def failed(self, error: Exception) -> None:
-        """Answer with what went wrong."""
-        if isinstance(error, Refusal):
+        """DecideAnswer with what went wrong."""
+        if isinstance(error, ApiError):
             self._end(error.status, error.body(), problem_headers(error))
         else:
             _logger.error("a decision failed", exc_info=error)
@@ -264,7 +263,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body.
 
     Raises:
-        Refusal: 413 for one that says, or turns out, to be larger than `limit`; 408 for one that
+        ApiError: 413 for one that says, or turns out, to be larger than `limit`; 408 for one that
             does not end; 400 for one whose sender went away.
     """
     for name, value in scope["headers"]:
@@ -277,7 +276,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _rest(receive, body, limit)
         except TimeoutError:
-            raise Refusal(408, f"the body took longer than {BODY_SECONDS:g} s", WHOLE) from None
+            raise ApiError(408, f"the body took longer than {BODY_SECONDS:g} s", WHOLE) from None
     elif message["type"] == "http.disconnect":
         raise _broken_off()
     if len(body) > limit:
@@ -300,15 +299,15 @@ async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _broken_off() -> Refusal:
-    return Refusal(400, "the connection was closed before the whole body was there")
+def _broken_off() -> ApiError:
+    return ApiError(400, "the connection was closed before the whole body was there")
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"a body may have {limit:,} bytes", WHOLE)
+def _too_large(limit: int) -> ApiError:
+    return ApiError(413, f"a body may have {limit:,} bytes", WHOLE)
 
 
-def problem_headers(refusal: Refusal) -> Headers:
+def problem_headers(refusal: ApiError) -> Headers:
     """The headers that a refusal needs beside those of every answer."""
     headers = [JSON]
     if refusal.retry_after is not None:

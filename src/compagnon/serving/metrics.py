@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from compagnon.serving.models import Model
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (
@@ -19,7 +19,7 @@ _SECONDS: Final = (
 class Metrics:
     """Counters of one process; with several workers a scrape shows the one that answered it."""
 
-    def __init__(self, settings: Settings, model_sha256: str) -> None:
+    def __init__(self, settings: ServiceSettings, model_sha256: str) -> None:
         self.registry = CollectorRegistry()
         self._models: weakref.WeakSet[Model] = weakref.WeakSet()
         self._decisions = Counter(

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from compagnon.serving import vector_wire, wire
+from compagnon.serving import schemas, vector_schemas
+from compagnon.serving.errors import ErrorResponse
 from compagnon.serving.openapi_requests import (
     PLACE,
     narrowed_vectors,
@@ -17,22 +18,21 @@ from compagnon.serving.openapi_requests import (
     request_schema,
     state_schemas,
 )
-from compagnon.serving.reading import Reader
-from compagnon.serving.refusal import Problem
-from compagnon.serving.settings import Settings
+from compagnon.serving.parsing import RequestParser
+from compagnon.serving.settings import ServiceSettings
 
 # A database may hold decisions of other services too, so a record is described in both forms.
 _ANSWERS: Final = (
-    Problem, wire.OutcomeAnswer, wire.DecisionRecord, vector_wire.VectorRecord, wire.Health,
-    wire.Reloaded, wire.OutcomeRequest,
+    ErrorResponse, schemas.OutcomeAnswer, schemas.DecisionRecord, vector_schemas.VectorRecord,
+    schemas.Health, schemas.Reloaded, schemas.OutcomeRequest,
 )  # fmt: skip
-_ACTIONS: Final = (wire.Answer, wire.BatchAnswer, wire.PolicyInfo)
+_ACTIONS: Final = (schemas.DecideAnswer, schemas.BatchAnswer, schemas.PolicyInfo)
 _VECTORS: Final = (
-    vector_wire.VectorAnswer,
-    vector_wire.VectorBatchAnswer,
-    vector_wire.VectorPolicyInfo,
+    vector_schemas.VectorAnswer,
+    vector_schemas.VectorBatchAnswer,
+    vector_schemas.VectorPolicyInfo,
 )
-_RECORDS: Final = (wire.DecisionRecord, vector_wire.VectorRecord)
+_RECORDS: Final = (schemas.DecisionRecord, vector_schemas.VectorRecord)
 _REFUSALS: Final = {
     400: "the connection broke off, or the head is not as it should be",
     401: "no key, or an unknown one",
@@ -49,21 +49,21 @@ _REFUSALS: Final = {
 _LATER: Final = {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}}
 
 
-def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
+def describe(parser: RequestParser, settings: ServiceSettings) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    kinds = _VECTORS if reader.chooses_vectors else _ACTIONS
-    _, schemas = msgspec.json.schema_components(
+    kinds = _VECTORS if parser.chooses_vectors else _ACTIONS
+    _, components = msgspec.json.schema_components(
         (*_ANSWERS, *kinds), ref_template=f"{PLACE}/{{name}}"
     )
-    for schema in schemas.values():
+    for schema in components.values():
         schema.get("properties", {}).pop("additionalProperties", None)
-    schemas["OutcomeRequest"]["additionalProperties"] = False
-    schemas["OutcomeRequest"]["properties"]["time"]["anyOf"][0].update(minimum=0, maximum=1e11)
-    schemas["DecideRequest"] = request_schema(reader)
-    schemas |= state_schemas(reader)
-    if reader.chooses_vectors:
-        narrowed_vectors(reader.schema, schemas)
-    schemas["BatchRequest"] = {
+    components["OutcomeRequest"]["additionalProperties"] = False
+    components["OutcomeRequest"]["properties"]["time"]["anyOf"][0].update(minimum=0, maximum=1e11)
+    components["DecideRequest"] = request_schema(parser)
+    components |= state_schemas(parser)
+    if parser.chooses_vectors:
+        narrowed_vectors(parser.schema, components)
+    components["BatchRequest"] = {
         "type": "object",
         "required": ["decisions"],
         "additionalProperties": False,
@@ -71,7 +71,7 @@ def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
             "decisions": {
                 "type": "array",
                 "minItems": 1,
-                "maxItems": wire.MAX_BATCH,
+                "maxItems": schemas.MAX_BATCH,
                 "items": {"$ref": f"{PLACE}/DecideRequest", "not": {"required": ["reasons"]}},
             }
         },
@@ -81,30 +81,30 @@ def describe(reader: Reader, settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Compagnon: decisions",
             "version": version("compagnon"),
-            "description": f"Decisions for {reader.schema.env_id}, application "
+            "description": f"Decisions for {parser.schema.env_id}, application "
             f"{settings.application!r}.",
         },
-        "paths": _paths(reader),
+        "paths": _paths(parser),
         "components": {
-            "schemas": schemas,
+            "schemas": components,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _paths(reader: Reader) -> dict[str, Any]:
-    example = request_example(reader)
+def _paths(parser: RequestParser) -> dict[str, Any]:
+    example = request_example(parser)
     unnamed = {name: value for name, value in example.items() if name != "id"}
     identity = {
         "name": "decision_id", "in": "path", "required": True,
-        "schema": {"type": "string", "pattern": wire.ID_PATTERN},
+        "schema": {"type": "string", "pattern": schemas.ID_PATTERN},
     }  # fmt: skip
     name = {
         "name": "name", "in": "path", "required": True,
-        "schema": {"type": "string", "pattern": wire.NAME_PATTERN},
+        "schema": {"type": "string", "pattern": schemas.NAME_PATTERN},
     }  # fmt: skip
     one, many, about = (
-        kind.__name__ for kind in (_VECTORS if reader.chooses_vectors else _ACTIONS)
+        kind.__name__ for kind in (_VECTORS if parser.chooses_vectors else _ACTIONS)
     )
     deciding = (400, 401, 403, 408, 409, 413, 415, 422, 429, 503)
     return {
@@ -165,7 +165,7 @@ def _operation(
     }
     for status in refuses:
         # A service that is not ready says why in the form of its health.
-        form = "Health" if gives == "Health" and status == 503 else "Problem"
+        form = "Health" if gives == "Health" and status == 503 else "ErrorResponse"
         response = _response(_REFUSALS[status], form)
         if status in (429, 503):
             response["headers"] = _LATER
@@ -190,7 +190,7 @@ def _response(words: str, form: str) -> dict[str, Any]:
 
 
 def _metrics() -> dict[str, Any]:
-    operation = _operation("Counters for Prometheus", None, "Problem", (400, 401, 403))
+    operation = _operation("Counters for Prometheus", None, "ErrorResponse", (400, 401, 403))
     operation["responses"]["200"] = {
         "description": "text that Prometheus reads",
         "content": {"text/plain": {"schema": {"type": "string"}}},
@@ -199,7 +199,7 @@ def _metrics() -> dict[str, Any]:
 
 
 def _openapi() -> dict[str, Any]:
-    operation = _operation("This description", None, "Problem", (400, 401, 403))
+    operation = _operation("This description", None, "ErrorResponse", (400, 401, 403))
     content = {"application/json": {"schema": {"type": "object"}}}
     operation["responses"]["200"] = {"description": "OpenAPI 3.1", "content": content}
     return operation

@@ -6,26 +6,26 @@ from typing import Any, Final
 import msgspec
 
 from compagnon.policy import Schema
-from compagnon.serving import wire
+from compagnon.serving import schemas
 from compagnon.serving.actions import action_components
-from compagnon.serving.reading import Reader
+from compagnon.serving.parsing import RequestParser
 from compagnon.worlds.codec import StateCodec
 
 PLACE: Final = "#/components/schemas"
 
 
-def request_schema(reader: Reader) -> dict[str, Any]:
-    """What `wire.DecideRequest` takes, for this policy."""
-    numbers, actions = _numbers(reader), reader.schema.action.n
+def request_schema(parser: RequestParser) -> dict[str, Any]:
+    """What `schemas.DecideRequest` takes, for this policy."""
+    numbers, actions = _numbers(parser), parser.schema.action.n
     properties: dict[str, Any] = {
         "observation": {
             "description": "the fields by name, in physical units, or all of them in their order",
             "oneOf": [
                 {
                     "type": "object",
-                    "required": list(reader.names),
+                    "required": list(parser.names),
                     "additionalProperties": False,
-                    "properties": dict(zip(reader.names, numbers, strict=True)),
+                    "properties": dict(zip(parser.names, numbers, strict=True)),
                 },
                 {"type": "array", "prefixItems": numbers,
                  "minItems": len(numbers), "maxItems": len(numbers)},
@@ -42,7 +42,7 @@ def request_schema(reader: Reader) -> dict[str, Any]:
         },
         "id": {
             "description": "yours, so that asking again gives the same decision; else we make one",
-            "type": "string", "pattern": wire.ID_PATTERN,
+            "type": "string", "pattern": schemas.ID_PATTERN,
         },
         "key": {
             "description": "what an experiment splits by, such as a customer",
@@ -54,7 +54,7 @@ def request_schema(reader: Reader) -> dict[str, Any]:
         },
         "alternatives": {
             "description": "how many other actions the answer lists",
-            "type": "integer", "minimum": 0, "maximum": wire.MAX_ALTERNATIVES, "default": 3,
+            "type": "integer", "minimum": 0, "maximum": schemas.MAX_ALTERNATIVES, "default": 3,
         },
         "reasons": {
             "description": "say of each action what it costs beside the others, or why it is "
@@ -62,32 +62,32 @@ def request_schema(reader: Reader) -> dict[str, Any]:
             "type": "boolean",
         },
     }  # fmt: skip
-    if reader.chooses_vectors:
+    if parser.chooses_vectors:
         for name in ("mask_ids", "mask_bits", "alternatives"):
             del properties[name]
-    if reader.states is None:
+    if parser.states is None:
         del properties["reasons"]
     else:
-        properties["state"] = _state(reader)
+        properties["state"] = _state(parser)
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "oneOf": _ways(reader),
+        "oneOf": _ways(parser),
     }
 
 
-def _ways(reader: Reader) -> list[dict[str, Any]]:
+def _ways(parser: RequestParser) -> list[dict[str, Any]]:
     """Which properties go together: an observation with one mask or perhaps none, or a state."""
-    if reader.chooses_vectors:
+    if parser.chooses_vectors:
         return [{"required": ["observation"]}]
     ways = [
         _exactly(["observation", "mask_ids"], ["mask_bits", "state", "reasons"]),
         _exactly(["observation", "mask_bits"], ["mask_ids", "state", "reasons"]),
     ]
-    if not reader.needs_mask:
+    if not parser.needs_mask:
         ways.append(_exactly(["observation"], ["mask_ids", "mask_bits", "state", "reasons"]))
-    if reader.states is not None:
+    if parser.states is not None:
         ways.append(_exactly(["state"], ["observation", "mask_ids", "mask_bits"]))
     return ways
 
@@ -99,7 +99,7 @@ def _exactly(present: list[str], absent: list[str]) -> dict[str, Any]:
     }
 
 
-def _numbers(reader: Reader) -> list[dict[str, Any]]:
+def _numbers(parser: RequestParser) -> list[dict[str, Any]]:
     """What each field of an observation may be."""
     return [
         {
@@ -109,15 +109,15 @@ def _numbers(reader: Reader) -> list[dict[str, Any]]:
             "maximum": high,
         }
         for one, low, high in zip(
-            reader.schema.observation.fields, reader.low.tolist(), reader.high.tolist(), strict=True
+            parser.schema.observation.fields, parser.low.tolist(), parser.high.tolist(), strict=True
         )
     ]
 
 
-def _state(reader: Reader) -> dict[str, Any]:
+def _state(parser: RequestParser) -> dict[str, Any]:
     """A state that is one flat dataclass stands where it is asked for; others by reference."""
-    assert reader.states is not None
-    codec = reader.states.codec
+    assert parser.states is not None
+    codec = parser.states.codec
     parts, name = _state_parts(codec), codec.kind.__name__
     if len(parts) > 1:
         return {"$ref": f"{PLACE}/{name}", "description": codec.description}
@@ -127,9 +127,9 @@ def _state(reader: Reader) -> dict[str, Any]:
     return flat
 
 
-def state_schemas(reader: Reader) -> dict[str, Any]:
+def state_schemas(parser: RequestParser) -> dict[str, Any]:
     """The parts of a state that stand for themselves: a state with dataclasses in it, and those."""
-    parts = {} if reader.states is None else _state_parts(reader.states.codec)
+    parts = {} if parser.states is None else _state_parts(parser.states.codec)
     return parts if len(parts) > 1 else {}
 
 
@@ -160,15 +160,15 @@ def narrowed_vectors(schema: Schema, schemas: dict[str, Any]) -> None:
         schemas["VectorAnswer"]["properties"][name] = vector
 
 
-def request_example(reader: Reader) -> dict[str, Any]:
+def request_example(parser: RequestParser) -> dict[str, Any]:
     """A request that the service answers."""
-    if reader.states is not None and reader.states.codec.example is not None:
-        state = dict(reader.states.codec.example)
+    if parser.states is not None and parser.states.codec.example is not None:
+        state = dict(parser.states.codec.example)
         return {"state": state, "id": "order-4711", "key": "line-1"}
     middle = {
         field.name: min(max(0.0, field.low), field.high)
-        for field in reader.schema.observation.fields
+        for field in parser.schema.observation.fields
     }
-    if reader.chooses_vectors:
+    if parser.chooses_vectors:
         return {"observation": middle}
     return {"observation": middle, "mask_ids": [0]}

@@ -46,7 +46,7 @@ def page(service: Service, address: str, named: bool) -> bytes:
     """
     manifest = service.model.manifest
     about = f"{manifest.name}, for {manifest.schema_.env_id}: model {service.model.sha256[:12]}."
-    example = msgspec.json.encode(request_example(service.reader)).decode()
+    example = msgspec.json.encode(request_example(service.parser)).decode()
     key = ""
     if not named:
         about = "A key is asked for: compagnon keys create --scope decide makes one."

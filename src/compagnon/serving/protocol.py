@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from compagnon.serving.admission import BACK_SECONDS
 from compagnon.serving.connection import BoundedProtocol, answer_head
+from compagnon.serving.errors import ApiError
 from compagnon.serving.http import BUSY, CLOSE, DECIDE, Front, Headers, problem_headers
-from compagnon.serving.refusal import Refusal
 
 _SHORT: Final = DECIDE.encode()
 
 
 def _no_room(seconds: int) -> bytes:
-    refusal = Refusal(503, BUSY, None, seconds)
+    refusal = ApiError(503, BUSY, None, seconds)
     body = refusal.body()
     return answer_head(refusal.status, problem_headers(refusal), [], len(body)) + body
 

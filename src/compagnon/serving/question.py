@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from compagnon.serving.wire import DecideRequest
+from compagnon.serving.schemas import DecideRequest
 
 _encode_as_asked = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode

@@ -12,8 +12,8 @@ from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import OTHER_BYTES, PLAYS, Play, Said, others, played
+from compagnon.serving.model_source import open_version
 from compagnon.serving.models import Model, VectorModel
-from compagnon.serving.sources import open_version
 from compagnon.serving.trial import open_tried
 from compagnon.serving.vectors import decide_vector, decided_before
 from compagnon.store import DecisionRow, Store, registry

@@ -10,19 +10,18 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from compagnon.policy.manifest import DeterministicHead
-from compagnon.serving import guard as G
-from compagnon.serving import vector_wire, vectors, wire
+from compagnon.serving import schemas, vector_schemas, vectors
 from compagnon.serving.actions import Component
-from compagnon.serving.guard import Guard
+from compagnon.serving.auth import Authenticator
+from compagnon.serving.errors import RETRY_SECONDS, ApiError
 from compagnon.serving.head import read_head
 from compagnon.serving.http import problem_headers, read_body
-from compagnon.serving.keeper import Keeper
 from compagnon.serving.metrics import CONTENT_TYPE
 from compagnon.serving.models import VectorModel
 from compagnon.serving.openapi import describe
 from compagnon.serving.page import page
-from compagnon.serving.records import Records
-from compagnon.serving.refusal import RETRY_SECONDS, Refusal
+from compagnon.serving.reloader import Reloader
+from compagnon.serving.repository import Repository
 from compagnon.serving.service import Service
 from compagnon.serving.vectors import VectorService
 from compagnon.store.decisions import DecisionRow
@@ -34,10 +33,12 @@ _JSON: Final = "application/json"
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build(service: Service, guard: Guard, records: Records, keeper: Keeper) -> FastAPI:
+def build(
+    service: Service, auth: Authenticator, repository: Repository, reloader: Reloader
+) -> FastAPI:
     """The application of every route that is not hot."""
     app = FastAPI(title="Compagnon", openapi_url=None, docs_url=None, redoc_url=None)
-    routes = _Routes(service, guard, records, keeper)
+    routes = _Routes(service, auth, repository, reloader)
     for path, method, endpoint in (
         ("/", "GET", routes.page),
         ("/v1/outcomes/{decision_id}/{name}", "PUT", routes.outcome),
@@ -55,84 +56,90 @@ def build(service: Service, guard: Guard, records: Records, keeper: Keeper) -> F
 
 
 class _Routes:
-    def __init__(self, service: Service, guard: Guard, records: Records, keeper: Keeper) -> None:
+    def __init__(
+        self,
+        service: Service,
+        auth: Authenticator,
+        repository: Repository,
+        reloader: Reloader,
+    ) -> None:
         self._service = service
-        self._guard = guard
-        self._records = records
-        self._keeper = keeper
+        self._auth = auth
+        self._repository = repository
+        self._reloader = reloader
 
     async def outcome(self, request: Request) -> Response:
         """Keep what came of a decision; the same value twice is one outcome."""
-        self._check(request, G.OUTCOMES)
-        decision_id = wire.check_id(request.path_params["decision_id"])
-        name = wire.check_name(request.path_params["name"])
+        self._check(request, "outcomes")
+        decision_id = schemas.check_id(request.path_params["decision_id"])
+        name = schemas.check_name(request.path_params["name"])
         read_head(request.scope["headers"], request.scope["http_version"]).require_json()
-        given = wire.read_outcome(await read_body(request.scope, request.receive, _SMALL_BODY))
-        answer = await self._records.put_outcome(decision_id, name, given)
+        given = schemas.read_outcome(await read_body(request.scope, request.receive, _SMALL_BODY))
+        answer = await self._repository.put_outcome(decision_id, name, given)
         return _json(answer)
 
     async def decision(self, request: Request) -> Response:
         """A decision as the log has it."""
-        self._check(request, G.DECIDE)
-        decision_id = wire.check_id(request.path_params["decision_id"])
-        row = await self._records.find(decision_id)
+        self._check(request, "decide")
+        decision_id = schemas.check_id(request.path_params["decision_id"])
+        row = await self._repository.find(decision_id)
         if row is None:
-            raise Refusal(404, f"no decision has the id {decision_id}", "id")
+            raise ApiError(404, f"no decision has the id {decision_id}", "id")
         return _json(self._record(row))
 
     async def policy(self, request: Request) -> Response:
         """What is in service."""
-        self._check(request, G.DECIDE)
+        self._check(request, "decide")
         return _json(policy_info(self._service))
 
     async def reload(self, request: Request) -> Response:
         """Look for another model now."""
-        self._check(request, G.ADMIN)
-        changed = await self._keeper.look(again=True)
+        self._check(request, "admin")
+        changed = await self._reloader.look(again=True)
         if self._service.refused is not None:
-            raise Refusal(409, f"the model was refused: {self._service.refused}", "model")
-        return _json(wire.Reloaded(self._service.model.sha256, changed))
+            raise ApiError(409, f"the model was refused: {self._service.refused}", "model")
+        return _json(schemas.Reloaded(self._service.model.sha256, changed))
 
     async def page(self, request: Request) -> Response:
         """For a person with a browser."""
         host = request.headers.get("host", "localhost")
-        body = page(self._service, f"{request.url.scheme}://{host}", self._guard.open)
+        body = page(self._service, f"{request.url.scheme}://{host}", self._auth.open)
         return Response(body, headers={"content-type": "text/html; charset=utf-8"})
 
     async def alive(self, request: Request) -> Response:  # noqa: ARG002
         """The process answers."""
-        return _json(wire.Health("alive"))
+        return _json(schemas.Health("alive"))
 
     async def ready(self, request: Request) -> Response:  # noqa: ARG002
         """Decisions can be made and logged."""
         reason = "the service is ending" if self._service.draining else None
-        reason = reason or self._records.trouble()
-        age = self._records.log.age
+        reason = reason or self._repository.trouble()
+        age = self._repository.log.age
         commit = None if age is None else round(age, 1)
         if reason is None:
-            return _json(wire.Health("ready", None, commit))
-        health = wire.Health("not ready", reason, commit)
+            return _json(schemas.Health("ready", None, commit))
+        health = schemas.Health("not ready", reason, commit)
         return _json(health, 503, {"retry-after": str(RETRY_SECONDS)})
 
     async def metrics(self, request: Request) -> Response:
         """Counters for Prometheus."""
-        if not self._guard.open:
-            self._check(request, G.ADMIN)
+        if not self._auth.open:
+            self._check(request, "admin")
         metrics = self._service.metrics
-        metrics.log_pending.set(self._records.log.pending)
-        metrics.log_could_lose.set(self._records.log.could_lose)
+        metrics.log_pending.set(self._repository.log.pending)
+        metrics.log_could_lose.set(self._repository.log.could_lose)
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     async def openapi(self, request: Request) -> Response:
         """This description."""
-        self._check(request, G.DECIDE)
-        return _json(describe(self._service.reader, self._service.settings))
+        self._check(request, "decide")
+        return _json(describe(self._service.parser, self._service.settings))
 
     def _check(self, request: Request, scope: KeyScope) -> None:
         head = read_head(request.scope["headers"], request.scope["http_version"])
-        self._guard.check(head.authorization, scope)
+        self._auth.check(head.authorization, scope)
 
-    def _record(self, row: DecisionRow) -> wire.DecisionRecord | vector_wire.VectorRecord:
+    def _record(self, row: DecisionRow) -> schemas.DecisionRecord | vector_schemas.VectorRecord:
         if row.action_vector is not None:
             return self._vector_record(row)
         actions = len(self._service.model.words)
@@ -141,7 +148,7 @@ class _Routes:
         possible = np.flatnonzero(np.unpackbits(packed, count=len(probabilities)))
         action = row.action if row.action is not None else -1
         known = action < actions and row.schema_sha256 == self._service.schema_sha256
-        return wire.DecisionRecord(
+        return schemas.DecisionRecord(
             id=row.id,
             application=row.application,
             key=row.key,
@@ -163,7 +170,7 @@ class _Routes:
             latency_us=row.latency_us,
         )
 
-    def _vector_record(self, row: DecisionRow) -> vector_wire.VectorRecord:
+    def _vector_record(self, row: DecisionRow) -> vector_schemas.VectorRecord:
         action = vectors.vector_of(row)
         mean, std = vectors.distribution_of(row)
         service = self._service
@@ -172,7 +179,7 @@ class _Routes:
         else:  # of another service on this database
             low, high = -math.inf, math.inf
             parts = tuple(Component(f"action_{k}", "", low, high) for k in range(len(action)))
-        return vector_wire.VectorRecord(
+        return vector_schemas.VectorRecord(
             id=row.id,
             application=row.application,
             key=row.key,
@@ -196,12 +203,12 @@ class _Routes:
         )
 
 
-def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyInfo:
+def policy_info(service: Service) -> schemas.PolicyInfo | vector_schemas.VectorPolicyInfo:
     """What `/v1/policy` says."""
-    model, settings, reader = service.model, service.settings, service.reader
+    model, settings, parser = service.model, service.settings, service.parser
     schema = model.manifest.schema_
     fields = [
-        wire.FieldInfo(one.name, one.unit, _finite(one.low), _finite(one.high), one.meaning)
+        schemas.FieldInfo(one.name, one.unit, _finite(one.low), _finite(one.high), one.meaning)
         for one in schema.observation.fields
     ]
     # What both kinds of policies say of themselves.
@@ -211,7 +218,7 @@ def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyI
         "schema_sha256": model.manifest.schema_sha256,
         "env": schema.env_id,
         "fields": fields,
-        "reads_states": reader.states is not None,
+        "reads_states": parser.states is not None,
         "application": settings.application,
         "mode": settings.mode,
         "play": service.draw.play.name,
@@ -224,17 +231,19 @@ def policy_info(service: Service) -> wire.PolicyInfo | vector_wire.VectorPolicyI
         "manifest": _plain(model.manifest.model_dump(mode="json", by_alias=True)),
     }
     if isinstance(model, VectorModel):
-        return vector_wire.VectorPolicyInfo(
+        return vector_schemas.VectorPolicyInfo(
             components=[
-                vector_wire.ComponentInfo(one.name, one.unit, _finite(one.low), _finite(one.high))
+                vector_schemas.ComponentInfo(
+                    one.name, one.unit, _finite(one.low), _finite(one.high)
+                )
                 for one in model.components
             ],
             deterministic=isinstance(model.manifest.head, DeterministicHead),
             **common,
         )
-    return wire.PolicyInfo(
+    return schemas.PolicyInfo(
         actions=list(model.words),
-        mask_required=reader.needs_mask,
+        mask_required=parser.needs_mask,
         **common,
     )
 
@@ -260,15 +269,15 @@ def _refusing(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except StoreUnavailable as error:
             sentence = f"the store does not answer ({error.public})"
-            refusal = Refusal(503, sentence, None, RETRY_SECONDS)
-        except Refusal as given:
+            refusal = ApiError(503, sentence, None, RETRY_SECONDS)
+        except ApiError as given:
             refusal = given
         return _problem(refusal)
 
     return answered
 
 
-def _problem(refusal: Refusal) -> Response:
+def _problem(refusal: ApiError) -> Response:
     headers = {name.decode(): value.decode() for name, value in problem_headers(refusal)}
     return Response(refusal.body(), refusal.status, headers)
 

@@ -14,18 +14,18 @@ from msgspec import UNSET
 
 from compagnon.errors import InputError
 from compagnon.policy.play import EXPLORED
-from compagnon.serving import deciding, wire
-from compagnon.serving.deciding import Draw
+from compagnon.serving import inference, schemas
 from compagnon.serving.episodes import Episodes
+from compagnon.serving.errors import RETRY_SECONDS, ApiError
+from compagnon.serving.inference import Draw
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
+from compagnon.serving.parsing import Mask, Observation, RequestParser
 from compagnon.serving.question import question_sha256, sha256_as_written
-from compagnon.serving.readers import Readers
-from compagnon.serving.reading import Mask, Observation, Reader
-from compagnon.serving.refusal import RETRY_SECONDS, Refusal
-from compagnon.serving.settings import Settings
+from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.schemas import BatchAnswer, DecideRequest
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import state_reader
-from compagnon.serving.wire import BatchAnswer, DecideRequest
 from compagnon.store.decisions import DecisionRow, Written, compare
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.secrets import Secret
@@ -93,11 +93,11 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServiceSettings,
         log: Log,
         model: Model,
         secret: Secret,
-        lookups: Readers,
+        lookups: ReadPool,
         explored: dict[str, int] | None = None,
     ) -> None:
         self.settings = settings
@@ -106,7 +106,7 @@ class Service:
         self.metrics = Metrics(settings, model.sha256)
         manifest = model.manifest
         states = state_reader(manifest.schema_, manifest.provenance.env_args)
-        self.reader = self._reader(manifest.schema_, states)
+        self.parser = self._parser(manifest.schema_, states)
         self._states = states
         self._fast = settings.mode == "fast"
         self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
@@ -121,7 +121,7 @@ class Service:
         self.draining = False
         self._model = model
         self.metrics.watch(model)
-        if manifest.schema_.masked is None and not self.reader.needs_mask:
+        if manifest.schema_.masked is None and not self.parser.needs_mask:
             _logger.warning(
                 "this policy was saved before it was recorded whether %s gives masks: a question "
                 "without one is taken to mean that everything is possible",
@@ -129,9 +129,9 @@ class Service:
             )
 
     # How requests are read; a service of vectors has its own.
-    _reader: type[Reader] = Reader
-    _read_one = staticmethod(wire.read_decide)
-    _read_many = staticmethod(wire.read_batch)
+    _parser: type[RequestParser] = RequestParser
+    _read_one = staticmethod(schemas.read_decide)
+    _read_many = staticmethod(schemas.read_batch)
 
     @property
     def model(self) -> Model:
@@ -157,10 +157,10 @@ class Service:
         self.metrics.swapped(model)
 
     async def decide(self, body: bytes) -> bytes:
-        """One decision: the body of a request -> the body of the answer, a `wire.Answer`.
+        """One decision: the body of a request -> the body of the answer, a `schemas.DecideAnswer`.
 
         Raises:
-            Refusal: 422 for what is wrong with the request, 409 for an id that was used for
+            ApiError: 422 for what is wrong with the request, 409 for an id that was used for
                 another one, 503 while the log cannot be written.
         """
         asked = self.begin(body)
@@ -173,7 +173,7 @@ class Service:
         """Read a request and decide; nothing is logged yet.
 
         Raises:
-            Refusal: 422.
+            ApiError: 422.
         """
         begun = time.perf_counter_ns()
         request = self._read_one(body)
@@ -187,18 +187,18 @@ class Service:
         return self._fast and asked.made.asked
 
     def finish(self, asked: Asked, written: Written) -> bytes:
-        """The body of the answer, a `wire.Answer`, from what became of the row.
+        """The body of the answer, a `schemas.DecideAnswer`, from what became of the row.
 
         Raises:
-            Refusal: 409.
+            ApiError: 409.
         """
         return _encode(self._answer(asked.model, asked.request, asked.made, written))
 
     async def decide_batch(self, body: bytes, count: Any = None) -> bytes:
-        """Many decisions at once, each like `decide`; a `wire.BatchAnswer`.
+        """Many decisions at once, each like `decide`; a `schemas.BatchAnswer`.
 
         Args:
-            body: a `wire.BatchRequest`.
+            body: a `schemas.BatchRequest`.
             count: is told how many decisions there are, before they are made.
         """
         begun = time.perf_counter_ns()
@@ -222,20 +222,20 @@ class Service:
         for place, (request, one) in enumerate(zip(requests, made, strict=True)):
             try:
                 answers.append(self._answer(model, request, one, known[one.row.id]))
-            except Refusal as refusal:
+            except ApiError as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
         return _encode(self._batch_answer(answers))
 
     _batch_answer: Callable[[list[Any]], Any] = BatchAnswer
 
     def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
-        obs, mask = self.reader.read(request)
-        ids = [request.id or deciding.new_id()]
+        obs, mask = self.parser.read(request)
+        ids = [request.id or inference.new_id()]
         return self._decided(model, [request], ids, obs[None], mask[None], begun)[0]
 
     def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
-        obs, masks = self.reader.read_many(requests)
-        fresh = deciding.new_ids(len(requests))
+        obs, masks = self.parser.read_many(requests)
+        fresh = inference.new_ids(len(requests))
         ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
         return self._decided(model, requests, ids, obs, masks, begun)
 
@@ -251,7 +251,7 @@ class Service:
         alternatives = [request.alternatives for request in requests]
         quota = self.episodes.asking([request.episode or None for request in requests])
         try:
-            decisions = deciding.decide(model, obs, masks, ids, self.draw, alternatives, quota)
+            decisions = inference.decide(model, obs, masks, ids, self.draw, alternatives, quota)
         except InputError as error:
             raise self._no_answer(error, len(ids)) from None
         packed = np.packbits(masks, axis=1)
@@ -273,9 +273,9 @@ class Service:
             made.append(Made(row, request.id is not UNSET))
         return made
 
-    def _no_answer(self, error: InputError, count: int) -> Refusal:
+    def _no_answer(self, error: InputError, count: int) -> ApiError:
         where = "observation" if count == 1 else "decisions"
-        return Refusal(422, f"the policy has no answer to it ({error})", where)
+        return ApiError(422, f"the policy has no answer to it ({error})", where)
 
     def _logged(
         self,
@@ -306,7 +306,7 @@ class Service:
             time=time.time(),
             latency_us=(time.perf_counter_ns() - begun) // 1000,
             # A batch of one asks the same as a single one.
-            request_sha256=question_sha256(request, self.reader.names, decided["mask"]),
+            request_sha256=question_sha256(request, self.parser.names, decided["mask"]),
             **decided,
         )
 
@@ -326,10 +326,10 @@ class Service:
             raise self.unavailable(error) from None
         return None if stored is None else compare(row, stored)
 
-    def unavailable(self, error: StoreUnavailable) -> Refusal:
+    def unavailable(self, error: StoreUnavailable) -> ApiError:
         """503: nothing was answered, and the same request may be sent again."""
         self.metrics.unlogged()
-        return Refusal(
+        return ApiError(
             503, f"the decision log cannot be written now ({error.public})", None, RETRY_SECONDS
         )
 
@@ -339,7 +339,7 @@ class Service:
         if self._states is not None and len(request.state):
             labels = self._states.action_labels(request.state)
         words = labels or model.words
-        answer = deciding.answer(written.row, words, request.alternatives)
+        answer = inference.answer(written.row, words, request.alternatives)
         packed = written.row.mask
         if self._states is None or packed is None or request.reasons is not True:
             return answer
@@ -355,12 +355,12 @@ class Service:
             self.episodes.take_back(made.row.episode)
         row = written.row
         if row.application != self.settings.application:
-            raise Refusal(409, f"{row.id} was asked before, by another application", "id")
+            raise ApiError(409, f"{row.id} was asked before, by another application", "id")
         # A row of an earlier version has the hash of that time.
         if written.status == "conflict" and row.request_sha256 != sha256_as_written(request):
-            raise Refusal(409, f"{row.id} was asked before, with another body", "id")
+            raise ApiError(409, f"{row.id} was asked before, with another body", "id")
         if row.schema_sha256 != self.schema_sha256:
-            raise Refusal(409, f"{row.id} was asked before, of another policy", "id")
+            raise ApiError(409, f"{row.id} was asked before, of another policy", "id")
 
 
 async def _done(future: "Future[Any]") -> None:

@@ -17,7 +17,7 @@ Mode = Literal["durable", "fast"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ServiceSettings:
     """One service.
 
     Attributes:

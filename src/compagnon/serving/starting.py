@@ -1,13 +1,13 @@
 """Refuses what cannot be served, before anything long is done for it."""
 
 from compagnon.errors import InputError
-from compagnon.serving.records import open_records
+from compagnon.serving.repository import open_service_store
 from compagnon.serving.server import listen
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.keys import keyring
 
 
-def check_place(settings: Settings) -> None:
+def check_place(settings: ServiceSettings) -> None:
     """Refuse an address or a database that cannot be used.
 
     Raises:
@@ -15,7 +15,7 @@ def check_place(settings: Settings) -> None:
         StoreUnavailable: the database is away.
     """
     listen(settings.host, settings.port).close()
-    store = open_records(settings)
+    store = open_service_store(settings)
     try:
         require_keys(settings, len(keyring(store)), store.where)
         with store.only_log():
@@ -24,7 +24,7 @@ def check_place(settings: Settings) -> None:
         store.close()
 
 
-def require_keys(settings: Settings, keys: int, where: str) -> None:
+def require_keys(settings: ServiceSettings, keys: int, where: str) -> None:
     """Refuse to let anybody but this machine ask without a key.
 
     Args:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy import Schema
-from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
-from compagnon.serving.wire import Reason, explain, too_deep
+from compagnon.serving.errors import NAME_LETTERS, ApiError, clipped, unprocessable
+from compagnon.serving.schemas import Reason, explain, too_deep
 from compagnon.worlds import find_world
 from compagnon.worlds.codec import ActionLabels, StateCodec
 
@@ -38,7 +38,7 @@ class StateReader:
         """The policy's fields in physical units, (F,), and what is possible, (A,).
 
         Raises:
-            Refusal: 422, with the field of the state.
+            ApiError: 422, with the field of the state.
         """
         decoded = self._decoded(state)
         try:
@@ -86,7 +86,7 @@ class StateReader:
             raise too_deep("state") from None
         return found
 
-    def _refusal(self, error: InputError) -> Refusal:
+    def _refusal(self, error: InputError) -> ApiError:
         field = self.codec.field_of(str(error))
         return unprocessable(f"state.{field}" if field else "state", str(error))
 

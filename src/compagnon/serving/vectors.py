@@ -11,22 +11,22 @@ from compagnon.errors import InputError
 from compagnon.policy.play import DETERMINISTIC, EXPLORED, GREEDY, SAMPLED, Play
 from compagnon.policy.vector_drawing import draw_vector
 from compagnon.policy.vector_play import VectorsSaid, played_vector
-from compagnon.serving import vector_wire, wire
+from compagnon.serving import schemas, vector_schemas
 from compagnon.serving.actions import Component
+from compagnon.serving.errors import unprocessable
 from compagnon.serving.models import Model, VectorModel
-from compagnon.serving.readers import Readers
-from compagnon.serving.reading import Mask, Observation, Reader, Values
-from compagnon.serving.refusal import unprocessable
+from compagnon.serving.parsing import Mask, Observation, RequestParser, Values
+from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.service import Log, Made, Service
-from compagnon.serving.settings import Settings
-from compagnon.serving.wire import DecideRequest
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store.decisions import DecisionRow, Written
 from compagnon.store.secrets import Secret
 
 _MOST: Final = 1e300  # of a density that a column holds
 
 
-class VectorReader(Reader):
+class VectorRequestParser(RequestParser):
     """Reads requests for policies whose actions are vectors: there is nothing to mask."""
 
     chooses_vectors = True
@@ -51,18 +51,18 @@ class VectorService(Service):
         InputError: it should explore where a component of the action has no bounds.
     """
 
-    _reader = VectorReader
-    _read_one = staticmethod(wire.read_vector)
-    _read_many = staticmethod(wire.read_vector_batch)
-    _batch_answer = vector_wire.VectorBatchAnswer
+    _parser = VectorRequestParser
+    _read_one = staticmethod(schemas.read_vector)
+    _read_many = staticmethod(schemas.read_vector_batch)
+    _batch_answer = vector_schemas.VectorBatchAnswer
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServiceSettings,
         log: Log,
         model: VectorModel,
         secret: Secret,
-        lookups: Readers,
+        lookups: ReadPool,
         explored: dict[str, int] | None = None,
     ) -> None:
         super().__init__(settings, log, model, secret, lookups, explored)
@@ -119,7 +119,7 @@ class VectorService(Service):
         request: DecideRequest,
         made: Made,
         written: Written,
-    ) -> vector_wire.VectorAnswer:
+    ) -> vector_schemas.VectorAnswer:
         self._require_ours(request, made, written)
         row = written.row
         assert isinstance(model, VectorModel)
@@ -127,7 +127,7 @@ class VectorService(Service):
         bounds = model.bounds
         greedy = [bounds.clipped(k, mean) for k, mean in enumerate(means)]
         action = vector_of(row)
-        return vector_wire.VectorAnswer(
+        return vector_schemas.VectorAnswer(
             row.id,
             named(self.components, action),
             in_words(self.components, action),
@@ -138,11 +138,11 @@ class VectorService(Service):
 
 
 def service_of(
-    settings: Settings,
+    settings: ServiceSettings,
     log: Log,
     model: Model,
     secret: Secret,
-    lookups: Readers,
+    lookups: ReadPool,
     explored: dict[str, int] | None = None,
 ) -> Service:
     """The service that fits a model."""

@@ -8,8 +8,8 @@ import threading
 import time
 
 from compagnon.errors import InputError
-from compagnon.serving.running import Running, run_to_the_end
-from compagnon.serving.settings import Settings
+from compagnon.serving.lifespan import RunningService, run_to_the_end
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.workers import LOST
 from compagnon.store import DecisionLog
 
@@ -19,13 +19,13 @@ def main() -> int:
     descriptor, tells, parent, place = (int(number) for number in sys.argv[1:5])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    settings = Settings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
+    settings = ServiceSettings.from_json(os.environ.pop("COMPAGNON_SETTINGS"))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     logs: list[DecisionLog] = []
 
-    def ready(_: str, parts: Running | None) -> None:
+    def ready(_: str, parts: RunningService | None) -> None:
         if parts is not None:
-            logs.append(parts.records.log)
+            logs.append(parts.repository.log)
         _say(tells, place)
 
     try:

@@ -15,7 +15,7 @@ from typing import Final
 from compagnon.errors import InputError
 from compagnon.serving import signals
 from compagnon.serving.ending import GRACE
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 
 FIRST_SECONDS: Final = 1.0  # before a worker that died is started again; twice as long each time
 LAST_SECONDS: Final = 30.0  # the longest of these pauses
@@ -45,7 +45,7 @@ class Workers:
         lost: at the end one of them could not write all that it had answered; it said so itself.
     """
 
-    def __init__(self, settings: Settings, made: socket.socket) -> None:
+    def __init__(self, settings: ServiceSettings, made: socket.socket) -> None:
         self._settings = settings
         self._socket = made
         self._workers = [_Worker() for _ in range(settings.workers)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from compagnon.policy.drawing import decision_seed
 from compagnon.policy.play import Play, Played, Quota, others, played, unpacked
 from compagnon.serving.models import Model
-from compagnon.serving.wire import Alternative, Answer
+from compagnon.serving.schemas import Alternative, DecideAnswer
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.secrets import Secret
 from compagnon.worlds.codec import ActionLabels
@@ -41,7 +41,7 @@ class Draw:
 
 
 @dataclass(slots=True, eq=False)  # a frozen one takes three times as long to make
-class Decision:
+class DrawnDecision:
     """What was decided.
 
     Attributes:
@@ -63,7 +63,7 @@ def decide(
     draw: Draw,
     alternatives: Sequence[int],
     quota: Quota | None = None,
-) -> list[Decision]:
+) -> list[DrawnDecision]:
     """Decide N times, row by row what each gives alone.
 
     Args:
@@ -78,7 +78,7 @@ def decide(
     seeds = draw.seeds(ids)
     made = played(said, mask, draw.play, seeds, quota)
     liked = others(said, mask, [one.action for one in made], alternatives)
-    return [Decision(*each) for each in zip(seeds, made, liked, strict=True)]
+    return [DrawnDecision(*each) for each in zip(seeds, made, liked, strict=True)]
 
 
 def likeliest(probabilities: NDArray[np.float64], action: int, count: int) -> Likely:
@@ -96,7 +96,7 @@ def likeliest(probabilities: NDArray[np.float64], action: int, count: int) -> Li
     return found
 
 
-def answer(row: DecisionRow, words: ActionLabels, alternatives: int) -> Answer:
+def answer(row: DecisionRow, words: ActionLabels, alternatives: int) -> DecideAnswer:
     """A logged decision in words, with the other actions that the policy likes best."""
     assert row.action is not None
     probabilities = np.frombuffer(row.probabilities, np.float64)
@@ -108,7 +108,9 @@ def answer(row: DecisionRow, words: ActionLabels, alternatives: int) -> Answer:
         Alternative(other, words[other], float(probabilities[other]), preference)
         for other, preference in liked
     ]
-    return Answer(row.id, row.action, words[row.action], row.probability, others, row.model_sha256)
+    return DecideAnswer(
+        row.id, row.action, words[row.action], row.probability, others, row.model_sha256
+    )
 
 
 def new_id() -> str:

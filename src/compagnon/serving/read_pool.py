@@ -11,7 +11,7 @@ from compagnon.store.errors import LogFull, StoreUnavailable
 _T = TypeVar("_T")
 
 
-class Readers:
+class ReadPool:
     """Reads the store in a few threads that do nothing else.
 
     Args:

@@ -7,10 +7,10 @@ from typing import Final
 
 from compagnon.errors import InputError
 from compagnon.serving.episodes import explored_before
-from compagnon.serving.readers import Readers
-from compagnon.serving.refusal import RETRY_SECONDS, Refusal, unprocessable
-from compagnon.serving.settings import Settings
-from compagnon.serving.wire import OutcomeAnswer, OutcomeRequest
+from compagnon.serving.errors import RETRY_SECONDS, ApiError, unprocessable
+from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.schemas import OutcomeAnswer, OutcomeRequest
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import (
     DecisionLog,
     DecisionRow,
@@ -32,7 +32,7 @@ _LOOKUPS: Final = 4  # threads
 _WATCHERS: Final = 2  # what looks for keys, and for another champion
 
 
-def open_records(settings: Settings) -> Store:
+def open_service_store(settings: ServiceSettings) -> Store:
     """The store of a service; a SQLite file that is not there yet is made.
 
     Raises:
@@ -53,7 +53,7 @@ def open_records(settings: Settings) -> Store:
     return store
 
 
-class Records:
+class Repository:
     """The store as the service sees it.
 
     Args:
@@ -67,7 +67,10 @@ class Records:
     """
 
     def __init__(
-        self, store: Store, settings: Settings, deliver: Callable[[Callable[[], None]], object]
+        self,
+        store: Store,
+        settings: ServiceSettings,
+        deliver: Callable[[Callable[[], None]], object],
     ) -> None:
         self.store = store
         self._application = settings.application
@@ -75,9 +78,9 @@ class Records:
         self._give_up: float | None = None
         self.log = DecisionLog(store, settings.mode, deliver=deliver)
         self.outcomes = OutcomeLog(store, deliver=deliver)
-        self.readers = Readers("store-reader", _READERS, _READS)
-        self.lookups = Readers("store-lookup", _LOOKUPS, settings.max_pending)
-        self.watchers = Readers("store-watcher", _WATCHERS, _WATCHERS)
+        self.readers = ReadPool("store-reader", _READERS, _READS)
+        self.lookups = ReadPool("store-lookup", _LOOKUPS, settings.max_pending)
+        self.watchers = ReadPool("store-watcher", _WATCHERS, _WATCHERS)
 
     def trouble(self) -> str | None:
         """Why decisions cannot be logged now, for anybody to read; None when they can.
@@ -100,7 +103,7 @@ class Records:
         """The keys that may be used now."""
         return keyring(self.store)
 
-    def drawing(self, settings: Settings) -> tuple[Secret, dict[str, int]]:
+    def drawing(self, settings: ServiceSettings) -> tuple[Secret, dict[str, int]]:
         """The secret to draw with, made on first use, and what was explored of each episode."""
         limited = settings.explore > 0 and settings.explore_cap > 0
         explored = explored_before(self.store, settings.application) if limited else {}
@@ -112,7 +115,7 @@ class Records:
         """Keep what came of a decision.
 
         Raises:
-            Refusal: 404 for a decision that is not there, 409 for another value than before, 422.
+            ApiError: 404 for a decision that is not there, 409 for another value than before, 422.
             StoreUnavailable: it cannot be written, or too many wait.
         """
         put = await self._put(
@@ -120,10 +123,10 @@ class Records:
         )
         if isinstance(put, outcomes.UnknownDecision):
             if await self.find(decision_id) is not None:  # fast mode: it is still to be written
-                raise Refusal(
+                raise ApiError(
                     503, f"decision {decision_id} is not written yet", "id", RETRY_SECONDS
                 )
-            raise Refusal(404, str(put), "id")
+            raise ApiError(404, str(put), "id")
         if isinstance(put, InputError):
             field = "time" if isinstance(put, outcomes.WrongTime) else "value"
             raise unprocessable(field, str(put))
@@ -131,7 +134,7 @@ class Records:
             raise put
         kept = put.outcome
         if put.status == "conflict":
-            raise Refusal(409, f"{name} of {decision_id} is {kept.value:g} already", "value")
+            raise ApiError(409, f"{name} of {decision_id} is {kept.value:g} already", "value")
         return OutcomeAnswer(kept.decision_id, kept.name, kept.value, kept.time, kept.late)
 
     async def _put(self, given: outcomes.Given) -> Result:

@@ -7,9 +7,9 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from compagnon.policy import Schema
-from compagnon.serving.refusal import NAME_LETTERS, Refusal, clipped, unprocessable
+from compagnon.serving.errors import NAME_LETTERS, ApiError, clipped, unprocessable
+from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.states import StateReader
-from compagnon.serving.wire import DecideRequest
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -18,7 +18,7 @@ Values = list[float] | NDArray[np.float64]
 _LARGEST: Final = 1e30  # of a number without a range
 
 
-class Reader:
+class RequestParser:
     """Reads requests for policies of one schema.
 
     Args:
@@ -52,7 +52,7 @@ class Reader:
         """The observation, (F,) float32 in the policy's units, and the mask, (A,).
 
         Raises:
-            Refusal: 422, with the field.
+            ApiError: 422, with the field.
         """
         values, mask = self._parts(request)
         if isinstance(mask, str):
@@ -66,7 +66,7 @@ class Reader:
         """The same for N requests at once: (N, F) and (N, A).
 
         Raises:
-            Refusal: 422, with the field and which of the requests it is in.
+            ApiError: 422, with the field and which of the requests it is in.
         """
         rows: list[Values] = []
         texts: dict[int, str] = {}
@@ -86,7 +86,7 @@ class Reader:
             return self._units(np.array(rows, np.float64)), masks
         except _OutsideError as outside:
             raise outside.refusal.under(f"decisions[{outside.row}]") from None
-        except Refusal as refusal:
+        except ApiError as refusal:
             raise refusal.under(f"decisions[{place}]") from None
 
     def _parts(self, request: DecideRequest) -> tuple[Values, Mask | str]:
@@ -199,13 +199,13 @@ def _masks_of_bits(texts: list[str], n: int) -> Mask:
 class _OutsideError(Exception):
     """A value of one row is outside its field's range."""
 
-    def __init__(self, row: int, refusal: Refusal) -> None:
+    def __init__(self, row: int, refusal: ApiError) -> None:
         super().__init__(refusal.error)
         self.row = row
         self.refusal = refusal
 
 
-def _outside(schema: Schema, column: int, value: float) -> Refusal:
+def _outside(schema: Schema, column: int, value: float) -> ApiError:
     field = schema.observation.fields[column]
     return unprocessable(
         f"observation.{field.name}",

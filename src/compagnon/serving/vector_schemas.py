@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from compagnon.serving.wire import FieldInfo
+from compagnon.serving.schemas import FieldInfo
 
 
 class VectorRecord(msgspec.Struct, frozen=True):

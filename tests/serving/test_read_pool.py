@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from compagnon.serving.readers import Readers
+from compagnon.serving.read_pool import ReadPool
 from compagnon.store.errors import LogFull, StoreUnavailable
 
 
@@ -25,7 +25,7 @@ class Away:
 
 @pytest.fixture
 def readers():
-    made = Readers("test-reader", 2, 10)
+    made = ReadPool("test-reader", 2, 10)
     yield made
     made.close()
 

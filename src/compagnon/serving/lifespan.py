@@ -14,16 +14,16 @@ from typing import Final
 from compagnon.errors import InputError
 from compagnon.policy.loading import artefact_directory
 from compagnon.serving import routes, signals
+from compagnon.serving.auth import Authenticator
 from compagnon.serving.cost_watch import CostWatch
 from compagnon.serving.ending import GRACE, Ending, ending
-from compagnon.serving.guard import Guard
 from compagnon.serving.http import Front
-from compagnon.serving.keeper import Keeper
-from compagnon.serving.records import Records, open_records
+from compagnon.serving.model_source import ModelSource, source_of
+from compagnon.serving.reloader import Reloader
+from compagnon.serving.repository import Repository, open_service_store
 from compagnon.serving.server import Server, listen, new_loop
 from compagnon.serving.service import Service
-from compagnon.serving.settings import Settings
-from compagnon.serving.sources import Source, source_of
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.starting import require_keys
 from compagnon.serving.vectors import service_of
 from compagnon.serving.workers import Workers
@@ -34,7 +34,7 @@ _logger = logging.getLogger("compagnon.serving")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningService:
     """A service that answers.
 
     Attributes:
@@ -44,14 +44,14 @@ class Running:
 
     front: Front
     service: Service
-    guard: Guard
-    keeper: Keeper
-    records: Records
-    source: Source
+    auth: Authenticator
+    reloader: Reloader
+    repository: Repository
+    source: ModelSource
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
     """Open the store, load the model, and serve for as long as the block lasts.
 
     Raises:
@@ -61,14 +61,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     if settings.model_name is None:  # a policy that is not there leaves no database behind
         artefact_directory(settings.path)
     try:
-        store = await asyncio.to_thread(open_records, settings)
+        store = await asyncio.to_thread(open_service_store, settings)
     except StoreUnavailable as error:
         raise InputError(str(error)) from None
     try:
         source = source_of(settings, store)
         version = await asyncio.to_thread(source.find)
         model = await asyncio.to_thread(source.load, version)
-        records = Records(store, settings, loop.call_soon_threadsafe)
+        repository = Repository(store, settings, loop.call_soon_threadsafe)
     except StoreUnavailable as error:
         store.close()
         raise InputError(str(error)) from None
@@ -77,54 +77,56 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         raise
     try:
         try:
-            keys = await asyncio.to_thread(records.keys)
-            secret, explored = await asyncio.to_thread(records.drawing, settings)
+            keys = await asyncio.to_thread(repository.keys)
+            secret, explored = await asyncio.to_thread(repository.drawing, settings)
         except StoreUnavailable as error:
             raise InputError(str(error)) from None
         require_keys(settings, len(keys), store.where)
-        guard = Guard(settings.rate, keys, settings.loopback)
-        service = service_of(settings, records.log, model, secret, records.lookups, explored)
+        auth = Authenticator(settings.rate, keys, settings.loopback)
+        service = service_of(settings, repository.log, model, secret, repository.lookups, explored)
         del model  # the service lets go of it when another takes its place; so must we
-        find = functools.partial(records.watchers.read, source.find)
+        find = functools.partial(repository.watchers.read, source.find)
         cost = CostWatch(service, store)
         await cost.begin()
-        keeper = Keeper(service, find, source.load, settings.watch_seconds, version, cost.swapped)
-        front = Front(service, guard, routes.build(service, guard, records, keeper))
-        watching = [asyncio.create_task(_watch_keys(guard, records))]
+        reloader = Reloader(
+            service, find, source.load, settings.watch_seconds, version, cost.swapped
+        )
+        front = Front(service, auth, routes.build(service, auth, repository, reloader))
+        watching = [asyncio.create_task(_watch_keys(auth, repository))]
         if settings.model_name is not None:
-            keeper.start()
+            reloader.start()
         try:
-            yield Running(front, service, guard, keeper, records, source)
+            yield RunningService(front, service, auth, reloader, repository, source)
         finally:
             service.draining = True
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
-            await keeper.stop()
+            await reloader.stop()
             await cost.stop()
     finally:
-        await asyncio.to_thread(records.close)
+        await asyncio.to_thread(repository.close)
 
 
-async def _watch_keys(guard: Guard, records: Records) -> None:
+async def _watch_keys(auth: Authenticator, repository: Repository) -> None:
     """Learn of keys that are made or revoked; while the store is silent, keep what is known."""
     while True:
         await asyncio.sleep(_KEY_SECONDS)
         try:
-            guard.learn(await records.watchers.read(records.keys))
+            auth.learn(await repository.watchers.read(repository.keys))
         except StoreUnavailable:
             pass  # it is said where decisions are logged
         except Exception:  # the next look may do better; without one a revoked key would stay
             _logger.exception("looking for keys failed")
 
 
-def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> bool:
+def serve(settings: ServiceSettings, ready: Callable[[str, RunningService | None], None]) -> bool:
     """Serve until SIGTERM or SIGINT; whether no worker lost what it had answered in fast mode.
 
     One process says what it lost by its log, which `ready` is told.
 
     Args:
-        ready: is told the address once it listens; with several workers without a `Running`.
+        ready: is told the address once it listens; with several workers without a `RunningService`.
 
     Raises:
         InputError: the port, the database, the policy or the address cannot be used.
@@ -144,7 +146,9 @@ def serve(settings: Settings, ready: Callable[[str, Running | None], None]) -> b
 
 
 def run_to_the_end(
-    settings: Settings, made: socket.socket, ready: Callable[[str, Running | None], None]
+    settings: ServiceSettings,
+    made: socket.socket,
+    ready: Callable[[str, RunningService | None], None],
 ) -> None:
     """Serve on a socket that listens, until a signal; then end in time, whatever hangs.
 
@@ -155,9 +159,9 @@ def run_to_the_end(
 
 
 async def serve_on(
-    settings: Settings,
+    settings: ServiceSettings,
     made: socket.socket,
-    ready: Callable[[str, Running | None], None],
+    ready: Callable[[str, RunningService | None], None],
     clock: Ending,
 ) -> None:
     """Serve on a socket that listens, until a signal; `clock` is started by it."""
@@ -166,11 +170,11 @@ async def serve_on(
 
         def end() -> None:
             parts.service.draining = True
-            parts.records.end_by(time.monotonic() + settings.drain_seconds)
+            parts.repository.end_by(time.monotonic() + settings.drain_seconds)
             clock.start(settings.drain_seconds + GRACE)
 
         def reload() -> None:
-            task = asyncio.create_task(parts.keeper.look(again=True))
+            task = asyncio.create_task(parts.reloader.look(again=True))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 

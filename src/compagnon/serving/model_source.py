@@ -8,12 +8,12 @@ from compagnon.errors import InputError
 from compagnon.policy.exported import RECORD_FILE
 from compagnon.policy.loading import artefact_directory
 from compagnon.serving.models import Model
-from compagnon.serving.settings import Settings
+from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import open_tried
 from compagnon.store import Store, registry
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """Says which version should be in service, and loads it."""
 
     def find(self) -> str:
@@ -90,7 +90,7 @@ def open_version(store: Store, version: registry.Version, precision: str) -> Mod
     return model
 
 
-def source_of(settings: Settings, store: Store) -> Source:
+def source_of(settings: ServiceSettings, store: Store) -> ModelSource:
     """Where the settings say that models come from."""
     if settings.model_name is None:
         return PathSource(settings.path, settings.precision)

@@ -8,9 +8,9 @@ import pytest
 from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.serving import costs
-from compagnon.serving.records import Records
 from compagnon.serving.replaying import loader
-from compagnon.serving.settings import Settings
+from compagnon.serving.repository import Repository
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import StoreUnavailable, open_store
 from compagnon.store.replay import pages, replay
 from compagnon.store.tables import decisions
@@ -63,7 +63,9 @@ def decided(client, count=150):
 @pytest.fixture
 def drawing(artefact, db):
     """A client of a service that samples, and explores nearly always."""
-    settings = Settings(policy=str(artefact), db=db, play="sampled", explore=0.9, explore_floor=0.0)
+    settings = ServiceSettings(
+        policy=str(artefact), db=db, play="sampled", explore=0.9, explore_floor=0.0
+    )
     with served(settings) as client:
         yield client
 
@@ -71,10 +73,10 @@ def drawing(artefact, db):
 @pytest.mark.parametrize("play", ["greedy", "sampled"])
 @pytest.mark.parametrize("explore", [0.0, 0.4])
 def test_every_logged_decision_is_made_again_bit_for_bit(artefact, db, play, explore):
-    settings = Settings(policy=str(artefact), db=db, play=play, explore=explore)
+    settings = ServiceSettings(policy=str(artefact), db=db, play=play, explore=explore)
     with served(settings) as client:
         decided(client)
-        store = client.parts.records.store
+        store = client.parts.repository.store
         found = replay(store, loader(store, [artefact]))
         assert (found.checked, found.same) == (151, 151)
         assert found.good
@@ -95,7 +97,7 @@ def store_again(store, row, before):
 def test_rows_from_before_replay_as_they_were_drawn(local, artefact):
     """Uniform exploration of what is possible, the seed a plain hash, drawn by the policy."""
     decided(local, 40)
-    store = local.parts.records.store
+    store = local.parts.repository.store
     model = local.parts.service.model
     new = [row for page in pages(store) for row in page]
     old = []
@@ -133,7 +135,7 @@ def test_rows_from_before_replay_as_they_were_drawn(local, artefact):
 def test_a_changed_log_does_not_replay(drawing, artefact, column):
     client = drawing
     decided(client, 3)
-    store = client.parts.records.store
+    store = client.parts.repository.store
     row = client.parts.service.log.find("d1")
     value = getattr(row, column)
     if isinstance(value, bytes):
@@ -155,7 +157,7 @@ def test_a_changed_log_does_not_replay(drawing, artefact, column):
 
 def test_a_model_that_is_not_there_is_named(local, artefact, tmp_path):
     local.decide()
-    store = local.parts.records.store
+    store = local.parts.repository.store
     other = exported(tmp_path / "other", scale=0.5)
     found = replay(store, loader(store, [other]))
     assert not found.good
@@ -178,7 +180,7 @@ def ready_again(client):
 
 
 def test_a_log_that_cannot_be_written_says_503_and_recovers(client, monkeypatch):
-    store = client.parts.records.store
+    store = client.parts.repository.store
     real = {name: getattr(type(store), name) for name in ("append", "probe")}
 
     def full(self, *_, **__):
@@ -205,7 +207,7 @@ def test_a_log_that_cannot_be_written_says_503_and_recovers(client, monkeypatch)
 
 
 def test_a_disk_that_is_full_loses_nothing_and_recovers(local):
-    store = local.parts.records.store
+    store = local.parts.repository.store
     pages = store._raw.execute("PRAGMA page_count").fetchone()[0]
     store._raw.execute(f"PRAGMA max_page_count = {pages + 6}")
     answered = {}
@@ -241,7 +243,7 @@ def test_a_database_of_another_version_names_the_command(artefact, db):
     store.close()
     with (
         pytest.raises(InputError, match="compagnon db upgrade"),
-        served(Settings(policy=str(artefact), db=db)),
+        served(ServiceSettings(policy=str(artefact), db=db)),
     ):
         pass
 
@@ -249,7 +251,7 @@ def test_a_database_of_another_version_names_the_command(artefact, db):
 def test_two_services_of_one_sqlite_file_are_refused(local, artefact, sqlite):
     with (
         pytest.raises(InputError, match="one SQLite file"),
-        served(Settings(policy=str(artefact), db=sqlite)),
+        served(ServiceSettings(policy=str(artefact), db=sqlite)),
     ):
         pass
 
@@ -258,14 +260,14 @@ def test_a_policy_that_was_not_exported_names_the_command(artefact, sqlite):
     (artefact / "policy.onnx").unlink()
     with (
         pytest.raises(InputError, match="compagnon export"),
-        served(Settings(policy=str(artefact), db=sqlite)),
+        served(ServiceSettings(policy=str(artefact), db=sqlite)),
     ):
         pass
 
 
 def test_several_workers_need_postgresql(artefact, sqlite):
     with pytest.raises(InputError, match="SQLite has one writer"):
-        Settings(policy=str(artefact), db=sqlite, workers=2)
+        ServiceSettings(policy=str(artefact), db=sqlite, workers=2)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_several_workers_need_postgresql(artefact, sqlite):
 )  # fmt: skip
 def test_settings_that_cannot_be(option, value):
     with pytest.raises(InputError, match=f"--{option.replace('_', '-')}"):
-        Settings(policy="p", **{option: value})
+        ServiceSettings(policy="p", **{option: value})
 
 
 @pytest.mark.parametrize("name", ["keys", "drawing"])
@@ -283,10 +285,10 @@ def test_a_store_that_is_away_at_the_start_is_said(artefact, sqlite, monkeypatch
     def away(*_):
         raise StoreUnavailable("log.db: the disk is full", "the disk is full")
 
-    monkeypatch.setattr(Records, name, away)
+    monkeypatch.setattr(Repository, name, away)
     with (
         pytest.raises(InputError, match=r"^log\.db: the disk is full$"),
-        served(Settings(policy=str(artefact), db=sqlite)),
+        served(ServiceSettings(policy=str(artefact), db=sqlite)),
     ):
         pass
 
@@ -295,6 +297,6 @@ def test_a_store_that_is_away_before_a_cost_is_measured_is_said(monkeypatch):
     def away(_):
         raise StoreUnavailable("log.db: the disk is full", "the disk is full")
 
-    monkeypatch.setattr(costs, "open_records", away)
+    monkeypatch.setattr(costs, "open_service_store", away)
     with pytest.raises(InputError, match=r"^log\.db: the disk is full$"):
-        costs.cost_words(Settings(policy="registry:shop", explore=0.1))
+        costs.cost_words(ServiceSettings(policy="registry:shop", explore=0.1))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compagnon.serving.deciding import likeliest, new_ids
-from compagnon.serving.reading import Reader
-from compagnon.serving.refusal import Refusal
-from compagnon.serving.wire import DecideRequest
+from compagnon.serving.errors import ApiError
+from compagnon.serving.inference import likeliest, new_ids
+from compagnon.serving.parsing import RequestParser
+from compagnon.serving.schemas import DecideRequest
 from tests.policy.networks import schema_of
 
 
@@ -36,18 +36,18 @@ def test_a_row_from_before_lists_the_likeliest_others(weights, count, action):
 
 
 def test_what_lies_on_a_bound_is_taken_and_what_float32_cannot_hold_is_not():
-    reader = Reader(schema_of("CartPole-v1"))
-    high = [field.high for field in reader.schema.observation.fields]
+    parser = RequestParser(schema_of("CartPole-v1"))
+    high = [field.high for field in parser.schema.observation.fields]
     at_bounds = [high[0], 0.0, -high[2], 0.0]
-    obs, mask = reader.read(DecideRequest(observation=at_bounds))
+    obs, mask = parser.read(DecideRequest(observation=at_bounds))
     assert obs.tolist() == at_bounds  # CartPole's bounds are float32 themselves
     assert mask.all()
     for column, value in ((0, high[0] * 1.001), (1, 1e31), (3, -1e39), (2, -4.0)):
         wrong = list(at_bounds)
         wrong[column] = value
-        with pytest.raises(Refusal) as refused:
-            reader.read(DecideRequest(observation=wrong))
+        with pytest.raises(ApiError) as refused:
+            parser.read(DecideRequest(observation=wrong))
         assert refused.value.field == f"observation.obs_{column}"
-        with pytest.raises(Refusal) as refused:
-            reader.read_many([DecideRequest(observation=row) for row in (at_bounds, wrong)])
+        with pytest.raises(ApiError) as refused:
+            parser.read_many([DecideRequest(observation=row) for row in (at_bounds, wrong)])
         assert refused.value.field == f"decisions[1].observation.obs_{column}"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from compagnon.serving.errors import ApiError
 from compagnon.serving.head import Head
-from compagnon.serving.refusal import Refusal
 from compagnon.store.keys import Keyring, Scope
 
 DECIDE: Final[Scope] = "decide"
@@ -32,24 +32,24 @@ class Bucket:
         """Take tokens.
 
         Raises:
-            Refusal: 429 with the seconds after which there are enough; 413 for more than ever.
+            ApiError: 429 with the seconds after which there are enough; 413 for more than ever.
         """
         now = self._clock()
         self._tokens = min(self._size, self._tokens + (now - self._then) * self.rate)
         self._then = now
         if count > self._size:
-            raise Refusal(
+            raise ApiError(
                 413, f"{count:,} decisions at once are more than the limit of {self._size:,.0f}"
             )
         if count > self._tokens:
             seconds = math.ceil((count - self._tokens) / self.rate)
-            raise Refusal(
+            raise ApiError(
                 429, f"this key may ask for {self.rate:,g} decisions a second", None, seconds
             )
         self._tokens -= count
 
 
-class Guard:
+class Authenticator:
     """Checks keys and rates.
 
     Args:
@@ -89,46 +89,46 @@ class Guard:
         any address what it can't read the answer of; its browser then says whose page it is.
 
         Raises:
-            Refusal: 403.
+            ApiError: 403.
         """
         if not self._open:
             return
         host = head.host
         if host is not None and not _LOCAL.fullmatch(host):
-            raise Refusal(403, "without keys, ask for localhost alone", "host")
+            raise ApiError(403, "without keys, ask for localhost alone", "host")
         if head.site not in _OWN_SITES:
-            raise Refusal(403, "without keys, no other web page may ask", "sec-fetch-site")
+            raise ApiError(403, "without keys, no other web page may ask", "sec-fetch-site")
         if head.origin is not None and head.origin.lower() != b"http://" + (host or b"").lower():
-            raise Refusal(403, "without keys, no other web page may ask", "origin")
+            raise ApiError(403, "without keys, no other web page may ask", "origin")
 
     def check(self, authorization: bytes | None, scope: Scope) -> str:
         """The id of the key that a request carries.
 
         Raises:
-            Refusal: 401 for no key or an unknown one, 403 for one without the scope.
+            ApiError: 401 for no key or an unknown one, 403 for one without the scope.
         """
         if self._open:
             if scope == ADMIN:
-                raise Refusal(
+                raise ApiError(
                     403, "make a key first: compagnon keys create --scope admin", "authorization"
                 )
             return ANYBODY
         kind, _, text = (authorization or b"").partition(b" ")
         presented = text.strip().decode("latin-1")
         if kind.lower() != b"bearer" or not presented:
-            raise Refusal(401, "give a key: Authorization: Bearer KEY", "authorization")
+            raise ApiError(401, "give a key: Authorization: Bearer KEY", "authorization")
         key = self._keys.check(presented, scope)
         if key is not None:
             return key.id
         if any(self._keys.check(presented, other) for other in SCOPES):
-            raise Refusal(403, f"this key is not for {scope!r}", "authorization")
-        raise Refusal(401, "there is no such key, or it was revoked", "authorization")
+            raise ApiError(403, f"this key is not for {scope!r}", "authorization")
+        raise ApiError(401, "there is no such key, or it was revoked", "authorization")
 
     def take(self, key: str, count: int) -> None:
         """Count decisions against a key's rate.
 
         Raises:
-            Refusal: 429.
+            ApiError: 429.
         """
         if not self._rate:
             return

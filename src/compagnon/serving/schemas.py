@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from compagnon.serving.refusal import WHOLE, Refusal, unprocessable
+from compagnon.serving.errors import WHOLE, ApiError, unprocessable
 
 MAX_BATCH: Final = 1024
 MAX_ALTERNATIVES: Final = 20
@@ -191,7 +191,7 @@ class Reason(msgspec.Struct, frozen=True):
     why: str | None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class DecideAnswer(msgspec.Struct, frozen=True):
     """A decision.
 
     `probability` is that of the draw, exploration included: 1 where the policy plays greedily and
@@ -211,7 +211,7 @@ class Answer(msgspec.Struct, frozen=True):
 class BatchAnswer(msgspec.Struct, frozen=True):
     """The decisions of a batch, in the order in which they were asked for."""
 
-    decisions: list[Answer]
+    decisions: list[DecideAnswer]
 
 
 _decide = msgspec.json.Decoder(DecideRequest)
@@ -225,7 +225,7 @@ def read_decide(body: bytes) -> DecideRequest:
     """Read the body of one decision.
 
     Raises:
-        Refusal: 422, with the field.
+        ApiError: 422, with the field.
     """
     return _checked(_read(_decide, body))
 
@@ -234,7 +234,7 @@ def read_batch(body: bytes) -> list[DecideRequest]:
     """Read the body of a batch; 1 to `MAX_BATCH` decisions, no id twice.
 
     Raises:
-        Refusal: 422, with the field.
+        ApiError: 422, with the field.
     """
     return _checked_all(_read(_batch, body).decisions)
 
@@ -258,7 +258,7 @@ def _checked_all(decisions: list[DecideRequest]) -> list[DecideRequest]:
     for place, request in enumerate(decisions):
         try:
             _checked(request)
-        except Refusal as refusal:
+        except ApiError as refusal:
             raise refusal.under(f"decisions[{place}]") from None
         if request.reasons is not UNSET:
             raise unprocessable(
@@ -275,7 +275,7 @@ def read_outcome(body: bytes) -> OutcomeRequest:
     """Read the body of an outcome.
 
     Raises:
-        Refusal: 422, with the field.
+        ApiError: 422, with the field.
     """
     return _read(_outcome, body)
 
@@ -321,7 +321,7 @@ def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise unprocessable(WHOLE, f"it is not JSON ({error})") from None
 
 
-def too_deep(field: str = WHOLE) -> Refusal:
+def too_deep(field: str = WHOLE) -> ApiError:
     """The refusal of what is nested deeper than can be read."""
     return unprocessable(field, "it is nested too deeply")
 
@@ -331,7 +331,7 @@ _NAMED = re.compile(r"(?:unknown|missing required) field `(.*)`", re.DOTALL)
 Step = str | int
 
 
-def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> Refusal:
+def explain(error: msgspec.ValidationError, body: bytes | msgspec.Raw) -> ApiError:
     """The refusal for what a decoder found wrong: its sentence, and the field by name."""
     said, path = _parted(str(error))
     named = _NAMED.search(said)

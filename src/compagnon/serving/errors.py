@@ -12,7 +12,7 @@ _FIELD_LETTERS: Final = 200
 _ERROR_LETTERS: Final = 1_000
 
 
-class Refusal(Exception):  # noqa: N818 (it is an answer rather than an error)
+class ApiError(Exception):
     """A request that is answered with a problem rather than a decision.
 
     Attributes:
@@ -31,25 +31,25 @@ class Refusal(Exception):  # noqa: N818 (it is an answer rather than an error)
         self.retry_after = retry_after
 
     def body(self) -> bytes:
-        """The answer as JSON, a `Problem`."""
-        return msgspec.json.encode(Problem(self.error, self.field))
+        """The answer as JSON, a `ErrorResponse`."""
+        return msgspec.json.encode(ErrorResponse(self.error, self.field))
 
-    def under(self, prefix: str) -> "Refusal":
+    def under(self, prefix: str) -> "ApiError":
         """The same refusal of a part of a request that stands under `prefix`."""
         field = prefix if self.field in (None, WHOLE) else f"{prefix}.{self.field}"
-        return Refusal(self.status, self.error, field, self.retry_after)
+        return ApiError(self.status, self.error, field, self.retry_after)
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ErrorResponse(msgspec.Struct, frozen=True):
     """What was wrong, where, and what would be right."""
 
     error: str
     field: str | None = None
 
 
-def unprocessable(field: str | None, error: str) -> Refusal:
+def unprocessable(field: str | None, error: str) -> ApiError:
     """The request itself is wrong: 422, and the field that it is wrong in."""
-    return Refusal(422, error, field)
+    return ApiError(422, error, field)
 
 
 def clipped(text: str, letters: int) -> str:

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.serving import running
-from compagnon.serving.guard import Bucket, Guard
-from compagnon.serving.readers import Readers
-from compagnon.serving.refusal import Refusal
-from compagnon.serving.settings import Settings
+from compagnon.serving import lifespan
+from compagnon.serving.auth import Authenticator, Bucket
+from compagnon.serving.errors import ApiError
+from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys, open_store
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.keys import Keyring
@@ -23,7 +23,7 @@ def keyed(artefact, db):
     store = open_store(db, create=True, check=False)
     upgrade(store)
     made = {scope: keys.create(store, scope) for scope in ("decide", "outcomes", "admin")}
-    with served(Settings(policy=str(artefact), db=db)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=db)) as client:
         yield client, {scope: text for scope, (_, text) in made.items()}, store, made
     store.close()
 
@@ -79,23 +79,23 @@ def test_a_revoked_key_opens_nothing_and_nothing_opens_for_all(keyed):
     client, texts, store, made = keyed
     for key, _ in made.values():
         keys.revoke(store, key.id)
-    client.parts.guard.learn(client.parts.records.keys())
+    client.parts.auth.learn(client.parts.repository.keys())
     assert ask(client, texts["decide"]).status_code == 401
     assert ask(client, None).status_code == 401
 
 
 def test_a_key_made_under_way_is_learnt_and_closes_the_door(artefact, db):
-    with served(Settings(policy=str(artefact), db=db)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=db)) as client:
         assert ask(client, None).status_code == 200
-        store = client.parts.records.store
+        store = client.parts.repository.store
         _, text = keys.create(store, "decide")
-        client.parts.guard.learn(client.parts.records.keys())
+        client.parts.auth.learn(client.parts.repository.keys())
         assert ask(client, None).status_code == 401
         assert ask(client, text).status_code == 200
 
 
 def test_without_keys_only_this_machine_may_be_served(artefact, sqlite):
-    settings = Settings(policy=str(artefact), db=sqlite, host="0.0.0.0")
+    settings = ServiceSettings(policy=str(artefact), db=sqlite, host="0.0.0.0")
     with pytest.raises(InputError, match="compagnon keys create"), served(settings):
         pass
 
@@ -120,42 +120,42 @@ def test_a_bucket_holds_one_second_and_says_when_to_come_back():
     clock = Clock()
     bucket = Bucket(10.0, clock)
     bucket.take(10)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         bucket.take(1)
     assert (refused.value.status, refused.value.retry_after) == (429, 1)
     clock.now += 0.5
     bucket.take(5)
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         bucket.take(1)
     clock.now += 100.0
     bucket.take(10)  # never more than a second's worth
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiError) as refused:
         bucket.take(11)
     assert refused.value.status == 413
 
 
 def test_each_key_has_its_own_rate():
-    guard = Guard(2.0, Keyring({}), clock=Clock())
-    guard.take("a", 2)
-    guard.take("b", 2)
+    auth = Authenticator(2.0, Keyring({}), clock=Clock())
+    auth.take("a", 2)
+    auth.take("b", 2)
     for name in ("a", "b"):
-        with pytest.raises(Refusal):
-            guard.take(name, 1)
-    Guard(0.0, Keyring({})).take("a", 10**6)  # no limit
+        with pytest.raises(ApiError):
+            auth.take(name, 1)
+    Authenticator(0.0, Keyring({})).take("a", 10**6)  # no limit
 
 
 def test_the_rate_holds_over_http_and_batches_count_whole(artefact, sqlite):
-    with served(Settings(policy=str(artefact), db=sqlite, rate=5.0)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=sqlite, rate=5.0)) as client:
         body = {"decisions": [{"state": SHOP}] * 5}
         assert client.ask("POST", "/v1/decide/batch", json=body).status_code == 200
         response = client.ask("POST", "/v1/decide/batch", json=body)
         assert response.status_code == 429
         assert int(response.headers["retry-after"]) >= 1
-        assert client.parts.records.log.committed == 5
+        assert client.parts.repository.log.committed == 5
 
 
 def test_more_requests_than_may_wait_are_told_to_come_back(artefact, sqlite):
-    with served(Settings(policy=str(artefact), db=sqlite, max_pending=1)) as client:
+    with served(ServiceSettings(policy=str(artefact), db=sqlite, max_pending=1)) as client:
         client.parts.front._active = 1
         response = client.ask("POST", "/v1/decide", json={"state": SHOP})
         assert response.status_code == 503
@@ -165,10 +165,10 @@ def test_more_requests_than_may_wait_are_told_to_come_back(artefact, sqlite):
 
 
 def test_a_store_whose_keys_were_all_revoked_stays_closed_after_a_restart(artefact, db):
-    settings = Settings(policy=str(artefact), db=db)
+    settings = ServiceSettings(policy=str(artefact), db=db)
     with served(settings) as client:
         assert ask(client, None).status_code == 200
-        assert client.parts.guard.open
+        assert client.parts.auth.open
     store = open_store(db)
     key, text = keys.create(store, "decide")
     keys.revoke(store, key.id)
@@ -177,7 +177,7 @@ def test_a_store_whose_keys_were_all_revoked_stays_closed_after_a_restart(artefa
             with store.write() as connection:
                 connection.exec_driver_sql("delete from keys")
         with served(settings) as client:
-            assert not client.parts.guard.open
+            assert not client.parts.auth.open
             assert ask(client, None).status_code == 401
             assert ask(client, text).status_code == 401
     _, fresh = keys.create(store, "decide")
@@ -187,12 +187,12 @@ def test_a_store_whose_keys_were_all_revoked_stays_closed_after_a_restart(artefa
 
 
 def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
-    monkeypatch.setattr(running, "_KEY_SECONDS", 0.0)
+    monkeypatch.setattr(lifespan, "_KEY_SECONDS", 0.0)
     fresh = Keyring({}, True)
     faults = [StoreUnavailable("away"), ValueError("a row that cannot be read")]
 
-    class Records:
-        watchers = Readers("test-watcher", 1, 1)
+    class Repository:
+        watchers = ReadPool("test-watcher", 1, 1)
 
         def keys(self):
             if faults:
@@ -207,10 +207,10 @@ def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
                 if not learnt.done():
                     learnt.set_result(keys)
 
-        task = asyncio.create_task(running._watch_keys(Learns(), Records()))
+        task = asyncio.create_task(lifespan._watch_keys(Learns(), Repository()))
         found = await asyncio.wait_for(learnt, 20)
         task.cancel()
-        Records.watchers.close()
+        Repository.watchers.close()
         return found
 
     assert asyncio.run(watched()) is fresh

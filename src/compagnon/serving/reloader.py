@@ -19,7 +19,7 @@ from compagnon.store.errors import StoreUnavailable
 _logger = logging.getLogger("compagnon.serving")
 
 
-class Keeper:
+class Reloader:
     """Watches where the model comes from.
 
     Args:
