@@ -68,11 +68,11 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
         asked = service.begin(requests[k % len(requests)])
         service.finish(asked, Written("stored", asked.row))
         whole.append(time.perf_counter_ns() - begun)
-        obs, mask = service.reader.read(asked.request)
+        obs, mask = service.parser.read(asked.request)
         before = time.perf_counter_ns()
         decide(model, obs[None], mask[None], [asked.row.id], service.draw, [3])
         deciding.append(time.perf_counter_ns() - before)
-    read = [service.reader.read(read_decide(body)) for body in requests[:64]]
+    read = [service.parser.read(read_decide(body)) for body in requests[:64]]
     many, masks = (np.stack(part) for part in zip(*read, strict=True))
     ids = [new_id() for _ in read]
     for _ in range(max(1, count // 64)):

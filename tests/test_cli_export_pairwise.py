@@ -68,7 +68,7 @@ def test_it_decides_about_a_board_over_http(exported, tmp_path):
         for step in range(25):
             mask = info["action_mask"]
             answer = client.decide(state=board_of(env.world), id=f"s{step}")
-            row = find(client.parts.records.store, f"s{step}")
+            row = find(client.parts.repository.store, f"s{step}")
             assert answer["action"] == ours.act(obs[None], mask[None])[0]
             assert np.frombuffer(row.probabilities)[answer["action"]] == 1.0
             assert mask[answer["action"]]

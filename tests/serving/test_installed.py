@@ -27,8 +27,8 @@ def ask(where, parts):
             os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=asked).start()
 
-before = running.serve
-running.serve = lambda settings, ready: before(settings, ask)
+before = lifespan.serve
+lifespan.serve = lambda settings, ready: before(settings, ask)
 code = main(["serve", sys.argv[1], "--port", "0", "--db", sys.argv[2]])
 print("loaded:", [name for name in sys.argv[3].split(",") if name in sys.modules])
 sys.exit(code)

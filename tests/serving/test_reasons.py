@@ -86,7 +86,7 @@ def test_a_service_says_them_and_logs_the_same_decision(artefact, tmp_path):
         assert reasons[told["action"]]["possible"]
         assert reasons[told["action"]]["meaning"] == told["meaning"]
         assert client.decide(id="a", state=SHOP, reasons=False) == plain
-        names = {f.name: f.low for f in client.parts.service.reader.schema.observation.fields}
+        names = {f.name: f.low for f in client.parts.service.parser.schema.observation.fields}
         wrong = client.decide(422, observation=names, mask_ids=[0], reasons=True)
         assert wrong["field"] == "reasons"
         batch = {"decisions": [{"state": SHOP, "reasons": True}]}
