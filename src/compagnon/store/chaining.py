@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from compagnon.errors import InputError
 from compagnon.store import events
+from compagnon.store.decision_row import FLOATS
 from compagnon.store.decisions import COLUMNS, DecisionRow
 from compagnon.store.tables import chains, decisions, outcomes
 
@@ -31,8 +32,7 @@ BEGUN, SEALED = "chain.begun", "store.sealed"
 OUTCOME_FIELDS = ("decision_id", "name", "value", "time", "late")
 OUTCOME_COLUMNS = [outcomes.c[name] for name in OUTCOME_FIELDS]
 _SHOWN = 32  # hexadecimal digits of a link in a head: 128 bits
-_FLOATS = ("probability", "time", "epsilon", "log_density", "near")
-_floats = itemgetter(*(DecisionRow._fields.index(name) for name in _FLOATS))
+_floats = itemgetter(*(DecisionRow._fields.index(name) for name in FLOATS))
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -86,7 +86,7 @@ def _as_kept(row: DecisionRow) -> Sequence[Any]:
         if value is not None and not (value.__class__ is float and (value > 0.0 or _stays(value))):
             integers: dict[str, Any] = {
                 name: float(given)
-                for name in _FLOATS
+                for name in FLOATS
                 if isinstance(given := getattr(row, name), int)
             }
             return _plain(row._replace(**integers))

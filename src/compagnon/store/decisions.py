@@ -1,82 +1,23 @@
-"""One decision as the log keeps it, and the statements that write and read it."""
+"""The statements that write and read decisions, made from the one list of their columns."""
 
 import functools
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+from compagnon.store.decision_row import FIELDS, DecisionRow
 from compagnon.store.tables import decisions
 
-
-class DecisionRow(NamedTuple):
-    """One row of the log. A named tuple: the fastest thing that a driver takes as it is.
-
-    Attributes:
-        id: UUIDv7, or the client's own; the log holds each once.
-        application: whose decision it is; the draw's seed comes from it and the id.
-        key: what an experiment splits by (a customer, a vehicle), or None.
-        arm, experiment: of an A/B test, or None.
-        model_sha256: of the model that decided.
-        schema_sha256: of the schema that `features` are in.
-        features: float32, little-endian.
-        mask: `numpy.packbits` of the possible actions; None where actions are vectors.
-        probabilities: float64, little-endian: the full masked vector that the draw was made from;
-            empty where actions are vectors.
-        action: its index; None where actions are vectors.
-        action_vector: float32, little-endian; None where actions are indices.
-        probability: of the action that was taken. Where actions are vectors, its density, which is
-            `exp(log_density)`, at most 1e300.
-        seed: of the draw, 0 to 2^63 - 1.
-        mode: how the action was chosen: ``deterministic`` where nothing was left to chance,
-            ``explored`` where chance said to explore, else ``sampled``.
-        epsilon: share of exploration that applied to this decision; 0 once an episode has had its
-            share of explored ones.
-        time: seconds since 1970, UTC.
-        latency_us: microseconds that the decision took.
-        request_sha256: of what was asked, so that an id repeated with another question is seen.
-        shadow: float64, the other arm's vector for the same question, or None.
-        shadow_sha256: the model that gave `shadow`, or None.
-        distribution: float64, little-endian, (2, D): means and deviations of the normal
-            distributions that the policy drew a vector from, before bounds and exploration, in the
-            units of the action; None where actions are indices.
-        log_density: of `action_vector`, see `policy.vector_drawing`; None likewise.
-        play: ``greedy`` or ``sampled``, see `policy.play`. None in rows from before this was told
-            apart: those were drawn from the policy and explored everything that was possible.
-        near: how near to the best an action must have been to be explored; None likewise.
-        episode: that this decision belongs to, or None where nobody said.
-        others: of the likeliest actions the policy's own preference, see `policy.play.packed`;
-            None where actions are vectors, and in rows from before.
-        secret: number of the secret that `seed` was made with; None in rows from before there was
-            one.
-    """
-
-    id: str
-    application: str
-    key: str | None
-    arm: str | None
-    experiment: str | None
-    model_sha256: str
-    schema_sha256: str
-    features: bytes
-    mask: bytes | None
-    probabilities: bytes
-    action: int | None
-    action_vector: bytes | None
-    probability: float
-    seed: int
-    mode: str
-    epsilon: float
-    time: float
-    latency_us: int
-    request_sha256: str
-    shadow: bytes | None = None
-    shadow_sha256: str | None = None
-    distribution: bytes | None = None
-    log_density: float | None = None
-    play: str | None = None
-    near: float | None = None
-    episode: str | None = None
-    others: bytes | None = None
-    secret: int | None = None
+__all__ = [
+    "COLUMNS",
+    "FIELDS",
+    "SELECT",
+    "DecisionRow",
+    "Written",
+    "as_row",
+    "compare",
+    "postgres_insert",
+    "sqlite_insert",
+]
 
 
 class Written(NamedTuple):
@@ -92,7 +33,6 @@ class Written(NamedTuple):
     row: DecisionRow
 
 
-FIELDS = DecisionRow._fields
 COLUMNS = [decisions.c[name] for name in FIELDS]
 _LIST = ", ".join(f'"{name}"' for name in FIELDS)
 SELECT = f"SELECT {_LIST} FROM decisions"

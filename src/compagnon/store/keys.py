@@ -17,8 +17,9 @@ from sqlalchemy import Connection
 from compagnon.errors import InputError
 from compagnon.store import events, recorded
 from compagnon.store.database import Store
-from compagnon.store.tables import ID_LENGTH, keys
+from compagnon.store.decision_row import ID_LENGTH
 from compagnon.store.tables import events as events_table
+from compagnon.store.tables import keys
 
 Scope = Literal["decide", "outcomes", "admin"]
 CREATED, REVOKED = "key.created", "key.revoked"

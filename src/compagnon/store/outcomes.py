@@ -12,7 +12,8 @@ from compagnon.errors import InputError
 from compagnon.store import chaining, events, recorded
 from compagnon.store.chaining import Tip
 from compagnon.store.database import Store
-from compagnon.store.tables import ID_LENGTH, decisions, metrics, outcomes
+from compagnon.store.decision_row import ID_LENGTH
+from compagnon.store.tables import decisions, metrics, outcomes
 from compagnon.store.writing import insert_new
 
 MATURES_AFTER = 7 * 86_400.0  # seconds: the window of a name that nobody defined before

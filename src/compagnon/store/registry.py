@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from compagnon.errors import InputError
 from compagnon.store import defended, events, model_files, recorded
 from compagnon.store.database import Store
-from compagnon.store.tables import ID_LENGTH, models, pointers, versions
+from compagnon.store.decision_row import ID_LENGTH
+from compagnon.store.tables import models, pointers, versions
 from compagnon.store.writing import insert_new
 
 Role = Literal["champion", "challenger"]

@@ -7,16 +7,11 @@ import sqlalchemy
 
 from compagnon.errors import InputError
 from compagnon.store.database import Store
+from compagnon.store.decision_row import REPLAYED
 from compagnon.store.decisions import COLUMNS, DecisionRow, as_row
 from compagnon.store.tables import decisions
 
 _PAGE = 1000
-# What a decision computed again must give to the last bit.
-REPLAYED = (
-    *("seed", "mask", "distribution", "probabilities", "action", "action_vector"),
-    *("probability", "log_density", "shadow", "mode", "epsilon", "others"),
-)
-
 # Computes decisions of one model again: from their ids, features and masks alone.
 Recompute = Callable[[Sequence[DecisionRow]], Sequence[DecisionRow]]
 

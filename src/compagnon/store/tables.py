@@ -23,8 +23,9 @@ from sqlalchemy import (
     text,
 )
 
+from compagnon.store.decision_row import ID_LENGTH, table_columns
+
 VERSION = "0004"  # of the database: the last of migrations/versions
-ID_LENGTH = 200  # characters, at most, of an id or a name that comes from outside
 # As a text, since SQLite uses an index of some rows only where it sees that they are meant.
 EXPLORED_ROWS = "mode = 'explored'"
 
@@ -42,39 +43,11 @@ _COUNTED = BigInteger().with_variant(Integer, "sqlite")
 _ID = String(ID_LENGTH)
 _HASH = String(64)
 
-# From `id` to `secret` in the order of DecisionRow, whose fields they are.
 decisions = Table(
     "decisions",
     metadata,
     Column("seq", _COUNTED, primary_key=True, autoincrement=True),
-    Column("id", _ID, nullable=False, unique=True),
-    Column("application", _ID, nullable=False),
-    Column("key", _ID),
-    Column("arm", _ID),
-    Column("experiment", _ID),
-    Column("model_sha256", _HASH, nullable=False),
-    Column("schema_sha256", _HASH, nullable=False),
-    Column("features", LargeBinary, nullable=False),
-    Column("mask", LargeBinary),
-    Column("probabilities", LargeBinary, nullable=False),
-    Column("action", BigInteger),
-    Column("action_vector", LargeBinary),
-    Column("probability", Double, nullable=False),
-    Column("seed", BigInteger, nullable=False),
-    Column("mode", String(20), nullable=False),
-    Column("epsilon", Double, nullable=False),
-    Column("time", Double, nullable=False),
-    Column("latency_us", BigInteger, nullable=False),
-    Column("request_sha256", _HASH, nullable=False),
-    Column("shadow", LargeBinary),
-    Column("shadow_sha256", _HASH),
-    Column("distribution", LargeBinary),
-    Column("log_density", Double),
-    Column("play", String(20)),
-    Column("near", Double),
-    Column("episode", _ID),
-    Column("others", LargeBinary),
-    Column("secret", Integer),
+    *table_columns(),
     # See `chaining`; none in rows from before there were chains.
     Column("chain", BigInteger),
     Column("place", BigInteger),
