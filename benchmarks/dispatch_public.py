@@ -99,7 +99,7 @@ def known(day: Instance, settings: Settings) -> list[float]:
     )
     env = DispatchVectorEnv(1, instances=[told], board=settings.board)
     obs, info = env.reset(seed=0)
-    w = W.World(*(array[0] for array in env.world))
+    w = W.RunningDays(*(array[0] for array in env.world))
     taken = snapshot(w, env.weights)
     minutes, km = leg_tables(taken, w, env.view.minutes, env.view.km)
     regret = load_policy("expert:dispatch-regret", schema_of(told, settings))

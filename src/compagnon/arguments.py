@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 from compagnon.errors import InputError
 
-Verb = Callable[..., int]
+CommandFunction = Callable[..., int]
 
 
 def optional(metavar: str, help: str) -> object:

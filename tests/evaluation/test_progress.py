@@ -7,7 +7,7 @@ import pytest
 from compagnon import output
 from compagnon.cli import main
 from compagnon.evaluation.evaluate import evaluate
-from compagnon.evaluation.progress import Progress
+from compagnon.evaluation.progress import EvaluationProgress
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 def test_the_share_and_the_time_left_of_two_policies():
     told: list[str] = []
     clock = Clock()
-    progress = Progress(told.append, 2, clock)
+    progress = EvaluationProgress(told.append, 2, clock)
     progress.begin("random")
     clock.now += 30.0
     progress.at(0.5)  # a quarter of it all in 30 s
@@ -45,7 +45,7 @@ def test_the_share_and_the_time_left_of_two_policies():
 def test_at_the_beginning_the_time_left_would_be_a_guess():
     told: list[str] = []
     clock = Clock()
-    progress = Progress(told.append, 1, clock)
+    progress = EvaluationProgress(told.append, 1, clock)
     progress.begin("random")
     clock.now += 1.9
     progress.at(0.01)

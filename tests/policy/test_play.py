@@ -21,7 +21,7 @@ from compagnon.policy.play import (
     SAMPLED,
     Nearness,
     Play,
-    Said,
+    PolicyOutput,
     Steady,
     nearly_best,
     others,
@@ -39,13 +39,13 @@ def likes(*probabilities, mask=None):
         p = np.where(mask, p, 0)
     with np.errstate(divide="ignore"):
         outputs = np.where(p > 0, np.log(p), -50).astype(np.float32)
-    return Said(outputs, p.argmax(axis=1), p, valued=False)
+    return PolicyOutput(outputs, p.argmax(axis=1), p, valued=False)
 
 
 def values(*numbers, mask=None):
     q = np.array([numbers], np.float32)
     best = (q if mask is None else np.where(mask, q, -np.inf)).argmax(axis=1)
-    return Said(q, best, np.eye(len(numbers))[best], valued=True)
+    return PolicyOutput(q, best, np.eye(len(numbers))[best], valued=True)
 
 
 def seeds(count):
@@ -53,7 +53,7 @@ def seeds(count):
 
 
 def rows(said, count):
-    return Said(*(np.repeat(part, count, axis=0) for part in said[:3]), said.valued)
+    return PolicyOutput(*(np.repeat(part, count, axis=0) for part in said[:3]), said.valued)
 
 
 def test_greedy_play_is_sure_and_of_equals_takes_the_first():
@@ -171,7 +171,7 @@ def test_what_is_played_is_possible_and_adds_up(outputs, valued, name, rate, nea
     best = np.where(mask, raw, -np.inf).argmax(axis=1)
     p = np.where(mask, np.exp(raw), 0)
     p = np.eye(len(outputs))[best] if valued else p / p.sum()
-    said = Said(raw, best, p, valued)
+    said = PolicyOutput(raw, best, p, valued)
     (one,) = played(said, mask, Play(name, rate, near), [seed])
     assert mask[0, one.action]
     assert one.probabilities[one.action] > 0
@@ -193,12 +193,14 @@ def test_a_batch_plays_like_one_at_a_time():
     raw = rng.normal(size=(40, 7)).astype(np.float32)
     best = np.where(mask, raw, -np.inf).argmax(axis=1)
     p = np.where(mask, np.exp(raw), 0)
-    said = Said(raw, best, p / p.sum(axis=1, keepdims=True), valued=False)
+    said = PolicyOutput(raw, best, p / p.sum(axis=1, keepdims=True), valued=False)
     play = Play("sampled", 0.4, 0.3)
     together = played(said, mask, play, seeds(40))
     liked = others(said, mask, [one.action for one in together], [3] * 40)
     for k, one in enumerate(together):
-        row = Said(raw[k : k + 1], best[k : k + 1], said.probabilities[k : k + 1], valued=False)
+        row = PolicyOutput(
+            raw[k : k + 1], best[k : k + 1], said.probabilities[k : k + 1], valued=False
+        )
         (alone,) = played(row, mask[k : k + 1], play, seeds(40)[k : k + 1])
         assert alone[0] == one[0]
         assert alone.probabilities.tobytes() == one.probabilities.tobytes()

@@ -94,7 +94,7 @@ def test_what_is_drawn_from_is_logged_exactly(drawing):
         play = Play(row.play, row.epsilon, row.near)
         model = drawing.parts.service.model
         served_said = model.say(np.frombuffer(row.features, np.float32)[None], mask[None])
-        assert isinstance(served_said, Said)
+        assert isinstance(served_said, PolicyOutput)
         (one,) = played(served_said, mask[None], play, [row.seed])
         assert (one.action, one.mode) == (row.action, row.mode)
         assert one.probabilities.tobytes() == row.probabilities

@@ -6,7 +6,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.store import outcomes
-from compagnon.store.outcomes import LATEST, Summary, UnknownDecision, WrongTime
+from compagnon.store.outcomes import LATEST, OutcomeSummary, UnknownDecision, WrongTime
 from tests.store.rows import row
 
 HOUR = 3600.0
@@ -51,13 +51,13 @@ def test_young_decisions_are_left_out_and_missing_ones_are_not_zero(filled):
         outcomes.put(filled, row(number).id, "profit", value, START + (number + after) * HOUR)
     assert outcomes.summarise(filled, "profit", now, "x") == [
         # a: 0, 2, 4, 6 are mature; 4's outcome was late, 6 has none, 8 is young.
-        Summary("a", 4, 1, 2, 1, 1, 5.0),
-        Summary("b", 3, 2, 1, 0, 2, 5.0),
+        OutcomeSummary("a", 4, 1, 2, 1, 1, 5.0),
+        OutcomeSummary("b", 3, 2, 1, 0, 2, 5.0),
     ]
     later = outcomes.summarise(filled, "profit", START + 20 * HOUR)
-    assert later[0] == Summary("a", 5, 0, 3, 1, 1, 20.0)
+    assert later[0] == OutcomeSummary("a", 5, 0, 3, 1, 1, 20.0)
     early = outcomes.summarise(filled, "profit", START)
-    assert early[0] == Summary("a", 0, 5, 0, 0, 0, None)
+    assert early[0] == OutcomeSummary("a", 0, 5, 0, 0, 0, None)
     assert outcomes.summarise(filled, "profit", now, "another") == []
 
 

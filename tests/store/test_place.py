@@ -19,7 +19,7 @@ from compagnon.store.errors import StoreUnavailable
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
 from compagnon.store.opening import open_store
-from compagnon.store.place import Place
+from compagnon.store.place import DatabasePlace
 from tests.store.exported import exported
 from tests.store.rows import row
 from tests.tiers import full
@@ -53,7 +53,7 @@ def refused(store, log, number, words):
 
 
 def test_a_file_that_grows_while_two_threads_look_did_not_become_shorter(path, monkeypatch):
-    place = Place(path, create=False)
+    place = DatabasePlace(path, create=False)
     found = os.stat
 
     def meanwhile(*given):

@@ -53,7 +53,7 @@ def test_a_difference_in_any_field_is_named(sqlite_store, field, value):
 
     found = replay.replay(sqlite_store, load)
     assert (found.checked, found.same, found.good) == (3, 2, False)
-    assert found.differences == [replay.Difference(row(1).id, "a" * 64, field)]
+    assert found.differences == [replay.ReplayMismatch(row(1).id, "a" * 64, field)]
 
 
 def test_minus_zero_is_not_zero():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compagnon.rl.recipe import Recipe, parse_recipe
-from compagnon.tuning.plan import Plan
+from compagnon.tuning.plan import StudyPlan
 from compagnon.tuning.space import Space, parse_space
 from tests.rl.small import BANDIT
 
@@ -75,7 +75,7 @@ def bandit(**changes: Any) -> Recipe:
     return parse_recipe(tree, "a test")
 
 
-def plan_in(folder: Path, ranges: dict[str, Any] | None = None, **changes: Any) -> Plan:
+def plan_in(folder: Path, ranges: dict[str, Any] | None = None, **changes: Any) -> StudyPlan:
     """A search of the Bandit's recipe; `changes` are those of the plan."""
     recipe = changes.pop("recipe", None) or bandit()
     space: Space = parse_space(ranges or RANGES, recipe, "a test")
@@ -88,7 +88,7 @@ def plan_in(folder: Path, ranges: dict[str, Any] | None = None, **changes: Any) 
         "seeds": 2,
         "episodes": 5,
     }
-    return Plan(recipe, space, **{**given, **changes})
+    return StudyPlan(recipe, space, **{**given, **changes})
 
 
 def command(*words: object) -> list[str]:

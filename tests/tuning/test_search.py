@@ -12,14 +12,14 @@ from compagnon.rl.trainer import TrainingError
 from compagnon.tuning import plan as plans
 from compagnon.tuning import search, study
 from compagnon.tuning.comparison import DEFAULT
-from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, Plan
+from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
 from compagnon.tuning.storage import open_store
-from compagnon.tuning.training import Times, judge, train
+from compagnon.tuning.training import TrialTimes, judge, train
 from compagnon.tuning.tune import tune
 from tests.tuning.small import bandit, plan_in
 
 
-def trials_of(plan: Plan) -> list[optuna.trial.FrozenTrial]:
+def trials_of(plan: StudyPlan) -> list[optuna.trial.FrozenTrial]:
     store = open_store(plan.storage)
     try:
         return study.counted(study.load(plan, store).get_trials())
@@ -27,7 +27,7 @@ def trials_of(plan: Plan) -> list[optuna.trial.FrozenTrial]:
         store.close()
 
 
-def outcome(plan: Plan) -> list[tuple]:
+def outcome(plan: StudyPlan) -> list[tuple]:
     return [(trial.state, trial.value, trial.params) for trial in trials_of(plan)]
 
 
@@ -63,7 +63,7 @@ def test_a_search_ends_with_a_winner_that_learn_runs_and_a_page(tmp_path):
 
 def test_the_objective_and_the_comparison_play_episodes_that_training_never_saw(tmp_path):
     recipe = bandit()
-    times, told = Times(), []
+    times, told = TrialTimes(), []
     curve = train(recipe, tmp_path / "run", times, lambda n, v: told.append((n, v)), lambda: None)
     assert [number for number, _ in told] == [1, 2, 3]
     assert curve.returns == [value for _, value in told]

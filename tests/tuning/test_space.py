@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compagnon.errors import InputError
 from compagnon.rl.recipe import ALGORITHMS, load_recipe
-from compagnon.tuning.space import Choice, FloatRange, IntRange, load_space, parse_space
+from compagnon.tuning.space import ChoiceRange, FloatRange, IntRange, load_space, parse_space
 from tests.tuning.small import RANGES, SPACE, bandit
 
 RECIPES = {
@@ -86,7 +86,7 @@ def test_changes_are_what_the_parameters_stand_for():
     assert space.changes(params) == expected
     assert space.changes({"algorithm.batch_size": "8"}) == {"algorithm.batch_size": 8}
     assert IntRange(kind="int", low=1, high=9, log=True).value(3) == 3
-    assert Choice(kind="choice", values=(False, True)).value("true") is True
+    assert ChoiceRange(kind="choice", values=(False, True)).value("true") is True
 
 
 def test_keys_in_quotes_and_tables_say_the_same(tmp_path):

@@ -16,7 +16,7 @@ from compagnon.policy.sb3 import from_sb3 as policy_of_sb3
 from compagnon.policy.schema import Schema
 
 if TYPE_CHECKING:
-    from compagnon.onnx_export.export import Exported
+    from compagnon.onnx_export.export import ExportResult
 
 
 def load_policy(
@@ -55,7 +55,7 @@ def export(
     env_args: Mapping[str, Any] | None = None,
     states: int = 4096,
     episodes: int = 100,
-) -> "Exported":
+) -> "ExportResult":
     """Write a trained policy with its ONNX file, which `compagnon serve` serves without torch.
 
     The graph is compared with torch, state by state, before anything is written.

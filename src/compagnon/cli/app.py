@@ -10,7 +10,7 @@ from tyro.extras import SubcommandApp
 
 import compagnon
 from compagnon import output
-from compagnon.arguments import Verb
+from compagnon.arguments import CommandFunction
 from compagnon.cli import (
     comparing,
     diagnosing,
@@ -32,36 +32,36 @@ from compagnon.worlds import worlds
 from compagnon.worlds.command import Command, CommandGroup
 
 # In the order in which `compagnon --help` lists them.
-_VERBS: dict[str, Verb] = {
-    **learning.VERBS,
-    **tuning.VERBS,
-    **comparing.VERBS,
-    **diagnosing.VERBS,
-    **watching.VERBS,
-    **playing.VERBS,
-    **serving.VERBS,
-    **exporting.VERBS,
-    **listing.VERBS,
+_COMMANDS: dict[str, CommandFunction] = {
+    **learning.COMMANDS,
+    **tuning.COMMANDS,
+    **comparing.COMMANDS,
+    **diagnosing.COMMANDS,
+    **watching.COMMANDS,
+    **playing.COMMANDS,
+    **serving.COMMANDS,
+    **exporting.COMMANDS,
+    **listing.COMMANDS,
 }
-_GROUPS: dict[str, tuple[str, dict[str, Verb]]] = {
-    "db": ("The database of decisions and models.", storing.VERBS),
-    "keys": ("Keys for the service.", keeping.KEYS_VERBS),
-    "log": ("The decisions that were logged, made again.", serving.LOG_VERBS),
-    "outcomes": ("What came of decisions.", keeping.OUTCOMES_VERBS),
-    "registry": ("Models, their versions, and which of them decides.", registering.VERBS),
+_GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
+    "db": ("The database of decisions and models.", storing.COMMANDS),
+    "keys": ("Keys for the service.", keeping.KEYS_COMMANDS),
+    "log": ("The decisions that were logged, made again.", serving.LOG_COMMANDS),
+    "outcomes": ("What came of decisions.", keeping.OUTCOMES_COMMANDS),
+    "registry": ("Models, their versions, and which of them decides.", registering.COMMANDS),
 }
 
 
-def verbs() -> dict[str, Verb]:
+def verbs() -> dict[str, CommandFunction]:
     """Every verb that stands alone, in the order of the help; those of worlds come last."""
-    found = dict(_VERBS)
+    found = dict(_COMMANDS)
     for name, command in world_commands().items():
         if isinstance(command, Command):
             found[name] = command.run
     return found
 
 
-def groups() -> dict[str, tuple[str, dict[str, Verb]]]:
+def groups() -> dict[str, tuple[str, dict[str, CommandFunction]]]:
     """What each group of verbs is for, and the verbs."""
     found = dict(_GROUPS)
     for name, group in world_commands().items():
@@ -77,7 +77,7 @@ def world_commands() -> dict[str, Command | CommandGroup]:
     found: dict[str, Command | CommandGroup] = {}
     for world in worlds():
         for name, command in world.commands().items():
-            if name in found or name in _VERBS or name in _GROUPS:
+            if name in found or name in _COMMANDS or name in _GROUPS:
                 output.complain(
                     f"the verb {name} of the world {world.name} is left out: it is taken"
                 )
@@ -165,7 +165,7 @@ def _check_word(word: str, known: Sequence[str], program: str) -> None:
     raise InputError(f"{program} has no verb {word!r}; {hint}")
 
 
-def _add(app: SubcommandApp, verbs: dict[str, Verb], examples: bool) -> None:
+def _add(app: SubcommandApp, verbs: dict[str, CommandFunction], examples: bool) -> None:
     """Add verbs; a list of them shows their first sentences, a verb's own help its examples too."""
     for name, verb in verbs.items():
         text = inspect.getdoc(verb) or ""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from compagnon import output
-from compagnon.arguments import Force, Json, Page, Verb, check_seed, optional
-from compagnon.cli.options import OnePolicy, Play, PolicyNames, Where
+from compagnon.arguments import CommandFunction, Force, Json, Page, check_seed, optional
+from compagnon.cli.options import EpisodeOptions, OnePolicy, PolicyNames, Where
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
 
 
-def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
+def evaluate(policies: PolicyNames, /, where: Where, play: EpisodeOptions) -> int:
     """Play policies on the same episodes, and compare each with the first.
 
     $ compagnon evaluate expert:workshop-v2 random --env-args demand=tight
@@ -35,7 +35,7 @@ def evaluate(policies: PolicyNames, /, where: Where, play: Play) -> int:
     return 0
 
 
-def audit(policies: PolicyNames, /, where: Where, play: Play) -> int:
+def audit(policies: PolicyNames, /, where: Where, play: EpisodeOptions) -> int:
     """Split the reward into its terms, and tell money earned from a reward that was gamed.
 
     $ compagnon audit expert:workshop-v2 expert:workshop-over-producer
@@ -186,4 +186,8 @@ def _card_cell(value: float | None, form: str) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:{form}}"
 
 
-VERBS: dict[str, Verb] = {"evaluate": evaluate, "audit": audit, "divergence": divergence}
+COMMANDS: dict[str, CommandFunction] = {
+    "evaluate": evaluate,
+    "audit": audit,
+    "divergence": divergence,
+}

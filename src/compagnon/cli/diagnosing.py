@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from compagnon import output
-from compagnon.arguments import Force, Json, Page, Verb, check_seed, flag, optional
+from compagnon.arguments import CommandFunction, Force, Json, Page, check_seed, flag, optional
 
 
 def diagnose(
@@ -56,4 +56,4 @@ def diagnose(
     return 0
 
 
-VERBS: dict[str, Verb] = {"diagnose": diagnose}
+COMMANDS: dict[str, CommandFunction] = {"diagnose": diagnose}

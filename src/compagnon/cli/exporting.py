@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import arg
 
 from compagnon import output
-from compagnon.arguments import Force, Json, Verb, check_seed, flag, optional
+from compagnon.arguments import CommandFunction, Force, Json, check_seed, flag, optional
 from compagnon.cli.options import OnePolicy, Where, without_window
 from compagnon.errors import InputError
 
@@ -180,4 +180,4 @@ def _show_bench(found: "Bench") -> None:
         out.print(f"\n{note}", soft_wrap=True)
 
 
-VERBS: dict[str, Verb] = {"export": export, "bench": bench}
+COMMANDS: dict[str, CommandFunction] = {"export": export, "bench": bench}

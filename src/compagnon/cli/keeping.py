@@ -6,7 +6,7 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.amounts import read_time
-from compagnon.arguments import Force, Json, Verb, optional
+from compagnon.arguments import CommandFunction, Force, Json, optional
 from compagnon.cli.stores import DB, Db, day, me, opened
 
 
@@ -125,5 +125,5 @@ def show_outcomes(
     return 0
 
 
-KEYS_VERBS: dict[str, Verb] = {"create": create, "list": list_keys, "revoke": revoke}
-OUTCOMES_VERBS: dict[str, Verb] = {"define": define, "show": show_outcomes}
+KEYS_COMMANDS: dict[str, CommandFunction] = {"create": create, "list": list_keys, "revoke": revoke}
+OUTCOMES_COMMANDS: dict[str, CommandFunction] = {"define": define, "show": show_outcomes}

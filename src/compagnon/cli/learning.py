@@ -7,7 +7,7 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.amounts import read_budget
-from compagnon.arguments import Force, Json, Verb, check_seed, flag, optional, read_pairs
+from compagnon.arguments import CommandFunction, Force, Json, check_seed, flag, optional, read_pairs
 from compagnon.cli.comparing import show_evaluation
 from compagnon.cli.options import without_window
 from compagnon.errors import InputError
@@ -215,4 +215,4 @@ def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None
         out.print(f"next: compagnon report {folder}", soft_wrap=True)
 
 
-VERBS: dict[str, Verb] = {"learn": learn, "report": report}
+COMMANDS: dict[str, CommandFunction] = {"learn": learn, "report": report}

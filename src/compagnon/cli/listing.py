@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional
 
 from compagnon import output
-from compagnon.arguments import EnvArgs, Verb, optional, read_pairs
+from compagnon.arguments import CommandFunction, EnvArgs, optional, read_pairs
 from compagnon.errors import InputError
 from compagnon.extras import extra_of, pip
 from compagnon.worlds import World, find_world, worlds
@@ -169,4 +169,4 @@ def _experts() -> list[tuple[str, str]]:
     return rows
 
 
-VERBS: dict[str, Verb] = {"recipes": recipes, "envs": envs, "policies": policies}
+COMMANDS: dict[str, CommandFunction] = {"recipes": recipes, "envs": envs, "policies": policies}

@@ -55,7 +55,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Play:
+class EpisodeOptions:
     """How much is played, and where the figures go."""
 
     episodes: Annotated[int, arg(metavar="N", help="every policy plays the same N episodes")] = 100

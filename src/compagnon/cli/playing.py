@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from compagnon import output
-from compagnon.arguments import EnvArgs, Force, Verb, check_seed, optional, read_pairs
+from compagnon.arguments import CommandFunction, EnvArgs, Force, check_seed, optional, read_pairs
 from compagnon.errors import InputError
 
 
@@ -103,4 +103,4 @@ def _line(name: str, agent: str | None, played: Any) -> str:
     )
 
 
-VERBS: dict[str, Verb] = {"play": play}
+COMMANDS: dict[str, CommandFunction] = {"play": play}

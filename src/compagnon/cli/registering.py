@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from compagnon import output
-from compagnon.arguments import Verb, optional
+from compagnon.arguments import CommandFunction, optional
 from compagnon.cli.stores import DB, Db, Model, Models, day, me, opened
 from compagnon.errors import InputError
 
@@ -172,7 +172,7 @@ def _say_pointer(model: str, role: str, sha256: str | None, revision: int) -> No
     output.console().print(f"{role} of {model}: {who} (revision {revision})")
 
 
-VERBS: dict[str, Verb] = {
+COMMANDS: dict[str, CommandFunction] = {
     "add": add,
     "list": list_,
     "show": show,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from compagnon import output
-from compagnon.arguments import Verb, flag, optional
+from compagnon.arguments import CommandFunction, flag, optional
 from compagnon.cli.stores import DB, Db, opened
 from compagnon.errors import InputError
 
@@ -196,5 +196,5 @@ def replay(
     return 0 if good or not (verify or wanted) else 1
 
 
-VERBS: dict[str, Verb] = {"serve": serve}
-LOG_VERBS: dict[str, Verb] = {"replay": replay}
+COMMANDS: dict[str, CommandFunction] = {"serve": serve}
+LOG_COMMANDS: dict[str, CommandFunction] = {"replay": replay}

@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from compagnon import output
-from compagnon.arguments import Verb, flag, optional
+from compagnon.arguments import CommandFunction, flag, optional
 from compagnon.cli.stores import DB, Db, Models, opened
 from compagnon.errors import InputError
 
@@ -116,7 +116,7 @@ def restore(
     return 0
 
 
-VERBS: dict[str, Verb] = {
+COMMANDS: dict[str, CommandFunction] = {
     "upgrade": upgrade,
     "check": check,
     "backup": backup,

@@ -12,12 +12,12 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.amounts import read_time
-from compagnon.arguments import Verb, check_seed, flag, optional, read_pairs
+from compagnon.arguments import CommandFunction, check_seed, flag, optional, read_pairs
 from compagnon.cli.options import without_window
 
 if TYPE_CHECKING:
     from compagnon.tuning.standing import Standing
-    from compagnon.tuning.tune import Found
+    from compagnon.tuning.tune import TuningResult
 
 _RUNS = Path("runs")
 
@@ -68,12 +68,12 @@ def tune(
     folder = out or _RUNS / f"tune-{chosen.name}"
     # Before a minute of importing and compiling.
     output.claim_folder(folder, resumable=True, resume=resume)
-    from compagnon.tuning.plan import Plan
+    from compagnon.tuning.plan import StudyPlan
     from compagnon.tuning.space import load_space
     from compagnon.tuning.tune import JOURNAL
     from compagnon.tuning.tune import tune as search
 
-    plan = Plan(
+    plan = StudyPlan(
         chosen,
         load_space(chosen, space),
         storage or folder / JOURNAL,
@@ -163,7 +163,7 @@ def _figures(now: "Standing") -> str:
     return ", ".join(shown)
 
 
-def _show(found: "Found") -> None:
+def _show(found: "TuningResult") -> None:
     """The comparison as a table, the verdict, and what was written."""
     from compagnon.tuning.report import spent_in_words
 
@@ -180,4 +180,4 @@ def _show(found: "Found") -> None:
     out.print(f"\nThe winner: {found.winner}\nThe report to open: {found.report}")
 
 
-VERBS: dict[str, Verb] = {"tune": tune}
+COMMANDS: dict[str, CommandFunction] = {"tune": tune}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from compagnon import output
-from compagnon.arguments import Force, Verb, check_seed, flag, optional
+from compagnon.arguments import CommandFunction, Force, check_seed, flag, optional
 from compagnon.cli.options import OnePolicy, Where, without_window
 from compagnon.errors import InputError
 
@@ -20,7 +20,7 @@ _LIVE_FPS = 15
 
 
 @dataclass(frozen=True)
-class Look:
+class WatchOptions:
     """How long, how fast, and where to."""
 
     video: Annotated[
@@ -38,7 +38,7 @@ class Look:
     force: Force = False
 
 
-def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
+def watch(policy: OnePolicy, /, where: Where, look: WatchOptions) -> int:
     """Watch a policy play one episode, in the terminal or as a video.
 
     $ compagnon watch expert:workshop-v2 --speed 120
@@ -69,7 +69,7 @@ def watch(policy: OnePolicy, /, where: Where, look: Look) -> int:
         return _record(env, bound, rng, look, look.video)
 
 
-def _record(env: Any, policy: Any, rng: Any, look: Look, path: Path) -> int:
+def _record(env: Any, policy: Any, rng: Any, look: WatchOptions, path: Path) -> int:
     from compagnon.reporting.video import record
 
     with output.busy(f"filming {policy.name}"):
@@ -82,7 +82,7 @@ def _record(env: Any, policy: Any, rng: Any, look: Look, path: Path) -> int:
     return 0
 
 
-def _live(env: Any, policy: Any, rng: Any, look: Look) -> int:
+def _live(env: Any, policy: Any, rng: Any, look: WatchOptions) -> int:
     from rich.live import Live
     from rich.text import Text
 
@@ -126,4 +126,4 @@ def _result(env: Any, name: str, seed: int, last: Any) -> str:
     return f"{name}, seed {seed}: the episode {verb} {where}, return {gained}"
 
 
-VERBS: dict[str, Verb] = {"watch": watch}
+COMMANDS: dict[str, CommandFunction] = {"watch": watch}

@@ -23,7 +23,7 @@ MINUTES_PER_DAY = 1440
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-class Recording(NamedTuple):
+class EpisodeDecisions(NamedTuple):
     """Every decision of E episodes; row t is the t-th decision of each.
 
     Attributes:
@@ -49,7 +49,7 @@ class Recording(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Difference:
+class DecisionDifference:
     """One kind of difference: what the expert would have done, and what the policy did.
 
     Attributes:
@@ -120,7 +120,7 @@ class Divergence:
     by_day: tuple[float, ...]
     labels: tuple[str, ...]
     confusion: NDArray[np.float64]
-    differences: list[Difference]
+    differences: list[DecisionDifference]
     horizon: int | None
     accounted: Worth | None
     measured: Worth
@@ -251,7 +251,7 @@ class _Kinds:
         row, column = divmod(kind, len(self.labels))
         return self.labels[row], self.labels[column]
 
-    def table(self, recording: Recording) -> NDArray[np.float64]:
+    def table(self, recording: EpisodeDecisions) -> NDArray[np.float64]:
         size = len(self.labels)
         kinds = self.of(recording.other, recording.taken)[recording.playing]
         return np.bincount(kinds, minlength=size * size).reshape(size, size).astype(np.float64)
@@ -259,7 +259,7 @@ class _Kinds:
 
 def _record(
     env: BatchEnv, seeds: list[int], driver: Policy, other: Policy, labels: WorldLabels
-) -> Recording:
+) -> EpisodeDecisions:
     env.reset(seeds)
     taken, would, times, playing = [], [], [], []
     time = np.zeros(len(seeds), np.int64)
@@ -276,12 +276,12 @@ def _record(
         if step.kpis is not None and labels.profit in env.kpi_names:
             ended = decision.playing & (step.terminated | step.truncated)
             profit[ended] = step.kpis[ended, env.kpi_names.index(labels.profit)]
-    return Recording(
+    return EpisodeDecisions(
         np.stack(taken), np.stack(would), np.stack(times), np.stack(playing), returns, profit
     )
 
 
-def _share_active(recording: Recording, labels: WorldLabels) -> float | None:
+def _share_active(recording: EpisodeDecisions, labels: WorldLabels) -> float | None:
     """The share of differences among decisions where somebody does something."""
     if labels.idle < 0:
         return None
@@ -292,7 +292,7 @@ def _share_active(recording: Recording, labels: WorldLabels) -> float | None:
     return float(recording.differs.sum() / max(int(active.sum()), 1))
 
 
-def _when(recording: Recording) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _when(recording: EpisodeDecisions) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The share of decisions that differ, by hour of the day and by day of the week."""
     differs = recording.differs[recording.playing]
     time = recording.time[recording.playing]
@@ -307,8 +307,8 @@ def _when(recording: Recording) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _differences(
-    recording: Recording, kinds: _Kinds, deviations: list[Deviation], episodes: int
-) -> list[Difference]:
+    recording: EpisodeDecisions, kinds: _Kinds, deviations: list[Deviation], episodes: int
+) -> list[DecisionDifference]:
     """The kinds of difference, the most frequent first, each with what it is worth."""
     present, counts = np.unique(
         kinds.of(recording.other, recording.taken)[recording.differs], return_counts=True
@@ -328,7 +328,7 @@ def _differences(
         )
         share = float(count / total)
         frequency = float(count / episodes)
-        result.append(Difference(expert, policy, expert == policy, frequency, share, worth))
+        result.append(DecisionDifference(expert, policy, expert == policy, frequency, share, worth))
     return result
 
 

@@ -48,7 +48,7 @@ class EpisodeResults:
         }
 
 
-class Decision(NamedTuple):
+class EpisodeDecision(NamedTuple):
     """One decision of N copies and what it led to; arrays are valid until the next one.
 
     Attributes:
@@ -83,7 +83,7 @@ def seeds_from(env: BatchEnv, first: int, episodes: int) -> list[int]:
 
 def decisions(
     env: BatchEnv, policy: Policy, rng: np.random.Generator | None = None
-) -> Iterator[Decision]:
+) -> Iterator[EpisodeDecision]:
     """Play until every copy has ended one episode, from where `env` stands.
 
     Args:
@@ -106,7 +106,7 @@ def decisions(
         if mask is not None and not getattr(policy, "ignores_mask", False):
             _require_possible(policy, mask, action)
         step = env.step(action)
-        yield Decision(obs, mask, action, step, playing)
+        yield EpisodeDecision(obs, mask, action, step, playing)
         playing = playing & ~(step.terminated | step.truncated)
 
 

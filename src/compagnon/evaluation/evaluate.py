@@ -7,7 +7,7 @@ from typing import Any
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
-from compagnon.evaluation.progress import Progress
+from compagnon.evaluation.progress import EvaluationProgress
 from compagnon.evaluation.statistics import finite_or_none, interval_json, mean_interval
 from compagnon.policy import Schema
 from compagnon.policy.bound import PolicyLike, bind_policy
@@ -186,7 +186,7 @@ def evaluate(
     called = names or _distinct([policy.name for policy in bound])
     seeds = seeds_from(env, seed, episodes)
     scores = []
-    told = None if progress is None else Progress(progress, len(bound))
+    told = None if progress is None else EvaluationProgress(progress, len(bound))
     for name, policy in zip(called, bound, strict=True):
         if told is not None:
             told.begin(name)

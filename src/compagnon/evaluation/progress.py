@@ -10,7 +10,7 @@ from compagnon.plugins import world_of
 _SOON = 2.0  # seconds before which the time that is left is a guess
 
 
-class Progress:
+class EvaluationProgress:
     """Tells the share of the work that is done, and the time that is left.
 
     Args:

@@ -59,7 +59,7 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """Where the files are, and what is known of them."""
 
     directory: Path
@@ -72,7 +72,7 @@ def export_policy(
     settings: ExportSettings | None = None,
     env: Env | None = None,
     say: Callable[[str], None] | None = None,
-) -> Exported:
+) -> ExportResult:
     """Write a policy as ONNX, into its artefact or into a copy of it.
 
     Args:
@@ -133,7 +133,7 @@ def export_policy(
     )
     target = directory if out is None else out
     _write(directory, target, made, record)
-    return Exported(target, record)
+    return ExportResult(target, record)
 
 
 def check_out(out: Path) -> None:

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from compagnon.errors import InputError
-from compagnon.onnx_export.nodes import OPSET, ROWS, Graph, Weights
+from compagnon.onnx_export.nodes import OPSET, ROWS, GraphBuilder, Weights
 from compagnon.onnx_export.onnx_graph import onnx_body
 from compagnon.onnx_export.pairwise_graph import pairwise_body
 from compagnon.policy.exported import (
@@ -41,10 +41,10 @@ IR_VERSION = 8
 SCALED = "scaled"  # what the first layer reads where there is a scaler
 _NORM_EPS = 1e-5
 
-Body = Callable[[Graph, Manifest, Weights, str], str]
+Body = Callable[[GraphBuilder, Manifest, Weights, str], str]
 
 
-def mlp_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
+def mlp_body(graph: GraphBuilder, manifest: Manifest, weights: Weights, x: str) -> str:
     """A multilayer perceptron; see `NetworkPolicy.outputs`."""
     network = manifest.network
     assert isinstance(network, MlpSpec)
@@ -103,7 +103,7 @@ def build_model(manifest: Manifest, weights: Weights) -> Any:
             f"{manifest.name}: a network of kind {manifest.network.kind!r} cannot be exported; "
             f"{' and '.join(BODIES)} can"
         )
-    graph = Graph()
+    graph = GraphBuilder()
     inputs = [_tensor(OBS, TensorProto.FLOAT, [ROWS, len(schema.observation.fields)])]
     x = _scaled(graph, manifest, weights, OBS)
     BODIES[manifest.network.kind](graph, manifest, weights, x)
@@ -149,7 +149,7 @@ def _tensor(name: str, kind: int, shape: list[str | int]) -> Any:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def _scaled(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
+def _scaled(graph: GraphBuilder, manifest: Manifest, weights: Weights, x: str) -> str:
     if manifest.scaler is None:
         return x
     clip = np.float32(manifest.scaler.clip)
@@ -161,7 +161,7 @@ def _scaled(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
     return graph.node("Clip", [x, low, high], SCALED)
 
 
-def _choice(graph: Graph, actions: int, values: bool) -> None:
+def _choice(graph: GraphBuilder, actions: int, values: bool) -> None:
     """One of the possible actions. A row without any gets -1 and probabilities of 0."""
     never = graph.constant("never", np.float32(-np.inf))
     nothing = graph.constant("nothing", np.float32(0))
@@ -187,7 +187,7 @@ def _choice(graph: Graph, actions: int, values: bool) -> None:
     graph.give(PROBABILITIES, TensorProto.FLOAT, actions)
 
 
-def _vector(graph: Graph, manifest: Manifest, weights: Weights) -> None:
+def _vector(graph: GraphBuilder, manifest: Manifest, weights: Weights) -> None:
     """A vector within the bounds; see `ActionSchema.from_units`."""
     action, head = manifest.schema_.action, manifest.head
     units = OUTPUTS
@@ -208,7 +208,7 @@ def _vector(graph: Graph, manifest: Manifest, weights: Weights) -> None:
     graph.give(ACTION, TensorProto.FLOAT, action.n)
 
 
-def _gaussian(graph: Graph, head: GaussianHead, n: int, weights: Weights) -> str:
+def _gaussian(graph: GraphBuilder, head: GaussianHead, n: int, weights: Weights) -> str:
     """The means, in units; `std` of each row beside them."""
     if head.state_dependent:
         means, logs = "means", "log_std"

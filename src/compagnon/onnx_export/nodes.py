@@ -15,7 +15,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 @dataclass
-class Graph:
+class GraphBuilder:
     """Nodes and constants, in the order in which they are added.
 
     Attributes:

@@ -9,7 +9,7 @@ from onnx import TensorProto, compose, inliner, version_converter
 from torch import nn
 
 from compagnon.errors import InputError
-from compagnon.onnx_export.nodes import OPSET, Graph, Weights
+from compagnon.onnx_export.nodes import OPSET, GraphBuilder, Weights
 from compagnon.policy.exported import OUTPUTS
 from compagnon.policy.manifest import Manifest, OnnxSpec
 from compagnon.policy.onnx_network import GRAPH, OnnxGraph
@@ -17,7 +17,7 @@ from compagnon.policy.onnx_network import GRAPH, OnnxGraph
 _PREFIX: Final = "own/"  # before every name of theirs, so that none is one of ours
 
 
-def onnx_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
+def onnx_body(graph: GraphBuilder, manifest: Manifest, weights: Weights, x: str) -> str:
     """Their nodes, and what makes of their output what the head reads; see `OnnxGraph.outputs`.
 
     Raises:

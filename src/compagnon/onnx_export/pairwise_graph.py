@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from compagnon.onnx_export.nodes import Graph, Weights
+from compagnon.onnx_export.nodes import GraphBuilder, Weights
 from compagnon.policy.exported import OUTPUTS
 from compagnon.policy.groups import Groups
 from compagnon.policy.manifest import Manifest, PairwiseSpec
 from compagnon.policy.pairwise import NEAR, NEVER
 
 
-def pairwise_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) -> str:
+def pairwise_body(graph: GraphBuilder, manifest: Manifest, weights: Weights, x: str) -> str:
     """A shared scorer of (driver, booking) pairs; see `PairwiseGraph.outputs`."""
     return _Body(graph, manifest, weights).outputs(x)
 
@@ -25,7 +25,7 @@ def pairwise_body(graph: Graph, manifest: Manifest, weights: Weights, x: str) ->
 class _Body:
     """Nodes are named after what they hold; shapes are those of `policy.pairwise.Board`."""
 
-    def __init__(self, graph: Graph, manifest: Manifest, weights: Weights) -> None:
+    def __init__(self, graph: GraphBuilder, manifest: Manifest, weights: Weights) -> None:
         spec = manifest.network
         assert isinstance(spec, PairwiseSpec)
         self.graph, self.spec, self.weights = graph, spec, weights

@@ -24,7 +24,7 @@ Weights = dict[str, NDArray[np.float32]]
 _NORM_EPS = 1e-5
 
 
-class Said(NamedTuple):
+class TorchOutput(NamedTuple):
     """What a policy says of N observations, as `policy.onnx_policy.Answer` but in torch."""
 
     outputs: torch.Tensor
@@ -111,7 +111,7 @@ class TorchPolicy(nn.Module):
             self.register_buffer("log_std", torch.from_numpy(weights["head.log_std"].copy()))
         self.eval()
 
-    def forward(self, obs: torch.Tensor, action_mask: torch.Tensor | None = None) -> Said:
+    def forward(self, obs: torch.Tensor, action_mask: torch.Tensor | None = None) -> TorchOutput:
         """Observations (N, F) and, for discrete actions, masks (N, A)."""
         x = obs
         if self.clip is not None:
@@ -128,13 +128,13 @@ class TorchPolicy(nn.Module):
         elif isinstance(head, DeterministicHead) and head.squash != "none":
             units = 2 * units.sigmoid() - 1 if head.squash == "sigmoid" else units.tanh()
         action = (self.middle + self.half_range * units).clamp(self.low, self.high)
-        return Said(outputs, action, None, std)
+        return TorchOutput(outputs, action, None, std)
 
-    def _choose(self, outputs: torch.Tensor, action_mask: torch.Tensor) -> Said:
+    def _choose(self, outputs: torch.Tensor, action_mask: torch.Tensor) -> TorchOutput:
         masked = outputs.masked_fill(~action_mask, -torch.inf)
         action = masked.argmax(dim=1)
         if isinstance(self.manifest.head, ValuesHead):
             probabilities = nn.functional.one_hot(action, self.n).float()
         else:
             probabilities = masked.softmax(dim=1)
-        return Said(outputs, action, probabilities, None)
+        return TorchOutput(outputs, action, probabilities, None)

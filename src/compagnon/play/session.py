@@ -39,7 +39,7 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Played:
+class PlayedEpisode:
     """What came of one episode.
 
     Attributes:
@@ -95,7 +95,7 @@ class Session:
         self.controls = controls
         self.agent = agent
         self.episodes = episodes
-        self.results: list[Played] = []
+        self.results: list[PlayedEpisode] = []
         self.episode = 0
         self._env = env
         self._first_seed = seed
@@ -213,14 +213,14 @@ class Session:
             masks = None if self._mask is None else self._mask[None]
             self.advice = self.agent.policy.act(np.asarray(obs, np.float32)[None], masks)[0]
 
-    def _played(self, ended: bool) -> Played:
+    def _played(self, ended: bool) -> PlayedEpisode:
         agent_score = agent_steps = None
         if self.agent is not None:
             limit = None if ended else self.elapsed
             moments = play(self.agent.env, self.agent.policy, self.seed, minutes=limit)
             last = deque(moments, maxlen=1)[0]
             agent_score, agent_steps = last.episode_return, last.steps
-        return Played(
+        return PlayedEpisode(
             self.seed,
             self.score,
             self.steps,

@@ -21,7 +21,7 @@ from compagnon.policy.manifest import (
     ValuesHead,
 )
 from compagnon.policy.matched import best_matched
-from compagnon.policy.play import Said
+from compagnon.policy.play import PolicyOutput
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
 from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
@@ -101,7 +101,7 @@ class NetworkPolicy(ABC):
         self,
         obs: FloatArray,  # noqa: ARG002
         action_mask: NDArray[np.bool_] | None = None,  # noqa: ARG002
-    ) -> Said:
+    ) -> PolicyOutput:
         """Everything that a play of a policy of A actions needs, in one run of the network.
 
         Raises:
@@ -142,12 +142,12 @@ class CategoricalPolicy(NetworkPolicy):
         check_choice(obs, action_mask, self.name)
         return _softmax(self.outputs(obs), action_mask)
 
-    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> PolicyOutput:
         """See `NetworkPolicy`."""
         check_choice(obs, action_mask, self.name)
         outputs = self.outputs(obs)
         best = self._best(outputs, action_mask)
-        return Said(outputs, best, _softmax(outputs, action_mask), valued=False)
+        return PolicyOutput(outputs, best, _softmax(outputs, action_mask), valued=False)
 
     def _best(
         self, outputs: FloatArray, action_mask: NDArray[np.bool_] | None
@@ -197,12 +197,12 @@ class ValuesPolicy(NetworkPolicy):
         """(N, A): 1 for the action that is taken."""
         return _one_hot(self.act(obs, action_mask), self.schema.action.n)
 
-    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> PolicyOutput:
         """See `NetworkPolicy`."""
         check_choice(obs, action_mask, self.name)
         outputs = self.outputs(obs)
         best = _best_possible(outputs, action_mask)
-        return Said(outputs, best, _one_hot(best, self.schema.action.n), valued=True)
+        return PolicyOutput(outputs, best, _one_hot(best, self.schema.action.n), valued=True)
 
     def act(
         self,

@@ -29,7 +29,7 @@ from compagnon.policy.exported import (
 )
 from compagnon.policy.manifest import CategoricalHead, GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_file import open_session
-from compagnon.policy.play import Said
+from compagnon.policy.play import PolicyOutput
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
 from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
@@ -38,7 +38,7 @@ FloatArray = NDArray[np.float32]
 _MAX_ONNX = 1_000_000_000
 
 
-class Answer(NamedTuple):
+class GraphOutput(NamedTuple):
     """What one run of the graph says of N observations.
 
     Attributes:
@@ -96,7 +96,7 @@ class OnnxPolicy:
         projection = self.schema.observation.projection_from(given.observation, self.name)
         return replace(self, projection=projection)
 
-    def answer(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Answer:
+    def answer(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> GraphOutput:
         """Everything the graph says, in one run.
 
         Args:
@@ -118,7 +118,9 @@ class OnnxPolicy:
             feed[ACTION_MASK] = np.ascontiguousarray(action_mask, np.bool_)
         names = _output_names(self.manifest)
         found = dict(zip(names, self.session.run(names, feed), strict=True))
-        answer = Answer(found[OUTPUTS], found[ACTION], found.get(PROBABILITIES), found.get(STD))
+        answer = GraphOutput(
+            found[OUTPUTS], found[ACTION], found.get(PROBABILITIES), found.get(STD)
+        )
         if not np.isfinite(answer.outputs).all():
             row = int(np.argmin(np.isfinite(answer.outputs).all(axis=1)))
             raise InputError(f"{self.name}: the outputs of row {row} are not finite numbers")
@@ -148,7 +150,7 @@ class OnnxPolicy:
         wide = given.astype(np.float64)
         return np.asarray(wide / wide.sum(axis=1, keepdims=True), np.float64)
 
-    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> Said:
+    def say(self, obs: FloatArray, action_mask: NDArray[np.bool_] | None = None) -> PolicyOutput:
         """Everything that a play of a policy of A actions needs, in one run of the graph.
 
         Raises:
@@ -158,7 +160,7 @@ class OnnxPolicy:
         if answer.probabilities is None:
             raise InputError(f"{self.name}: vectors of actions have no list of probabilities")
         valued = isinstance(self.manifest.head, ValuesHead)
-        return Said(answer.outputs, answer.action, answer.probabilities, valued)
+        return PolicyOutput(answer.outputs, answer.action, answer.probabilities, valued)
 
     def say_vectors(self, obs: FloatArray) -> VectorsSaid:
         """The same of a policy whose actions are vectors."""

@@ -55,7 +55,7 @@ def shapes(spec: PairwiseSpec, groups: Groups) -> dict[str, tuple[int, ...]]:
 
 
 @dataclass(frozen=True)
-class Board:
+class ScaledBoard:
     """Scaled observations of N boards, cut into their groups.
 
     Attributes:
@@ -74,8 +74,8 @@ class Board:
     feasible: NDArray[np.bool_]
 
 
-def read_board(x: FloatArray, groups: Groups, clip: float) -> Board:
-    """Scaled observations (N, F), in the order of `Groups.names`, as a `Board`."""
+def read_board(x: FloatArray, groups: Groups, clip: float) -> ScaledBoard:
+    """Scaled observations (N, F), in the order of `Groups.names`, as a `ScaledBoard`."""
     x = np.clip(x, -clip, clip)
     count, (d0, p0, q0, end) = len(x), groups.starts
     driver = x[:, d0:p0].reshape(count, groups.drivers, -1)
@@ -87,7 +87,7 @@ def read_board(x: FloatArray, groups: Groups, clip: float) -> Board:
     present = (driver[..., groups.present_at, None] > 0).astype(np.float32)
     shown = (place[..., groups.shown_at, None] > 0).astype(np.float32)
     cost = np.where(feasible, pair[..., groups.cost_at], np.float32(NEVER))
-    return Board(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
+    return ScaledBoard(x[:, :d0], driver, place, pair, cost, present, shown, feasible)
 
 
 def used_places(shown: NDArray[np.bool_], groups: Groups) -> int:
@@ -177,7 +177,7 @@ class PairwiseGraph:
             said.append(reject[..., 0])
         return np.concatenate(said, axis=1)
 
-    def _compared(self, board: Board) -> Board:
+    def _compared(self, board: ScaledBoard) -> ScaledBoard:
         """The board with the relations of its priced pairs behind the fields of each group."""
         price = np.zeros(board.cost.shape, np.float32)
         price[board.feasible] = self._perceptron("price", board.pair[board.feasible])[:, 0]
@@ -190,7 +190,7 @@ class PairwiseGraph:
 
     def _scores(
         self,
-        board: Board,
+        board: ScaledBoard,
         driver: FloatArray,
         place: FloatArray,
         context: FloatArray,

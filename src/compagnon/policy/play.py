@@ -40,7 +40,7 @@ _NEVER: Final = -np.inf
 _PACK: Final = struct.Struct("<id").pack  # the same as `_OTHER`, of plain numbers
 
 
-class Said(NamedTuple):
+class PolicyOutput(NamedTuple):
     """What a policy of A actions says of N observations.
 
     Attributes:
@@ -135,7 +135,7 @@ class Steady:
         """Nothing is counted."""
 
 
-class Played(NamedTuple):
+class PlayedAction(NamedTuple):
     """One decision.
 
     Attributes:
@@ -153,12 +153,12 @@ class Played(NamedTuple):
 
 
 def played(
-    said: Said,
+    said: PolicyOutput,
     mask: NDArray[np.bool_],
     play: Play,
     seeds: Sequence[int],
     quota: Quota | None = None,
-) -> list[Played]:
+) -> list[PlayedAction]:
     """Decide N times.
 
     The first number of a seed draws from the policy, the second says whether this decision
@@ -195,10 +195,10 @@ def played(
             quota.explored(row)
             candidates = np.flatnonzero(near[row])
             action = int(candidates[min(int(number(seed, 2) * count), count - 1)])
-            made.append(Played(action, probabilities, EXPLORED, rate))
+            made.append(PlayedAction(action, probabilities, EXPLORED, rate))
         else:
             own = _own(play.name, base[row], said, row, seed)
-            made.append(Played(own.action, probabilities, SAMPLED, rate))
+            made.append(PlayedAction(own.action, probabilities, SAMPLED, rate))
     return made
 
 
@@ -207,7 +207,7 @@ def number(seed: int, place: int) -> float:
     return uniform((seed + place * STEP) & _MASK64)
 
 
-def nearly_best(said: Said, mask: NDArray[np.bool_], near: float) -> NDArray[np.bool_]:
+def nearly_best(said: PolicyOutput, mask: NDArray[np.bool_], near: float) -> NDArray[np.bool_]:
     """(N, A): the possible actions that are nearly as good as the best one, itself included."""
     preferences = np.where(mask, said.preferences, _NEVER).astype(np.float64)
     best = preferences.max(axis=1, keepdims=True)
@@ -224,7 +224,7 @@ def nearly_best(said: Said, mask: NDArray[np.bool_], near: float) -> NDArray[np.
 
 
 def others(
-    said: Said, mask: NDArray[np.bool_], actions: Sequence[int], counts: Sequence[int]
+    said: PolicyOutput, mask: NDArray[np.bool_], actions: Sequence[int], counts: Sequence[int]
 ) -> list[bytes]:
     """Of N decisions the possible actions, `counts` of them, that the policy likes best but for the
     one that was taken; of those that it likes as much the first comes first.
@@ -276,7 +276,7 @@ def unpacked(packed: bytes) -> list[tuple[int, float]]:
     return pairs
 
 
-def _check(said: Said, mask: NDArray[np.bool_]) -> None:
+def _check(said: PolicyOutput, mask: NDArray[np.bool_]) -> None:
     if not np.isfinite(said.outputs).all():
         row = int(np.argmin(np.isfinite(said.outputs).all(axis=1)))
         raise InputError(f"the outputs of row {row} are not finite numbers")
@@ -284,7 +284,7 @@ def _check(said: Said, mask: NDArray[np.bool_]) -> None:
         raise InputError("mask: no action is possible")
 
 
-def _base(said: Said, mask: NDArray[np.bool_], name: str) -> NDArray[np.float64]:
+def _base(said: PolicyOutput, mask: NDArray[np.bool_], name: str) -> NDArray[np.float64]:
     """(N, A): what is drawn from without exploration."""
     if name == SAMPLED:
         return explored(said.probabilities, mask, 0.0)
@@ -293,8 +293,10 @@ def _base(said: Said, mask: NDArray[np.bool_], name: str) -> NDArray[np.float64]
     return base
 
 
-def _own(name: PlayName, base: NDArray[np.float64], said: Said, row: int, seed: int) -> Played:
+def _own(
+    name: PlayName, base: NDArray[np.float64], said: PolicyOutput, row: int, seed: int
+) -> PlayedAction:
     """The decision of one row without exploration; `base` (A,)."""
     if name == GREEDY:
-        return Played(int(said.action[row]), base, DETERMINISTIC, 0.0)
-    return Played(draw(base, seed), base, SAMPLED, 0.0)
+        return PlayedAction(int(said.action[row]), base, DETERMINISTIC, 0.0)
+    return PlayedAction(draw(base, seed), base, SAMPLED, 0.0)

@@ -49,7 +49,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recording:
+class Film:
     """A video that was written: the file, how many frames it has, where the episode stood."""
 
     path: Path
@@ -125,7 +125,7 @@ def record(
     steps: int | None = None,
     every: int | None = None,
     fps: int | None = None,
-) -> Recording:
+) -> Film:
     """Play one episode and write it as a video; the file appears whole or not at all.
 
     Frames go to the file one by one, so that a long episode needs no more memory than a short one.
@@ -159,7 +159,7 @@ def record(
         if shown_at != moment.steps:
             writer.add(_picture(env))
             frames += 1
-    return Recording(path, frames, shown, moment)
+    return Film(path, frames, shown, moment)
 
 
 def check_video(path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.policy.drawing import decision_seed
-from compagnon.policy.play import Play, Played, Quota, others, played, unpacked
+from compagnon.policy.play import Play, PlayedAction, Quota, others, played, unpacked
 from compagnon.serving.models import Model
 from compagnon.serving.schemas import Alternative, DecideAnswer
 from compagnon.store.decisions import DecisionRow
@@ -51,7 +51,7 @@ class DrawnDecision:
     """
 
     seed: int
-    played: Played
+    played: PlayedAction
     others: bytes
 
 

@@ -14,7 +14,7 @@ from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABI
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
-from compagnon.policy.play import Said
+from compagnon.policy.play import PolicyOutput
 from compagnon.policy.vector_drawing import Bounds
 from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
 from compagnon.serving.actions import Component, action_components, action_words
@@ -45,7 +45,7 @@ class Model:
         """What the policy reads and chooses, and where it comes from."""
         return self.policy.manifest
 
-    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> Said:
+    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> PolicyOutput:
         """What the policy says of N observations, row by row the same bits in every batch.
 
         Observations and masks were checked by whoever read the request.
@@ -56,7 +56,7 @@ class Model:
         else:
             parts = _run(self.policy, obs, mask)
         outputs, action, probabilities = parts
-        return Said(outputs, action, probabilities, self._valued)
+        return PolicyOutput(outputs, action, probabilities, self._valued)
 
     @functools.cached_property
     def _valued(self) -> bool:

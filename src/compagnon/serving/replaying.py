@@ -103,7 +103,9 @@ def _actions_again(
     said = model.say(obs, masks)
     for place, row in enumerate(rows):
         one = slice(place, place + 1)
-        own = Said(said.outputs[one], said.action[one], said.probabilities[one], said.valued)
+        own = PolicyOutput(
+            said.outputs[one], said.action[one], said.probabilities[one], said.valued
+        )
         try:
             yield _action_again(row, own, masks[one], _seed(row, secrets))
         except InputError:  # no action is possible, or no such rate
@@ -111,7 +113,7 @@ def _actions_again(
 
 
 def _action_again(
-    row: DecisionRow, said: Said, mask: NDArray[np.bool_], seed: int
+    row: DecisionRow, said: PolicyOutput, mask: NDArray[np.bool_], seed: int
 ) -> dict[str, Any]:
     """Of one row; `said` and `mask` (1, A)."""
     parts: dict[str, Any] = {"mask": np.packbits(mask).tobytes(), "seed": seed}

@@ -14,7 +14,7 @@ _LIMITS = {MANIFEST: 10_000_000, MODEL: 1_000_000_000, SMALL: 1_000_000_000, REC
 _OPTIONAL = (SMALL,)
 
 
-class Exported(NamedTuple):
+class ExportedModel(NamedTuple):
     """An exported artefact, read whole.
 
     Attributes:
@@ -32,7 +32,7 @@ class Exported(NamedTuple):
         return {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
 
 
-def read_exported(directory: Path) -> Exported:
+def read_exported(directory: Path) -> ExportedModel:
     """Read what `compagnon export` wrote, and nothing else that may lie there.
 
     Raises:
@@ -58,12 +58,12 @@ def read_exported(directory: Path) -> Exported:
             f"{directory / RECORD} is of another schema than {MANIFEST}: "
             f"run compagnon export {directory} again"
         )
-    exported = Exported(hashlib.sha256(files[MODEL]).hexdigest(), files, manifest)
+    exported = ExportedModel(hashlib.sha256(files[MODEL]).hexdigest(), files, manifest)
     _check_record(directory, record, exported.hashes())
     return exported
 
 
-def keep(folder: Path, exported: Exported) -> Path:
+def keep(folder: Path, exported: ExportedModel) -> Path:
     """Write the files under their version's hash; what stands there already stays.
 
     Raises:

@@ -66,7 +66,7 @@ class Put(NamedTuple):
     outcome: Outcome
 
 
-class Summary(NamedTuple):
+class OutcomeSummary(NamedTuple):
     """What a metric says of an arm, from mature decisions alone.
 
     Attributes:
@@ -178,7 +178,7 @@ def of_decision(store: Store, decision_id: str) -> list[Outcome]:
 
 def summarise(
     store: Store, name: str, now: float | None = None, experiment: str | None = None
-) -> list[Summary]:
+) -> list[OutcomeSummary]:
     """A metric by arm, of all decisions or of an experiment's.
 
     A decision is mature once its metric's window is over, whether its outcome came or not: to
@@ -216,7 +216,7 @@ def summarise(
         )
         if experiment is not None:
             query = query.where(decisions.c.experiment == experiment)
-        return [Summary(*row) for row in connection.execute(query)]
+        return [OutcomeSummary(*row) for row in connection.execute(query)]
 
 
 def _put_all(connection: Connection, given: Sequence[Given]) -> list[Put | UnknownDecision]:

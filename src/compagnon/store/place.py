@@ -101,7 +101,7 @@ class LockFile:
             self._descriptor = -1
 
 
-class Place:
+class DatabasePlace:
     """Where a database lies.
 
     Args:

@@ -16,7 +16,7 @@ _PAGE = 1000
 Recompute = Callable[[Sequence[DecisionRow]], Sequence[DecisionRow]]
 
 
-class Difference(NamedTuple):
+class ReplayMismatch(NamedTuple):
     """A decision that did not come out as it was logged, and in which field first."""
 
     id: str
@@ -35,7 +35,7 @@ class Replayed(NamedTuple):
 
     checked: int
     same: int
-    differences: list[Difference]
+    differences: list[ReplayMismatch]
     unknown: dict[str, tuple[str, int]]
 
     @property
@@ -61,7 +61,7 @@ def replay(
         watch: is told how many decisions were checked.
     """
     checked = same = 0
-    differences: list[Difference] = []
+    differences: list[ReplayMismatch] = []
     unknown: dict[str, tuple[str, int]] = {}
     for model, count in models_in_log(store).items():
         if model_sha256 not in (None, model):
@@ -79,7 +79,7 @@ def replay(
                 field = first_difference(logged, found)
                 same += field is None
                 if field is not None and len(differences) < keep:
-                    differences.append(Difference(logged.id, model, field))
+                    differences.append(ReplayMismatch(logged.id, model, field))
             checked += len(page)
             watch(checked)
     return Replayed(checked, same, differences, unknown)

@@ -28,7 +28,7 @@ from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
 from compagnon.store.errors import StoreUnavailable
 from compagnon.store.moving import EVERY, Mover
-from compagnon.store.place import LockFile, Place, readable_by_others
+from compagnon.store.place import DatabasePlace, LockFile, readable_by_others
 from compagnon.store.tables import decisions
 from compagnon.store.turns import Turns
 
@@ -64,7 +64,7 @@ class SqliteStore(Store):
     def __init__(self, path: Path, files: Path | None, create: bool) -> None:
         self.where = str(path)
         self.address = f"sqlite:///{path}"
-        self._place = Place(path, create)
+        self._place = DatabasePlace(path, create)
         self.path = self._place.path
         self.files = files or self.path.parent / MODELS
         self._turns = Turns()

@@ -18,7 +18,7 @@ _PAGE = 1000
 _SHOWN = 32
 
 
-class Found(NamedTuple):
+class Verification(NamedTuple):
     """What a verification found.
 
     Attributes:
@@ -99,7 +99,7 @@ class _Chain:
 
 def verify(
     store: Store, head: Heads | None = None, watch: Callable[[int], object] = lambda _: None
-) -> Found:
+) -> Verification:
     """Look at every event, key, model, pointer, decision and outcome, in all their columns.
 
     Model files are looked at by `registry.verify`, and whether decisions come out the same by
@@ -128,7 +128,7 @@ def verify(
                 faults += chain.ended()
         for number in (head or {}).keys() - known.keys() - {0}:
             faults.append(f"chain {number} of the head that was given is not there")
-    return Found(faults[:MOST], decided, came, count, old + older, chaining.written(now))
+    return Verification(faults[:MOST], decided, came, count, old + older, chaining.written(now))
 
 
 def _of_events(connection: Connection, head: Heads | None) -> list[str]:

@@ -13,8 +13,8 @@ from compagnon.errors import InputError
 from compagnon.evaluation.statistics import mean_interval
 from compagnon.evaluation.verdict import amount
 from compagnon.tuning import study as studies
-from compagnon.tuning.plan import Plan
-from compagnon.tuning.storage import Store
+from compagnon.tuning.plan import StudyPlan
+from compagnon.tuning.storage import StudyStore
 
 DEFAULT = "the default"
 _CHANGES = "changes"  # of the study: who -> the dotted keys that it changes
@@ -46,7 +46,7 @@ class Retrained:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """How much more a candidate earns than the default, paired by training seed."""
 
     mean: float
@@ -70,7 +70,7 @@ class Comparison:
 
     default: Retrained
     candidates: list[Retrained]
-    differences: dict[str, Difference]
+    differences: dict[str, PairedDifference]
     level: float
 
     @property
@@ -122,7 +122,7 @@ def candidates(search: optuna.Study, most: int) -> list[FrozenTrial]:
     return chosen[:most]
 
 
-def begin(plan: Plan, store: Store, search: optuna.Study) -> optuna.Study:
+def begin(plan: StudyPlan, store: StudyStore, search: optuna.Study) -> optuna.Study:
     """Queue every training of the comparison, once, whoever comes first.
 
     Raises:
@@ -147,7 +147,7 @@ def begin(plan: Plan, store: Store, search: optuna.Study) -> optuna.Study:
     return study
 
 
-def find(plan: Plan, store: Store, search: optuna.Study) -> optuna.Study | None:
+def find(plan: StudyPlan, store: StudyStore, search: optuna.Study) -> optuna.Study | None:
     """The comparison of the search as it stands, if somebody has begun it."""
     name = _name(plan, candidates(search, plan.candidates))
     if name not in optuna.get_all_study_names(store.storage):
@@ -155,7 +155,7 @@ def find(plan: Plan, store: Store, search: optuna.Study) -> optuna.Study | None:
     return studies.load(plan, store, name)
 
 
-def _name(plan: Plan, best: Sequence[FrozenTrial]) -> str:
+def _name(plan: StudyPlan, best: Sequence[FrozenTrial]) -> str:
     numbers = " ".join(str(trial.number) for trial in best)
     return f"{plan.name}: trials {numbers} with {plan.seeds} seeds"
 
@@ -174,7 +174,7 @@ def _nothing_found(search: optuna.Study) -> str:
     return "no trial of the search came to its end: give it more time with --budget"
 
 
-def suggest(trial: optuna.Trial, plan: Plan) -> tuple[str, int]:
+def suggest(trial: optuna.Trial, plan: StudyPlan) -> tuple[str, int]:
     """Which recipe a queued trial trains, and with which seed."""
     who = trial.suggest_categorical(_WHO, list(trial.study.user_attrs[_CHANGES]))
     return who, trial.suggest_int(_SEED, min(plan.fresh_seeds), max(plan.fresh_seeds))
@@ -209,8 +209,8 @@ def _rank(one: Retrained) -> tuple[bool, float]:
     return bool(one.failures), -one.mean if one.values else math.inf
 
 
-def _difference(one: Retrained, default: Retrained, level: float) -> Difference:
+def _difference(one: Retrained, default: Retrained, level: float) -> PairedDifference:
     common = sorted(one.values.keys() & default.values.keys())
     gains = np.array([one.values[seed] - default.values[seed] for seed in common])
     mean = float(gains.mean()) if len(gains) else float("nan")
-    return Difference(mean, mean_interval(gains, level), len(gains))
+    return PairedDifference(mean, mean_interval(gains, level), len(gains))

@@ -23,7 +23,7 @@ Pruner = Literal["median", "halving", "none"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """All that a worker needs to know, on whichever machine it is.
 
     Attributes:

@@ -20,8 +20,8 @@ from compagnon.reporting.report import Figure, versions
 from compagnon.reporting.svg_trials import Dimension, Dot, history_chart, parallel_chart
 from compagnon.tuning import study as studies
 from compagnon.tuning.comparison import Comparison, Retrained
-from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, Plan
-from compagnon.tuning.space import Choice, IntRange
+from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
+from compagnon.tuning.space import ChoiceRange, IntRange
 from compagnon.tuning.standing import Spent
 
 _FEW = 10  # trials that came to their end; below, importances say nothing
@@ -29,7 +29,7 @@ _STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.
 
 
 def write_report(
-    path: Path, plan: Plan, search: optuna.Study, found: Comparison, spent: Spent
+    path: Path, plan: StudyPlan, search: optuna.Study, found: Comparison, spent: Spent
 ) -> None:
     """Write the page of a search, whole or not at all; it needs nothing else to be read."""
     templates = Environment(
@@ -90,7 +90,7 @@ def spent_in_words(spent: Spent) -> str:
     )
 
 
-def _about(plan: Plan) -> str:
+def _about(plan: StudyPlan) -> str:
     last = FINAL_SEED + plan.episodes - 1
     words = (
         f"Training seeds {', '.join(map(str, plan.fresh_seeds))}, which no trial had; each best "
@@ -132,7 +132,7 @@ def _interval(ends: tuple[float, float]) -> str:
     return f"[{amount(ends[0])}, {amount(ends[1])}]"
 
 
-def _changed(plan: Plan, winner: Retrained) -> list[tuple[str, str, str]]:
+def _changed(plan: StudyPlan, winner: Retrained) -> list[tuple[str, str, str]]:
     """Key, the default's value, the winner's value."""
     tree = plan.recipe.model_dump(mode="json")
     rows = []
@@ -174,7 +174,7 @@ def _curve(one: Retrained) -> svg.Series:
 
 
 def _search_charts(
-    plan: Plan, search: optuna.Study, trials: Sequence[FrozenTrial], found: Comparison
+    plan: StudyPlan, search: optuna.Study, trials: Sequence[FrozenTrial], found: Comparison
 ) -> Sequence[Figure]:
     title = "History: the mean return of each trial on unseen episodes"
     dots = [
@@ -199,12 +199,12 @@ def _search_charts(
     return charts
 
 
-def _dimensions(plan: Plan, trials: Sequence[FrozenTrial]) -> list[Dimension]:
+def _dimensions(plan: StudyPlan, trials: Sequence[FrozenTrial]) -> list[Dimension]:
     made = []
     for key, one in plan.space.ranges.items():
         values = [plan.space.changes(trial.params).get(key) for trial in trials]
         name = key.rpartition(".")[2]
-        if isinstance(one, Choice):
+        if isinstance(one, ChoiceRange):
             places = [np.nan if v is None else one.labels.index(json.dumps(v)) for v in values]
             made.append(Dimension(name, places, one.labels))
         else:
@@ -226,7 +226,7 @@ def _importances(search: optuna.Study, done: int) -> dict[str, float]:
     return found if all(map(np.isfinite, found.values())) and sum(found.values()) > 0 else {}
 
 
-def _trial_row(plan: Plan, trial: FrozenTrial) -> dict[str, Any]:
+def _trial_row(plan: StudyPlan, trial: FrozenTrial) -> dict[str, Any]:
     changes = plan.space.changes(trial.params)
     seconds = trial.duration.total_seconds() if trial.duration is not None else float("nan")
     error = "its process died" if trial.state == TrialState.FAIL else ""

@@ -7,13 +7,13 @@ import optuna
 from optuna.trial import TrialState
 
 from compagnon.tuning import comparison, study
-from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, Plan
+from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
 from compagnon.tuning.standing import Standing, standing
-from compagnon.tuning.storage import Store
-from compagnon.tuning.training import Times, judge, train
+from compagnon.tuning.storage import StudyStore
+from compagnon.tuning.training import TrialTimes, judge, train
 
 Watch = Callable[[Standing], None]
-Objective = Callable[[optuna.Trial, Times], float]
+Objective = Callable[[optuna.Trial, TrialTimes], float]
 
 # What a trial may die of without taking the search with it; anything else is a fault of ours.
 FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
@@ -28,7 +28,7 @@ class Worker:
         watch: told how things stand, about once a second.
     """
 
-    def __init__(self, plan: Plan, store: Store, watch: Watch | None = None) -> None:
+    def __init__(self, plan: StudyPlan, store: StudyStore, watch: Watch | None = None) -> None:
         self.plan, self.store, self.watch = plan, store, watch
         self._free_since = self._looked = time.monotonic()
 
@@ -56,7 +56,7 @@ class Worker:
             self._look(of, now=trial is not None)
 
     def _one(self, of: optuna.Study, trial: optuna.Trial, objective: Objective) -> None:
-        times = Times()
+        times = TrialTimes()
         value, state = None, TrialState.FAIL
         with self.store.alive(trial._trial_id):
             try:
@@ -89,7 +89,7 @@ class Worker:
         except optuna.exceptions.UpdateFinishedTrialError:
             return  # it was taken for dead and given to somebody else; what it finds is not used
 
-    def _search(self, trial: optuna.Trial, times: Times) -> float:
+    def _search(self, trial: optuna.Trial, times: TrialTimes) -> float:
         recipe = self.plan.recipe_of(self.plan.space.suggest(trial))
         folder = self.plan.out / "trials" / f"{trial.number:04d}"
 
@@ -101,7 +101,7 @@ class Worker:
         train(recipe, folder, times, evaluated, lambda: self._look(trial.study))
         return judge(recipe, folder, SEARCH_SEED, self.plan.episodes, times)
 
-    def _compare(self, trial: optuna.Trial, times: Times) -> float:
+    def _compare(self, trial: optuna.Trial, times: TrialTimes) -> float:
         who, seed = comparison.suggest(trial, self.plan)
         recipe = self.plan.recipe_of(comparison.changes(trial.study, who), seed)
         folder = self.plan.out / "comparison" / f"{who.replace(' ', '-')}-seed-{seed}"

@@ -91,14 +91,14 @@ class IntRange(Settings):
         return int(drawn)
 
 
-class Choice(Settings):
+class ChoiceRange(Settings):
     """One of several values; an array counts as one."""
 
     kind: Literal["choice"]
     values: tuple[Any, ...]
 
     @model_validator(mode="after")
-    def _different(self) -> "Choice":
+    def _different(self) -> "ChoiceRange":
         if len(self.values) < 2 or len(set(self.labels)) < len(self.values):
             raise ValueError("values: give two or more, each once")
         return self
@@ -121,8 +121,8 @@ class Choice(Settings):
         return self.values[self.labels.index(drawn)]
 
 
-Range = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
-_TABLE: TypeAdapter[dict[str, FloatRange | IntRange | Choice]] = TypeAdapter(dict[str, Range])
+Range = Annotated[FloatRange | IntRange | ChoiceRange, Field(discriminator="kind")]
+_TABLE: TypeAdapter[dict[str, FloatRange | IntRange | ChoiceRange]] = TypeAdapter(dict[str, Range])
 
 
 class Space:
@@ -132,14 +132,14 @@ class Space:
         ranges: dotted key -> range, in the order in which they are drawn.
     """
 
-    def __init__(self, ranges: Mapping[str, FloatRange | IntRange | Choice]) -> None:
+    def __init__(self, ranges: Mapping[str, FloatRange | IntRange | ChoiceRange]) -> None:
         self.ranges = dict(ranges)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ranges)
 
     @staticmethod
-    def _name(key: str, one: FloatRange | IntRange | Choice) -> str:
+    def _name(key: str, one: FloatRange | IntRange | ChoiceRange) -> str:
         """What the sampler and the storage call a range."""
         return f"1 - {key}" if isinstance(one, FloatRange) and one.complement else key
 

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from compagnon.tuning import study as studies
-from compagnon.tuning.plan import Plan
+from compagnon.tuning.plan import StudyPlan
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Spent:
         return 1 - (self.training + self.judging) / self.whole if self.whole else 0.0
 
 
-def standing(plan: Plan, study: optuna.Study) -> Standing:
+def standing(plan: StudyPlan, study: optuna.Study) -> Standing:
     """How `study`, the plan's search or its comparison, stands now."""
     trials = studies.counted(study.get_trials(deepcopy=False))
     ended = [trial for trial in trials if trial.state.is_finished()]

@@ -32,7 +32,7 @@ _MAX_JOURNAL = 1_000_000_000
 HEARTBEAT = 15  # seconds between two signs of life; four of them missed are a death
 
 
-class Store(Protocol):
+class StudyStore(Protocol):
     """A storage that knows which of its trials have lost their process.
 
     Attributes:
@@ -69,7 +69,7 @@ class Store(Protocol):
         ...
 
 
-def open_store(given: str | Path, heartbeat: int = HEARTBEAT) -> Store:
+def open_store(given: str | Path, heartbeat: int = HEARTBEAT) -> StudyStore:
     """Open a journal file, or the database of a ``postgresql://`` address.
 
     Args:

@@ -12,8 +12,8 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from compagnon.errors import InputError
-from compagnon.tuning.plan import Plan
-from compagnon.tuning.storage import AGAIN, Store
+from compagnon.tuning.plan import StudyPlan
+from compagnon.tuning.storage import AGAIN, StudyStore
 
 _SETTINGS, _HASH, _DEADLINE = "settings", "recipe_sha256", "deadline"
 _TRIES = "tries"
@@ -60,7 +60,7 @@ class SeededTPE(BaseSampler):
         return self._sampler(trial).sample_independent(study, trial, param_name, param_distribution)
 
 
-def pruner_of(plan: Plan) -> BasePruner:
+def pruner_of(plan: StudyPlan) -> BasePruner:
     """What stops trials that fall behind; a step is one evaluation of the training."""
     if plan.pruner == "none":
         return NopPruner()
@@ -70,7 +70,7 @@ def pruner_of(plan: Plan) -> BasePruner:
     return MedianPruner(n_startup_trials=_PRUNED_FROM, n_warmup_steps=evaluations // 4)
 
 
-def begin(plan: Plan, store: Store, resume: bool, shared: bool) -> optuna.Study:
+def begin(plan: StudyPlan, store: StudyStore, resume: bool, shared: bool) -> optuna.Study:
     """Create the plan's study, or join it where it is there already.
 
     Args:
@@ -106,7 +106,7 @@ def begin(plan: Plan, store: Store, resume: bool, shared: bool) -> optuna.Study:
     return study
 
 
-def load(plan: Plan, store: Store, name: str | None = None) -> optuna.Study:
+def load(plan: StudyPlan, store: StudyStore, name: str | None = None) -> optuna.Study:
     """The plan's study, or another one of the same storage, ready to draw trials from."""
     return optuna.load_study(
         study_name=name or plan.name,
@@ -116,7 +116,7 @@ def load(plan: Plan, store: Store, name: str | None = None) -> optuna.Study:
     )
 
 
-def _set_deadline(plan: Plan, study: optuna.Study) -> None:
+def _set_deadline(plan: StudyPlan, study: optuna.Study) -> None:
     # One for all machines: who would begin trials when the others compare already?
     end = None if plan.minutes is None else time.time() + 60 * plan.minutes
     study.set_user_attr(_DEADLINE, end)
@@ -128,7 +128,7 @@ def deadline(study: optuna.Study) -> float | None:
     return None if end is None else float(end)
 
 
-def _check_same(plan: Plan, study: optuna.Study, store: Store) -> None:
+def _check_same(plan: StudyPlan, study: optuna.Study, store: StudyStore) -> None:
     kept = study.user_attrs.get(_SETTINGS)
     if not isinstance(kept, dict):
         raise InputError(
@@ -173,13 +173,13 @@ def put_back(study: optuna.Study, trial: FrozenTrial, tried: bool = True) -> Non
         study.enqueue_trial(params, user_attrs={AGAIN: trial.number, _TRIES: tries})
 
 
-def put_back_lost(store: Store, study: optuna.Study) -> None:
+def put_back_lost(store: StudyStore, study: optuna.Study) -> None:
     """Take up the trials whose process is gone; call it within `store.exclusive`."""
     for trial in store.fail_lost(study):
         put_back(study, trial)
 
 
-def next_trial(store: Store, study: optuna.Study, until: float | None) -> optuna.Trial | None:
+def next_trial(store: StudyStore, study: optuna.Study, until: float | None) -> optuna.Trial | None:
     """Claim a waiting trial, one that was lost first; None if there is none, or time is up."""
     with store.exclusive():
         put_back_lost(store, study)

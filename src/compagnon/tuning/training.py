@@ -17,7 +17,7 @@ from compagnon.rl.trainer import start
 
 
 @dataclass
-class Times:
+class TrialTimes:
     """Where the seconds of a trial went."""
 
     training: float = 0.0
@@ -35,7 +35,7 @@ class Curve:
 def train(
     recipe: Recipe,
     folder: Path,
-    times: Times,
+    times: TrialTimes,
     evaluated: Callable[[int, float], None],
     each: Callable[[], None],
 ) -> Curve:
@@ -86,7 +86,7 @@ def _tidy(run: Run) -> None:
     (run.path / LOCK_FILE).unlink(missing_ok=True)
 
 
-def judge(recipe: Recipe, folder: Path, seed: int, episodes: int, times: Times) -> float:
+def judge(recipe: Recipe, folder: Path, seed: int, episodes: int, times: TrialTimes) -> float:
     """Mean return of a run's best policy, greedy, on the episodes of seeds from `seed` on.
 
     Raises:

@@ -16,11 +16,11 @@ from compagnon.rl.recipe import Recipe, change_recipe
 from compagnon.rl.trainer import check_recipe
 from compagnon.tuning import comparison, study
 from compagnon.tuning.comparison import Comparison
-from compagnon.tuning.plan import Plan
+from compagnon.tuning.plan import StudyPlan
 from compagnon.tuning.report import write_report
 from compagnon.tuning.search import Watch, Worker
 from compagnon.tuning.standing import Spent, Standing, spent, standing
-from compagnon.tuning.storage import Store, open_store, reason
+from compagnon.tuning.storage import StudyStore, open_store, reason
 
 JOURNAL, WINNER, REPORT = "study.journal", "winner.toml", "report.html"
 _LOOK_SECONDS = 0.5
@@ -29,7 +29,7 @@ _MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Found:
+class TuningResult:
     """What a search came to.
 
     Attributes:
@@ -44,8 +44,8 @@ class Found:
 
 
 def tune(
-    plan: Plan, resume: bool = False, shared: bool = False, watch: Watch | None = None
-) -> Found:
+    plan: StudyPlan, resume: bool = False, shared: bool = False, watch: Watch | None = None
+) -> TuningResult:
     """Search, compare, and write the winner and the report to the plan's folder.
 
     Args:
@@ -74,7 +74,7 @@ def tune(
         store.close()
 
 
-def _check_folder(plan: Plan, goes_on: bool) -> None:
+def _check_folder(plan: StudyPlan, goes_on: bool) -> None:
     """Refuse an --out that is a file, or holds what no search wrote, before an hour of work."""
     out = plan.out
     folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
@@ -92,7 +92,7 @@ def _is_ours(winner: Path) -> bool:
     return read_file(winner, _MAX_BYTES).startswith(_SIGNED.encode())
 
 
-def _run_jobs(plan: Plan, store: Store, watch: Watch | None) -> None:
+def _run_jobs(plan: StudyPlan, store: StudyStore, watch: Watch | None) -> None:
     """Run the workers as processes, until all have ended; one that dies leaves its trial."""
     context = multiprocessing.get_context("spawn")
     jobs: list[BaseProcess] = [context.Process(target=_job, args=(plan,)) for _ in range(plan.jobs)]
@@ -112,7 +112,7 @@ def _run_jobs(plan: Plan, store: Store, watch: Watch | None) -> None:
         raise
 
 
-def _job(plan: Plan) -> None:
+def _job(plan: StudyPlan) -> None:
     """One worker in a process of its own."""
     try:
         store = open_store(plan.storage, plan.heartbeat)
@@ -133,13 +133,13 @@ def _end_with_parent(_: Standing) -> None:
         raise KeyboardInterrupt
 
 
-def _current(plan: Plan, store: Store) -> optuna.Study:
+def _current(plan: StudyPlan, store: StudyStore) -> optuna.Study:
     """The comparison once it has begun, the search before that."""
     search = study.load(plan, store)
     return comparison.find(plan, store, search) or search
 
 
-def _conclude(plan: Plan, store: Store) -> Found:
+def _conclude(plan: StudyPlan, store: StudyStore) -> TuningResult:
     search = study.load(plan, store)
     compared = comparison.begin(plan, store, search)
     found = comparison.read(compared)
@@ -149,10 +149,10 @@ def _conclude(plan: Plan, store: Store) -> Found:
     time_spent = spent((search, compared))
     report = plan.out / REPORT
     write_report(report, plan, search, found, time_spent)
-    return Found(found, time_spent, winner, report)
+    return TuningResult(found, time_spent, winner, report)
 
 
-def _winning(plan: Plan, found: Comparison) -> Recipe:
+def _winning(plan: StudyPlan, found: Comparison) -> Recipe:
     """The winner as a recipe; it says of itself whether it was shown to be better."""
     winner = found.winner
     shown = "beats the default" if found.beaten else "not shown to beat the default"

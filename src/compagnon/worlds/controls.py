@@ -48,7 +48,7 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Line:
+class MenuLine:
     """One line of a menu of actions."""
 
     text: str
@@ -95,7 +95,7 @@ class Controls(ABC):
         """What to say of an action that the mask forbids."""
         return f"{self.words(action)} is not possible now"
 
-    def menu(self, mask: Mask | None) -> Sequence[Line]:  # noqa: ARG002
+    def menu(self, mask: Mask | None) -> Sequence[MenuLine]:  # noqa: ARG002
         """What can be chosen, for worlds that need a menu."""
         return ()
 
@@ -253,13 +253,13 @@ class Parts(Controls):
         parts = zip(np.unravel_index(int(action), self.counts), self.names, strict=True)
         return ", ".join(f"{number} {name}" for number, name in parts)
 
-    def menu(self, mask: Mask | None) -> list[Line]:
+    def menu(self, mask: Mask | None) -> list[MenuLine]:
         """Each part with its number, and the most of it that anything possible has."""
         most = [count - 1 for count in self.counts]
         if mask is not None:
             most = [int(p.max()) for p in np.unravel_index(np.flatnonzero(mask), self.counts)]
         rows = zip(self.names, self.numbers, most, strict=True)
         return [
-            Line(f"{name}: {number}  (of {top})", k == self.part, number <= top)
+            MenuLine(f"{name}: {number}  (of {top})", k == self.part, number <= top)
             for k, (name, number, top) in enumerate(rows)
         ]

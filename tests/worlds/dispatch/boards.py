@@ -11,12 +11,12 @@ from compagnon.worlds.dispatch import travel as T
 from compagnon.worlds.dispatch.instance import Travel
 
 
-def board_of(worlds: W.World, row: int = 0, travel: Travel | None = None) -> dict[str, Any]:
+def board_of(worlds: W.RunningDays, row: int = 0, travel: Travel | None = None) -> dict[str, Any]:
     """The day's future (cancellations, delays at doors) is left out; what it has become is not.
 
     With `travel`, of a day with a matrix, places are named or numbered, in turn.
     """
-    w = W.World(*(array[row] for array in worlds))
+    w = W.RunningDays(*(array[row] for array in worlds))
     count, m = int(w.size[D.BOOKINGS]), w.bookings.shape[0]
     detour = float(w.rule[T.KM_FACTOR])
     listed = [b for b in range(count) if _listed(w, b)]

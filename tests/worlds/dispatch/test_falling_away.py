@@ -60,7 +60,7 @@ def drawn_day(seed):
 
 def places_where_nobody_is(worlds, row=0):
     """Of all plans, but for pickups that a driver was under way to when they were cancelled."""
-    w = W.World(*(array[row] for array in worlds))
+    w = W.RunningDays(*(array[row] for array in worlds))
     inside = np.arange(P.MAX_STOPS) < w.state[:, P.COUNT, None]
     empty = inside & (w.codes[:, :, P.PICKED_AT] == P.DEAD)
     empty[:, 0] &= (w.state[:, P.PHASE] != P.DRIVES) | (w.codes[:, 0, P.NODE] % 2 == 1)
@@ -125,7 +125,7 @@ def test_insertions_around_a_place_where_nobody_is_are_exact():
 def test_it_goes_once_nobody_is_late_without_it():
     """The place stays in the plan as long as it is needed, and no longer."""
     core = fallen_away()
-    w = W.World(*(array[0] for array in core.worlds))
+    w = W.RunningDays(*(array[0] for array in core.worlds))
     roads = W.roads_for_python(w, core.view.minutes, core.view.km)
     plan = W.plan_for_python(w, 0)
     P.settle(plan, roads, w.bookings, w.money[W.NOW])
@@ -141,7 +141,7 @@ def test_it_goes_once_nobody_is_late_without_it():
 def test_without_the_place_the_next_rider_would_be_late():
     """What `settle` does where it is taken out all the same: it moves the limit, and is late."""
     core = fallen_away()
-    w = W.World(*(array[0] for array in core.worlds))
+    w = W.RunningDays(*(array[0] for array in core.worlds))
     plan = W.plan_for_python(w, 0)
     assert plan.stops[2, P.START] <= plan.stops[2, P.LIMIT] == 225.0
     P.remove(plan, 0)
@@ -169,7 +169,7 @@ def test_a_board_says_it_and_shows_the_same():
 
 def test_a_solver_gets_a_stop_at_which_nobody_gets_out():
     core = fallen_away()
-    w = W.World(*(array[0] for array in core.worlds))
+    w = W.RunningDays(*(array[0] for array in core.worlds))
     taken = snapshot(w, I.Weights(*core.view.weights))
     (vehicle,) = taken.vehicles
     passed, rest, *_ = vehicle.order

@@ -116,7 +116,7 @@ def test_with_foresight_the_later_rides_are_planned_and_the_cancelled_are_not():
     rides = [RIDES[0], {**RIDES[1], "announce": 30.0}, {**RIDES[1], "cancel": 50.0}]
     env = batch([plane_day(rides, DRIVERS, PLACES)], 1)
     env.reset([0])
-    w = W.World(*(array[0] for array in env.vec.world))
+    w = W.RunningDays(*(array[0] for array in env.vec.world))
     assert w.counts[W.LATER] == 1
     known = {ride.booking for ride in snapshot(w, env.vec.weights).rides}
     foreseen = {ride.booking for ride in snapshot(w, env.vec.weights, foresight=True).rides}

@@ -108,7 +108,7 @@ def by_enumeration(w, roads, weights, d, b):
 
 def compare(core):
     """Hold every pair on the board against enumeration; returns (feasible, infeasible) pairs."""
-    w = W.World(*(array[0] for array in core.worlds))
+    w = W.RunningDays(*(array[0] for array in core.worlds))
     roads = W.roads_for_python(w, core.view.minutes, core.view.km)
     seen = [0, 0]
     for d in range(int(w.size[D.DRIVERS])):

@@ -78,12 +78,12 @@ def longest_gap(seed, look_again):
     _, info = env.reset(seed=seed)
     rng, longest = np.random.default_rng(seed), 0.0
     for _ in range(120):
-        w = W.World(*(array[0].copy() for array in env.world))
+        w = W.RunningDays(*(array[0].copy() for array in env.world))
         waited = set(w.open[: w.counts[W.OPEN]].tolist())
         _, _, ended, _, info = env.step(random_actions(info["action_mask"], rng))
         if ended.any():
             break
-        now = W.World(*(array[0] for array in env.world))
+        now = W.RunningDays(*(array[0] for array in env.world))
         if waited & set(now.open[: now.counts[W.OPEN]].tolist()):
             longest = max(longest, float(now.money[W.NOW] - w.money[W.NOW]))
     return longest

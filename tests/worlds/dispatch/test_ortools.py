@@ -32,7 +32,7 @@ DRIVERS = [{"start": 2, "end": 2}, {"start": 0, "end": 0}]
 def begun(rides, drivers):
     env = DispatchVectorEnv(1, instances=[plane_day(rides, drivers, PLACES)])
     env.reset(seed=0)
-    return env, W.World(*(array[0] for array in env.world))
+    return env, W.RunningDays(*(array[0] for array in env.world))
 
 
 def planned(env, w, seconds=0.2):

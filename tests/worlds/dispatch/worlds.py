@@ -47,7 +47,7 @@ def first_feasible(mask, layout):
 
 def recount(worlds, row=0):
     """Count one running day again from its bookings and plans, and hold it against its counters."""
-    w = W.World(*(array[row] for array in worlds))
+    w = W.RunningDays(*(array[row] for array in worlds))
     n, m = int(w.size[D.BOOKINGS]), len(w.status)
     status = w.status[:n]
     assert np.array_equal(w.counts[:8], np.bincount(status, minlength=8))

@@ -5,7 +5,7 @@ import pytest
 
 from compagnon.worlds.workshop import render
 from compagnon.worlds.workshop.env import WorkshopEnv
-from compagnon.worlds.workshop.snapshot import HISTORY_COLUMNS, Snapshot
+from compagnon.worlds.workshop.snapshot import HISTORY_COLUMNS, WorkshopSnapshot
 
 QUIET = {"calm_factor": 0.0}
 P1 = tuple(bytes.fromhex(render._P1[1:]))
@@ -47,7 +47,7 @@ def test_nothing_is_drawn_unasked():
 
 def test_a_picture_without_history_is_drawn():
     env = shop_after([(4, 1)])
-    shop = Snapshot.of(*env._rows())
+    shop = WorkshopSnapshot.of(*env._rows())
     assert render.to_image(shop, np.zeros((0, HISTORY_COLUMNS))).any()
 
 

@@ -41,7 +41,7 @@ class Balls(NamedTuple):
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
-class Outputs(NamedTuple):
+class BallOutputs(NamedTuple):
     """What a step writes; every array is reused from step to step."""
 
     obs: NDArray[np.float32]  # (N, d)
@@ -52,7 +52,7 @@ class Outputs(NamedTuple):
     survived: NDArray[np.float64]  # (N, 1), valid where an episode ended
 
 
-def allocate(num_envs: int, dimension: int) -> tuple[Balls, Outputs]:
+def allocate(num_envs: int, dimension: int) -> tuple[Balls, BallOutputs]:
     """Zeroed arrays for `num_envs` balls."""
     balls = Balls(
         position=np.zeros((num_envs, dimension)),
@@ -60,7 +60,7 @@ def allocate(num_envs: int, dimension: int) -> tuple[Balls, Outputs]:
         episode=np.zeros(num_envs, np.int64),
         seeds=np.zeros((num_envs, 2), np.uint64),
     )
-    outputs = Outputs(
+    outputs = BallOutputs(
         obs=np.zeros((num_envs, dimension), np.float32),
         reward=np.zeros(num_envs),
         terminated=np.zeros(num_envs, np.bool_),

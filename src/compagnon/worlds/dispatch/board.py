@@ -81,12 +81,12 @@ def _stand(
     places: Places,
     minutes: NDArray[np.float64],
     km: NDArray[np.float64],
-) -> W.World:
+) -> W.RunningDays:
     """The board as a running day."""
     number = _numbers(board)
     instance = _instance(board, number, places)
     worlds = W.allocate(1, max(1, len(board.rides)), drivers)
-    w = W.World(*(array[0] for array in worlds))
+    w = W.RunningDays(*(array[0] for array in worlds))
     day = D.Day(*(getattr(w, name) for name in D.Day._fields))
     middle = None if board.middle is None else np.array(board.middle, np.float64)
     D.write_instance(instance, day, 0, middle)
@@ -186,7 +186,7 @@ def _find(number: dict[str, int], ride: str | None, where: str) -> int:
     return number[ride]
 
 
-def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
+def _place_rides(board: Board, number: dict[str, int], w: W.RunningDays) -> None:
     """What has become of each ride; the open ones in the order of their deadlines."""
     status = [_STATUS[ride.status] for ride in board.rides]
     taken: dict[int, str] = {}
@@ -218,7 +218,9 @@ def _place_rides(board: Board, number: dict[str, int], w: W.World) -> None:
     w.open[: len(waiting)] = waiting
 
 
-def _place_driver(board: Board, d: int, driver: Driver, number: dict[str, int], w: W.World) -> None:
+def _place_driver(
+    board: Board, d: int, driver: Driver, number: dict[str, int], w: W.RunningDays
+) -> None:
     plan, where = W.plan_for_python(w, d), f"drivers[{d}]"
     node = 2 * w.bookings.shape[0] + 2 * d
     state, times = plan.state, plan.times
@@ -253,8 +255,8 @@ def _left(driver: Driver, number: dict[str, int]) -> set[int]:
 
 
 def _write(
-    plan: P.Plan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
-    picked: dict[int, int], number: dict[str, int], w: W.World, where: str,
+    plan: P.DriverPlan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
+    picked: dict[int, int], number: dict[str, int], w: W.RunningDays, where: str,
 ) -> None:  # fmt: skip
     """Stop `k` of a plan, as `plan.insert` would have left it."""
     if stop.at == "break":

@@ -53,7 +53,7 @@ class DispatchCore:
         bookings, drivers = days.bookings.shape[1], days.drivers.shape[1]
         self.layout = Layout(drivers=drivers, board=options.places)
         self.fields: tuple[Field, ...] = all_fields(self.layout)
-        self.settings = K.Settings(preset=preset, habits=options.habits(), days=days)
+        self.settings = K.KernelSettings(preset=preset, habits=options.habits(), days=days)
         self.view = K.View(
             board=options.places,
             weights=np.array(options.weights()),
@@ -128,8 +128,8 @@ class DispatchCore:
         one = copy.copy(self)
         one.num_envs = 1
         worlds, out = self.worlds._asdict(), self.out._asdict()
-        one.worlds = W.World(**{name: array[[row]] for name, array in worlds.items()})
-        one.out = K.Outputs(**{name: array[[row]] for name, array in out.items()})
+        one.worlds = W.RunningDays(**{name: array[[row]] for name, array in worlds.items()})
+        one.out = K.DispatchOutputs(**{name: array[[row]] for name, array in out.items()})
         one._all = np.arange(1)
         return one
 

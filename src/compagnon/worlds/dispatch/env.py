@@ -130,9 +130,9 @@ class DispatchEnv(DecisionEnv):
         return layout
 
     @property
-    def world(self) -> W.World:
+    def world(self) -> W.RunningDays:
         """The running day's own arrays, with a leading axis of one; to be read, not written."""
-        world: W.World = self._core.worlds
+        world: W.RunningDays = self._core.worlds
         return world
 
     def render(self) -> Any:

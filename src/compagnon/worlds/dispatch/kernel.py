@@ -25,7 +25,7 @@ WAIT = 0  # the action that lets time pass
 BEGIN, ACT, PLAY, SHOW = 0, 1, 2, 3
 
 
-class Settings(NamedTuple):
+class KernelSettings(NamedTuple):
     """Where days come from."""
 
     preset: generator.Preset
@@ -44,7 +44,7 @@ class View(NamedTuple):
     look_again: float  # minutes without news after which dispatch is asked again
 
 
-class Outputs(NamedTuple):
+class DispatchOutputs(NamedTuple):
     """What a step writes; every array is reused from step to step."""
 
     obs: NDArray[np.float32]  # (N, F)
@@ -58,11 +58,11 @@ class Outputs(NamedTuple):
     scratch: NDArray[np.float64]  # (N, room for what `show` and `write_kpis` note down)
 
 
-def allocate_outputs(worlds: W.World, num_fields: int, num_actions: int) -> Outputs:
+def allocate_outputs(worlds: W.RunningDays, num_fields: int, num_actions: int) -> DispatchOutputs:
     """Zeroed outputs of the days of `worlds`."""
     num_envs, bookings, drivers = worlds.found.shape[:3]
     room = max(P.MAX_STOPS + I.COLUMNS, 2 * bookings + drivers)
-    return Outputs(
+    return DispatchOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, num_actions), np.bool_),
         reward=np.zeros(num_envs),

@@ -55,7 +55,7 @@ DEAD = -2
 _UNKNOWN = -1.0
 
 
-class Plan(NamedTuple):
+class DriverPlan(NamedTuple):
     """One driver's plan and state."""
 
     codes: NDArray[np.int32]  # (MAX_STOPS, CODE_COLUMNS)

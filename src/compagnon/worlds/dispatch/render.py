@@ -33,14 +33,14 @@ _ROUTES: Final = (
 _LISTED: Final = 14  # drivers in the panel
 
 
-def to_image(worlds: W.World, row: int = 0) -> NDArray[np.uint8]:
+def to_image(worlds: W.RunningDays, row: int = 0) -> NDArray[np.uint8]:
     """Draw one running day, uint8 of shape (720, 1080, 3).
 
     Args:
         worlds: the arrays of N days.
         row: which of them.
     """
-    w = W.World(*(array[row] for array in worlds))
+    w = W.RunningDays(*(array[row] for array in worlds))
     pen = Pen(WIDTH, HEIGHT)
     _draw_header(pen, w)
     pen.box(_MAP, CARD, 8)
@@ -62,7 +62,7 @@ def _clock(minute: float) -> str:
     return f"{whole // 60 % 24:02d}:{whole % 60:02d}"
 
 
-def _draw_header(pen: Pen, w: W.World) -> None:
+def _draw_header(pen: Pen, w: W.RunningDays) -> None:
     pen.box((0, 0, WIDTH, 56), HEADER)
     pen.text(20, 28, _clock(w.money[W.NOW]), 24, "#ffffff")
     x = 120.0
@@ -93,12 +93,12 @@ class _Projection:
         return (_MAP[0] + _MAP[2]) / 2 + float(east), (_MAP[1] + _MAP[3]) / 2 - float(north)
 
 
-def _projection(w: W.World) -> _Projection:
+def _projection(w: W.RunningDays) -> _Projection:
     n, m, drivers = int(w.size[D.BOOKINGS]), len(w.status), int(w.size[D.DRIVERS])
     return _Projection(w.near[np.r_[0 : 2 * n, 2 * m : 2 * m + 2 * drivers]])
 
 
-def _where(w: W.World, d: int) -> NDArray[np.float64]:
+def _where(w: W.RunningDays, d: int) -> NDArray[np.float64]:
     """Where driver `d` is now: at a place, or on the straight line to the next."""
     at = w.near[w.state[d, P.AT]]
     node = int(w.codes[d, 0, P.NODE])
@@ -109,7 +109,7 @@ def _where(w: W.World, d: int) -> NDArray[np.float64]:
     return np.asarray(at + min(1.0, max(0.0, share)) * (w.near[node] - at))
 
 
-def _draw_routes(pen: Pen, w: W.World, place: _Projection) -> None:
+def _draw_routes(pen: Pen, w: W.RunningDays, place: _Projection) -> None:
     for d in range(int(w.size[D.DRIVERS])):
         stops = [
             k
@@ -126,14 +126,14 @@ def _draw_routes(pen: Pen, w: W.World, place: _Projection) -> None:
             pen.dot(point, 4 if late else 2.5, RED if late else route_colour(d))
 
 
-def _promised(w: W.World, node: int) -> float:
+def _promised(w: W.RunningDays, node: int) -> float:
     """When the window of a stop ends, before any delay moved the limit."""
     if not 0 <= node < 2 * len(w.status):
         return float("inf")
     return float(w.bookings[node // 2, D.PICKUP_TO if node % 2 == 0 else D.DROPOFF_TO])
 
 
-def _draw_bookings(pen: Pen, w: W.World, place: _Projection) -> None:
+def _draw_bookings(pen: Pen, w: W.RunningDays, place: _Projection) -> None:
     for b in range(int(w.size[D.BOOKINGS])):
         status = w.status[b]
         if status == W.OPEN:
@@ -149,7 +149,7 @@ def _draw_bookings(pen: Pen, w: W.World, place: _Projection) -> None:
             pen.dot(place(w.near[2 * b + 1]), 2, RED if late else _GREEN)
 
 
-def _draw_drivers(pen: Pen, w: W.World, place: _Projection) -> None:
+def _draw_drivers(pen: Pen, w: W.RunningDays, place: _Projection) -> None:
     for d in range(int(w.size[D.DRIVERS])):
         at = place(_where(w, d))
         pen.dot(at, 9, CARD)
@@ -157,7 +157,7 @@ def _draw_drivers(pen: Pen, w: W.World, place: _Projection) -> None:
         pen.text(at[0], at[1], str(d), 9, "#ffffff", "mm")
 
 
-def _draw_panel(pen: Pen, w: W.World) -> None:
+def _draw_panel(pen: Pen, w: W.RunningDays) -> None:
     left, top, right = 768.0, 72.0, WIDTH - 16.0
     pen.box((left, top, right, HEIGHT - 16), CARD, 8)
     pen.text(left + 16, top + 22, "drivers", 14, INK)
@@ -192,7 +192,7 @@ def _draw_seats(pen: Pen, x: float, y: float, aboard: int, seats: int) -> None:
         pen.box((x + 11 * seat, y - 5, x + 11 * seat + 8, y + 5), fill, 2)
 
 
-def _doing(w: W.World, d: int) -> str:
+def _doing(w: W.RunningDays, d: int) -> str:
     phase, m = int(w.state[d, P.PHASE]), len(w.status)
     if phase == P.OFF:
         return "home"

@@ -38,7 +38,7 @@ PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
 WHERE_COLUMNS = 4
 
 
-class World(NamedTuple):
+class RunningDays(NamedTuple):
     """N days under way, or with the leading axis taken off one of them (`row`)."""
 
     size: NDArray[np.int64]  # these seven as in `tables.Day`
@@ -67,11 +67,11 @@ class World(NamedTuple):
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
-def allocate(count: int, bookings: int, drivers: int) -> World:
+def allocate(count: int, bookings: int, drivers: int) -> RunningDays:
     """Zeroed arrays for `count` days of at most so many bookings and drivers."""
     n, m, d = count, bookings, drivers
     nodes = 2 * m + 2 * d
-    return World(
+    return RunningDays(
         *D.allocate_days(n, m, d),
         xyz=np.zeros((n, nodes, 3)),
         near=np.zeros((n, nodes, 2)),
@@ -96,7 +96,7 @@ def allocate(count: int, bookings: int, drivers: int) -> World:
 @kernel
 def row(worlds, i):
     """Views of day `i`."""
-    return World(
+    return RunningDays(
         worlds.size[i], worlds.bookings[i], worlds.drivers[i], worlds.coordinates[i],
         worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.xyz[i], worlds.near[i],
         worlds.money[i], worlds.counts[i], worlds.status[i], worlds.rides[i], worlds.open[i],
@@ -108,7 +108,7 @@ def row(worlds, i):
 @kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
-    return P.Plan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
+    return P.DriverPlan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
 
 
 @kernel

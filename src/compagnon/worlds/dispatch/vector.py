@@ -47,9 +47,9 @@ class DispatchVectorEnv(DecisionVectorEnv):
         return layout
 
     @property
-    def world(self) -> W.World:
+    def world(self) -> W.RunningDays:
         """The arrays of the running days; to be read, not written."""
-        world: W.World = self._core.worlds
+        world: W.RunningDays = self._core.worlds
         return world
 
     def fork(self, row: int) -> DispatchCore:

@@ -34,7 +34,7 @@ class Days(NamedTuple):
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
-class Outputs(NamedTuple):
+class PocOutputs(NamedTuple):
     """What a step writes; every array is reused from step to step."""
 
     obs: NDArray[np.float32]  # (N, F)
@@ -49,7 +49,7 @@ class Outputs(NamedTuple):
     final_given: NDArray[np.int64]  # (N, D), valid where terminated
 
 
-def allocate(num_envs: int, drivers: int, slots: int, num_fields: int) -> tuple[Days, Outputs]:
+def allocate(num_envs: int, drivers: int, slots: int, num_fields: int) -> tuple[Days, PocOutputs]:
     """Zeroed arrays for `num_envs` days."""
     days = Days(
         state=np.zeros((num_envs, STATE_COLUMNS), np.int64),
@@ -63,7 +63,7 @@ def allocate(num_envs: int, drivers: int, slots: int, num_fields: int) -> tuple[
         km=np.zeros((num_envs, slots, drivers)),
         seeds=np.zeros((num_envs, 2), np.uint64),
     )
-    outputs = Outputs(
+    outputs = PocOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, drivers * slots + 1), np.bool_),
         reward=np.zeros(num_envs),

@@ -11,13 +11,13 @@ from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.pairs import counts
 from compagnon.worlds.dispatch_poc.rules import MAX_LOAD
-from compagnon.worlds.dispatch_poc.state import Look, PocReader, PocState, action_in_words
+from compagnon.worlds.dispatch_poc.state import PocReader, PocState, StepInfo, action_in_words
 
 
 class PocLabels:
     """What each action means on one board, by the ids of that board."""
 
-    def __init__(self, look: Look, state: PocState) -> None:
+    def __init__(self, look: StepInfo, state: PocState) -> None:
         self._look = look
         self._state = state
 

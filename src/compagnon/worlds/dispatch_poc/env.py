@@ -7,7 +7,7 @@ from compagnon.worlds.dispatch_poc import arrays as A
 from compagnon.worlds.dispatch_poc.core import PocCore
 from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES
 from compagnon.worlds.dispatch_poc.options import PocOptions
-from compagnon.worlds.dispatch_poc.snapshot import Pickups, Snapshot
+from compagnon.worlds.dispatch_poc.snapshot import Pickups, PocSnapshot
 
 
 class DispatchPocEnv(DecisionEnv):
@@ -165,7 +165,7 @@ class DispatchPocEnv(DecisionEnv):
             return None
         from compagnon.worlds.dispatch_poc.render import to_image
 
-        return to_image(Snapshot.of(self._core.days, self.kpis(), self._pickups.recent))
+        return to_image(PocSnapshot.of(self._core.days, self.kpis(), self._pickups.recent))
 
     def _before(self, action: int) -> None:
         if self._pickups is not None:

@@ -19,7 +19,7 @@ from compagnon.envs.drawing import (
     Point,
 )
 from compagnon.worlds.dispatch_poc import rules as R
-from compagnon.worlds.dispatch_poc.snapshot import Place, Snapshot
+from compagnon.worlds.dispatch_poc.snapshot import Place, PocSnapshot
 
 WIDTH: Final = 960
 HEIGHT: Final = 540
@@ -35,7 +35,7 @@ _LISTED: Final = 9
 _SOON: Final = 15.0  # minutes
 
 
-def to_image(day: Snapshot) -> NDArray[np.uint8]:
+def to_image(day: PocSnapshot) -> NDArray[np.uint8]:
     """Draw one moment, uint8 of shape (540, 960, 3)."""
     pen = Pen(WIDTH, HEIGHT)
     _draw_header(pen, day)
@@ -53,7 +53,7 @@ def _at(place: Place) -> Point:
     )
 
 
-def _draw_header(pen: Pen, day: Snapshot) -> None:
+def _draw_header(pen: Pen, day: PocSnapshot) -> None:
     pen.box((0, 0, WIDTH, 56), HEADER)
     pen.text(20, 28, day.clock, 24, "#ffffff")
     pen.text(96, 30, f"traffic {day.traffic:.1f}", 13, HEADER_SOFT)
@@ -68,7 +68,7 @@ def _colour(minutes_left: float, reachable: bool) -> str:
     return _GREEN if minutes_left > _SOON else _AMBER
 
 
-def _draw_map(pen: Pen, day: Snapshot) -> None:
+def _draw_map(pen: Pen, day: PocSnapshot) -> None:
     pen.box((16, 68, 484, HEIGHT - 14), CARD, 8)
     for step in range(5):
         share = _SIDE * step / 4
@@ -100,7 +100,7 @@ def _draw_map(pen: Pen, day: Snapshot) -> None:
         x += 26 + pen.length(words, 10)
 
 
-def _draw_figures(pen: Pen, day: Snapshot) -> None:
+def _draw_figures(pen: Pen, day: PocSnapshot) -> None:
     pen.box((_PANEL, 68, WIDTH - 16, 250), CARD, 8)
     pen.text(_PANEL + 16, 88, "The day so far", 14)
     kpis = day.kpis
@@ -119,7 +119,7 @@ def _draw_figures(pen: Pen, day: Snapshot) -> None:
         pen.text(x + 196, y, value, 16, RED if late else INK, "rm")
 
 
-def _draw_board(pen: Pen, day: Snapshot) -> None:
+def _draw_board(pen: Pen, day: PocSnapshot) -> None:
     pen.box((_PANEL, 262, WIDTH - 16, HEIGHT - 14), CARD, 8)
     title = f"Open bookings: {len(day.bookings)}"
     pen.text(_PANEL + 16, 282, title, 14)

@@ -68,7 +68,7 @@ class Booking:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class PocSnapshot:
     """A day at one moment.
 
     Attributes:
@@ -92,7 +92,7 @@ class Snapshot:
         return f"{hours:02}:{minutes:02}"
 
     @classmethod
-    def of(cls, days: A.Days, kpis: dict[str, float], pickups: tuple[Pickup, ...]) -> "Snapshot":
+    def of(cls, days: A.Days, kpis: dict[str, float], pickups: tuple[Pickup, ...]) -> "PocSnapshot":
         """Read the first day of `days`."""
         tick = int(days.state[0, A.TICK])
         now = tick * R.TICK_MINUTES

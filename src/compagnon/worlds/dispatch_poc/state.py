@@ -77,7 +77,7 @@ class PocState:
     bookings: list[PocBooking]
 
 
-class Look(NamedTuple):
+class StepInfo(NamedTuple):
     """A board as a policy sees it.
 
     Attributes:
@@ -101,7 +101,7 @@ class PocReader:
         self._fields = len(observation_fields(options))
         self._scale = np.ones(self._fields)
 
-    def look(self, state: PocState) -> Look:
+    def look(self, state: PocState) -> StepInfo:
         """What a policy sees of a state, and may do.
 
         Drivers that the state has fewer of than the policy knows stand at the centre and are not
@@ -126,7 +126,9 @@ class PocReader:
             d.state, d.places, d.load, d.order, d.shown, d.bookings, d.km, self._params,
             self._scale, out.obs[0], out.mask[0],
         )  # fmt: skip
-        return Look(out.obs[0].astype(np.float64), out.mask[0], d.order.tolist(), d.shown.tolist())
+        return StepInfo(
+            out.obs[0].astype(np.float64), out.mask[0], d.order.tolist(), d.shown.tolist()
+        )
 
     def _write(self, j: int, booking: PocBooking, now: float, d: A.Days) -> None:
         lat, lon = booking.lat - R.CENTRE_LAT, booking.lon - R.CENTRE_LON
@@ -139,7 +141,7 @@ class PocReader:
             d.km[j, k] = kilometres(from_lat, from_lon, from_cosine, lat, lon, row[A.COSINE])
 
 
-def action_in_words(action: int, look: Look, state: PocState) -> str:
+def action_in_words(action: int, look: StepInfo, state: PocState) -> str:
     """An action by the ids of the state: ``driver anna takes booking b-17``."""
     if action == 0:
         return "wait"

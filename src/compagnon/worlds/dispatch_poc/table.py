@@ -51,7 +51,7 @@ SHARES: Final = ("completion", "late_share")
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """One policy: its KPIs, reward against the earliest deadline, and time to decide."""
 
     policy: str
@@ -68,7 +68,7 @@ class PocTable:
     env_args: dict[str, Any]
     episodes: int
     seed: int
-    lines: list[Line]
+    lines: list[TableRow]
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON of ``compagnon dispatch-poc table --json``."""
@@ -122,7 +122,7 @@ def make_table(
         figures = estimate_each({**kpis, "against": kpis["reward_per_step"] - basis})
         against = figures.pop("against")
         ms = decision_ms(load_policy(name, schema), env_args, seed)
-        lines.append(Line(name, figures, against, ms, results[name]))
+        lines.append(TableRow(name, figures, against, ms, results[name]))
     return PocTable(env_args, found.episodes, seed, lines)
 
 

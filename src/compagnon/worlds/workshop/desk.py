@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Self
 from gymnasium import spaces
 
 from compagnon.worlds import controls as C
-from compagnon.worlds.controls import Controls, Keys, Line, Mask
+from compagnon.worlds.controls import Controls, Keys, Mask, MenuLine
 from compagnon.worlds.workshop import rules as R
 
 # Each family of actions: its name, the first one of it, and why none of it may be possible.
@@ -74,14 +74,14 @@ class WorkshopDesk(Controls):
             return f"cannot {words}: {reason}"
         return f"cannot {words}: {most} at most"
 
-    def menu(self, mask: Mask | None) -> list[Line]:
+    def menu(self, mask: Mask | None) -> list[MenuLine]:
         """The four families, each with its size and the most that is possible now."""
         lines = []
         for index, (name, first, _) in enumerate(_FAMILIES):
             most = R.BATCHES if mask is None else _most(mask, first)
             limit = f"of {most}" if most else "not now"
             text = f"{index + 1}  {name}: {self.sizes[index]}  ({limit})"
-            lines.append(Line(text, index == self.family, most >= self.sizes[index]))
+            lines.append(MenuLine(text, index == self.family, most >= self.sizes[index]))
         return lines
 
 

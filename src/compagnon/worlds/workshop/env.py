@@ -11,7 +11,7 @@ from compagnon.worlds.workshop import rules as R
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.kpis import KPI_NAMES
 from compagnon.worlds.workshop.options import WorkshopOptions
-from compagnon.worlds.workshop.snapshot import History, Snapshot, to_text
+from compagnon.worlds.workshop.snapshot import History, WorkshopSnapshot, to_text
 
 
 class WorkshopEnv(DecisionEnv):
@@ -162,7 +162,7 @@ class WorkshopEnv(DecisionEnv):
         """The shop as a picture, uint8 (540, 960, 3) (`rgb_array`), or as text (`ansi`)."""
         if self.render_mode is None:
             return None
-        shop = Snapshot.of(*self._rows())
+        shop = WorkshopSnapshot.of(*self._rows())
         if self._history is None:
             return to_text(shop)
         from compagnon.worlds.workshop.render import to_image

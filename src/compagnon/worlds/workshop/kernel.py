@@ -51,7 +51,7 @@ class Shops(NamedTuple):
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
-class Outputs(NamedTuple):
+class WorkshopOutputs(NamedTuple):
     """What a step writes; every array is reused from step to step."""
 
     obs: NDArray[np.float32]  # (N, F)
@@ -66,7 +66,7 @@ class Outputs(NamedTuple):
     final_state: NDArray[np.int64]  # (N, STATE_COLUMNS), valid where terminated
 
 
-def allocate(num_envs: int, num_fields: int) -> tuple[Shops, Outputs]:
+def allocate(num_envs: int, num_fields: int) -> tuple[Shops, WorkshopOutputs]:
     """Zeroed arrays for `num_envs` shops that show `num_fields` fields."""
     shops = Shops(
         state=np.zeros((num_envs, STATE_COLUMNS), np.int64),
@@ -75,7 +75,7 @@ def allocate(num_envs: int, num_fields: int) -> tuple[Shops, Outputs]:
         transit=np.zeros((num_envs, R.IN_TRANSIT_SLOTS), np.int32),
         seeds=np.zeros((num_envs, 2), np.uint64),
     )
-    outputs = Outputs(
+    outputs = WorkshopOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, R.NUM_ACTIONS), np.bool_),
         reward=np.zeros(num_envs),
@@ -395,8 +395,8 @@ def step_row(
 ):  # fmt: skip
     """Step shop `i`, given as views of its rows, and write its outputs; True if its week is over.
 
-    Views rather than `Shops` and `Outputs`: handing those through calls costs as much again as
-    the step itself.
+    Views rather than `Shops` and `WorkshopOutputs`: handing those through calls costs as much
+    again as the step itself.
     """
     reward[i] = play(state, money, counters, transit, seed, params, book, action, terms)
     elapsed[i] = state[ELAPSED]

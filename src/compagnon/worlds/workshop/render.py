@@ -22,9 +22,9 @@ from compagnon.envs.drawing import (
 )
 from compagnon.worlds.workshop import rules as R
 from compagnon.worlds.workshop import snapshot as S
-from compagnon.worlds.workshop.snapshot import Snapshot, to_text
+from compagnon.worlds.workshop.snapshot import WorkshopSnapshot, to_text
 
-__all__ = ["HEIGHT", "WIDTH", "Block", "Snapshot", "machine_blocks", "to_image", "to_text"]
+__all__ = ["HEIGHT", "WIDTH", "Block", "WorkshopSnapshot", "machine_blocks", "to_image", "to_text"]
 
 WIDTH: Final = 960
 HEIGHT: Final = 540
@@ -106,7 +106,7 @@ def _extend(blocks: list[Block], block: Block) -> None:
         blocks.append(block)
 
 
-def to_image(shop: Snapshot, history: NDArray[np.float64]) -> NDArray[np.uint8]:
+def to_image(shop: WorkshopSnapshot, history: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Draw the shop, uint8 of shape (540, 960, 3).
 
     Args:
@@ -123,7 +123,7 @@ def to_image(shop: Snapshot, history: NDArray[np.float64]) -> NDArray[np.uint8]:
     return pen.picture()
 
 
-def _draw_header(pen: Pen, shop: Snapshot) -> None:
+def _draw_header(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.box((0, 0, WIDTH, 60), HEADER)
     title = f"{shop.day} {shop.clock}"
     pen.text(24, 30, title, 28, "#ffffff")
@@ -138,7 +138,7 @@ def _draw_header(pen: Pen, shop: Snapshot) -> None:
     pen.text(WIDTH - 36 - pen.length(profit, 28), 31, "profit this week", 13, HEADER_SOFT, "rm")
 
 
-def _draw_gantt(pen: Pen, shop: Snapshot, history: NDArray[np.float64]) -> None:
+def _draw_gantt(pen: Pen, shop: WorkshopSnapshot, history: NDArray[np.float64]) -> None:
     pen.box((16, 72, WIDTH - 16, 250), CARD, 8)
     pen.text(32, 92, "Machines, last 12 hours", 15)
     x = WIDTH - 32.0
@@ -184,7 +184,7 @@ def _draw_gantt(pen: Pen, shop: Snapshot, history: NDArray[np.float64]) -> None:
     pen.line([(now, 108), (now, 224)], INK, 1.5)
 
 
-def _draw_stocks(pen: Pen, shop: Snapshot) -> None:
+def _draw_stocks(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.box((16, 262, 332, 524), CARD, 8)
     pen.text(32, 282, f"Stock, of at most {R.STOCK_CAP} each", 15)
     stocks = (
@@ -204,7 +204,7 @@ def _draw_stocks(pen: Pen, shop: Snapshot) -> None:
     pen.text(32, 504, lost, 12, SOFT)
 
 
-def _draw_orders(pen: Pen, shop: Snapshot) -> None:
+def _draw_orders(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.box((344, 262, 576, 524), CARD, 8)
     pen.text(360, 282, "Orders", 15)
     pen.text(470, 304, "waiting", 11, SOFT, "rm")

@@ -18,7 +18,7 @@ HISTORY_COLUMNS: Final = 10
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class WorkshopSnapshot:
     """A shop at one moment; units of product, minutes, and money.
 
     Attributes:
@@ -65,7 +65,7 @@ class Snapshot:
         state: NDArray[np.int64],
         money: NDArray[np.float64],
         counters: NDArray[np.int64],
-    ) -> "Snapshot":
+    ) -> "WorkshopSnapshot":
         """Read one shop's rows of the kernel's `state`, `money` and `counters`."""
         s, c = state.tolist(), counters.tolist()
         unit = R.P1_MINUTES if s[K.M1_TASK] == R.MAKES_P1 else R.STEP1_MINUTES
@@ -144,7 +144,7 @@ class History:
         return self._rows[: self._count]
 
 
-def to_text(shop: Snapshot) -> str:
+def to_text(shop: WorkshopSnapshot) -> str:
     """A shop in six lines."""
     if shop.next_delivery is None:
         delivery = "nothing on its way"
@@ -165,7 +165,7 @@ def to_text(shop: Snapshot) -> str:
     )
 
 
-def m1_in_words(shop: Snapshot) -> str:
+def m1_in_words(shop: WorkshopSnapshot) -> str:
     """What M1 does now."""
     task = "P1" if shop.m1_task == R.MAKES_P1 else "P2 (step 1)"
     if shop.m1_down:
@@ -177,7 +177,7 @@ def m1_in_words(shop: Snapshot) -> str:
     return f"{shop.m1_units_left} {task} left, {shop.m1_minutes_left} min"
 
 
-def m2_in_words(shop: Snapshot) -> str:
+def m2_in_words(shop: WorkshopSnapshot) -> str:
     """What M2 does now."""
     if shop.m2_down:
         return f"broken down, {shop.m2_down} min to repair"

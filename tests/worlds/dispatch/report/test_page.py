@@ -115,7 +115,7 @@ def test_a_recording_shows_the_day_as_it_went(found: Evaluation) -> None:
 def test_where_a_driver_is_by_hand() -> None:
     world = BatchEnv(DISPATCH, CLINIC, 1)
     world.reset([0])
-    w = W.World(*(array[0].copy() for array in world.vec.world))
+    w = W.RunningDays(*(array[0].copy() for array in world.vec.world))
     w.near[0], w.near[1] = (0.0, 0.0), (10.0, 20.0)
     w.state[0, P.AT], w.state[0, P.PHASE], w.state[0, P.COUNT] = 0, P.DRIVES, 2
     w.codes[0, 0, P.NODE] = 1

@@ -76,7 +76,7 @@ def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
     return best
 
 
-def moment_key(w: W.World) -> bytes:
+def moment_key(w: W.RunningDays) -> bytes:
     """Two moments of one day (`world.row`) with the same key have the same rest of the day."""
     parts: list[NDArray[np.generic]] = [
         w.money[[W.NOW]],
@@ -117,7 +117,7 @@ def _search(
             if core.out.terminated[0]:
                 best.cost, best.actions = cost, [*path, action]
             else:
-                key = moment_key(W.World(*(array[0] for array in core.worlds)))
+                key = moment_key(W.RunningDays(*(array[0] for array in core.worlds)))
                 if cost < seen.get(key, np.inf) - 1e-9:
                     seen[key] = cost
                     _search(core, [*path, action], best, max_steps, seen)

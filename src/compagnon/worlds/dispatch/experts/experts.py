@@ -26,7 +26,7 @@ HORIZON: Final = 35.0  # minutes before a driver must leave, from which on a rid
 SHARE: Final = 0.3  # of what the others lose without a driver, that counts against sending him
 
 
-class BoardReader:
+class ObservationReader:
     """Finds drivers, places and pairs in observations of dispatch, whatever their number.
 
     Attributes:
@@ -102,7 +102,7 @@ class DispatchRule(ABC):
 
     def __init__(self, name: str, schema: Schema) -> None:
         self.name = name
-        self._read = BoardReader(name, schema)
+        self._read = ObservationReader(name, schema)
         self._num_actions = schema.action.n
 
     @abstractmethod

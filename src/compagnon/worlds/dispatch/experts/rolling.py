@@ -85,7 +85,7 @@ class _Rolling:
             raise InputError(f"{self.name}: give it all {len(self._moments)} copies and their mask")
         actions = np.zeros(len(obs), np.int64)
         for i, moment in enumerate(self._moments):
-            w = W.World(*(array[i] for array in self._env.world))
+            w = W.RunningDays(*(array[i] for array in self._env.world))
             if int(w.counts[W.EPISODE]) != moment.episode:
                 continue
             if moment.now != w.money[W.NOW]:
@@ -97,7 +97,7 @@ class _Rolling:
                 actions[i] = self._next(moment, w, action_mask[i])
         return actions
 
-    def _plan(self, moment: _Moment, w: W.World) -> None:
+    def _plan(self, moment: _Moment, w: W.RunningDays) -> None:
         """Find what must be promised now."""
         view = self._env.view
         taken = snapshot(w, self._env.weights, self._foresight)
@@ -120,7 +120,7 @@ class _Rolling:
             and w.bookings[ride.booking, D.PICKUP_BY] <= until
         ]
 
-    def _next(self, moment: _Moment, w: W.World, mask: NDArray[np.bool_]) -> int:
+    def _next(self, moment: _Moment, w: W.RunningDays, mask: NDArray[np.bool_]) -> int:
         """The next promise that can be kept, by the driver planned or the cheapest; or wait.
 
         A booking that the search had no time for goes to the cheapest driver before it is lost.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.experts.snapshot import Ride, Snapshot
+from compagnon.worlds.dispatch.experts.snapshot import DaySnapshot, PlannedRide
 from compagnon.worlds.dispatch.insertion import Weights
 
 _TICKS: Final = 10.0  # of a minute; the solver counts in whole numbers
@@ -72,7 +72,7 @@ class _Model:
 
     def __init__(
         self,
-        taken: Snapshot,
+        taken: DaySnapshot,
         minutes: NDArray[np.float64],
         km: NDArray[np.float64],
         weights: Weights,
@@ -139,7 +139,7 @@ class _Model:
         for node in self.rests.values():  # nobody is on board during a break
             self.routing.GetDimensionOrDie("seat4").CumulVar(self.index(node)).SetRange(0, 0)
 
-    def _add_ride(self, ride: Ride, weights: Weights) -> None:
+    def _add_ride(self, ride: PlannedRide, weights: Weights) -> None:
         pickup, dropoff = self.index(ride.pickup), self.index(ride.dropoff)
         self.routing.AddPickupAndDelivery(pickup, dropoff)
         begins, ends = self.time.CumulVar(pickup), self.time.CumulVar(dropoff)
@@ -235,7 +235,7 @@ class _Model:
 
 
 def solve(
-    taken: Snapshot,
+    taken: DaySnapshot,
     minutes: NDArray[np.float64],
     km: NDArray[np.float64],
     weights: Weights,
@@ -270,7 +270,7 @@ class Foreseen:
 
 
 def foresee(
-    taken: Snapshot,
+    taken: DaySnapshot,
     minutes: NDArray[np.float64],
     km: NDArray[np.float64],
     weights: Weights,

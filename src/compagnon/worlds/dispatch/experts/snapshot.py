@@ -18,7 +18,7 @@ from compagnon.worlds.dispatch.insertion import Weights
 
 
 @dataclass(slots=True)
-class Stop:
+class PlannedStop:
     """One place where something is to be done. Times are minutes of the day.
 
     Attributes:
@@ -50,8 +50,8 @@ class Vehicle:
     """
 
     number: int
-    start: Stop
-    home: Stop
+    start: PlannedStop
+    home: PlannedStop
     seats: tuple[int, ...]
     order: list[int] = field(default_factory=list)
     rest: tuple[float, float, float] | None = None
@@ -59,7 +59,7 @@ class Vehicle:
 
 
 @dataclass(slots=True)
-class Ride:
+class PlannedRide:
     """A pickup and its drop-off, positions in `Snapshot.stops`.
 
     Attributes:
@@ -81,23 +81,23 @@ class Ride:
 
 
 @dataclass(slots=True)
-class Snapshot:
+class DaySnapshot:
     """One moment of one day."""
 
     now: float
-    stops: list[Stop]
+    stops: list[PlannedStop]
     vehicles: list[Vehicle]
-    rides: list[Ride]
+    rides: list[PlannedRide]
 
 
-def snapshot(w: W.World, weights: Weights, foresight: bool = False) -> Snapshot:
+def snapshot(w: W.RunningDays, weights: Weights, foresight: bool = False) -> DaySnapshot:
     """The moment of one day (`world.row`) as its dispatcher knows it.
 
     Args:
         foresight: also plan for the rides that will be announced, and for none that will be
             cancelled before its pickup window ends.
     """
-    taken = Snapshot(float(w.money[W.NOW]), [], [], [])
+    taken = DaySnapshot(float(w.money[W.NOW]), [], [], [])
     for d in range(int(w.size[D.DRIVERS])):
         plan = W.plan_for_python(w, d)
         if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
@@ -119,28 +119,30 @@ def snapshot(w: W.World, weights: Weights, foresight: bool = False) -> Snapshot:
     return taken
 
 
-def _stop(w: W.World, node: int, earliest: float, latest: float) -> Stop:
+def _stop(w: W.RunningDays, node: int, earliest: float, latest: float) -> PlannedStop:
     """A stop at a booking's door."""
     row = w.bookings[node // 2]
     sign = 1 - 2 * (node % 2)
     load = tuple(sign * int(seats) for seats in row[D.LOAD : D.LOAD + 4])
     service = float(row[D.ALIGHTING if node % 2 else D.BOARDING])
-    return Stop(node, service, float(earliest), float(latest), load)
+    return PlannedStop(node, service, float(earliest), float(latest), load)
 
 
-def _ride(w: W.World, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights) -> Ride:
+def _ride(
+    w: W.RunningDays, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights
+) -> PlannedRide:
     row = w.bookings[b]
     penalty = weights.reject_base + weights.reject_priority * row[D.PRIORITY]
     back = int(row[D.RETURN])
     if back >= 0:  # who is not taken there is not taken back
         penalty += weights.reject_base + weights.reject_priority * w.bookings[back, D.PRIORITY]
-    return Ride(
+    return PlannedRide(
         b, pickup, dropoff, vehicle, float(row[D.MAX_RIDE]), float(row[D.READY]),
         float(row[D.DIRECT]), float(penalty),
     )  # fmt: skip
 
 
-def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
+def _add_vehicle(taken: DaySnapshot, w: W.RunningDays, d: int, weights: Weights) -> None:
     plan = W.plan_for_python(w, d)
     count, doors = int(plan.state[P.COUNT]), 2 * len(w.bookings)
     at, free = int(plan.state[P.AT]), max(float(plan.times[P.FREE]), taken.now)
@@ -154,8 +156,8 @@ def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
     home = plan.stops[count - 1]
     vehicle = Vehicle(
         d,
-        Stop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
-        Stop(int(plan.codes[count - 1, P.NODE]), 0.0, 0.0, float(home[P.LIMIT])),
+        PlannedStop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
+        PlannedStop(int(plan.codes[count - 1, P.NODE]), 0.0, 0.0, float(home[P.LIMIT])),
         tuple(int(seats) for seats in w.drivers[d, D.SEAT : D.SEAT + 4]),
     )
     if plan.state[P.PHASE] == P.BUSY:
@@ -172,7 +174,7 @@ def _add_vehicle(taken: Snapshot, w: W.World, d: int, weights: Weights) -> None:
         latest = float(stop[P.LIMIT])
         if plan.codes[k, P.PICKED_AT] == P.DEAD:  # a place to pass, where nobody is
             vehicle.order.append(len(taken.stops))
-            taken.stops.append(Stop(node, 0.0, float(stop[P.EARLIEST]), latest))
+            taken.stops.append(PlannedStop(node, 0.0, float(stop[P.EARLIEST]), latest))
             continue
         if node < doors and node % 2 == 1 and node - 1 not in where:  # on board already
             latest = min(latest, float(stop[P.BOARDED] + stop[P.RIDE_LIMIT]))
@@ -203,7 +205,7 @@ def legs(nodes, leaves, earliest, roads, minutes, km):
 
 
 def leg_tables(
-    taken: Snapshot, w: W.World, minutes: NDArray[np.float64], km: NDArray[np.float64]
+    taken: DaySnapshot, w: W.RunningDays, minutes: NDArray[np.float64], km: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Minutes and kilometres between all stops, then all starts, then all homes, (n, n) each.
 

@@ -9,7 +9,7 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch.experts.experts import BoardReader
+from compagnon.worlds.dispatch.experts.experts import ObservationReader
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
 
@@ -23,7 +23,7 @@ class WholeDayPolicy(ABC):
     def __init__(self, name: str, schema: Schema) -> None:
         self.name = name
         self._schema = schema
-        BoardReader(name, schema)
+        ObservationReader(name, schema)
 
     @abstractmethod
     def bind(self, env: DispatchVectorEnv) -> Policy:

@@ -102,7 +102,7 @@ class Area:
 
 
 @dataclass(slots=True)
-class Reader:
+class RowParser:
     """Reads the cells of one row; `good` is False once a fault was found in it."""
 
     file: str

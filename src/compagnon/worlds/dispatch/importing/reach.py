@@ -141,7 +141,7 @@ class Ways:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class BookingReach:
     """What a booking's own numbers allow; minutes of its day.
 
     Attributes:
@@ -163,7 +163,7 @@ def longest_ride(ride: BookingRow, direct: float) -> float:
     return min(1440.0, math.ceil(RIDE_FACTOR * direct + RIDE_EXTRA))
 
 
-def times_of(ride: BookingRow, ways: Ways) -> Times:
+def times_of(ride: BookingRow, ways: Ways) -> BookingReach:
     """When the booking can be picked up, from its own row alone."""
     pickup_from, pickup_to, dropoff_from, dropoff_to = ride.windows
     base, longest = ways.base(*_ends(ride)), longest_ride(ride, ways.direct(*_ends(ride)))
@@ -171,7 +171,7 @@ def times_of(ride: BookingRow, ways: Ways) -> Times:
     by = pickup_to
     if dropoff_to < math.inf:
         by = min(by, ways.departure(dropoff_to, base) - ride.boarding)
-    return Times(ready, by, base, longest)
+    return BookingReach(ready, by, base, longest)
 
 
 def own_trouble(ride: BookingRow, ways: Ways) -> Trouble | None:

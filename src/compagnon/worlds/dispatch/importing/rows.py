@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from compagnon.worlds.dispatch.generator import ALIGHTING, BOARDING
-from compagnon.worlds.dispatch.importing.cells import Point, Reader
+from compagnon.worlds.dispatch.importing.cells import Point, RowParser
 from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of
 from compagnon.worlds.dispatch.instance import LATEST_MINUTE
 
@@ -83,7 +83,7 @@ class DriverRow:
     given: str = ""  # the cell of shift_start, which faults may quote
 
 
-def parse_booking(reader: Reader) -> BookingRow | None:
+def parse_booking(reader: RowParser) -> BookingRow | None:
     """The booking of one row; None if any of its fields is at fault."""
     key = _key(reader)
     ends = reader.point("pickup"), reader.point("dropoff")
@@ -128,7 +128,7 @@ def parse_booking(reader: Reader) -> BookingRow | None:
     return row if reader.good else None
 
 
-def parse_driver(reader: Reader) -> DriverRow | None:
+def parse_driver(reader: RowParser) -> DriverRow | None:
     """The shift of one row; None if any of its fields is at fault."""
     key = _key(reader)
     start = reader.point("start")
@@ -162,7 +162,7 @@ def parse_driver(reader: Reader) -> DriverRow | None:
     return row if reader.good else None
 
 
-def _booking_times(reader: Reader, day: date | None) -> dict[str, datetime | None]:
+def _booking_times(reader: RowParser, day: date | None) -> dict[str, datetime | None]:
     """The times of a booking; one without a day of its own comes after those before it."""
     begin = reader.time("pickup_from", day)
     until = reader.time("pickup_to", day, begin)
@@ -177,11 +177,11 @@ def _booking_times(reader: Reader, day: date | None) -> dict[str, datetime | Non
     }
 
 
-def _delays(reader: Reader) -> tuple[float, float]:
+def _delays(reader: RowParser) -> tuple[float, float]:
     return reader.number("boarding_delay", 0, 240, 0), reader.number("alighting_delay", 0, 240, 0)
 
 
-def _key(reader: Reader) -> str:
+def _key(reader: RowParser) -> str:
     key = reader.cell("id")
     if not key:
         reader.refuse("id", "is empty", "a number or word that no other row has")
@@ -193,7 +193,7 @@ def _minute(when: datetime | None, day: date, missing: float) -> float:
 
 
 def _windows(
-    reader: Reader, times: Mapping[str, datetime | None], day: date
+    reader: RowParser, times: Mapping[str, datetime | None], day: date
 ) -> tuple[float, float, float, float]:
     missing = (-math.inf, math.inf, -math.inf, math.inf)
     found = [_minute(times[name], day, none) for name, none in zip(WINDOWS, missing, strict=True)]
@@ -212,7 +212,7 @@ def _windows(
 
 
 def _pause(
-    reader: Reader, times: Mapping[str, datetime | None], day: date, shift: tuple[float, float]
+    reader: RowParser, times: Mapping[str, datetime | None], day: date, shift: tuple[float, float]
 ) -> tuple[float, float, float]:
     minutes = reader.number("break_minutes", 0, 480, 0)
     if not minutes:

@@ -81,7 +81,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class CsvRows:
     """The rows of one file; `columns` are those of the asked-for columns that it has."""
 
     file: str
@@ -143,7 +143,7 @@ def read_sheet(
     required: Collection[str],
     findings: Findings,
     one_of: Collection[str] = (),
-) -> Sheet:
+) -> CsvRows:
     """The columns of a CSV that are asked for; all others are dropped, and the notes say which.
 
     Args:
@@ -178,7 +178,7 @@ def read_sheet(
         rows.append(Row(line, {name: cells[at].strip() for name, at in places.items()}))
     if len(lines) == 1:
         raise InputError(f"{path} has a header and no rows")
-    return Sheet(path.name, tuple(places), tuple(rows))
+    return CsvRows(path.name, tuple(places), tuple(rows))
 
 
 def read_lines(path: Path, findings: Findings) -> list[tuple[int, list[str]]]:

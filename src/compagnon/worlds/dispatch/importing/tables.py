@@ -11,7 +11,7 @@ from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
 from compagnon.worlds.dispatch.importing import headings
 from compagnon.worlds.dispatch.importing import rows as R
-from compagnon.worlds.dispatch.importing.cells import Area, Point, Reader
+from compagnon.worlds.dispatch.importing.cells import Area, Point, RowParser
 from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
 from compagnon.worlds.dispatch.importing.days import (
     SPEED_KMH,
@@ -23,9 +23,9 @@ from compagnon.worlds.dispatch.importing.days import (
 from compagnon.worlds.dispatch.importing.matrix import read_matrix
 from compagnon.worlds.dispatch.importing.reach import Ways
 from compagnon.worlds.dispatch.importing.sheet import (
+    CsvRows,
     Fault,
     Findings,
-    Sheet,
     listed,
     read_sheet,
 )
@@ -161,13 +161,13 @@ def _uses(rides: Sequence[R.BookingRow], shifts: Sequence[R.DriverRow]) -> Count
     return uses
 
 
-def _cells(sheet: Sheet, columns: Sequence[str]) -> list[str]:
+def _cells(sheet: CsvRows, columns: Sequence[str]) -> list[str]:
     return [row.cells.get(name, "") for row in sheet.rows for name in columns]
 
 
 def _parse(
-    rides: Sheet, fleet: Sheet, clock: Clock, area: Area, faults: list[Fault]
+    rides: CsvRows, fleet: CsvRows, clock: Clock, area: Area, faults: list[Fault]
 ) -> tuple[list[R.BookingRow], list[R.DriverRow]]:
-    good = [R.parse_booking(Reader(rides.file, row, clock, area, faults)) for row in rides.rows]
-    shifts = [R.parse_driver(Reader(fleet.file, row, clock, area, faults)) for row in fleet.rows]
+    good = [R.parse_booking(RowParser(rides.file, row, clock, area, faults)) for row in rides.rows]
+    shifts = [R.parse_driver(RowParser(fleet.file, row, clock, area, faults)) for row in fleet.rows]
     return [ride for ride in good if ride], [shift for shift in shifts if shift]

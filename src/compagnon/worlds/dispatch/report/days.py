@@ -21,7 +21,7 @@ _NOTICE_EDGES = (0, 30, 60, 120, 180, 240, 480, np.inf)
 
 
 @dataclass(frozen=True)
-class Summary:
+class DaysSummary:
     """The figures of some days; every array is over all rides of all days.
 
     Attributes:
@@ -71,7 +71,7 @@ class Summary:
         ]
 
 
-def summarise(days: Sequence[Instance]) -> Summary:
+def summarise(days: Sequence[Instance]) -> DaysSummary:
     """Gather the figures of one day or more."""
     rides = [day.bookings for day in days]
     wanted = np.concatenate([_wanted(day) for day in days])
@@ -81,7 +81,7 @@ def summarise(days: Sequence[Instance]) -> Summary:
     widths.append(np.concatenate([b.dropoff_to - b.dropoff_from for b in rides]))
     count = max(1, len(wanted))
     hours = np.arange(0.0, 60.0 * _HOURS, 60.0, dtype=np.float64)
-    return Summary(
+    return DaysSummary(
         days=len(days),
         rides_per_day=np.array([len(b) for b in rides], np.float64),
         drivers_per_day=np.array([len(day.drivers) for day in days], np.float64),
@@ -99,7 +99,7 @@ def summarise(days: Sequence[Instance]) -> Summary:
     )
 
 
-def render_page(source: str, summary: Summary) -> str:
+def render_page(source: str, summary: DaysSummary) -> str:
     """The page as HTML; it needs nothing else to be read."""
     templates = Environment(
         loader=ChoiceLoader(
@@ -118,7 +118,7 @@ def render_page(source: str, summary: Summary) -> str:
     )
 
 
-def _figures(summary: Summary) -> list[Figure]:
+def _figures(summary: DaysSummary) -> list[Figure]:
     hours = [str(hour) for hour in range(_HOURS)]
     demand = np.bincount(summary.hour, minlength=_HOURS) / summary.days
     days = np.arange(1, summary.days + 1)

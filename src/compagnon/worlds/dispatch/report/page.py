@@ -17,8 +17,8 @@ from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.report.replay import record, to_html
 from compagnon.worlds.dispatch.report.scorecard import (
     SMALL_DAY,
-    Line,
-    Times,
+    DecisionTimes,
+    ScoreLine,
     cheapest_days,
     decision_times,
     scorecard,
@@ -58,7 +58,7 @@ def report_part(
     return Markup(fragment)
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: ScoreLine) -> dict[str, Any]:
     form = line.figure.form
     cells = []
     for k, value in enumerate(line.values):
@@ -92,7 +92,7 @@ def _tone(found: Estimate, better: str) -> str:
     return "good" if (low > 0.0) == (better == "more") else "bad"
 
 
-def _charts(evaluation: Evaluation, card: dict[str, list[Line]]) -> list[Figure]:
+def _charts(evaluation: Evaluation, card: dict[str, list[ScoreLine]]) -> list[Figure]:
     """Savings paired by day, and the parts of the cost."""
     parts = card["Cost of the day"]
     made = []
@@ -145,7 +145,7 @@ def _bound(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _times(evaluation: Evaluation, policies: Sequence[Policy]) -> list[dict[str, str]]:
-    def words(name: str, found: Times) -> dict[str, str]:
+    def words(name: str, found: DecisionTimes) -> dict[str, str]:
         return {
             "name": name,
             "mean": f"{found.mean:.2f}",

@@ -54,7 +54,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Recording:
+class DayReplay:
     """One policy's day.
 
     Attributes:
@@ -67,7 +67,7 @@ class Recording:
     frames: list[Frame]
 
 
-def record(policy: Policy, env_args: dict[str, Any], seed: int) -> Recording:
+def record(policy: Policy, env_args: dict[str, Any], seed: int) -> DayReplay:
     """Play one day and keep a frame every five minutes of its clock.
 
     Between two decisions, and after the last one, drivers do what their plans say; a door that
@@ -88,11 +88,11 @@ def record(policy: Policy, env_args: dict[str, Any], seed: int) -> Recording:
     places = pixels(moments[0].near[: 2 * bookings])
     frames = _frames(moments, pixels)
     frames[-1] = replace(frames[-1], cost=cost)
-    return Recording(policy.name, places[::2], places[1::2], frames)
+    return DayReplay(policy.name, places[::2], places[1::2], frames)
 
 
-def _copy(env: BatchEnv) -> W.World:
-    return W.World(*(array[0].copy() for array in env.vec.world))
+def _copy(env: BatchEnv) -> W.RunningDays:
+    return W.RunningDays(*(array[0].copy() for array in env.vec.world))
 
 
 class _Pixels:
@@ -110,12 +110,12 @@ class _Pixels:
         return np.asarray(np.round(offset + np.array([WIDTH / 2, HEIGHT / 2]), 1), np.float64)
 
 
-def _projection(w: W.World) -> _Pixels:
+def _projection(w: W.RunningDays) -> _Pixels:
     n, m, drivers = int(w.size[D.BOOKINGS]), len(w.status), int(w.size[D.DRIVERS])
     return _Pixels(w.near[np.r_[0 : 2 * n, 2 * m : 2 * m + 2 * drivers]])
 
 
-def _frames(moments: list[W.World], pixels: _Pixels) -> list[Frame]:
+def _frames(moments: list[W.RunningDays], pixels: _Pixels) -> list[Frame]:
     """Frames on the clock: each shows the moment before it, with drivers under way moved on."""
     clocks = np.array([w.money[W.NOW] for w in moments])
     last = max(clocks[-1], float(moments[-1].stops[..., P.START].max()))
@@ -127,7 +127,7 @@ def _frames(moments: list[W.World], pixels: _Pixels) -> list[Frame]:
     return frames
 
 
-def _frame(w: W.World, minute: float, pixels: _Pixels) -> Frame:
+def _frame(w: W.RunningDays, minute: float, pixels: _Pixels) -> Frame:
     drivers, letters = int(w.size[D.DRIVERS]), _letters(w, minute)
     return Frame(
         minute,
@@ -142,7 +142,7 @@ def _frame(w: W.World, minute: float, pixels: _Pixels) -> Frame:
     )
 
 
-def where(w: W.World, driver: int, minute: float) -> NDArray[np.float64]:
+def where(w: W.RunningDays, driver: int, minute: float) -> NDArray[np.float64]:
     """Where a driver is at a minute if all goes as planned: km east and north of the middle."""
     at, free = w.near[w.state[driver, P.AT]], float(w.times[driver, P.FREE])
     if w.state[driver, P.PHASE] == P.DRIVES:
@@ -162,7 +162,7 @@ def where(w: W.World, driver: int, minute: float) -> NDArray[np.float64]:
     return np.asarray(at, np.float64)
 
 
-def _letters(w: W.World, minute: float) -> str:
+def _letters(w: W.RunningDays, minute: float) -> str:
     """What has become of each booking at a minute if all goes as planned; see `_STATUS`."""
     bookings = int(w.size[D.BOOKINGS])
     late = (w.rides[:, W.LATE_PICKUP] + w.rides[:, W.LATE_DROPOFF]) > _LATE
@@ -180,14 +180,16 @@ def _letters(w: W.World, minute: float) -> str:
     return "".join(letters)
 
 
-def _route(w: W.World, driver: int, minute: float, pixels: _Pixels) -> list[tuple[float, float]]:
+def _route(
+    w: W.RunningDays, driver: int, minute: float, pixels: _Pixels
+) -> list[tuple[float, float]]:
     last = max(0, int(w.state[driver, P.COUNT]) - 1)  # the way home is not drawn
     ahead = w.stops[driver, :last, P.START] > minute
     nodes = w.codes[driver, :last, P.NODE][ahead]
     return [(float(x), float(y)) for x, y in pixels(w.near[nodes[nodes != P.BREAK]])]
 
 
-def to_html(recordings: list[Recording], title: str) -> Markup:
+def to_html(recordings: list[DayReplay], title: str) -> Markup:
     """The maps side by side, one clock for all, as a fragment of a page.
 
     Every text from outside is escaped, in markup and in the recording alike.
@@ -211,7 +213,7 @@ def to_html(recordings: list[Recording], title: str) -> Markup:
     )
 
 
-def _data(recording: Recording, frames: int) -> dict[str, Any]:
+def _data(recording: DayReplay, frames: int) -> dict[str, Any]:
     padded = recording.frames + [recording.frames[-1]] * (frames - len(recording.frames))
     return {
         "t": [round(frame.minute) for frame in padded],
@@ -227,7 +229,7 @@ def _path(route: list[tuple[float, float]]) -> str:
     return "".join(f"L{x:g} {y:g}" for x, y in route)
 
 
-def _map(recording: Recording) -> str:
+def _map(recording: DayReplay) -> str:
     last = recording.frames[-1]
     body = [f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" class="ground"/>']
     for d in range(len(last.drivers)):

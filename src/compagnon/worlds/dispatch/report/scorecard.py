@@ -28,7 +28,7 @@ _WARM_UP = 5  # decisions before the clock counts
 
 
 @dataclass(frozen=True)
-class Line:
+class ScoreLine:
     """A figure of every policy.
 
     Attributes:
@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Times:
+class DecisionTimes:
     """Milliseconds of single decisions on one board."""
 
     mean: float
@@ -50,7 +50,7 @@ class Times:
     decisions: int
 
 
-def scorecard(evaluation: Evaluation) -> dict[str, list[Line]]:
+def scorecard(evaluation: Evaluation) -> dict[str, list[ScoreLine]]:
     """The card of an evaluation on dispatch: heading -> its lines.
 
     Raises:
@@ -66,7 +66,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, list[Line]]:
     ]
     return {
         heading: [
-            Line(
+            ScoreLine(
                 figure,
                 [own[figure.kpi] for own in values],
                 [own[figure.kpi] for own in differences],
@@ -77,7 +77,7 @@ def scorecard(evaluation: Evaluation) -> dict[str, list[Line]]:
     }
 
 
-def decision_times(policy: Policy, env_args: dict[str, Any], seed: int) -> Times:
+def decision_times(policy: Policy, env_args: dict[str, Any], seed: int) -> DecisionTimes:
     """How long each decision of one day takes, one board at a time.
 
     Args:
@@ -89,7 +89,7 @@ def decision_times(policy: Policy, env_args: dict[str, Any], seed: int) -> Times
     for _ in decisions(env, clock.of(env)):
         pass
     taken = 1000 * np.array(clock.taken[_WARM_UP:] or clock.taken)
-    return Times(
+    return DecisionTimes(
         float(taken.mean()), float(np.percentile(taken, 95)), float(taken.max()), len(taken)
     )
 

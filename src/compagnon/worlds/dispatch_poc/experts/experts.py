@@ -14,7 +14,7 @@ from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc import rules as R
 from compagnon.worlds.dispatch_poc.experts import rules
 from compagnon.worlds.dispatch_poc.experts.outlook import OutlookRule
-from compagnon.worlds.dispatch_poc.experts.rules import NEVER, Boards
+from compagnon.worlds.dispatch_poc.experts.rules import NEVER, PocBoards
 from compagnon.worlds.matching import most_urgent_match
 
 _DRIVER: Final = ("lat", "lon", "available", "load")
@@ -22,7 +22,7 @@ _BOOKING: Final = ("lat", "lon", "priority", "time_left")
 _ALL_POSSIBLE: Final = np.zeros((0, 0), np.bool_)
 
 
-class BoardReader:
+class PocObservationReader:
     """Finds drivers and bookings in observations of the proof of concept, whatever its size.
 
     Raises:
@@ -43,12 +43,12 @@ class BoardReader:
             raise InputError(f"{name} plays {DISPATCH_POC} only, not {schema.env_id}")
         self._project = own.select(wanted, scaling="physical").projection_from(own, name)
 
-    def __call__(self, obs: NDArray[np.float32]) -> Boards:
+    def __call__(self, obs: NDArray[np.float32]) -> PocBoards:
         """Observations (B, F) as boards."""
         read = self._project(obs).astype(np.float64)
         split = 4 * self.drivers
         slowed = 1.0 - R.TRAFFIC_SLOWS * read[:, -1]
-        return Boards(
+        return PocBoards(
             read[:, :split].reshape(len(read), self.drivers, 4),
             read[:, split:-1].reshape(len(read), self.slots, 4),
             60.0 / (R.FREE_SPEED * slowed),
@@ -65,7 +65,7 @@ class DispatchPocRule:
     def __init__(self, name: str, rule: int, schema: Schema) -> None:
         self.name = name
         self._rule = rule
-        self._read = BoardReader(name, schema)
+        self._read = PocObservationReader(name, schema)
         self._num_actions = schema.action.n
 
     def act(
@@ -89,7 +89,7 @@ class DispatchPocRule:
         return np.eye(self._num_actions)[self.act(obs, action_mask)]
 
 
-class MatchingRule:
+class PocMatchingRule:
     """Batch matching: as many bookings as can be served, by the fewest kilometres in all.
 
     Of the matched pairs the one whose window ends first goes now; the board is matched anew for
@@ -99,7 +99,7 @@ class MatchingRule:
     name = "expert:dispatch-poc-matching"
 
     def __init__(self, schema: Schema) -> None:
-        self._read = BoardReader(self.name, schema)
+        self._read = PocObservationReader(self.name, schema)
         self._num_actions = schema.action.n
 
     def act(
@@ -132,7 +132,7 @@ class UnmaskedRandom:
     ignores_mask = True
 
     def __init__(self, schema: Schema) -> None:
-        BoardReader(self.name, schema)
+        PocObservationReader(self.name, schema)
         self._random = RandomPolicy(schema)
 
     def act(
@@ -145,7 +145,7 @@ class UnmaskedRandom:
         return self._random.act(obs, None, rng)
 
 
-def _possible_km(boards: Boards, action_mask: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+def _possible_km(boards: PocBoards, action_mask: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     count, drivers, _ = boards.drivers.shape
     km = np.empty((count, drivers, boards.bookings.shape[1]))
     mask = _ALL_POSSIBLE if action_mask is None else np.ascontiguousarray(action_mask)
@@ -174,10 +174,10 @@ def least_loaded(schema: Schema, argument: str | None = None) -> DispatchPocRule
     return _rule("least-loaded", rules.LEAST_LOADED, schema, argument)
 
 
-def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
+def matching(schema: Schema, argument: str | None = None) -> PocMatchingRule:
     """``expert:dispatch-poc-matching``: the most urgent pair of the best matching."""
-    no_argument(MatchingRule.name, argument)
-    return MatchingRule(schema)
+    no_argument(PocMatchingRule.name, argument)
+    return PocMatchingRule(schema)
 
 
 def outlook(schema: Schema, argument: str | None = None) -> OutlookRule:

@@ -12,7 +12,7 @@ NEAREST, EARLIEST, LEAST_LOADED = 0, 1, 2
 NEVER = 1e6  # kilometres, of a pair that is not possible
 
 
-class Boards(NamedTuple):
+class PocBoards(NamedTuple):
     """What the rules see of B boards, in physical units; degrees are from the centre.
 
     Attributes:
@@ -27,7 +27,7 @@ class Boards(NamedTuple):
 
 
 @njit(cache=True, parallel=True)
-def distances(boards: Boards, mask: NDArray[np.bool_], km: NDArray[np.float64]) -> None:
+def distances(boards: PocBoards, mask: NDArray[np.bool_], km: NDArray[np.float64]) -> None:
     """Write the kilometres of each possible pair into `km` (B, N, M), and `NEVER` elsewhere.
 
     Args:
@@ -56,7 +56,7 @@ def distances(boards: Boards, mask: NDArray[np.bool_], km: NDArray[np.float64]) 
 
 @njit(cache=True)
 def best_pairs(
-    boards: Boards, km: NDArray[np.float64], rule: int, actions: NDArray[np.int64]
+    boards: PocBoards, km: NDArray[np.float64], rule: int, actions: NDArray[np.int64]
 ) -> None:
     """The pair that each board's rule likes best, as an action; 0 where none is possible.
 
