@@ -17,9 +17,9 @@ from rich.table import Table
 
 from compagnon.store import chaining
 from compagnon.store.decisions import DecisionRow
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from harness import console, machine, print_machine, write_json
 
 

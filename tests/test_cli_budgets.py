@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from compagnon.cli import learning, main
+from compagnon.cli import learn as learn_module
+from compagnon.cli import main
 from compagnon.cli.app import groups, verbs
 
 # What each verb makes of a budget, and whether it takes steps as well as times.
@@ -52,7 +53,7 @@ def understood(monkeypatch, tmp_path):
         found.append(SimpleNamespace(minutes=plan.minutes, env_steps=None))
         raise Stop
 
-    monkeypatch.setattr(learning, "_run", run)
+    monkeypatch.setattr(learn_module, "_run", run)
     monkeypatch.setattr("compagnon.tuning.tune.tune", search)
 
     def say(verb, text):

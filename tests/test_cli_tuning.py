@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compagnon.cli import main
-from compagnon.cli.tuning import _figures
+from compagnon.cli.tune import _figures
 from compagnon.tuning.standing import Standing
 from tests.tuning.small import CARTPOLE, SPACE
 

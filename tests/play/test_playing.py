@@ -185,7 +185,7 @@ def test_as_a_process_it_prints_its_summary_alone(tmp_path):
     assert second == f"wrote {file}"
     assert file.read_bytes().startswith(b"\x89PNG")
     code = (
-        "import sys\nimport compagnon.play.opening, compagnon.play.games, compagnon.cli.playing\n"
+        "import sys\nimport compagnon.play.opening, compagnon.play.games, compagnon.cli.play\n"
         "print([m for m in ('pygame', 'torch') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -25,8 +25,8 @@ from compagnon.policy.play import Play, what_differs
 from compagnon.serving import costs
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import registry
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from compagnon.worlds.workshop import WORKSHOP
 from tests.envs.masked import COUNTER, register_counter
 from tests.policy.networks import network, schema_of

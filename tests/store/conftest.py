@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from tests.postgres import postgres
 from tests.tiers import full
 

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from compagnon.errors import InputError
 from compagnon.store import backup, events, keys, outcomes, registry, slots
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from compagnon.store.tables import metadata
 from tests.store.exported import exported
 from tests.store.rows import row

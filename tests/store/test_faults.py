@@ -13,9 +13,9 @@ from compagnon.errors import InputError
 from compagnon.store import backup
 from compagnon.store import sqlite as sqlite_module
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from tests.gate import gate
 from tests.store.rows import row
 from tests.waiting import wait_until
@@ -60,7 +60,7 @@ def test_a_database_of_something_else(tmp_path):
 READ_ONLY = """
 import os, sys
 from compagnon.store import sqlite
-from compagnon.store.opening import open_store
+from compagnon.store.factory import open_store
 os.setuid(65534)
 try:
     open_store(sys.argv[1])
@@ -206,7 +206,7 @@ def test_a_locked_file_is_waited_for_then_said(sqlite_store, monkeypatch, how):
 def test_two_processes_write_one_file_by_turns(sqlite_store):
     script = (
         "import sys\nfrom compagnon.store import outcomes\n"
-        "from compagnon.store.opening import open_store\n"
+        "from compagnon.store.factory import open_store\n"
         "store = open_store(sys.argv[1])\n"
         "for i in range(100): outcomes.put(store, 'decision-000000', f'n{i}', float(i))\n"
     )

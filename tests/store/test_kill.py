@@ -7,15 +7,15 @@ import sys
 import pytest
 from sqlalchemy import func, select
 
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog
-from compagnon.store.opening import open_store
 from compagnon.store.tables import decisions
 
 # Writes as fast as it can, and says on its output how many, from `first` on, were acknowledged.
 BURST = """
 import sys
 from compagnon.store.log import DecisionLog
-from compagnon.store.opening import open_store
+from compagnon.store.factory import open_store
 from tests.store.rows import row
 address, mode, first = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = DecisionLog(open_store(address), mode, bound=200)
@@ -92,7 +92,7 @@ def test_fifty_kills(store, mode):
 RACE = """
 import sys
 from compagnon.store.log import DecisionLog
-from compagnon.store.opening import open_store
+from compagnon.store.factory import open_store
 from tests.store.rows import row
 address, action, many = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 log = DecisionLog(open_store(address))

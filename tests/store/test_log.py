@@ -7,8 +7,8 @@ import pytest
 from compagnon.errors import InputError
 from compagnon.store import log as log_module
 from compagnon.store.errors import LogFull, StoreUnavailable
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog, find
-from compagnon.store.opening import open_store
 from tests.store.rows import row
 from tests.waiting import wait_until
 

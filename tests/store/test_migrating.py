@@ -11,8 +11,8 @@ from sqlalchemy import inspect, text
 from compagnon.errors import InputError
 from compagnon.store import migrating
 from compagnon.store.decisions import FIELDS
+from compagnon.store.factory import open_store
 from compagnon.store.log import find
-from compagnon.store.opening import open_store
 from compagnon.store.tables import VERSION, decisions, metadata
 from tests.store.rows import row
 from tests.waiting import joined

@@ -7,9 +7,9 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from tests.gate import gate
 from tests.store.rows import row
 

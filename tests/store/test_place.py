@@ -16,9 +16,9 @@ from compagnon.errors import InputError
 from compagnon.store import backup, registry
 from compagnon.store import sqlite as sqlite_module
 from compagnon.store.errors import StoreUnavailable
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog, find
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from compagnon.store.place import DatabasePlace
 from tests.store.exported import exported
 from tests.store.rows import row
@@ -174,7 +174,7 @@ def test_through_a_hard_link_nothing_is_opened(path):
 OPEN = """
 import sys
 from compagnon.store import keys
-from compagnon.store.opening import open_store
+from compagnon.store.factory import open_store
 from compagnon.store.place import Place
 try:
     keys.create(open_store(sys.argv[1]), "decide")

@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from compagnon.store import secrets
 from compagnon.store.backup import backup, restore
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from compagnon.store.tables import secrets as table
 
 

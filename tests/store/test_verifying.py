@@ -14,8 +14,8 @@ from sqlalchemy import text
 from compagnon.errors import InputError
 from compagnon.store import backup, chaining, keys, outcomes, registry, secrets, verifying
 from compagnon.store.decisions import FIELDS
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import config_for, upgrade
-from compagnon.store.opening import open_store
 from compagnon.store.sqlite import SqliteStore
 from compagnon.store.tables import decisions as table
 from tests.store.exported import exported

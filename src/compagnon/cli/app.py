@@ -12,18 +12,18 @@ import compagnon
 from compagnon import output
 from compagnon.arguments import CommandFunction
 from compagnon.cli import (
-    comparing,
-    diagnosing,
-    exporting,
-    keeping,
-    learning,
+    db,
+    diagnose,
+    evaluate,
+    export,
+    keys,
+    learn,
     listing,
-    playing,
-    registering,
-    serving,
-    storing,
-    tuning,
-    watching,
+    play,
+    registry,
+    serve,
+    tune,
+    watch,
 )
 from compagnon.compiling import tell_of_compiling
 from compagnon.errors import InputError
@@ -33,22 +33,22 @@ from compagnon.worlds.command import Command, CommandGroup
 
 # In the order in which `compagnon --help` lists them.
 _COMMANDS: dict[str, CommandFunction] = {
-    **learning.COMMANDS,
-    **tuning.COMMANDS,
-    **comparing.COMMANDS,
-    **diagnosing.COMMANDS,
-    **watching.COMMANDS,
-    **playing.COMMANDS,
-    **serving.COMMANDS,
-    **exporting.COMMANDS,
+    **learn.COMMANDS,
+    **tune.COMMANDS,
+    **evaluate.COMMANDS,
+    **diagnose.COMMANDS,
+    **watch.COMMANDS,
+    **play.COMMANDS,
+    **serve.COMMANDS,
+    **export.COMMANDS,
     **listing.COMMANDS,
 }
 _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
-    "db": ("The database of decisions and models.", storing.COMMANDS),
-    "keys": ("Keys for the service.", keeping.KEYS_COMMANDS),
-    "log": ("The decisions that were logged, made again.", serving.LOG_COMMANDS),
-    "outcomes": ("What came of decisions.", keeping.OUTCOMES_COMMANDS),
-    "registry": ("Models, their versions, and which of them decides.", registering.COMMANDS),
+    "db": ("The database of decisions and models.", db.COMMANDS),
+    "keys": ("Keys for the service.", keys.KEYS_COMMANDS),
+    "log": ("The decisions that were logged, made again.", serve.LOG_COMMANDS),
+    "outcomes": ("What came of decisions.", keys.OUTCOMES_COMMANDS),
+    "registry": ("Models, their versions, and which of them decides.", registry.COMMANDS),
 }
 
 

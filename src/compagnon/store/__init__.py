@@ -3,8 +3,8 @@
 from compagnon.store.database import Store
 from compagnon.store.decisions import DecisionRow, Written
 from compagnon.store.errors import LogFull, StoreUnavailable
+from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog
-from compagnon.store.opening import open_store
 
 __all__ = [
     "DecisionLog",

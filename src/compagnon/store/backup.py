@@ -22,8 +22,8 @@ from compagnon.errors import InputError
 from compagnon.files import copy_regular, read_file, replace_directory, write_file
 from compagnon.store import chaining, registry, verifying
 from compagnon.store.database import MODELS, Store
+from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
-from compagnon.store.opening import open_store
 from compagnon.store.sqlite import SqliteStore
 from compagnon.store.tables import VERSION, metadata
 

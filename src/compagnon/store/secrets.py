@@ -15,7 +15,7 @@ import sqlalchemy
 from compagnon.store import events, recorded
 from compagnon.store.database import Store
 from compagnon.store.tables import secrets
-from compagnon.store.writing import insert_new
+from compagnon.store.upsert import insert_new
 
 _BYTES = 32
 

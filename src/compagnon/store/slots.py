@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from compagnon.errors import InputError
 from compagnon.store.database import Store
 from compagnon.store.tables import job_slots
-from compagnon.store.writing import insert_new
+from compagnon.store.upsert import insert_new
 
 
 class Claim(NamedTuple):

@@ -24,10 +24,10 @@ from sqlalchemy import Connection, Engine
 from compagnon.errors import InputError
 from compagnon.store import chaining
 from compagnon.store.chaining import Tip
+from compagnon.store.checkpointer import EVERY, WalCheckpointer
 from compagnon.store.database import MODELS, Store, reason
 from compagnon.store.decisions import SELECT, DecisionRow, Written, as_row, compare, sqlite_insert
 from compagnon.store.errors import StoreUnavailable
-from compagnon.store.moving import EVERY, Mover
 from compagnon.store.place import DatabasePlace, LockFile, readable_by_others
 from compagnon.store.tables import decisions
 from compagnon.store.turns import Turns
@@ -68,7 +68,7 @@ class SqliteStore(Store):
         self.path = self._place.path
         self.files = files or self.path.parent / MODELS
         self._turns = Turns()
-        self._mover: Mover | None = None
+        self._mover: WalCheckpointer | None = None
         self._end: _End | None = None  # of the chain of decisions, where it is known
         self._head_due = 0.0
         self._ready = self._rescued = False
@@ -251,7 +251,7 @@ class SqliteStore(Store):
     def _moving(self) -> Iterator[None]:
         """Let a thread move pages out of the log, instead of the commits."""
         with self._alone():
-            mover = Mover(self._connect, lambda: self._alone(urgent=True))
+            mover = WalCheckpointer(self._connect, lambda: self._alone(urgent=True))
         try:
             self._move_after(_OWN_MOVES)
             mover.start()

@@ -4,7 +4,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.headings import BOOKINGS, DRIVERS
-from compagnon.worlds.dispatch.importing.rows import BOOKING_COLUMNS, DRIVER_COLUMNS
+from compagnon.worlds.dispatch.importing.records import BOOKING_COLUMNS, DRIVER_COLUMNS
 from tests.worlds.dispatch.importing.files import read
 
 RIDES = """N° course;Date;Latitude départ;Longitude départ;Latitude arrivée;Longitude arrivée;\

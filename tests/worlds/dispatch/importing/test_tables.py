@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.importing import sheet
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS, read, spoilt
 
 
@@ -225,12 +224,12 @@ def test_a_large_file_is_refused_by_its_size_before_it_is_read(tmp_path, monkeyp
     def never(*_):
         raise AssertionError("it was read")
 
-    monkeypatch.setattr(sheet, "read_file", never)
+    monkeypatch.setattr(csv_reader, "read_file", never)
     with pytest.raises(InputError, match="holds 100 MB; at most 50 MB are read"):
-        sheet.read_bytes(large)
+        csv_reader.read_bytes(large)
     large.write_bytes(b"x")
     with pytest.raises(AssertionError, match="it was read"):
-        sheet.read_bytes(large)
+        csv_reader.read_bytes(large)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from compagnon.database_url import shown, without_secrets
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
-from compagnon.worlds.dispatch.importing import rows as R
+from compagnon.worlds.dispatch.importing import records as R
 from compagnon.worlds.dispatch.importing.clock import find_zone
 
 MAX_DAYS: Final = 3660

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 import numpy as np
 
 from compagnon.worlds.dispatch.generator import DETOUR, SPEED
-from compagnon.worlds.dispatch.importing.cells import Point, distance_km
+from compagnon.worlds.dispatch.importing.csv_reader import Fault, Findings, few
 from compagnon.worlds.dispatch.importing.matrix import Matrix
+from compagnon.worlds.dispatch.importing.parsers import Point, distance_km
 from compagnon.worlds.dispatch.importing.reach import (
     Trouble,
     Ways,
@@ -22,8 +23,7 @@ from compagnon.worlds.dispatch.importing.reach import (
     own_trouble,
     times_of,
 )
-from compagnon.worlds.dispatch.importing.rows import BookingRow, DriverRow
-from compagnon.worlds.dispatch.importing.sheet import Fault, Findings, few
+from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
 from compagnon.worlds.dispatch.instance import LATEST_MINUTE, Bookings, Drivers, Instance, Travel
 
 SPEED_KMH: Final = 30.0

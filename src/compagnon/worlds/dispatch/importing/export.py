@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
-from compagnon.worlds.dispatch.importing.rows import BOOKING_COLUMNS, DRIVER_COLUMNS, WINDOWS
+from compagnon.worlds.dispatch.importing.records import BOOKING_COLUMNS, DRIVER_COLUMNS, WINDOWS
 from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
 
 DatedDay = tuple[date, Instance]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from compagnon.envs.written import number_of
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.importing.sheet import (
+from compagnon.worlds.dispatch.importing.csv_reader import (
     Fault,
     Findings,
     few,

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch.importing.csv_reader import Fault, listed, read_bytes
 from compagnon.worlds.dispatch.importing.reach import unservable
-from compagnon.worlds.dispatch.importing.sheet import Fault, listed, read_bytes
 from compagnon.worlds.dispatch.instance import FORMAT, SEATS, Bookings, Drivers, Instance, Travel
 
 _NUMBERS: Final = (

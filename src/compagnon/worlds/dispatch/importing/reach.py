@@ -16,10 +16,10 @@ from scipy.sparse.csgraph import shortest_path
 
 from compagnon.worlds.dispatch import travel as T
 from compagnon.worlds.dispatch.generator import DETOUR, SPEED
-from compagnon.worlds.dispatch.importing.cells import Point, distance_km
 from compagnon.worlds.dispatch.importing.clock import midnight_of, shown_at
 from compagnon.worlds.dispatch.importing.matrix import Matrix
-from compagnon.worlds.dispatch.importing.rows import BookingRow, DriverRow
+from compagnon.worlds.dispatch.importing.parsers import Point, distance_km
+from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
 from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
 
 # A ride may take half as long again as the direct one, and half an hour more.

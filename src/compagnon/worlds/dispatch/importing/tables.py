@@ -10,9 +10,15 @@ from compagnon.envs.written import has_slashes
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
 from compagnon.worlds.dispatch.importing import headings
-from compagnon.worlds.dispatch.importing import rows as R
-from compagnon.worlds.dispatch.importing.cells import Area, Point, RowParser
+from compagnon.worlds.dispatch.importing import records as R
 from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
+from compagnon.worlds.dispatch.importing.csv_reader import (
+    CsvRows,
+    Fault,
+    Findings,
+    listed,
+    read_sheet,
+)
 from compagnon.worlds.dispatch.importing.days import (
     SPEED_KMH,
     Files,
@@ -21,14 +27,8 @@ from compagnon.worlds.dispatch.importing.days import (
     place_rows,
 )
 from compagnon.worlds.dispatch.importing.matrix import read_matrix
+from compagnon.worlds.dispatch.importing.parsers import Area, Point, RowParser
 from compagnon.worlds.dispatch.importing.reach import Ways
-from compagnon.worlds.dispatch.importing.sheet import (
-    CsvRows,
-    Fault,
-    Findings,
-    listed,
-    read_sheet,
-)
 from compagnon.worlds.dispatch.instance import Instance
 
 

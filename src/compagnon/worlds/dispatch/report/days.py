@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compagnon.reporting import svg
 from compagnon.reporting.report import Figure
-from compagnon.worlds.dispatch.importing.cells import distance_km
+from compagnon.worlds.dispatch.importing.parsers import distance_km
 from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
 
 _HOURS = 24

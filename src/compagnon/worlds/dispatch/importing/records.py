@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from compagnon.worlds.dispatch.generator import ALIGHTING, BOARDING
-from compagnon.worlds.dispatch.importing.cells import Point, RowParser
 from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of
+from compagnon.worlds.dispatch.importing.parsers import Point, RowParser
 from compagnon.worlds.dispatch.instance import LATEST_MINUTE
 
 PLACES: Final = ("pickup", "dropoff")

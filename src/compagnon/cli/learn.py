@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from compagnon import output
 from compagnon.amounts import read_budget
 from compagnon.arguments import CommandFunction, Force, Json, check_seed, flag, optional, read_pairs
-from compagnon.cli.comparing import show_evaluation
+from compagnon.cli.evaluate import show_evaluation
 from compagnon.cli.options import without_window
 from compagnon.errors import InputError
 

@@ -26,7 +26,7 @@ _MOVE: Final = "PRAGMA wal_checkpoint(PASSIVE)"
 _logger = logging.getLogger("compagnon.store")
 
 
-class Mover:
+class WalCheckpointer:
     """Moves pages in a thread, from `start` to `stop`.
 
     Args:

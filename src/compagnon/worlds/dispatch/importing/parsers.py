@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compagnon.envs.written import number_of, plain, truth_of
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.clock import Clock, WrongTimeError, moment, second_time
-from compagnon.worlds.dispatch.importing.sheet import Fault, Row
+from compagnon.worlds.dispatch.importing.csv_reader import Fault, Row
 from compagnon.worlds.dispatch.instance import SEAT_TYPES
 from compagnon.worlds.dispatch.travel import EARTH_KM
 

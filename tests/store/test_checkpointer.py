@@ -7,9 +7,8 @@ import threading
 import pytest
 from sqlalchemy import func, select
 
-from compagnon.store import moving
+from compagnon.store.checkpointer import WalCheckpointer
 from compagnon.store.log import DecisionLog
-from compagnon.store.moving import Mover
 from compagnon.store.tables import decisions
 from tests.store.rows import row
 from tests.waiting import joined
@@ -22,7 +21,7 @@ def generation(store):
 
 @pytest.fixture
 def mover(sqlite_store):
-    made = Mover(sqlite_store._connect, sqlite_store._alone)
+    made = WalCheckpointer(sqlite_store._connect, sqlite_store._alone)
     yield made
     made.stop()
 
@@ -72,7 +71,7 @@ def test_nobody_writes_while_the_guard_is_opened(sqlite_store):
             yield
             inside.append(False)
 
-    mover = Mover(sqlite_store._connect, alone)
+    mover = WalCheckpointer(sqlite_store._connect, alone)
     with mover.guarded():
         assert inside == [True, False]  # and writers are let in again while it moves
         sqlite_store.append(rows(0, 1))
@@ -102,7 +101,7 @@ def test_it_moves_while_others_write(sqlite_store):
 
         def move():
             while not ending.is_set():
-                mover.wrote(moving.EVERY)
+                mover.wrote(checkpointer.EVERY)
 
         thread = threading.Thread(target=move)
         thread.start()
@@ -110,7 +109,7 @@ def test_it_moves_while_others_write(sqlite_store):
             futures = [log.submit_many(rows(start, 20)) for start in range(0, 2000, 20)]
             for future in futures:
                 assert {written.status for written in future.result(60)} == {"stored"}
-        finally:  # whoever fails here must not leave it moving for ever
+        finally:  # whoever fails here must not leave it checkpointer for ever
             ending.set()
             joined(thread)
     with contextlib.closing(sqlite3.connect(sqlite_store.path)) as raw:
@@ -128,10 +127,10 @@ def test_a_move_that_fails_is_said_and_tried_again(sqlite_store, monkeypatch, ca
         moved.set()
         return 0
 
-    monkeypatch.setattr(moving, "_PAUSE", 0.0)
-    monkeypatch.setattr(Mover, "move", failing)
+    monkeypatch.setattr(checkpointer, "_PAUSE", 0.0)
+    monkeypatch.setattr(WalCheckpointer, "move", failing)
     with DecisionLog(sqlite_store) as log:
-        sqlite_store._mover.wrote(moving.EVERY)
+        sqlite_store._mover.wrote(checkpointer.EVERY)
         assert moved.wait(20)
         assert log.submit(row(1)).result(20).status == "stored"
     assert "disk is full" in caplog.text
