@@ -19,8 +19,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
 from compagnon.evaluation.statistics import estimate_each
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import arrays, rules
 from compagnon.worlds.dispatch_poc.core import PocCore
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.outlook import reward_of
@@ -54,8 +53,8 @@ def days_of(seeds: NDArray[np.uint64], options: PocOptions) -> list[NDArray[np.f
         if tick:
             core.step(np.zeros(len(seeds), np.int64), autoreset=False)
         for day, rows in enumerate(core.days.bookings):
-            for row in rows[: core.days.state[day, A.COUNT]]:
-                if row[A.END] - row[A.WINDOW] == tick * R.TICK_MINUTES:
+            for row in rows[: core.days.state[day, arrays.COUNT]]:
+                if row[arrays.END] - row[arrays.WINDOW] == tick * rules.TICK_MINUTES:
                     found[day].append(row.copy())
     return [np.array(rows) for rows in found]
 
@@ -63,29 +62,33 @@ def days_of(seeds: NDArray[np.uint64], options: PocOptions) -> list[NDArray[np.f
 def ways_of(bookings: NDArray[np.float64], ticks: int) -> Ways:
     """Every way that arrives in time."""
     rows: list[tuple[int, int, int, float]] = []
-    places = [(0.0, 0.0, -1), *((b[A.TO_LAT], b[A.TO_LON], _come(b)) for b in bookings)]
+    places = [(0.0, 0.0, -1), *((b[arrays.TO_LAT], b[arrays.TO_LON], _come(b)) for b in bookings)]
     for number, booking in enumerate(bookings):
-        lost = R.CANCELLED * booking[A.PRIORITY] if booking[A.END] <= ticks * 5 else 0.0
-        lost += R.WAIT_COST + R.COMPLETION_BONUS / len(bookings)
-        at, on = booking[A.LAT], booking[A.LON]
+        lost = (
+            rules.CANCELLED * booking[arrays.PRIORITY] if booking[arrays.END] <= ticks * 5 else 0.0
+        )
+        lost += rules.WAIT_COST + rules.COMPLETION_BONUS / len(bookings)
+        at, on = booking[arrays.LAT], booking[arrays.LON]
         for place, (lat, lon, since) in enumerate(places):
             if place == 1 + number:
                 continue
             km = kilometres(lat, lon, cosine(lat), at, on, cosine(at))
             for tick in range(max(_come(booking), since + 1), ticks):
                 minutes = km * minutes_a_km(tick)
-                left = booking[A.END] - tick * R.TICK_MINUTES
+                left = booking[arrays.END] - tick * rules.TICK_MINUTES
                 if left <= 0:
                     break
                 if minutes <= left:
-                    reward = reward_of(km, minutes, booking[A.PRIORITY], booking[A.WINDOW])
+                    reward = reward_of(
+                        km, minutes, booking[arrays.PRIORITY], booking[arrays.WINDOW]
+                    )
                     rows.append((place, number, tick, lost + reward))
     place_, booking_, tick_, worth = (np.array(column) for column in zip(*rows, strict=True))
     return Ways(place_, booking_, tick_, worth)
 
 
 def _come(booking: NDArray[np.float64]) -> int:
-    return int(booking[A.END] - booking[A.WINDOW]) // R.TICK_MINUTES
+    return int(booking[arrays.END] - booking[arrays.WINDOW]) // rules.TICK_MINUTES
 
 
 def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[float, float]:
@@ -129,8 +132,11 @@ def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[f
     )  # fmt: skip
     if solved.x is None:
         raise RuntimeError(f"the linear programme was not solved: {solved.message}")
-    lost = R.CANCELLED * bookings[bookings[:, A.END] <= ticks * R.TICK_MINUTES, A.PRIORITY].sum()
-    total = -solved.fun - lost - ticks * R.WAIT_COST + R.EVEN_BONUS + R.NEAR_BONUS
+    lost = (
+        rules.CANCELLED
+        * bookings[bookings[:, arrays.END] <= ticks * rules.TICK_MINUTES, arrays.PRIORITY].sum()
+    )
+    total = -solved.fun - lost - ticks * rules.WAIT_COST + rules.EVEN_BONUS + rules.NEAR_BONUS
     return total / ticks, float(solved.x[:count].sum()) / len(bookings)
 
 
@@ -143,7 +149,7 @@ def main() -> None:
     given = parser.parse_args()
     options = PocOptions.parse(hours=given.hours)
     seeds = np.arange(given.seed, given.seed + given.days, dtype=np.uint64)
-    ticks = options.hours * 60 // R.TICK_MINUTES
+    ticks = options.hours * 60 // rules.TICK_MINUTES
     found = np.array([bound_of(day, options.drivers, ticks) for day in days_of(seeds, options)])
     figures = estimate_each({"reward_per_step": found[:, 0], "completion": found[:, 1]})
     print(f"{given.days} days from seed {given.seed}, mean and 95 % interval")

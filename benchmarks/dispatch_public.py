@@ -11,9 +11,7 @@ from rich.table import Table
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_policy
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import DISPATCH, plans, running_days
 from compagnon.worlds.dispatch.experts.routing import foresee
 from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
 from compagnon.worlds.dispatch.importing.public import read_public
@@ -99,11 +97,11 @@ def known(day: Instance, settings: Settings) -> list[float]:
     )
     env = DispatchVectorEnv(1, instances=[told], board=settings.board)
     obs, info = env.reset(seed=0)
-    w = W.RunningDays(*(array[0] for array in env.world))
+    w = running_days.RunningDays(*(array[0] for array in env.world))
     taken = snapshot(w, env.weights)
     minutes, km = leg_tables(taken, w, env.view.minutes, env.view.km)
     regret = load_policy("expert:dispatch-regret", schema_of(told, settings))
-    while w.counts[W.OPEN] > 1:  # with none open, the day would begin
+    while w.counts[running_days.OPEN] > 1:  # with none open, the day would begin
         actions = regret.act(obs, info["action_mask"])
         if actions[0] == 0:
             break
@@ -111,7 +109,10 @@ def known(day: Instance, settings: Settings) -> list[float]:
     place = {2 * ride.booking: ride.pickup for ride in taken.rides}
     place |= {2 * ride.booking + 1: ride.dropoff for ride in taken.rides}
     begin = [
-        [place[node] for node in w.codes[v.number, : w.state[v.number, P.COUNT] - 1, P.NODE]]
+        [
+            place[node]
+            for node in w.codes[v.number, : w.state[v.number, plans.COUNT] - 1, plans.NODE]
+        ]
         for v in taken.vehicles
     ]
     found = foresee(taken, minutes, km, env.weights, settings.seconds, begin)

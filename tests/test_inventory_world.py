@@ -83,14 +83,14 @@ def test_it_is_found_and_decides():
 def test_a_state_is_read_as_the_environment_shows_it_and_every_refusal_has_its_reason():
     import compagnon as cp
     from compagnon.worlds import find_world
-    from inventory import shop as S
+    from inventory import shop
 
     env = cp.make(ENV_ID)
     codec = find_world(ENV_ID).state_codec(cp.schema_of(ENV_ID), {})
     obs, info = env.reset(seed=5)
     seen = set()
     rng = np.random.default_rng(5)
-    for _ in range(S.DAYS):
+    for _ in range(shop.DAYS):
         fields, mask = codec.look(env.unwrapped.shop)
         assert fields.astype(np.float32).tolist() == obs.tolist()
         assert mask.tolist() == info["action_mask"].tolist()
@@ -100,14 +100,16 @@ def test_a_state_is_read_as_the_environment_shows_it_and_every_refusal_has_its_r
         seen |= {why.partition(" ")[0] for why in whys if why}
         obs, *_, info = env.step(int(rng.choice(np.flatnonzero(mask))))
     assert {"the", "nobody"} <= seen
-    assert codec.draw(S.Shop(4, S.Shelf(8), S.Shelf(0), S.Shelf(48))).count("<rect") == 9
+    assert (
+        codec.draw(shop.Shop(4, shop.Shelf(8), shop.Shelf(0), shop.Shelf(48))).count("<rect") == 9
+    )
     # By hand: Friday; the van leaves at 12, nothing is missed of shelves that are full.
-    full = codec.candidate_costs(S.Shop(4, S.Shelf(80), S.Shelf(90), S.Shelf(48)))
+    full = codec.candidate_costs(shop.Shop(4, shop.Shelf(80), shop.Shelf(90), shop.Shelf(48)))
     kept = 4 * (0.12 * (80 - 52) + 0.04 * (90 - 55) + 0.10 * (48 - 19))
     assert full[0] == pytest.approx(kept, rel=0.01)
     assert np.isnan(full[1:]).all()
     with pytest.raises(InputError, match=r"^cheese\.coming: the shelf has room for 48"):
-        codec.look(S.Shop(4, S.Shelf(8), S.Shelf(0), S.Shelf(48, [1, 0, 0])))
+        codec.look(shop.Shop(4, shop.Shelf(8), shop.Shelf(0), shop.Shelf(48, [1, 0, 0])))
 
 
 @pytest.mark.usefixtures("brought")

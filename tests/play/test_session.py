@@ -10,13 +10,13 @@ from compagnon.play.games import games
 from compagnon.play.opening import open_session
 from compagnon.play.session import Phase
 from compagnon.policy import load_policy
-from compagnon.worlds import controls as C
+from compagnon.worlds import controls
 from compagnon.worlds.controls import Controls, Keys
 from tests.play.line import session
 
 GAMES = games()
 
-RIGHT, LEFT = Keys(frozenset({C.RIGHT})), Keys(frozenset({C.LEFT}))
+RIGHT, LEFT = Keys(frozenset({controls.RIGHT})), Keys(frozenset({controls.LEFT}))
 NOTHING = Keys()
 
 
@@ -42,10 +42,10 @@ def test_score_steps_and_end_by_hand():
 
 def test_it_waits_for_the_first_key_unless_told_otherwise():
     game, env = session(at_once=False)
-    for keys in (NOTHING, tap(C.WAIT), NOTHING):
+    for keys in (NOTHING, tap(controls.WAIT), NOTHING):
         game.tick(keys)
     assert (game.phase, env.taken) == (Phase.READY, [])
-    game.tick(tap(C.LEFT))
+    game.tick(tap(controls.LEFT))
     game.tick(NOTHING)
     assert (game.phase, env.taken) == (Phase.PLAYING, [0, 1])
 
@@ -53,10 +53,10 @@ def test_it_waits_for_the_first_key_unless_told_otherwise():
 def test_pause_stops_time_and_nothing_else():
     game, env = session()
     game.tick(RIGHT)
-    game.tick(Keys(frozenset({C.RIGHT}), (C.PAUSE,)))
+    game.tick(Keys(frozenset({controls.RIGHT}), (controls.PAUSE,)))
     game.tick(RIGHT)
     assert (game.phase, game.steps, env.taken) == (Phase.PAUSED, 1, [2])
-    game.tick(tap(C.PAUSE))
+    game.tick(tap(controls.PAUSE))
     game.tick(RIGHT)
     assert (game.phase, game.score) == (Phase.PLAYING, 1 + 2)
 
@@ -65,7 +65,7 @@ def test_restart_is_the_same_episode_and_keeps_no_result():
     game, _ = session(seed=3)
     game.tick(RIGHT)
     before = game.moment
-    game.tick(tap(C.RESTART))
+    game.tick(tap(controls.RESTART))
     assert (game.score, game.steps, game.seed, game.results) == (0, 0, 3, [])
     assert game.moment != before
     game.tick(RIGHT)
@@ -76,12 +76,12 @@ def test_the_next_episode_has_the_next_seed_and_the_last_one_ends_the_game():
     game, _ = session(seed=1, episodes=2)
     for _ in range(5):
         game.tick(NOTHING)
-    game.tick(tap(C.DO))
+    game.tick(tap(controls.DO))
     assert (game.seed, game.phase) == (2, Phase.PLAYING)
     for _ in range(5):
         game.tick(NOTHING)
     assert game.phase is Phase.OVER
-    game.tick(tap(C.DO))
+    game.tick(tap(controls.DO))
     assert game.phase is Phase.DONE
     assert [(p.seed, p.score) for p in game.results] == [(1, 5), (2, 10)]
     game.tick(RIGHT)
@@ -93,7 +93,7 @@ def test_leaving_keeps_what_was_played():
     game, _ = session(agent=2)
     game.tick(LEFT)
     game.tick(RIGHT)
-    game.tick(tap(C.QUIT))
+    game.tick(tap(controls.QUIT))
     (played,) = game.results
     assert (played.score, played.steps, played.ended) == (-1, 2, False)
     assert (played.agent_score, played.agent_steps) == (1 + 2, 2)  # in the same time
@@ -132,7 +132,24 @@ def test_a_masked_choice_is_refused_and_time_stands_still():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from([C.LEFT, C.RIGHT, C.UP, C.DOWN, C.DO, C.WAIT, "1", "2", "3", "4"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                controls.LEFT,
+                controls.RIGHT,
+                controls.UP,
+                controls.DOWN,
+                controls.DO,
+                controls.WAIT,
+                "1",
+                "2",
+                "3",
+                "4",
+            ]
+        )
+    )
+)
 def test_no_keys_ever_launch_a_masked_action_in_the_workshop(taps):
     game = open_session(GAMES["workshop"], 3, agent="random")
     for key in taps:
@@ -204,9 +221,9 @@ def test_the_same_keys_on_the_same_seed_give_the_same_score():
         scores = []
         for _ in range(2):
             for tick in range(12):
-                keys = frozenset({C.UP, C.WAIT} if tick % 3 else {C.LEFT})
+                keys = frozenset({controls.UP, controls.WAIT} if tick % 3 else {controls.LEFT})
                 game.tick(Keys(keys))
             scores.append(game.score)
-            game.tick(tap(C.RESTART))
+            game.tick(tap(controls.RESTART))
         assert scores[0] == scores[1] != 0
         assert np.asarray(game.picture()).dtype == np.uint8

@@ -7,6 +7,7 @@ import threading
 import pytest
 from sqlalchemy import func, select
 
+from compagnon.store import checkpointer
 from compagnon.store.checkpointer import WalCheckpointer
 from compagnon.store.log import DecisionLog
 from compagnon.store.tables import decisions

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy import Policy
 from compagnon.reporting.video import play
-from compagnon.worlds import controls as C
+from compagnon.worlds import controls as keyboard
 from compagnon.worlds.controls import Controls, Keys, Mask
 from compagnon.worlds.game import Game
 
@@ -138,17 +138,17 @@ class Session:
         """Go on by one frame: at most one step of the world."""
         if self.phase is Phase.DONE:
             return
-        if C.QUIT in keys.taps:
+        if keyboard.QUIT in keys.taps:
             self.leave()
-        elif C.RESTART in keys.taps:
+        elif keyboard.RESTART in keys.taps:
             self._begin()
         elif self.phase is Phase.OVER:
-            if C.DO in keys.taps:
+            if keyboard.DO in keys.taps:
                 self._next()
-        elif C.PAUSE in keys.taps:
+        elif keyboard.PAUSE in keys.taps:
             self._toggle_pause()
         elif self.phase is not Phase.PAUSED:
-            if self.phase is Phase.READY and keys.down & C.DIRECTIONS:
+            if self.phase is Phase.READY and keys.down & keyboard.DIRECTIONS:
                 self.phase = Phase.PLAYING
             if self.phase is Phase.PLAYING:
                 self._play(keys)

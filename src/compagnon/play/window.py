@@ -19,7 +19,7 @@ from compagnon.play.opening import no_screen
 from compagnon.play.panel import WIDTH as PANEL_WIDTH
 from compagnon.play.panel import Panel
 from compagnon.play.session import Phase, Session
-from compagnon.worlds import controls as C
+from compagnon.worlds import controls
 from compagnon.worlds.controls import Keys
 
 # Measured in the window's own pixels; it fits a screen of 1366 x 768.
@@ -29,21 +29,21 @@ _BACKGROUND: Final = "#22303c"
 _REPEAT_AFTER_MS, _REPEAT_EVERY_MS = 350, 60
 
 MEANINGS: Final = {
-    pygame.K_a: C.LEFT,
-    pygame.K_LEFT: C.LEFT,
-    pygame.K_d: C.RIGHT,
-    pygame.K_RIGHT: C.RIGHT,
-    pygame.K_w: C.UP,
-    pygame.K_UP: C.UP,
-    pygame.K_s: C.DOWN,
-    pygame.K_DOWN: C.DOWN,
-    pygame.K_RETURN: C.DO,
-    pygame.K_KP_ENTER: C.DO,
-    pygame.K_SPACE: C.WAIT,
-    pygame.K_p: C.PAUSE,
-    pygame.K_r: C.RESTART,
-    pygame.K_q: C.QUIT,
-    pygame.K_ESCAPE: C.QUIT,
+    pygame.K_a: controls.LEFT,
+    pygame.K_LEFT: controls.LEFT,
+    pygame.K_d: controls.RIGHT,
+    pygame.K_RIGHT: controls.RIGHT,
+    pygame.K_w: controls.UP,
+    pygame.K_UP: controls.UP,
+    pygame.K_s: controls.DOWN,
+    pygame.K_DOWN: controls.DOWN,
+    pygame.K_RETURN: controls.DO,
+    pygame.K_KP_ENTER: controls.DO,
+    pygame.K_SPACE: controls.WAIT,
+    pygame.K_p: controls.PAUSE,
+    pygame.K_r: controls.RESTART,
+    pygame.K_q: controls.QUIT,
+    pygame.K_ESCAPE: controls.QUIT,
     **{getattr(pygame, f"K_{digit}"): str(digit) for digit in range(1, 10)},
 }
 
@@ -59,7 +59,7 @@ class Keyboard:
         taps: list[str] = []
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
-                taps.append(C.QUIT)
+                taps.append(controls.QUIT)
             elif event.type == pygame.WINDOWFOCUSLOST:
                 self._down.clear()  # the key's release goes to another window
             elif event.type == pygame.KEYUP:
@@ -67,7 +67,7 @@ class Keyboard:
             elif event.type == pygame.KEYDOWN and event.key in MEANINGS:
                 meaning = MEANINGS[event.key]
                 # A key that is held repeats: good for choosing a size, not for launching a batch.
-                if event.key not in self._down or meaning in C.DIRECTIONS:
+                if event.key not in self._down or meaning in controls.DIRECTIONS:
                     taps.append(meaning)
                 self._down.add(event.key)
         return Keys(frozenset(MEANINGS[key] for key in self._down), tuple(taps))

@@ -46,7 +46,7 @@ class Retrained:
 
 
 @dataclass(frozen=True)
-class PairedDifference:
+class CandidateDifference:
     """How much more a candidate earns than the default, paired by training seed."""
 
     mean: float
@@ -70,7 +70,7 @@ class Comparison:
 
     default: Retrained
     candidates: list[Retrained]
-    differences: dict[str, PairedDifference]
+    differences: dict[str, CandidateDifference]
     level: float
 
     @property
@@ -209,8 +209,8 @@ def _rank(one: Retrained) -> tuple[bool, float]:
     return bool(one.failures), -one.mean if one.values else math.inf
 
 
-def _difference(one: Retrained, default: Retrained, level: float) -> PairedDifference:
+def _difference(one: Retrained, default: Retrained, level: float) -> CandidateDifference:
     common = sorted(one.values.keys() & default.values.keys())
     gains = np.array([one.values[seed] - default.values[seed] for seed in common])
     mean = float(gains.mean()) if len(gains) else float("nan")
-    return PairedDifference(mean, mean_interval(gains, level), len(gains))
+    return CandidateDifference(mean, mean_interval(gains, level), len(gains))

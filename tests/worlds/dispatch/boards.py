@@ -4,27 +4,27 @@ from typing import Any
 
 import numpy as np
 
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import plans, running_days, tables
+from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.instance import Travel
 
 
-def board_of(worlds: W.RunningDays, row: int = 0, travel: Travel | None = None) -> dict[str, Any]:
+def board_of(
+    worlds: running_days.RunningDays, row: int = 0, travel: Travel | None = None
+) -> dict[str, Any]:
     """The day's future (cancellations, delays at doors) is left out; what it has become is not.
 
     With `travel`, of a day with a matrix, places are named or numbered, in turn.
     """
-    w = W.RunningDays(*(array[row] for array in worlds))
-    count, m = int(w.size[D.BOOKINGS]), w.bookings.shape[0]
-    detour = float(w.rule[T.KM_FACTOR])
+    w = running_days.RunningDays(*(array[row] for array in worlds))
+    count, m = int(w.size[tables.BOOKINGS]), w.bookings.shape[0]
+    detour = float(w.rule[travel_times.KM_FACTOR])
     listed = [b for b in range(count) if _listed(w, b)]
-    empty = w.codes[:, :, P.NODE][w.codes[:, :, P.PICKED_AT] == P.DEAD] // 2
+    empty = w.codes[:, :, plans.NODE][w.codes[:, :, plans.PICKED_AT] == plans.DEAD] // 2
     listed = sorted({*listed, *(int(b) for b in empty if b < count)})
     named = set(listed)
     rides = [_ride(w, b, named) for b in listed]
-    drivers = [_driver(w, d, m) for d in range(int(w.size[D.DRIVERS]))]
+    drivers = [_driver(w, d, m) for d in range(int(w.size[tables.DRIVERS]))]
     if travel is not None:
         return {
             **_common(w, listed, rides, drivers),
@@ -32,22 +32,25 @@ def board_of(worlds: W.RunningDays, row: int = 0, travel: Travel | None = None) 
         }
     return {
         **_common(w, listed, rides, drivers),
-        "kind": T.KINDS[int(w.rule[T.KIND])],
-        "speed_kmh": 60.0 * detour / float(w.rule[T.MINUTES_PER_KM]),
+        "kind": travel_times.KINDS[int(w.rule[travel_times.KIND])],
+        "speed_kmh": 60.0 * detour / float(w.rule[travel_times.MINUTES_PER_KM]),
         "detour": detour,
     }
 
 
 def _common(w, listed, rides, drivers):
-    at = {status: sum(w.status[b] == status for b in listed) for status in (W.SERVED, W.REJECTED)}
+    at = {
+        status: sum(w.status[b] == status for b in listed)
+        for status in (running_days.SERVED, running_days.REJECTED)
+    }
     return {
-        "now": float(w.money[W.NOW]),
-        "day_begin": float(w.money[W.DAY_BEGIN]),
-        "day_end": float(w.money[W.DAY_END]),
+        "now": float(w.money[running_days.NOW]),
+        "day_begin": float(w.money[running_days.DAY_BEGIN]),
+        "day_end": float(w.money[running_days.DAY_END]),
         "speed": w.speed.tolist(),
-        "middle": w.rule[T.MIDDLE : T.MIDDLE + 2].tolist(),
-        "served": int(w.counts[W.SERVED] - at[W.SERVED]),
-        "rejected": int(w.counts[W.REJECTED] - at[W.REJECTED]),
+        "middle": w.rule[travel_times.MIDDLE : travel_times.MIDDLE + 2].tolist(),
+        "served": int(w.counts[running_days.SERVED] - at[running_days.SERVED]),
+        "rejected": int(w.counts[running_days.REJECTED] - at[running_days.REJECTED]),
         "drivers": drivers,
         "rides": rides,
     }
@@ -58,7 +61,7 @@ def _places(w, travel, listed, rides, drivers, m):
         ride["pickup"] = int(w.place[2 * b])
         ride["dropoff"] = f"p{w.place[2 * b + 1]}"
     for d, driver in enumerate(drivers):
-        driver["at"] = f"p{w.place[int(w.state[d, P.AT])]}"
+        driver["at"] = f"p{w.place[int(w.state[d, plans.AT])]}"
         driver["end"] = int(w.place[2 * m + 2 * d + 1])
     points = travel.coordinates.tolist()
     return {
@@ -71,22 +74,27 @@ def _places(w, travel, listed, rides, drivers, m):
 
 def _listed(w, b):
     status = w.status[b]
-    if status != W.LATER:
-        return status != W.NO_SHOW
-    outbound = int(w.bookings[b, D.LINKED_TO])
-    return outbound >= 0 and w.status[outbound] >= W.OPEN
+    if status != running_days.LATER:
+        return status != running_days.NO_SHOW
+    outbound = int(w.bookings[b, tables.LINKED_TO])
+    return outbound >= 0 and w.status[outbound] >= running_days.OPEN
 
 
 def _ride(w, b, named):
     row = w.bookings[b]
-    names = {W.LATER: "later", W.SERVED: "served", W.REJECTED: "rejected", W.CANCELLED: "cancelled"}
-    names[W.NO_SHOW] = "cancelled"  # listed where its driver still passes
-    outbound = int(row[D.LINKED_TO])
+    names = {
+        running_days.LATER: "later",
+        running_days.SERVED: "served",
+        running_days.REJECTED: "rejected",
+        running_days.CANCELLED: "cancelled",
+    }
+    names[running_days.NO_SHOW] = "cancelled"  # listed where its driver still passes
+    outbound = int(row[tables.LINKED_TO])
     windows = {
         name: float(row[column]) if abs(row[column]) < 1e9 else None
         for name, column in (
-            ("pickup_from", D.PICKUP_FROM), ("pickup_to", D.PICKUP_TO),
-            ("dropoff_from", D.DROPOFF_FROM), ("dropoff_to", D.DROPOFF_TO),
+            ("pickup_from", tables.PICKUP_FROM), ("pickup_to", tables.PICKUP_TO),
+            ("dropoff_from", tables.DROPOFF_FROM), ("dropoff_to", tables.DROPOFF_TO),
         )
     }  # fmt: skip
     return {
@@ -94,12 +102,12 @@ def _ride(w, b, named):
         "pickup": w.coordinates[2 * b].tolist(),
         "dropoff": w.coordinates[2 * b + 1].tolist(),
         **windows,
-        "seats": row[D.LOAD : D.LOAD + 4].astype(int).tolist(),
-        "boarding": float(row[D.BOARDING]),
-        "alighting": float(row[D.ALIGHTING]),
-        "max_ride": float(row[D.MAX_RIDE]),
-        "priority": int(row[D.PRIORITY]),
-        "announced": float(row[D.ANNOUNCE]),
+        "seats": row[tables.LOAD : tables.LOAD + 4].astype(int).tolist(),
+        "boarding": float(row[tables.BOARDING]),
+        "alighting": float(row[tables.ALIGHTING]),
+        "max_ride": float(row[tables.MAX_RIDE]),
+        "priority": int(row[tables.PRIORITY]),
+        "announced": float(row[tables.ANNOUNCE]),
         "returns_from": f"r{outbound}" if outbound in named else None,
         "status": names.get(int(w.status[b]), "open"),
     }
@@ -108,26 +116,31 @@ def _ride(w, b, named):
 def _driver(w, d, m):
     row, state, times = w.drivers[d], w.state[d], w.times[d]
     codes, stops = w.codes[d], w.stops[d]
-    phase = ("waits", "busy", "drives", "off")[state[P.PHASE]]
-    serving = int(state[P.SERVING])
+    phase = ("waits", "busy", "drives", "off")[state[plans.PHASE]]
+    serving = int(state[plans.SERVING])
     leaving = phase == "busy" and 0 <= serving < 2 * m and serving % 2 == 1
     plan, aboard = [], []
-    for k in range(max(0, int(state[P.COUNT]) - 1)):
-        node = int(codes[k, P.NODE])
-        stop = {"earliest": float(stops[k, P.EARLIEST]), "limit": float(stops[k, P.LIMIT])}
-        if node == P.BREAK:
+    for k in range(max(0, int(state[plans.COUNT]) - 1)):
+        node = int(codes[k, plans.NODE])
+        stop = {"earliest": float(stops[k, plans.EARLIEST]), "limit": float(stops[k, plans.LIMIT])}
+        if node == plans.BREAK:
             plan.append({"at": "break", **stop})
             continue
         ride = f"r{node // 2}"
-        dead = codes[k, P.PICKED_AT] == P.DEAD
+        dead = codes[k, plans.PICKED_AT] == plans.DEAD
         if node % 2 and dead:
             plan.append({"ride": ride, "at": "passes"})
         elif node % 2:
             plan.append(
-                {"ride": ride, "at": "dropoff", "ride_limit": float(stops[k, P.RIDE_LIMIT]), **stop}
+                {
+                    "ride": ride,
+                    "at": "dropoff",
+                    "ride_limit": float(stops[k, plans.RIDE_LIMIT]),
+                    **stop,
+                }
             )
-            if codes[k, P.PICKED_AT] < 0:
-                aboard.append({"ride": ride, "since": float(stops[k, P.BOARDED])})
+            if codes[k, plans.PICKED_AT] < 0:
+                aboard.append({"ride": ride, "since": float(stops[k, plans.BOARDED])})
         else:
             plan.append({"ride": ride, "at": "nobody" if dead else "pickup", **stop})
     for one in plan:
@@ -135,16 +148,20 @@ def _driver(w, d, m):
             if not np.isfinite(one.get(name, 0.0)):
                 one[name] = None
     taken = any(stop["at"] == "break" for stop in plan)
-    breaks = {"break_from": D.BREAK_FROM, "break_to": D.BREAK_TO, "break_minutes": D.BREAK_MINUTES}
+    breaks = {
+        "break_from": tables.BREAK_FROM,
+        "break_to": tables.BREAK_TO,
+        "break_minutes": tables.BREAK_MINUTES,
+    }
     return {
-        "at": w.coordinates[int(state[P.AT])].tolist(),
+        "at": w.coordinates[int(state[plans.AT])].tolist(),
         "end": w.coordinates[2 * m + 2 * d + 1].tolist(),
-        "shift_start": float(row[D.SHIFT_START]),
-        "shift_end": float(row[D.SHIFT_END]),
-        "seats": row[D.SEAT : D.SEAT + 4].astype(int).tolist(),
+        "shift_start": float(row[tables.SHIFT_START]),
+        "shift_end": float(row[tables.SHIFT_END]),
+        "seats": row[tables.SEAT : tables.SEAT + 4].astype(int).tolist(),
         "phase": phase,
-        "free_at": float(times[P.FREE]),
-        "arrives": float(stops[0, P.START]) if phase == "drives" else None,
+        "free_at": float(times[plans.FREE]),
+        "arrives": float(stops[0, plans.START]) if phase == "drives" else None,
         "plan": plan,
         "aboard": aboard,
         "alighting": f"r{serving // 2}" if leaving else None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import tables
 from compagnon.worlds.dispatch.board import Board, BoardReader
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.tables import read_instance
@@ -108,7 +108,9 @@ def matrix_day(seed=5):
     """A generated day whose ways are a matrix, as irregular as roads are."""
     env = DispatchEnv(preset="clinic-day")
     env.reset(seed=seed)
-    day = read_instance("day", D.Day(*(getattr(env.world, name)[0] for name in D.Day._fields)))
+    day = read_instance(
+        "day", tables.Day(*(getattr(env.world, name)[0] for name in tables.Day._fields))
+    )
     rng = np.random.default_rng(seed)
     n = day.travel.places
     shape = rng.uniform(3.0, 25.0, (n, n))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import plan as P
+from compagnon.worlds.dispatch import plans
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.generator import generate
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
@@ -142,8 +142,8 @@ def test_a_place_where_nobody_is_is_passed_only_where_somebody_would_be_late(why
     while not ended:
         pairs = info["action_mask"][1:3]
         _, _, ended, _, info = env.step(1 + int(np.argmax(pairs)) if pairs.any() else 0)
-        plan = env._core.worlds.codes[0, 0, : env._core.worlds.state[0, 0, P.COUNT]]
-        assert not (plan[:, P.PICKED_AT] == P.DEAD)[1:].any()
+        plan = env._core.worlds.codes[0, 0, : env._core.worlds.state[0, 0, plans.COUNT]]
+        assert not (plan[:, plans.PICKED_AT] == plans.DEAD)[1:].any()
     assert info["kpis"]["served"] == 1
     assert info["kpis"]["km"] == 160.0
     assert info["kpis"]["cost_wait"] > 0.0  # 45 minutes after the window began

@@ -11,9 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import insertion, plans, running_days
 from compagnon.worlds.dispatch.board import Board, BoardReader
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.env import DispatchEnv
@@ -60,10 +58,10 @@ def drawn_day(seed):
 
 def places_where_nobody_is(worlds, row=0):
     """Of all plans, but for pickups that a driver was under way to when they were cancelled."""
-    w = W.RunningDays(*(array[row] for array in worlds))
-    inside = np.arange(P.MAX_STOPS) < w.state[:, P.COUNT, None]
-    empty = inside & (w.codes[:, :, P.PICKED_AT] == P.DEAD)
-    empty[:, 0] &= (w.state[:, P.PHASE] != P.DRIVES) | (w.codes[:, 0, P.NODE] % 2 == 1)
+    w = running_days.RunningDays(*(array[row] for array in worlds))
+    inside = np.arange(plans.MAX_STOPS) < w.state[:, plans.COUNT, None]
+    empty = inside & (w.codes[:, :, plans.PICKED_AT] == plans.DEAD)
+    empty[:, 0] &= (w.state[:, plans.PHASE] != plans.DRIVES) | (w.codes[:, 0, plans.NODE] % 2 == 1)
     return int(empty.sum())
 
 
@@ -102,52 +100,55 @@ def fallen_away():
     core = DispatchCore(1, DispatchOptions.parse(), [plane_day(rides, [REST], PLACES)])
     core.reset(EVERY)
     for b in (0, 1):
-        waiting = core.worlds.open[0, : core.worlds.counts[0, W.OPEN]].tolist()
+        waiting = core.worlds.open[0, : core.worlds.counts[0, running_days.OPEN]].tolist()
         core.step(np.array([1 + waiting.index(b)]), True)
-    while core.worlds.status[0, 0] != W.NO_SHOW:
+    while core.worlds.status[0, 0] != running_days.NO_SHOW:
         core.step(np.array([0]), True)
     return core
 
 
 def test_insertions_around_a_place_where_nobody_is_are_exact():
     core = fallen_away()
-    assert core.worlds.codes[0, 0, :3, P.NODE].tolist() == [1, P.BREAK, 2]
-    assert core.worlds.codes[0, 0, 0, P.PICKED_AT] == P.DEAD
+    assert core.worlds.codes[0, 0, :3, plans.NODE].tolist() == [1, plans.BREAK, 2]
+    assert core.worlds.codes[0, 0, 0, plans.PICKED_AT] == plans.DEAD
     feasible = 0
-    while core.worlds.status[0, 1] == W.PLANNED and core.worlds.counts[0, W.OPEN]:
+    while (
+        core.worlds.status[0, 1] == running_days.PLANNED
+        and core.worlds.counts[0, running_days.OPEN]
+    ):
         recount(core.worlds)
         feasible += compare(core)[0]
         core.step(np.array([0]), True)
     assert feasible > 0
-    assert core.worlds.status[0, 1] >= W.PLANNED
+    assert core.worlds.status[0, 1] >= running_days.PLANNED
 
 
 def test_it_goes_once_nobody_is_late_without_it():
     """The place stays in the plan as long as it is needed, and no longer."""
     core = fallen_away()
-    w = W.RunningDays(*(array[0] for array in core.worlds))
-    roads = W.roads_for_python(w, core.view.minutes, core.view.km)
-    plan = W.plan_for_python(w, 0)
-    P.settle(plan, roads, w.bookings, w.money[W.NOW])
+    w = running_days.RunningDays(*(array[0] for array in core.worlds))
+    roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
+    plan = running_days.plan_for_python(w, 0)
+    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
     assert places_where_nobody_is(core.worlds) == 1
-    plan.stops[2, P.LIMIT] = 270.0  # the second rider can wait
-    P.settle(plan, roads, w.bookings, w.money[W.NOW])
+    plan.stops[2, plans.LIMIT] = 270.0  # the second rider can wait
+    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
     assert places_where_nobody_is(core.worlds) == 0
-    assert plan.codes[:2, P.NODE].tolist() == [P.BREAK, 2]
-    assert plan.stops[1, P.START] == 260.0
+    assert plan.codes[:2, plans.NODE].tolist() == [plans.BREAK, 2]
+    assert plan.stops[1, plans.START] == 260.0
     recount(core.worlds)
 
 
 def test_without_the_place_the_next_rider_would_be_late():
     """What `settle` does where it is taken out all the same: it moves the limit, and is late."""
     core = fallen_away()
-    w = W.RunningDays(*(array[0] for array in core.worlds))
-    plan = W.plan_for_python(w, 0)
-    assert plan.stops[2, P.START] <= plan.stops[2, P.LIMIT] == 225.0
-    P.remove(plan, 0)
-    roads = W.roads_for_python(w, core.view.minutes, core.view.km)
-    P.settle(plan, roads, w.bookings, w.money[W.NOW])
-    assert plan.stops[1, P.START] == plan.stops[1, P.LIMIT] == 260.0
+    w = running_days.RunningDays(*(array[0] for array in core.worlds))
+    plan = running_days.plan_for_python(w, 0)
+    assert plan.stops[2, plans.START] <= plan.stops[2, plans.LIMIT] == 225.0
+    plans.remove(plan, 0)
+    roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
+    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+    assert plan.stops[1, plans.START] == plan.stops[1, plans.LIMIT] == 260.0
 
 
 def test_a_board_says_it_and_shows_the_same():
@@ -155,7 +156,7 @@ def test_a_board_says_it_and_shows_the_same():
     value = board_of(core.worlds)
     (driver,) = value["drivers"]
     assert driver["plan"][0] == {"ride": "r0", "at": "passes"}
-    reader = BoardReader(core.layout, I.Weights(*core.view.weights))
+    reader = BoardReader(core.layout, insertion.Weights(*core.view.weights))
 
     def look():
         return reader.look(msgspec.json.decode(json.dumps(value), type=Board))
@@ -169,8 +170,8 @@ def test_a_board_says_it_and_shows_the_same():
 
 def test_a_solver_gets_a_stop_at_which_nobody_gets_out():
     core = fallen_away()
-    w = W.RunningDays(*(array[0] for array in core.worlds))
-    taken = snapshot(w, I.Weights(*core.view.weights))
+    w = running_days.RunningDays(*(array[0] for array in core.worlds))
+    taken = snapshot(w, insertion.Weights(*core.view.weights))
     (vehicle,) = taken.vehicles
     passed, rest, *_ = vehicle.order
     assert rest == -1

@@ -7,10 +7,8 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import DayReader, Schema, load_policy
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch.experts import clairvoyant as C
+from compagnon.worlds.dispatch import DISPATCH, running_days, tables
+from compagnon.worlds.dispatch.experts import clairvoyant as clairvoyant_module
 from compagnon.worlds.dispatch.experts.clairvoyant import best_day, clairvoyant
 from compagnon.worlds.dispatch.experts.snapshot import snapshot
 from tests.policy.networks import schema_of
@@ -63,18 +61,18 @@ def test_it_plays_the_cheapest_day_and_no_rule_is_cheaper():
 
 def test_a_plan_that_is_not_the_cheapest_would_be_dearer(monkeypatch):
 
-    found = C.best_rest
+    found = clairvoyant_module.best_rest
 
     def worse(core):
         begin, refuse = core.state_dict(), core.layout.actions - core.layout.board
         core.step(np.array([refuse]), False)
         best = found(core)
         core.load_state_dict(begin)
-        return C.BestDay(best.cost, [refuse, *best.actions])
+        return clairvoyant_module.BestDay(best.cost, [refuse, *best.actions])
 
     small = days()[:1]
     cheapest = costs(NAME, small)
-    monkeypatch.setattr(C, "best_rest", worse)
+    monkeypatch.setattr(clairvoyant_module, "best_rest", worse)
     assert costs(NAME, small)[0] > cheapest[0] + 1.0
 
 
@@ -116,12 +114,12 @@ def test_with_foresight_the_later_rides_are_planned_and_the_cancelled_are_not():
     rides = [RIDES[0], {**RIDES[1], "announce": 30.0}, {**RIDES[1], "cancel": 50.0}]
     env = batch([plane_day(rides, DRIVERS, PLACES)], 1)
     env.reset([0])
-    w = W.RunningDays(*(array[0] for array in env.vec.world))
-    assert w.counts[W.LATER] == 1
+    w = running_days.RunningDays(*(array[0] for array in env.vec.world))
+    assert w.counts[running_days.LATER] == 1
     known = {ride.booking for ride in snapshot(w, env.vec.weights).rides}
     foreseen = {ride.booking for ride in snapshot(w, env.vec.weights, foresight=True).rides}
     assert (known, foreseen) == ({0, 2}, {0, 1})
-    assert w.bookings[2, D.CANCEL] < w.bookings[2, D.PICKUP_BY]
+    assert w.bookings[2, tables.CANCEL] < w.bookings[2, tables.PICKUP_BY]
 
 
 @pytest.mark.full

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import insertion, plans, running_days, tables, travel
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.options import DispatchOptions
 from tests.tiers import full
@@ -18,10 +14,18 @@ EVERY = np.ones(1, np.bool_)
 
 def stops_of(w, d):
     """The plan as (node, service, earliest, limit, ride limit, boarded, old start, ready)."""
-    columns = [P.SERVICE, P.EARLIEST, P.LIMIT, P.RIDE_LIMIT, P.BOARDED, P.START, P.READY]
+    columns = [
+        plans.SERVICE,
+        plans.EARLIEST,
+        plans.LIMIT,
+        plans.RIDE_LIMIT,
+        plans.BOARDED,
+        plans.START,
+        plans.READY,
+    ]
     return [
-        (int(w.codes[d, k, P.NODE]), *w.stops[d, k, columns])
-        for k in range(int(w.state[d, P.COUNT]))
+        (int(w.codes[d, k, plans.NODE]), *w.stops[d, k, columns])
+        for k in range(int(w.state[d, plans.COUNT]))
     ]
 
 
@@ -29,43 +33,49 @@ def new_stops(w, b):
     row = w.bookings[b]
     pickup = (
         2 * b,
-        row[D.BOARDING],
-        row[D.READY],
-        row[D.PICKUP_BY],
+        row[tables.BOARDING],
+        row[tables.READY],
+        row[tables.PICKUP_BY],
         np.inf,
         0.0,
         None,
-        row[D.READY],
+        row[tables.READY],
     )
-    dropoff = (2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY],
-               row[D.MAX_RIDE], 0.0, None, 0.0)  # fmt: skip
+    dropoff = (2 * b + 1, row[tables.ALIGHTING], row[tables.DROPOFF_FROM], row[tables.DROPOFF_BY],
+               row[tables.MAX_RIDE], 0.0, None, 0.0)  # fmt: skip
     return pickup, dropoff
 
 
 def try_plan(w, roads, weights, d, stops):
     """(driving minutes, cost but for the driving) of a plan walked stop by stop, None if broken."""
     m = len(w.status)
-    at = int(w.state[d, P.AT])
-    drives = w.state[d, P.PHASE] == P.DRIVES
-    clock = max(w.times[d, P.FREE], w.money[W.NOW])
-    aboard = w.state[d, P.ABOARD : P.ABOARD + 4].astype(float)
-    seats = w.drivers[d, D.SEAT : D.SEAT + 4]
+    at = int(w.state[d, plans.AT])
+    drives = w.state[d, plans.PHASE] == plans.DRIVES
+    clock = max(w.times[d, plans.FREE], w.money[running_days.NOW])
+    aboard = w.state[d, plans.ABOARD : plans.ABOARD + 4].astype(float)
+    seats = w.drivers[d, tables.SEAT : tables.SEAT + 4]
     left_door, minutes, cost = {}, 0.0, 0.0
     for k, (node, service, earliest, limit, ride_limit, boarded, old, ready) in enumerate(stops):
-        if node != P.BREAK:
-            base = T.base_minutes(roads, at, node)
+        if node != plans.BREAK:
+            base = travel.base_minutes(roads, at, node)
             minutes += base
             at = node
         else:
             base = 0.0
             if aboard.any():
                 return None
-        start = old if k == 0 and drives else max(T.arrival(roads.speed, clock, base), earliest)
-        if start > limit + P.EPSILON:
+        start = (
+            old if k == 0 and drives else max(travel.arrival(roads.speed, clock, base), earliest)
+        )
+        if start > limit + plans.EPSILON:
             return None
         if 0 <= node < 2 * m:
-            load = w.bookings[node // 2, D.LOAD : D.LOAD + 4]
-            dead = w.status[node // 2] not in (W.OPEN, W.PLANNED, W.ABOARD)
+            load = w.bookings[node // 2, tables.LOAD : tables.LOAD + 4]
+            dead = w.status[node // 2] not in (
+                running_days.OPEN,
+                running_days.PLANNED,
+                running_days.ABOARD,
+            )
             if node % 2 == 0 and not dead:
                 aboard = aboard + load
                 left_door[node // 2] = start + service
@@ -74,7 +84,7 @@ def try_plan(w, roads, weights, d, stops):
             elif not dead and node % 2 == 1:
                 aboard = aboard - load
                 since = left_door.get(node // 2, boarded)
-                if start - since > ride_limit + P.EPSILON:
+                if start - since > ride_limit + plans.EPSILON:
                     return None
                 cost += weights.ride * start
             if (aboard > seats).any():
@@ -86,13 +96,13 @@ def try_plan(w, roads, weights, d, stops):
 def by_enumeration(w, roads, weights, d, b):
     """(cost, minutes) of the cheapest of all insertions, None if there is none."""
     stops = stops_of(w, d)
-    if w.state[d, P.PHASE] == P.OFF:
+    if w.state[d, plans.PHASE] == plans.OFF:
         return None
     before = try_plan(w, roads, weights, d, stops)
     assert before is not None
-    price = weights.km * roads.rule[T.KM_FACTOR] / roads.rule[T.MINUTES_PER_KM]
+    price = weights.km * roads.rule[travel.KM_FACTOR] / roads.rule[travel.MINUTES_PER_KM]
     pickup, dropoff = new_stops(w, b)
-    first, best = (1 if w.state[d, P.PHASE] == P.DRIVES else 0), None
+    first, best = (1 if w.state[d, plans.PHASE] == plans.DRIVES else 0), None
     for i in range(first, len(stops)):
         for j in range(i, len(stops)):
             tried = [*stops[:i], pickup, *stops[i:j], dropoff, *stops[j:]]
@@ -100,7 +110,9 @@ def by_enumeration(w, roads, weights, d, b):
             if after is None:
                 continue
             added = after[0] - before[0]
-            total = added * price + after[1] - before[1] - weights.ride * w.bookings[b, D.DIRECT]
+            total = (
+                added * price + after[1] - before[1] - weights.ride * w.bookings[b, tables.DIRECT]
+            )
             if best is None or total < best[0] - 1e-9:
                 best = (total, added)
     return best
@@ -108,17 +120,17 @@ def by_enumeration(w, roads, weights, d, b):
 
 def compare(core):
     """Hold every pair on the board against enumeration; returns (feasible, infeasible) pairs."""
-    w = W.RunningDays(*(array[0] for array in core.worlds))
-    roads = W.roads_for_python(w, core.view.minutes, core.view.km)
+    w = running_days.RunningDays(*(array[0] for array in core.worlds))
+    roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
     seen = [0, 0]
-    for d in range(int(w.size[D.DRIVERS])):
-        for place in range(min(core.layout.board, int(w.counts[W.OPEN]))):
+    for d in range(int(w.size[tables.DRIVERS])):
+        for place in range(min(core.layout.board, int(w.counts[running_days.OPEN]))):
             b = int(w.open[place])
-            best = by_enumeration(w, roads, I.Weights(*core.view.weights), d, b)
+            best = by_enumeration(w, roads, insertion.Weights(*core.view.weights), d, b)
             allowed = bool(core.out.mask[0, 1 + d * core.layout.board + place])
             assert allowed == (best is not None), (d, b)
             if best is not None:
-                assert w.found[b, d, I.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
+                assert w.found[b, d, insertion.COST] == pytest.approx(best[0], rel=1e-5, abs=1e-4)
             seen[0 if allowed else 1] += 1
     return seen
 
@@ -150,7 +162,7 @@ def test_enumeration_would_notice_a_wrong_window():
     core.seed(np.array([5], np.uint64), EVERY)
     core.reset(EVERY)
     b = core.worlds.open[0, 0]
-    core.worlds.bookings[0, b, D.PICKUP_BY] = 0.0
+    core.worlds.bookings[0, b, tables.PICKUP_BY] = 0.0
     with pytest.raises(AssertionError):
         compare(core)
 
@@ -173,11 +185,13 @@ def test_a_shorter_way_on_from_a_break_may_make_a_ride_too_long(longest, possibl
     assert core.out.mask[0, 1 + place_of(core, 2)]
     for b in (0, 1):
         core.step(np.array([1 + place_of(core, b)]), True)
-    assert core.worlds.codes[0, 0, :6, P.NODE].tolist() == [P.BREAK, 0, 2, 1, 3, 7]
-    assert core.worlds.stops[0, 0, [1, 3], P.START].tolist() == [160.0, 212.0]
+    assert core.worlds.codes[0, 0, :6, plans.NODE].tolist() == [plans.BREAK, 0, 2, 1, 3, 7]
+    assert core.worlds.stops[0, 0, [1, 3], plans.START].tolist() == [160.0, 212.0]
     assert core.out.mask[0, 1 + place_of(core, 2)] == possible
     compare(core)
 
 
 def place_of(core, b):
-    return int(np.flatnonzero(core.worlds.open[0, : core.worlds.counts[0, W.OPEN]] == b)[0])
+    return int(
+        np.flatnonzero(core.worlds.open[0, : core.worlds.counts[0, running_days.OPEN]] == b)[0]
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import tables
 from compagnon.worlds.dispatch.generator import PRESETS, generate
 from compagnon.worlds.dispatch.instance import Instance
 
@@ -30,9 +30,9 @@ def test_json_gives_the_same_day_back(day, tmp_path):
 
 
 def test_tables_give_the_same_day_back(day):
-    days = D.allocate_days(1, len(day.bookings) + 3, len(day.drivers) + 1)
-    D.write_instance(day, D.day_row(days, 0))
-    again = D.read_instance(day.name, D.day_row(days, 0))
+    days = tables.allocate_days(1, len(day.bookings) + 3, len(day.drivers) + 1)
+    tables.write_instance(day, tables.day_row(days, 0))
+    again = tables.read_instance(day.name, tables.day_row(days, 0))
     assert again.to_json() == day.to_json()
 
 
@@ -101,18 +101,23 @@ def test_generated_days_are_what_the_preset_says(preset):
 
 
 def test_windows_are_tightened_by_hand():
-    days = D.allocate_days(1, 1, 1)
-    day = D.day_row(days, 0)
+    days = tables.allocate_days(1, 1, 1)
+    day = tables.day_row(days, 0)
     row = day.bookings[0]
-    row[[D.PICKUP_FROM, D.PICKUP_TO, D.DROPOFF_FROM, D.DROPOFF_TO]] = 0, 1440, 98, 113
-    row[[D.BOARDING, D.MAX_RIDE]] = 3, 30
+    row[[tables.PICKUP_FROM, tables.PICKUP_TO, tables.DROPOFF_FROM, tables.DROPOFF_TO]] = (
+        0,
+        1440,
+        98,
+        113,
+    )
+    row[[tables.BOARDING, tables.MAX_RIDE]] = 3, 30
     from tests.worlds.dispatch.test_travel import roads
 
-    D.derive(day.bookings, 1, roads(0, [(0, 0), (0, 0)])._replace(
+    tables.derive(day.bookings, 1, roads(0, [(0, 0), (0, 0)])._replace(
         rule=np.array([1.0, 1.0, 1.0, 0.0, 0.0]), xyz=np.array([[0.0, 0, 0], [6, 8, 0]])
     ))  # fmt: skip
-    assert row[D.READY] == 98 - 30 - 3
-    assert row[D.PICKUP_BY] == 113 - 10 - 3
-    assert row[D.DROPOFF_READY] == 98
-    assert row[D.DROPOFF_BY] == 113
-    assert row[D.DIRECT] == 10
+    assert row[tables.READY] == 98 - 30 - 3
+    assert row[tables.PICKUP_BY] == 113 - 10 - 3
+    assert row[tables.DROPOFF_READY] == 98
+    assert row[tables.DROPOFF_BY] == 113
+    assert row[tables.DIRECT] == 10

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import plans, running_days
+from compagnon.worlds.dispatch import tables as day_tables
 from compagnon.worlds.dispatch.kpis import KPI_NAMES, gini, satisfaction
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.worlds import first_feasible, random_actions, recount
@@ -50,7 +49,7 @@ def test_the_return_is_minus_the_cost(preset):
         for row in np.flatnonzero(ended):
             kpis = dict(zip(KPI_NAMES, info["final_info"]["kpis"][row], strict=True))
             assert kpis["cost"] == pytest.approx(-returns[row], abs=1e-8)
-            parts = [kpis[f"cost_{part}"] for part in W.COST_PARTS]
+            parts = [kpis[f"cost_{part}"] for part in running_days.COST_PARTS]
             assert kpis["cost"] == pytest.approx(sum(parts))
             four = ("served", "rejected", "cancelled", "no_show")
             assert kpis["generated"] == sum(kpis[name] for name in four)
@@ -64,16 +63,16 @@ def test_the_recount_sees_what_was_not_kept_up(what):
     env = DispatchVectorEnv(1, preset="clinic-day")
     _, info = env.reset(seed=3)
     w = env._core.worlds
-    while not (w.codes[0, :, 1, P.LOAD_AFTER] > 0).any():
+    while not (w.codes[0, :, 1, plans.LOAD_AFTER] > 0).any():
         _, _, _, _, info = env.step(first_feasible(info["action_mask"], env.layout))
     recount(w)
-    d = int(np.argmax(w.codes[0, :, 1, P.LOAD_AFTER]))
+    d = int(np.argmax(w.codes[0, :, 1, plans.LOAD_AFTER]))
     if what == "a load":
-        w.codes[0, d, 1, P.LOAD_AFTER] -= 1
+        w.codes[0, d, 1, plans.LOAD_AFTER] -= 1
     elif what == "a gap":
-        w.gaps[0, d, 1, P.DONE] += 1.0
+        w.gaps[0, d, 1, plans.DONE] += 1.0
     else:
-        w.counts[0, W.ON_CALL] += 1
+        w.counts[0, running_days.ON_CALL] += 1
     with pytest.raises(AssertionError):
         recount(w)
 
@@ -128,18 +127,18 @@ def test_a_masked_action_is_refused_and_nothing_moves():
 
 
 def test_the_counter_sees_a_stop_after_its_limit_and_a_jump():
-    for column, shift in ((P.LIMIT, -400.0), (P.START, -30.0)):
+    for column, shift in ((plans.LIMIT, -400.0), (plans.START, -30.0)):
         env = DispatchVectorEnv(1, preset="clinic-day")
         _, info = env.reset(seed=6)
         worlds = env._core.worlds
-        while not (worlds.state[0, :, P.PHASE] == P.DRIVES).any():
+        while not (worlds.state[0, :, plans.PHASE] == plans.DRIVES).any():
             _, _, _, _, info = env.step(first_feasible(info["action_mask"], env.layout))
-        d = int(np.flatnonzero(worlds.state[0, :, P.PHASE] == P.DRIVES)[0])
+        d = int(np.flatnonzero(worlds.state[0, :, plans.PHASE] == plans.DRIVES)[0])
         worlds.stops[0, d, 0, column] += shift
-        before = int(worlds.counts[0, W.VIOLATIONS])
-        while worlds.state[0, d, P.PHASE] == P.DRIVES:
+        before = int(worlds.counts[0, running_days.VIOLATIONS])
+        while worlds.state[0, d, plans.PHASE] == plans.DRIVES:
             _, _, _, _, info = env.step(np.zeros(1, int))
-        assert worlds.counts[0, W.VIOLATIONS] > before
+        assert worlds.counts[0, running_days.VIOLATIONS] > before
 
 
 def test_satisfaction_and_gini_by_hand():
@@ -159,12 +158,14 @@ def test_a_million_random_decisions_break_nothing():
     while decisions < 1_000_000:
         _, _, ended, _, info = env.step(random_actions(info["action_mask"], rng))
         decisions += 128
-        violations += int(env._core.worlds.counts[:, W.VIOLATIONS].sum())
+        violations += int(env._core.worlds.counts[:, running_days.VIOLATIONS].sum())
         if ended.any():
             kpis = info["final_info"]["kpis"][ended]
             violations += int(kpis[:, KPI_NAMES.index("violations")].sum())
             four = [KPI_NAMES.index(k) for k in ("served", "rejected", "cancelled", "no_show")]
             assert np.array_equal(kpis[:, KPI_NAMES.index("generated")], kpis[:, four].sum(axis=1))
         counts = env._core.worlds.counts
-        assert np.array_equal(counts[:, :8].sum(axis=1), env._core.worlds.size[:, D.BOOKINGS])
+        assert np.array_equal(
+            counts[:, :8].sum(axis=1), env._core.worlds.size[:, day_tables.BOOKINGS]
+        )
     assert violations == 0

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import running_days
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.worlds import plane_day, random_actions
@@ -78,14 +78,14 @@ def longest_gap(seed, look_again):
     _, info = env.reset(seed=seed)
     rng, longest = np.random.default_rng(seed), 0.0
     for _ in range(120):
-        w = W.RunningDays(*(array[0].copy() for array in env.world))
-        waited = set(w.open[: w.counts[W.OPEN]].tolist())
+        w = running_days.RunningDays(*(array[0].copy() for array in env.world))
+        waited = set(w.open[: w.counts[running_days.OPEN]].tolist())
         _, _, ended, _, info = env.step(random_actions(info["action_mask"], rng))
         if ended.any():
             break
-        now = W.RunningDays(*(array[0] for array in env.world))
-        if waited & set(now.open[: now.counts[W.OPEN]].tolist()):
-            longest = max(longest, float(now.money[W.NOW] - w.money[W.NOW]))
+        now = running_days.RunningDays(*(array[0] for array in env.world))
+        if waited & set(now.open[: now.counts[running_days.OPEN]].tolist()):
+            longest = max(longest, float(now.money[running_days.NOW] - w.money[running_days.NOW]))
     return longest
 
 

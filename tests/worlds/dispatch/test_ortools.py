@@ -9,8 +9,7 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import DayReader, Schema, load_policy
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import DISPATCH, running_days
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts.routing import foresee, solve
 from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
@@ -32,7 +31,7 @@ DRIVERS = [{"start": 2, "end": 2}, {"start": 0, "end": 0}]
 def begun(rides, drivers):
     env = DispatchVectorEnv(1, instances=[plane_day(rides, drivers, PLACES)])
     env.reset(seed=0)
-    return env, W.RunningDays(*(array[0] for array in env.world))
+    return env, running_days.RunningDays(*(array[0] for array in env.world))
 
 
 def planned(env, w, seconds=0.2):

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import kernels
-from compagnon.worlds.dispatch import kernel as K
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import kernel, running_days
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.worlds import first_feasible, random_actions
 
@@ -16,15 +15,17 @@ def look_again(core):
     """Forget every insertion that was found, find all anew, and hold them against the old ones."""
     w, out = core.worlds, core.out
     obs, mask, found, where = out.obs.copy(), out.mask.copy(), w.found.copy(), w.where.copy()
-    shown = [w.open[i, : min(core.layout.board, w.counts[i, W.OPEN])] for i in range(len(obs))]
-    w.where[..., W.FOUND_FOR] = -1
+    shown = [
+        w.open[i, : min(core.layout.board, w.counts[i, running_days.OPEN])] for i in range(len(obs))
+    ]
+    w.where[..., running_days.FOUND_FOR] = -1
     rows = np.arange(len(obs))
-    K.run(K.SHOW, w, rows, core.settings, core.view, np.zeros_like(rows), out)
+    kernel.run(kernel.SHOW, w, rows, core.settings, core.view, np.zeros_like(rows), out)
     assert np.array_equal(mask, out.mask)
     assert np.array_equal(obs, out.obs)
     for i, bookings in enumerate(shown):
         assert np.array_equal(found[i, bookings], w.found[i, bookings])
-        places = slice(W.PUT_PICKUP, W.PUT_DROPOFF + 1)
+        places = slice(running_days.PUT_PICKUP, running_days.PUT_DROPOFF + 1)
         assert np.array_equal(where[i, bookings, :, places], w.where[i, bookings, :, places])
     # So that the next comparison is with what the steps remembered, not with this look.
     w.found[...], w.where[...] = found, where

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import travel
 
 EVEN = np.ones(24)
 
@@ -15,44 +15,44 @@ EVEN = np.ones(24)
 def roads(kind, points, per_km=2.0, detour=1.0, speed=EVEN):
     points = np.array(points, float)
     xyz = np.zeros((len(points), 3))
-    T.write_xyz(kind, points, xyz)
+    travel.write_xyz(kind, points, xyz)
     none = np.zeros((1, 1))
     place = np.arange(len(points), dtype=np.int32)
-    return T.Roads(xyz, place, np.array([kind, per_km, detour]), speed, none, none)
+    return travel.Roads(xyz, place, np.array([kind, per_km, detour]), speed, none, none)
 
 
 def haversine(a, b):
     (p, q), (r, s) = np.radians(a), np.radians(b)
     h = math.sin((r - p) / 2) ** 2 + math.cos(p) * math.cos(r) * math.sin((s - q) / 2) ** 2
-    return 2 * T.EARTH_KM * math.asin(math.sqrt(h))
+    return 2 * travel.EARTH_KM * math.asin(math.sqrt(h))
 
 
 @settings(deadline=None)
 @given(st.tuples(st.floats(-80, 80), st.floats(-179, 179)), st.floats(-9, 9), st.floats(-9, 9))
 def test_distance_on_the_sphere_is_haversine(a, north, east):
     b = (a[0] + north, a[1] + east)
-    way = roads(T.SPHERE, [a, b])
-    assert T.straight_km(way, 0, 1) == pytest.approx(haversine(a, b), rel=1e-6, abs=1e-6)
+    way = roads(travel.SPHERE, [a, b])
+    assert travel.straight_km(way, 0, 1) == pytest.approx(haversine(a, b), rel=1e-6, abs=1e-6)
 
 
 def test_plane_and_matrix_by_hand():
-    way = roads(T.PLANE, [(0, 0), (3, 4)], per_km=2.0, detour=1.5)
-    assert T.base_minutes(way, 0, 1) == 10.0
-    assert T.road_km(way, 0, 1) == 7.5
+    way = roads(travel.PLANE, [(0, 0), (3, 4)], per_km=2.0, detour=1.5)
+    assert travel.base_minutes(way, 0, 1) == 10.0
+    assert travel.road_km(way, 0, 1) == 7.5
     one_way = np.array([[0.0, 7.0], [9.0, 0.0]])
-    matrix = way._replace(rule=np.array([T.MATRIX, 0.0, 1.0]), minutes=one_way, km=one_way / 2)
-    assert T.base_minutes(matrix, 0, 1) == 7.0
-    assert T.road_km(matrix, 1, 0) == 4.5
+    matrix = way._replace(rule=np.array([travel.MATRIX, 0.0, 1.0]), minutes=one_way, km=one_way / 2)
+    assert travel.base_minutes(matrix, 0, 1) == 7.0
+    assert travel.road_km(matrix, 1, 0) == 4.5
 
 
 def test_a_leg_over_a_change_of_speed_by_hand():
     speed = EVEN.copy()
     speed[9] = 0.5
     # 8:50 to 9:00 covers 10 of 20 base minutes, the other 10 take 20 minutes
-    assert T.arrival(speed, 530.0, 20.0) == 560.0
-    assert T.departure(speed, 560.0, 20.0) == 530.0
-    assert T.arrival(speed, 540.0, 30.0) == 600.0
-    assert T.departure(speed, 600.0, 30.0) == 540.0
+    assert travel.arrival(speed, 530.0, 20.0) == 560.0
+    assert travel.departure(speed, 560.0, 20.0) == 530.0
+    assert travel.arrival(speed, 540.0, 30.0) == 600.0
+    assert travel.departure(speed, 600.0, 30.0) == 540.0
 
 
 @settings(deadline=None)
@@ -64,6 +64,6 @@ def test_a_leg_over_a_change_of_speed_by_hand():
 )
 def test_first_in_first_out_and_departure_is_the_inverse(speed, leave, base, later):
     speed = np.array(speed)
-    arrive = T.arrival(speed, leave, base)
-    assert T.arrival(speed, leave + later, base) >= arrive - 1e-9
-    assert T.departure(speed, arrive, base) == pytest.approx(leave, abs=1e-6)
+    arrive = travel.arrival(speed, leave, base)
+    assert travel.arrival(speed, leave + later, base) >= arrive - 1e-9
+    assert travel.departure(speed, arrive, base) == pytest.approx(leave, abs=1e-6)

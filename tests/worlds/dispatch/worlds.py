@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
 
 
@@ -47,50 +45,50 @@ def first_feasible(mask, layout):
 
 def recount(worlds, row=0):
     """Count one running day again from its bookings and plans, and hold it against its counters."""
-    w = W.RunningDays(*(array[row] for array in worlds))
-    n, m = int(w.size[D.BOOKINGS]), len(w.status)
+    w = running_days.RunningDays(*(array[row] for array in worlds))
+    n, m = int(w.size[tables.BOOKINGS]), len(w.status)
     status = w.status[:n]
     assert np.array_equal(w.counts[:8], np.bincount(status, minlength=8))
-    generated = n - w.counts[W.LATER]
-    assert generated == w.counts[W.OPEN : W.NO_SHOW + 1].sum()
-    shown = w.open[: w.counts[W.OPEN]]
-    outbound = w.bookings[:n, D.LINKED_TO].astype(int)
-    awaits = (status == W.LATER) & (outbound >= 0)
-    awaits &= (status[outbound] >= W.OPEN) & (status[outbound] <= W.SERVED)
-    assert w.counts[W.ON_CALL] == awaits.sum()
-    assert sorted(shown) == sorted(np.flatnonzero(status == W.OPEN))
-    assert (np.diff(w.bookings[shown, D.PICKUP_BY]) >= 0).all()
+    generated = n - w.counts[running_days.LATER]
+    assert generated == w.counts[running_days.OPEN : running_days.NO_SHOW + 1].sum()
+    shown = w.open[: w.counts[running_days.OPEN]]
+    outbound = w.bookings[:n, tables.LINKED_TO].astype(int)
+    awaits = (status == running_days.LATER) & (outbound >= 0)
+    awaits &= (status[outbound] >= running_days.OPEN) & (status[outbound] <= running_days.SERVED)
+    assert w.counts[running_days.ON_CALL] == awaits.sum()
+    assert sorted(shown) == sorted(np.flatnonzero(status == running_days.OPEN))
+    assert (np.diff(w.bookings[shown, tables.PICKUP_BY]) >= 0).all()
     picked, dropped = [], []
-    for d in range(int(w.size[D.DRIVERS])):
-        aboard = w.state[d, P.ABOARD : P.ABOARD + 4].copy()
+    for d in range(int(w.size[tables.DRIVERS])):
+        aboard = w.state[d, plans.ABOARD : plans.ABOARD + 4].copy()
         assert (aboard >= 0).all()
-        assert (aboard <= w.drivers[d, D.SEAT : D.SEAT + 4]).all()
+        assert (aboard <= w.drivers[d, tables.SEAT : tables.SEAT + 4]).all()
         clock = -np.inf
-        for k in range(int(w.state[d, P.COUNT])):
-            node, stop = int(w.codes[d, k, P.NODE]), w.stops[d, k]
-            assert stop[P.START] >= clock - 1e-9
-            assert stop[P.START] <= stop[P.LIMIT] + 1e-6
+        for k in range(int(w.state[d, plans.COUNT])):
+            node, stop = int(w.codes[d, k, plans.NODE]), w.stops[d, k]
+            assert stop[plans.START] >= clock - 1e-9
+            assert stop[plans.START] <= stop[plans.LIMIT] + 1e-6
             if k > 0:
-                assert w.gaps[d, k, P.DONE] == clock
-            bound = P.LIMIT if node == P.BREAK else P.LATEST
-            assert w.gaps[d, k, P.BOUND] == stop[bound]
-            clock = stop[P.START] + stop[P.SERVICE]
-            dead = w.codes[d, k, P.PICKED_AT] == P.DEAD
-            if node == P.BREAK:
+                assert w.gaps[d, k, plans.DONE] == clock
+            bound = plans.LIMIT if node == plans.BREAK else plans.LATEST
+            assert w.gaps[d, k, plans.BOUND] == stop[bound]
+            clock = stop[plans.START] + stop[plans.SERVICE]
+            dead = w.codes[d, k, plans.PICKED_AT] == plans.DEAD
+            if node == plans.BREAK:
                 assert not aboard.any()
             elif node < 2 * m and node % 2 == 0 and not dead:
                 picked.append(node // 2)
-                aboard += w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
-                assert (aboard <= w.drivers[d, D.SEAT : D.SEAT + 4]).all()
+                aboard += w.bookings[node // 2, tables.LOAD : tables.LOAD + 4].astype(int)
+                assert (aboard <= w.drivers[d, tables.SEAT : tables.SEAT + 4]).all()
             elif node < 2 * m and not dead:
                 dropped.append(node // 2)
-                aboard -= w.bookings[node // 2, D.LOAD : D.LOAD + 4].astype(int)
-            assert np.array_equal(w.codes[d, k, P.LOAD_AFTER : P.LOAD_AFTER + 4], aboard)
+                aboard -= w.bookings[node // 2, tables.LOAD : tables.LOAD + 4].astype(int)
+            assert np.array_equal(w.codes[d, k, plans.LOAD_AFTER : plans.LOAD_AFTER + 4], aboard)
         assert not aboard.any()
-    serving = w.state[: int(w.size[D.DRIVERS])]
-    serving = serving[serving[:, P.PHASE] == P.BUSY, P.SERVING]
+    serving = w.state[: int(w.size[tables.DRIVERS])]
+    serving = serving[serving[:, plans.PHASE] == plans.BUSY, plans.SERVING]
     alighting = (serving[(serving >= 0) & (serving % 2 == 1)] // 2).tolist()
-    on_board = set(np.flatnonzero(status == W.ABOARD))
-    assert sorted(picked) == sorted(np.flatnonzero(status == W.PLANNED))
+    on_board = set(np.flatnonzero(status == running_days.ABOARD))
+    assert sorted(picked) == sorted(np.flatnonzero(status == running_days.PLANNED))
     assert sorted(dropped + alighting) == sorted([*picked, *on_board])
-    assert w.counts[W.VIOLATIONS] == 0
+    assert w.counts[running_days.VIOLATIONS] == 0

@@ -2,31 +2,35 @@
 
 from typing import Any
 
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import arrays, rules
 
 
-def state_of(days: A.Days, row: int = 0, ends: bool = False) -> dict[str, Any]:
+def state_of(days: arrays.Days, row: int = 0, ends: bool = False) -> dict[str, Any]:
     """What a dispatcher knows; windows by their `ends`, or by what is left of them."""
-    now = float(days.state[row, A.TICK] * R.TICK_MINUTES)
+    now = float(days.state[row, arrays.TICK] * rules.TICK_MINUTES)
     drivers = [
-        {"id": f"d{k}", "lat": R.CENTRE_LAT + lat, "lon": R.CENTRE_LON + lon, "load": int(load)}
+        {
+            "id": f"d{k}",
+            "lat": rules.CENTRE_LAT + lat,
+            "lon": rules.CENTRE_LON + lon,
+            "load": int(load),
+        }
         for k, ((lat, lon, _), load) in enumerate(
             zip(days.places[row].tolist(), days.load[row], strict=True)
         )
     ]
     bookings = []
-    for j in range(int(days.state[row, A.COUNT])):
+    for j in range(int(days.state[row, arrays.COUNT])):
         b = days.bookings[row, j].tolist()
-        taken = bool(b[A.TAKEN])
+        taken = bool(b[arrays.TAKEN])
         by_end = ends or taken
         bookings.append({
             "id": f"b{j}",
-            "lat": R.CENTRE_LAT + b[A.LAT],
-            "lon": R.CENTRE_LON + b[A.LON],
-            "priority": int(b[A.PRIORITY]),
-            **({"window_end": b[A.END]} if by_end else {"minutes_left": b[A.END] - now}),
-            "window": b[A.WINDOW],
+            "lat": rules.CENTRE_LAT + b[arrays.LAT],
+            "lon": rules.CENTRE_LON + b[arrays.LON],
+            "priority": int(b[arrays.PRIORITY]),
+            **({"window_end": b[arrays.END]} if by_end else {"minutes_left": b[arrays.END] - now}),
+            "window": b[arrays.WINDOW],
             **({"taken": True} if taken else {}),
         })  # fmt: skip
     return {"time": now, "drivers": drivers, "bookings": bookings}

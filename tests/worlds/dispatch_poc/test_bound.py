@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from compagnon.evaluation.evaluate import evaluate
-from compagnon.worlds.dispatch_poc import DISPATCH_POC
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, rules
 from compagnon.worlds.dispatch_poc.options import PocOptions
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "dispatch_poc_bound.py"
@@ -37,18 +35,18 @@ def test_no_rule_earns_more_than_the_bound(script):
 
 
 def booking(lat, lon, priority=3.0, window=30.0):
-    row = np.zeros(A.BOOKING_COLUMNS)
-    row[A.LAT], row[A.LON], row[A.PRIORITY] = lat, lon, priority
-    row[A.WINDOW] = row[A.END] = window
-    row[A.TO_LAT], row[A.TO_LON] = 0.0, 0.0
+    row = np.zeros(arrays.BOOKING_COLUMNS)
+    row[arrays.LAT], row[arrays.LON], row[arrays.PRIORITY] = lat, lon, priority
+    row[arrays.WINDOW] = row[arrays.END] = window
+    row[arrays.TO_LAT], row[arrays.TO_LON] = 0.0, 0.0
     return row
 
 
 def test_a_day_of_one_booking_by_hand(script):
     # At the drivers' door: assigned, near, in less than half the window, all of it completed.
     most, completion = script.bound_of(np.array([booking(0.0, 0.0)]), 1, 12)
-    earned = 50 + 10 + 15 + R.COMPLETION_BONUS + R.EVEN_BONUS + R.NEAR_BONUS
-    assert most * 12 == pytest.approx(earned - 11 * R.WAIT_COST)
+    earned = 50 + 10 + 15 + rules.COMPLETION_BONUS + rules.EVEN_BONUS + rules.NEAR_BONUS
+    assert most * 12 == pytest.approx(earned - 11 * rules.WAIT_COST)
     assert completion == pytest.approx(1.0)
 
 
@@ -58,4 +56,4 @@ def test_who_cannot_be_reached_is_lost(script):
     most, completion = script.bound_of(np.array([near, far]), 1, 12)
     alone, _ = script.bound_of(np.array([near]), 1, 12)
     assert completion == pytest.approx(0.5)
-    assert (alone - most) * 12 == pytest.approx(R.CANCELLED * 3 + R.COMPLETION_BONUS / 2)
+    assert (alone - most) * 12 == pytest.approx(rules.CANCELLED * 3 + rules.COMPLETION_BONUS / 2)

@@ -10,10 +10,7 @@ from gymnasium.utils.env_checker import check_env
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch_poc import DISPATCH_POC, travel
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import kernel as K
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, kernel, rules, travel
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES
 from compagnon.worlds.dispatch_poc.options import PocOptions
@@ -138,7 +135,7 @@ class TestHandWorked:
         env = DispatchPocEnv(drivers=2, slots=2, **options)
         env.reset(seed=0)
         days = env._core.days
-        days.state[0, A.COUNT] = 1
+        days.state[0, arrays.COUNT] = 1
         days.bookings[0, 0] = [lat, 0, -0.1, 0, priority, window, window, 0, travel.cosine(lat)]
         days.km[0, 0] = travel.kilometres(
             0.0, 0.0, travel.cosine(0.0), lat, 0.0, travel.cosine(lat)
@@ -170,7 +167,7 @@ class TestHandWorked:
         assert env.step(2)[1] == -10  # slot 1 is empty
         assert self.env().step(0)[1] == -1
         env = self.env()
-        env._core.days.load[0, 0] = R.MAX_LOAD
+        env._core.days.load[0, 0] = rules.MAX_LOAD
         assert env.step(1)[1] == -10
         assert env.kpis()["invalid"] == 1
 
@@ -190,7 +187,9 @@ class TestHandWorked:
             env = self.env(faults=faults)
             env.step(1)
             row = env._core.days
-            assert (row.bookings[0, 0, A.TAKEN] == 1 and row.state[0, A.COUNT] > 0) == faults
+            assert (
+                row.bookings[0, 0, arrays.TAKEN] == 1 and row.state[0, arrays.COUNT] > 0
+            ) == faults
 
     def test_only_faults_let_the_mask_hope(self):
         # 11.119 km at 30 km/h, times 1.4, are 31.1 minutes; on the road they are 37.1.
@@ -198,7 +197,7 @@ class TestHandWorked:
             env = self.env(0.1, 1, 35, faults=faults)
             core = env._core
             core.load_state_dict(core.state_dict())
-            K.observe(
+            kernel.observe(
                 core.days.state[0], core.days.places[0], core.days.load[0], core.days.order[0],
                 core.days.shown[0], core.days.bookings[0], core.days.km[0], core.params,
                 core._scale, core.out.obs[0], core.out.mask[0],
@@ -295,7 +294,7 @@ class TestSeeds:
         for slots in (2, 40):
             env = DispatchPocEnv(slots=slots, drivers=1)
             env.reset(seed=3)
-            while env.step(0)[4]["elapsed"] and env._core.days.state[0, A.TICK] < 95:
+            while env.step(0)[4]["elapsed"] and env._core.days.state[0, arrays.TICK] < 95:
                 pass
             ends.append(env.kpis()["demand"])
         assert ends[0] == ends[1]
@@ -393,5 +392,5 @@ def test_a_bad_option_is_named(name, value):
 
 
 def test_actions_in_words():
-    assert R.describe_action(0, 20) == "wait"
-    assert R.describe_action(22, 20) == "driver 1 to booking 1"
+    assert rules.describe_action(0, 20) == "wait"
+    assert rules.describe_action(22, 20) == "driver 1 to booking 1"

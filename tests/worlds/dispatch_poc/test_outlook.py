@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import outlook
+from compagnon.worlds.dispatch_poc import arrays, outlook
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from tests.tiers import full
 from tests.worlds.dispatch_poc.reference import CENTRE, haversine, traffic
@@ -33,14 +32,16 @@ class Plain:
 
     def __init__(self, env):
         days = env._core.days
-        self.tick = int(days.state[0, A.TICK])
+        self.tick = int(days.state[0, arrays.TICK])
         self.drivers = [
             (tuple(place[:2]), int(load))
             for place, load in zip(days.places[0], days.load[0], strict=True)
         ]
-        self.open = [dict(zip(("at", "to"), ((r[0], r[1]), (r[2], r[3])), strict=True))
-                     | {"priority": r[A.PRIORITY], "window": r[A.WINDOW], "end": r[A.END]}
-                     for r in days.bookings[0][: days.state[0, A.COUNT]]]  # fmt: skip
+        self.open = [
+            dict(zip(("at", "to"), ((r[0], r[1]), (r[2], r[3])), strict=True))
+            | {"priority": r[arrays.PRIORITY], "window": r[arrays.WINDOW], "end": r[arrays.END]}
+            for r in days.bookings[0][: days.state[0, arrays.COUNT]]
+        ]
 
     def minutes(self, drivers, place):
         """To a place next tick, of every driver, the nearest first."""

@@ -3,8 +3,7 @@
 import numpy as np
 
 from compagnon.envs.drawing import HEADER, RED
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import render, travel
+from compagnon.worlds.dispatch_poc import arrays, render, travel
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 
 
@@ -14,7 +13,7 @@ def day_with(place, window=40.0, **options):
     env.reset(seed=0)
     days = env._core.days
     lat, lon = place
-    days.state[0, A.COUNT] = 1
+    days.state[0, arrays.COUNT] = 1
     days.bookings[0, 0] = [lat, lon, 0.05, 0.05, 3, window, window, 0, travel.cosine(lat)]
     days.km[0, 0, 0] = travel.kilometres(0.0, 0.0, travel.cosine(0.0), lat, lon, travel.cosine(lat))
     return env

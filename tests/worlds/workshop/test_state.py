@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import kernel as K
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import kernel, rules
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.state import TASKS, ShopState
@@ -21,15 +20,27 @@ def shop_of(env: WorkshopEnv) -> ShopState:
     s, money, _ = env._rows()
     s = s.tolist()
     return ShopState(
-        time=s[K.TIME], raw=s[K.RAW], p1=s[K.P1], p2_inter=s[K.P2_INTER], p2=s[K.P2],
-        backlog_p1=s[K.BACKLOG_P1], backlog_p2=s[K.BACKLOG_P2], raw_in_transit=s[K.IN_TRANSIT],
-        next_delivery=s[K.NEXT_DUE] - s[K.TIME] if s[K.IN_TRANSIT] else 0,
-        m1_task=NAMES[s[K.M1_TASK]], m1_minutes_left=s[K.M1_LEFT], m1_setup_left=s[K.M1_SETUP],
-        m2_minutes_left=s[K.M2_LEFT], m1_ready_for=NAMES[s[K.M1_READY_FOR]],
-        m1_down=s[K.M1_DOWN] > 0, m2_down=s[K.M2_DOWN] > 0,
-        recent_demand=float(money[K.RECENT_DEMAND]), last_action=s[K.LAST_ACTION],
-        reward_total=float(money[K.REWARD_TOTAL]), last_reward=float(money[K.LAST_REWARD]),
-    )  # fmt: skip
+        time=s[kernel.TIME],
+        raw=s[kernel.RAW],
+        p1=s[kernel.P1],
+        p2_inter=s[kernel.P2_INTER],
+        p2=s[kernel.P2],
+        backlog_p1=s[kernel.BACKLOG_P1],
+        backlog_p2=s[kernel.BACKLOG_P2],
+        raw_in_transit=s[kernel.IN_TRANSIT],
+        next_delivery=s[kernel.NEXT_DUE] - s[kernel.TIME] if s[kernel.IN_TRANSIT] else 0,
+        m1_task=NAMES[s[kernel.M1_TASK]],
+        m1_minutes_left=s[kernel.M1_LEFT],
+        m1_setup_left=s[kernel.M1_SETUP],
+        m2_minutes_left=s[kernel.M2_LEFT],
+        m1_ready_for=NAMES[s[kernel.M1_READY_FOR]],
+        m1_down=s[kernel.M1_DOWN] > 0,
+        m2_down=s[kernel.M2_DOWN] > 0,
+        recent_demand=float(money[kernel.RECENT_DEMAND]),
+        last_action=s[kernel.LAST_ACTION],
+        reward_total=float(money[kernel.REWARD_TOTAL]),
+        last_reward=float(money[kernel.LAST_REWARD]),
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -71,14 +82,14 @@ WORKS = {"m1_task": "p1", "m1_minutes_left": 4, "m1_setup_left": 3}
 @pytest.mark.parametrize(
     ("change", "action", "words"),
     [
-        ({}, R.P1_START + 12, "it takes 13 raw, and the store holds 12"),
-        ({}, R.STEP1_START + 49, "it takes 50 raw, and the store holds 12"),
-        ({}, R.STEP2_START + 4, "it takes 5 half-finished P2, and the store holds 4"),
-        (WORKS, R.P1_START, "M1 is at work for another 7 minutes"),
-        (WORKS, R.STEP1_START, "M1 is at work for another 7 minutes"),
-        ({"m2_minutes_left": 1}, R.STEP2_START, "M2 is at work for another 1 minute"),
-        ({"m1_down": True}, R.P1_START, "M1 is broken down"),
-        ({"m2_down": True}, R.STEP2_START, "M2 is broken down"),
+        ({}, rules.P1_START + 12, "it takes 13 raw, and the store holds 12"),
+        ({}, rules.STEP1_START + 49, "it takes 50 raw, and the store holds 12"),
+        ({}, rules.STEP2_START + 4, "it takes 5 half-finished P2, and the store holds 4"),
+        (WORKS, rules.P1_START, "M1 is at work for another 7 minutes"),
+        (WORKS, rules.STEP1_START, "M1 is at work for another 7 minutes"),
+        ({"m2_minutes_left": 1}, rules.STEP2_START, "M2 is at work for another 1 minute"),
+        ({"m1_down": True}, rules.P1_START, "M1 is broken down"),
+        ({"m2_down": True}, rules.STEP2_START, "M2 is broken down"),
     ],
 )
 def test_why_an_action_is_impossible(change, action, words):
@@ -88,5 +99,5 @@ def test_why_an_action_is_impossible(change, action, words):
 @pytest.mark.parametrize("change", [{}, WORKS, {"m1_down": True}, {"m2_down": True, "raw": 0}])
 def test_every_masked_action_has_a_reason_and_no_other_has(change):
     shop = ShopState(**{**BASE, **change})
-    reasons = [shop.why_impossible(action) is None for action in range(R.NUM_ACTIONS)]
+    reasons = [shop.why_impossible(action) is None for action in range(rules.NUM_ACTIONS)]
     np.testing.assert_array_equal(reasons, shop.mask())

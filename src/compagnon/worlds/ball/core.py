@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
 from compagnon.errors import InputError
-from compagnon.worlds.ball import kernel as K
+from compagnon.worlds.ball import kernel
 from compagnon.worlds.ball.options import BallOptions
 
 KPI_NAMES = ("survived",)
@@ -19,23 +19,30 @@ class BallCore:
         self.num_envs = num_envs
         self.options = options
         self.fields = tuple(
-            Field(f"position_{axis}", "", -K.BOX, K.BOX, K.BOX, f"position along axis {axis}")
+            Field(
+                f"position_{axis}",
+                "",
+                -kernel.BOX,
+                kernel.BOX,
+                kernel.BOX,
+                f"position along axis {axis}",
+            )
             for axis in range(options.dimension)
         )
-        self.params = K.BallParams(
+        self.params = kernel.BallParams(
             options.sigma, options.max_steps, options.bonus, options.terminal_bonus
         )
-        self.balls, self.out = K.allocate(num_envs, options.dimension)
+        self.balls, self.out = kernel.allocate(num_envs, options.dimension)
 
     @property
     def observation_space(self) -> spaces.Box:
         """The space of one ball's observation."""
-        return spaces.Box(-K.BOX, K.BOX, (self.options.dimension,), np.float32)
+        return spaces.Box(-kernel.BOX, kernel.BOX, (self.options.dimension,), np.float32)
 
     @property
     def action_space(self) -> spaces.Box:
         """The space of one ball's action."""
-        return spaces.Box(-K.PUSH, K.PUSH, (self.options.dimension,), np.float32)
+        return spaces.Box(-kernel.PUSH, kernel.PUSH, (self.options.dimension,), np.float32)
 
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected balls new seeds; their next episode is number 0."""
@@ -44,7 +51,7 @@ class BallCore:
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next episode of the selected balls."""
-        K.reset_rows(self.balls, self.out, rows)
+        kernel.reset_rows(self.balls, self.out, rows)
 
     def step(self, actions: NDArray[np.floating], autoreset: bool) -> None:
         """Step every ball by its action, (N, d); results stand in `out`.
@@ -57,7 +64,7 @@ class BallCore:
         if actions.shape != self.balls.position.shape:
             expected = self.balls.position.shape
             raise InputError(f"actions of shape {actions.shape}; expected {expected}")
-        bad = K.step(self.balls, self.params, actions, self.out, autoreset)
+        bad = kernel.step(self.balls, self.params, actions, self.out, autoreset)
         if bad >= 0:
             raise InputError(f"action {actions[bad].tolist()} of copy {bad} is not a number")
 

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import dynamics
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import kernel as K
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import (
+    dynamics,
+    insertion,
+    kernel,
+    plans,
+    running_days,
+    tables,
+    travel,
+)
 from compagnon.worlds.dispatch.board_parts import Aboard, Board, Driver, Place, Ride, Stop
 from compagnon.worlds.dispatch.board_travel import Places
 from compagnon.worlds.dispatch.fields import Layout, scales
@@ -25,11 +27,19 @@ from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instanc
 
 __all__ = ["Aboard", "Board", "BoardReader", "Driver", "Place", "Ride", "Stop"]
 
-_PHASES: Final = {"waits": P.WAITS, "busy": P.BUSY, "drives": P.DRIVES, "off": P.OFF}
+_PHASES: Final = {
+    "waits": plans.WAITS,
+    "busy": plans.BUSY,
+    "drives": plans.DRIVES,
+    "off": plans.OFF,
+}
 _STATUS: Final = {
-    "open": W.OPEN, "later": W.LATER, "served": W.SERVED, "rejected": W.REJECTED,
-    "cancelled": W.CANCELLED,
-}  # fmt: skip
+    "open": running_days.OPEN,
+    "later": running_days.LATER,
+    "served": running_days.SERVED,
+    "rejected": running_days.REJECTED,
+    "cancelled": running_days.CANCELLED,
+}
 
 
 class BoardReader:
@@ -40,10 +50,10 @@ class BoardReader:
         weights: of the cost, in the order of `insertion.Weights`.
     """
 
-    def __init__(self, layout: Layout, weights: I.Weights) -> None:
+    def __init__(self, layout: Layout, weights: insertion.Weights) -> None:
         self.layout = layout
         none = np.zeros((1, 1, 1))
-        self._view = K.View(
+        self._view = kernel.View(
             board=layout.board,
             weights=np.array(weights),
             minutes=none,
@@ -65,8 +75,8 @@ class BoardReader:
         places = Places(board)
         minutes, km = (_stacked(matrix) for matrix in places.matrices.values())
         world = _stand(board, self.layout.drivers, places, minutes, km)
-        out = K.allocate_outputs(world, self.layout.size, self.layout.actions)
-        K.show(0, world, self._view._replace(minutes=minutes, km=km), out, out.scratch[0])
+        out = kernel.allocate_outputs(world, self.layout.size, self.layout.actions)
+        kernel.show(0, world, self._view._replace(minutes=minutes, km=km), out, out.scratch[0])
         return out.obs[0].astype(np.float64), out.mask[0]
 
 
@@ -81,32 +91,32 @@ def _stand(
     places: Places,
     minutes: NDArray[np.float64],
     km: NDArray[np.float64],
-) -> W.RunningDays:
+) -> running_days.RunningDays:
     """The board as a running day."""
     number = _numbers(board)
     instance = _instance(board, number, places)
-    worlds = W.allocate(1, max(1, len(board.rides)), drivers)
-    w = W.RunningDays(*(array[0] for array in worlds))
-    day = D.Day(*(getattr(w, name) for name in D.Day._fields))
+    worlds = running_days.allocate(1, max(1, len(board.rides)), drivers)
+    w = running_days.RunningDays(*(array[0] for array in worlds))
+    day = tables.Day(*(getattr(w, name) for name in tables.Day._fields))
     middle = None if board.middle is None else np.array(board.middle, np.float64)
-    D.write_instance(instance, day, 0, middle)
-    T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
-    T.write_near(w.rule, w.coordinates, w.near)
-    roads = W.roads_for_python(w, minutes, km)
-    D.derive(w.bookings, len(board.rides), roads)
-    w.where[:, :, W.FOUND_FOR] = -1
-    w.money[W.NOW], w.money[W.DAY_BEGIN] = board.now, board.day_begin
+    tables.write_instance(instance, day, 0, middle)
+    travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
+    travel.write_near(w.rule, w.coordinates, w.near)
+    roads = running_days.roads_for_python(w, minutes, km)
+    tables.derive(w.bookings, len(board.rides), roads)
+    w.where[:, :, running_days.FOUND_FOR] = -1
+    w.money[running_days.NOW], w.money[running_days.DAY_BEGIN] = board.now, board.day_begin
     last = max((driver.shift_end for driver in board.drivers), default=board.now)
-    w.money[W.DAY_END] = last if board.day_end is None else board.day_end
+    w.money[running_days.DAY_END] = last if board.day_end is None else board.day_end
     _place_rides(board, number, w)
     for d, driver in enumerate(board.drivers):
         _place_driver(board, d, driver, number, w)
         if driver.phase != "off":
-            plan = W.plan_for_python(w, d)
-            P.write_loads(plan, w.bookings)
-            P.settle(plan, roads, w.bookings, board.now)
+            plan = running_days.plan_for_python(w, d)
+            plans.write_loads(plan, w.bookings)
+            plans.settle(plan, roads, w.bookings, board.now)
     for d in range(len(board.drivers), drivers):
-        w.state[d, P.PHASE] = P.OFF
+        w.state[d, plans.PHASE] = plans.OFF
     return worlds
 
 
@@ -186,7 +196,7 @@ def _find(number: dict[str, int], ride: str | None, where: str) -> int:
     return number[ride]
 
 
-def _place_rides(board: Board, number: dict[str, int], w: W.RunningDays) -> None:
+def _place_rides(board: Board, number: dict[str, int], w: running_days.RunningDays) -> None:
     """What has become of each ride; the open ones in the order of their deadlines."""
     status = [_STATUS[ride.status] for ride in board.rides]
     taken: dict[int, str] = {}
@@ -199,7 +209,11 @@ def _place_rides(board: Board, number: dict[str, int], w: W.RunningDays) -> None
         leaving = [] if driver.alighting is None else [
             _find(number, driver.alighting, f"{where}.alighting")
         ]  # fmt: skip
-        for rides, becomes in ((aboard, W.ABOARD), (planned, W.PLANNED), (leaving, W.ABOARD)):
+        for rides, becomes in (
+            (aboard, running_days.ABOARD),
+            (planned, running_days.PLANNED),
+            (leaving, running_days.ABOARD),
+        ):
             for b in rides:
                 if b in taken:
                     raise InputError(f"{where}: {board.rides[b].id!r} is with {taken[b]} already")
@@ -208,33 +222,37 @@ def _place_rides(board: Board, number: dict[str, int], w: W.RunningDays) -> None
     for b, value in enumerate(status):
         w.status[b] = value
         w.counts[value] += 1
-        outbound = int(w.bookings[b, D.LINKED_TO])
-        if value == W.LATER and outbound >= 0:
-            w.counts[W.ON_CALL] += dynamics.awaits_call(status[outbound])
-    w.counts[W.SERVED] += board.served
-    w.counts[W.REJECTED] += board.rejected
-    waiting = [b for b, value in enumerate(status) if value == W.OPEN]
-    waiting.sort(key=lambda b: float(w.bookings[b, D.PICKUP_BY]))
+        outbound = int(w.bookings[b, tables.LINKED_TO])
+        if value == running_days.LATER and outbound >= 0:
+            w.counts[running_days.ON_CALL] += dynamics.awaits_call(status[outbound])
+    w.counts[running_days.SERVED] += board.served
+    w.counts[running_days.REJECTED] += board.rejected
+    waiting = [b for b, value in enumerate(status) if value == running_days.OPEN]
+    waiting.sort(key=lambda b: float(w.bookings[b, tables.PICKUP_BY]))
     w.open[: len(waiting)] = waiting
 
 
 def _place_driver(
-    board: Board, d: int, driver: Driver, number: dict[str, int], w: W.RunningDays
+    board: Board, d: int, driver: Driver, number: dict[str, int], w: running_days.RunningDays
 ) -> None:
-    plan, where = W.plan_for_python(w, d), f"drivers[{d}]"
+    plan, where = running_days.plan_for_python(w, d), f"drivers[{d}]"
     node = 2 * w.bookings.shape[0] + 2 * d
     state, times = plan.state, plan.times
-    state[P.AT], state[P.PHASE], state[P.SERVING] = node, _PHASES[driver.phase], P.BREAK
-    times[P.FREE] = driver.free_at
+    state[plans.AT], state[plans.PHASE], state[plans.SERVING] = (
+        node,
+        _PHASES[driver.phase],
+        plans.BREAK,
+    )
+    times[plans.FREE] = driver.free_at
     if driver.phase == "off":
-        state[P.COUNT] = 0
+        state[plans.COUNT] = 0
         return
-    if len(driver.plan) + 3 > P.MAX_STOPS:
-        raise InputError(f"{where}.plan: at most {P.MAX_STOPS - 3} stops")
+    if len(driver.plan) + 3 > plans.MAX_STOPS:
+        raise InputError(f"{where}.plan: at most {plans.MAX_STOPS - 3} stops")
     since = {_find(number, one.ride, f"{where}.aboard"): one.since for one in driver.aboard}
     for b in since:
         for seat in range(SEATS):
-            state[P.ABOARD + seat] += int(w.bookings[b, D.LOAD + seat])
+            state[plans.ABOARD + seat] += int(w.bookings[b, tables.LOAD + seat])
     picked: dict[int, int] = {}
     for k, stop in enumerate(driver.plan):
         _write(plan, k, driver, stop, since, picked, number, w, f"{where}.plan[{k}]")
@@ -242,12 +260,12 @@ def _place_driver(
     open_ended = [board.rides[b].id for b in (*since, *picked) if b not in _left(driver, number)]
     if open_ended:
         raise InputError(f"{where}.plan: {open_ended[0]!r} is picked up and never dropped off")
-    P._write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
-    state[P.COUNT] = n + 1
+    plans._write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
+    state[plans.COUNT] = n + 1
     if driver.phase == "drives":
         if driver.arrives is None:
             raise InputError(f"{where}.arrives: give it for a driver who drives")
-        plan.stops[0, P.START] = driver.arrives
+        plan.stops[0, plans.START] = driver.arrives
 
 
 def _left(driver: Driver, number: dict[str, int]) -> set[int]:
@@ -255,38 +273,47 @@ def _left(driver: Driver, number: dict[str, int]) -> set[int]:
 
 
 def _write(
-    plan: P.DriverPlan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
-    picked: dict[int, int], number: dict[str, int], w: W.RunningDays, where: str,
+    plan: plans.DriverPlan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
+    picked: dict[int, int], number: dict[str, int], w: running_days.RunningDays, where: str,
 ) -> None:  # fmt: skip
     """Stop `k` of a plan, as `plan.insert` would have left it."""
     if stop.at == "break":
-        P._write_stop(plan, k, P.BREAK, driver.break_minutes, driver.break_from, driver.break_to)
-        plan.state[P.RESTS] = 1
+        plans._write_stop(
+            plan, k, plans.BREAK, driver.break_minutes, driver.break_from, driver.break_to
+        )
+        plan.state[plans.RESTS] = 1
     else:
         b = _find(number, stop.ride, f"{where}.ride")
         row = w.bookings[b]
         if stop.at == "passes" or (stop.at == "nobody" and (k or driver.phase != "drives")):
-            P._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
-            P.empty(plan, k)
+            plans._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
+            plans.empty(plan, k)
         elif stop.at == "dropoff":
             if b not in since and b not in picked:
                 raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
-            P._write_stop(
-                plan, k, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
+            plans._write_stop(
+                plan,
+                k,
+                2 * b + 1,
+                row[tables.ALIGHTING],
+                row[tables.DROPOFF_FROM],
+                row[tables.DROPOFF_BY],
             )
-            plan.stops[k, P.RIDE_LIMIT] = row[D.MAX_RIDE]
-            plan.stops[k, P.BOARDED] = since.get(b, 0.0)
-            plan.codes[k, P.PICKED_AT] = picked.get(b, -1)
+            plan.stops[k, plans.RIDE_LIMIT] = row[tables.MAX_RIDE]
+            plan.stops[k, plans.BOARDED] = since.get(b, 0.0)
+            plan.codes[k, plans.PICKED_AT] = picked.get(b, -1)
         else:
             nobody = stop.at == "nobody"
-            service = 0.0 if nobody else row[D.BOARDING]
-            P._write_stop(plan, k, 2 * b, service, row[D.READY], row[D.PICKUP_BY])
+            service = 0.0 if nobody else row[tables.BOARDING]
+            plans._write_stop(plan, k, 2 * b, service, row[tables.READY], row[tables.PICKUP_BY])
             if nobody:
-                plan.codes[k, P.PICKED_AT] = P.DEAD
+                plan.codes[k, plans.PICKED_AT] = plans.DEAD
             else:
                 picked[b] = k
     for column, given in (
-        (P.EARLIEST, stop.earliest), (P.LIMIT, stop.limit), (P.RIDE_LIMIT, stop.ride_limit),
-    ):  # fmt: skip
+        (plans.EARLIEST, stop.earliest),
+        (plans.LIMIT, stop.limit),
+        (plans.RIDE_LIMIT, stop.ride_limit),
+    ):
         if given is not None:
             plan.stops[k, column] = given

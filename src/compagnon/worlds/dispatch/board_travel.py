@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.board_parts import Board, Where
 from compagnon.worlds.dispatch.instance import Travel
 
@@ -69,7 +69,7 @@ class Places:
             coordinates=np.array(self._points, np.float64).reshape(len(self._points), 2),
             speed_kmh=board.speed_kmh,
             detour=board.detour,
-            speed=np.array(board.speed or [1.0] * T.HOURS, np.float64),
+            speed=np.array(board.speed or [1.0] * travel_times.HOURS, np.float64),
             **self.matrices,
         )
 

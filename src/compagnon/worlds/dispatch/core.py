@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from compagnon.envs.field import Field
 from compagnon.envs.kernels import Threads
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import kernel as K
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import kernel, running_days, tables
 from compagnon.worlds.dispatch.fields import Layout, all_fields, scales
 from compagnon.worlds.dispatch.generator import PRESETS, max_bookings
 from compagnon.worlds.dispatch.instance import Instance
@@ -48,13 +46,13 @@ class DispatchCore:
         if instances:
             days, minutes, km = stack_days(instances)
         else:
-            days = D.allocate_days(0, max_bookings(preset, options.tightness), preset.drivers)
+            days = tables.allocate_days(0, max_bookings(preset, options.tightness), preset.drivers)
             minutes, km = none, none
         bookings, drivers = days.bookings.shape[1], days.drivers.shape[1]
         self.layout = Layout(drivers=drivers, board=options.places)
         self.fields: tuple[Field, ...] = all_fields(self.layout)
-        self.settings = K.KernelSettings(preset=preset, habits=options.habits(), days=days)
-        self.view = K.View(
+        self.settings = kernel.KernelSettings(preset=preset, habits=options.habits(), days=days)
+        self.view = kernel.View(
             board=options.places,
             weights=np.array(options.weights()),
             minutes=minutes,
@@ -62,8 +60,8 @@ class DispatchCore:
             scale=scales(options.scaling),
             look_again=options.look_again,
         )
-        self.worlds = W.allocate(num_envs, bookings, drivers)
-        self.out = K.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
+        self.worlds = running_days.allocate(num_envs, bookings, drivers)
+        self.out = kernel.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
         self._all = np.arange(num_envs)
         self._threads = Threads(_PARALLEL_FROM)
 
@@ -84,11 +82,11 @@ class DispatchCore:
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected copies new seeds; their next episode is number 0."""
         self.worlds.seeds[rows, 0] = seeds[rows]
-        self.worlds.counts[rows, W.EPISODE] = 0
+        self.worlds.counts[rows, running_days.EPISODE] = 0
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next day in the selected copies."""
-        self._run(K.BEGIN, np.flatnonzero(rows), self._all)
+        self._run(kernel.BEGIN, np.flatnonzero(rows), self._all)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every copy; results stand in `out`.
@@ -96,19 +94,19 @@ class DispatchCore:
         Raises:
             InputError: an action that is masked; no day has moved then.
         """
-        bad = K.first_masked(self.out.mask, actions)
+        bad = kernel.first_masked(self.out.mask, actions)
         if bad >= 0:
             raise InputError(
                 f"action {actions[bad]} of copy {bad} is not possible now: "
                 "take one that info['action_mask'] allows"
             )
-        self._run(K.PLAY if autoreset else K.ACT, self._all, actions)
+        self._run(kernel.PLAY if autoreset else kernel.ACT, self._all, actions)
 
     def _run(self, what: int, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
         """`kernel.run`, the rows shared among threads."""
 
         def work(share: NDArray[np.int64]) -> None:
-            K.run(what, self.worlds, share, self.settings, self.view, actions, self.out)
+            kernel.run(what, self.worlds, share, self.settings, self.view, actions, self.out)
 
         self._threads.share(work, rows)
 
@@ -116,7 +114,7 @@ class DispatchCore:
         """KPIs of the running days, (N, KPIS)."""
         out = np.zeros((self.num_envs, KPIS))
         for row in range(self.num_envs):
-            K.write_kpis_of(self.worlds, row, self.out.scratch[row], out[row])
+            kernel.write_kpis_of(self.worlds, row, self.out.scratch[row], out[row])
         return out
 
     def final_kpis(self) -> NDArray[np.float64]:
@@ -128,8 +126,10 @@ class DispatchCore:
         one = copy.copy(self)
         one.num_envs = 1
         worlds, out = self.worlds._asdict(), self.out._asdict()
-        one.worlds = W.RunningDays(**{name: array[[row]] for name, array in worlds.items()})
-        one.out = K.DispatchOutputs(**{name: array[[row]] for name, array in out.items()})
+        one.worlds = running_days.RunningDays(
+            **{name: array[[row]] for name, array in worlds.items()}
+        )
+        one.out = kernel.DispatchOutputs(**{name: array[[row]] for name, array in out.items()})
         one._all = np.arange(1)
         return one
 
@@ -163,7 +163,7 @@ def load_days(path: Path) -> list[Instance]:
 
 def stack_days(
     instances: list[Instance],
-) -> tuple[D.Day, NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[tables.Day, NDArray[np.float64], NDArray[np.float64]]:
     """Days as tables of one shape, with their matrices, each different one once.
 
     Returns:
@@ -171,7 +171,7 @@ def stack_days(
     """
     bookings = max([1, *(len(day.bookings) for day in instances)])
     drivers = max(len(day.drivers) for day in instances)
-    days = D.allocate_days(len(instances), bookings, drivers)
+    days = tables.allocate_days(len(instances), bookings, drivers)
     middle = np.concatenate([day.travel.coordinates for day in instances]).mean(axis=0)
     known: dict[bytes, int] = {}
     pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -182,7 +182,7 @@ def stack_days(
             row = known.setdefault(key, len(pairs))
             if row == len(pairs):
                 pairs.append((day.travel.minutes, day.travel.km))
-        D.write_instance(day, D.day_row(days, k), row, middle)
+        tables.write_instance(day, tables.day_row(days, k), row, middle)
     places = max((len(minutes) for minutes, _ in pairs), default=1)
     minutes = np.zeros((max(1, len(pairs)), places, places))
     km = np.zeros_like(minutes)

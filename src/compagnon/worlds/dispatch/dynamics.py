@@ -6,10 +6,7 @@ Every function takes one day (`world.row`), its roads and the weights of the cos
 import numpy as np
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import plans, running_days, tables, travel
 
 _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may differ by
 
@@ -17,7 +14,7 @@ _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may
 @kernel
 def awaits_call(status):
     """1 if the return of an outbound ride of this status is still to be called, if unheard of."""
-    return 1 if W.OPEN <= status <= W.SERVED else 0
+    return 1 if running_days.OPEN <= status <= running_days.SERVED else 0
 
 
 @kernel
@@ -27,25 +24,25 @@ def set_status(w, b, status):
     w.counts[before] -= 1
     w.counts[status] += 1
     w.status[b] = status
-    back, outbound = int(w.bookings[b, D.RETURN]), int(w.bookings[b, D.LINKED_TO])
-    if back >= 0 and w.status[back] == W.LATER:
-        w.counts[W.ON_CALL] += awaits_call(status) - awaits_call(before)
-    if before == W.LATER and outbound >= 0:
-        w.counts[W.ON_CALL] -= awaits_call(w.status[outbound])
+    back, outbound = int(w.bookings[b, tables.RETURN]), int(w.bookings[b, tables.LINKED_TO])
+    if back >= 0 and w.status[back] == running_days.LATER:
+        w.counts[running_days.ON_CALL] += awaits_call(status) - awaits_call(before)
+    if before == running_days.LATER and outbound >= 0:
+        w.counts[running_days.ON_CALL] -= awaits_call(w.status[outbound])
 
 
 @kernel
 def announce(w, b):
     """Dispatch hears of booking `b`: it is open, in the order of the deadlines."""
-    k = w.counts[W.OPEN]
-    by = w.bookings[b, D.PICKUP_BY]
-    while k > 0 and w.bookings[w.open[k - 1], D.PICKUP_BY] > by:
+    k = w.counts[running_days.OPEN]
+    by = w.bookings[b, tables.PICKUP_BY]
+    while k > 0 and w.bookings[w.open[k - 1], tables.PICKUP_BY] > by:
         w.open[k] = w.open[k - 1]
         k -= 1
     w.open[k] = b
-    set_status(w, b, W.OPEN)
+    set_status(w, b, running_days.OPEN)
     for d in range(w.state.shape[0]):
-        w.where[b, d, W.FOUND_FOR] = -1
+        w.where[b, d, running_days.FOUND_FOR] = -1
 
 
 @kernel
@@ -54,7 +51,7 @@ def close(w, b, status):
     k = 0
     while w.open[k] != b:
         k += 1
-    for q in range(k, w.counts[W.OPEN] - 1):
+    for q in range(k, w.counts[running_days.OPEN] - 1):
         w.open[q] = w.open[q + 1]
     set_status(w, b, status)
 
@@ -62,7 +59,7 @@ def close(w, b, status):
 @kernel
 def reject_cost(w, b, weights):
     """What a ride that is asked for and not given costs."""
-    return weights.reject_base + weights.reject_priority * w.bookings[b, D.PRIORITY]
+    return weights.reject_base + weights.reject_priority * w.bookings[b, tables.PRIORITY]
 
 
 @kernel
@@ -71,60 +68,60 @@ def withdraw(w, b, status, weights):
 
     `settle` must follow.
     """
-    if w.status[b] == W.OPEN:
+    if w.status[b] == running_days.OPEN:
         close(w, b, status)
-    elif w.status[b] == W.PLANNED:
+    elif w.status[b] == running_days.PLANNED:
         _unplan(w, b)
         set_status(w, b, status)
     else:
         set_status(w, b, status)
-    if status == W.REJECTED:
-        w.money[W.C_REJECTED] += reject_cost(w, b, weights)
-    back = int(w.bookings[b, D.RETURN])
-    if back >= 0 and w.status[back] <= W.PLANNED:
-        if w.status[back] == W.OPEN:
+    if status == running_days.REJECTED:
+        w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
+    back = int(w.bookings[b, tables.RETURN])
+    if back >= 0 and w.status[back] <= running_days.PLANNED:
+        if w.status[back] == running_days.OPEN:
             close(w, back, status)
         else:
-            if w.status[back] == W.PLANNED:
+            if w.status[back] == running_days.PLANNED:
                 _unplan(w, back)
             set_status(w, back, status)
-        if status == W.REJECTED:
-            w.money[W.C_REJECTED] += reject_cost(w, back, weights)
+        if status == running_days.REJECTED:
+            w.money[running_days.C_REJECTED] += reject_cost(w, back, weights)
 
 
 @kernel
 def _unplan(w, b):
     """Take a planned ride out of its driver's plan; one under way to it finds nobody there."""
-    d = int(w.rides[b, W.BY_DRIVER])
-    plan = W.plan_of(w, d)
-    k, last = P.position(plan, 2 * b), P.position(plan, 2 * b + 1)
-    P.lighten(plan, w.bookings[b], k, last)
-    P.empty(plan, last)
-    if k == 0 and plan.state[P.PHASE] == P.DRIVES:
-        plan.codes[0, P.PICKED_AT] = P.DEAD
-        plan.stops[0, P.SERVICE] = 0.0
+    d = int(w.rides[b, running_days.BY_DRIVER])
+    plan = running_days.plan_of(w, d)
+    k, last = plans.position(plan, 2 * b), plans.position(plan, 2 * b + 1)
+    plans.lighten(plan, w.bookings[b], k, last)
+    plans.empty(plan, last)
+    if k == 0 and plan.state[plans.PHASE] == plans.DRIVES:
+        plan.codes[0, plans.PICKED_AT] = plans.DEAD
+        plan.stops[0, plans.SERVICE] = 0.0
     else:
-        P.empty(plan, k)
-    plan.state[P.DIRTY] = 1
+        plans.empty(plan, k)
+    plan.state[plans.DIRTY] = 1
 
 
 @kernel
 def _leave(w, d, roads, weights):
     """Set out for the first stop; its kilometres are driven from here on."""
     state, times = w.state[d], w.times[d]
-    node = w.codes[d, 0, P.NODE]
-    state[P.PHASE] = P.DRIVES
-    state[P.VERSION] += 1
-    times[P.LEFT] = w.money[W.NOW]
-    times[P.NEXT] = w.stops[d, 0, P.START]
-    if node == P.BREAK:
+    node = w.codes[d, 0, plans.NODE]
+    state[plans.PHASE] = plans.DRIVES
+    state[plans.VERSION] += 1
+    times[plans.LEFT] = w.money[running_days.NOW]
+    times[plans.NEXT] = w.stops[d, 0, plans.START]
+    if node == plans.BREAK:
         return
-    km = T.road_km(roads, state[P.AT], node)
-    w.money[W.KM] += km
-    w.money[W.C_KM] += weights.km * km
+    km = travel.road_km(roads, state[plans.AT], node)
+    w.money[running_days.KM] += km
+    w.money[running_days.C_KM] += weights.km * km
     for seat in range(4):
-        if state[P.ABOARD + seat] > 0:
-            w.money[W.LOADED_KM] += km
+        if state[plans.ABOARD + seat] > 0:
+            w.money[running_days.LOADED_KM] += km
             break
 
 
@@ -132,140 +129,150 @@ def _leave(w, d, roads, weights):
 def _check_arrival(w, d, roads):
     """Count it if the driver is somewhere earlier than the road allows, or later than agreed."""
     state, times, stop = w.state[d], w.times[d], w.stops[d, 0]
-    node = w.codes[d, 0, P.NODE]
-    if node != P.BREAK:
-        base = T.base_minutes(roads, state[P.AT], node)
-        if stop[P.START] < T.arrival(roads.speed, times[P.LEFT], base) - _TOLERANCE:
-            w.counts[W.VIOLATIONS] += 1
-    if stop[P.START] > stop[P.LIMIT] + _TOLERANCE:
-        w.counts[W.VIOLATIONS] += 1
+    node = w.codes[d, 0, plans.NODE]
+    if node != plans.BREAK:
+        base = travel.base_minutes(roads, state[plans.AT], node)
+        if stop[plans.START] < travel.arrival(roads.speed, times[plans.LEFT], base) - _TOLERANCE:
+            w.counts[running_days.VIOLATIONS] += 1
+    if stop[plans.START] > stop[plans.LIMIT] + _TOLERANCE:
+        w.counts[running_days.VIOLATIONS] += 1
 
 
 @kernel
 def _arrive(w, d, roads, weights):
     """Begin the first stop. True if that is news: nobody at the door."""
-    plan = W.plan_of(w, d)
+    plan = running_days.plan_of(w, d)
     state, times = plan.state, plan.times
-    node, now = plan.codes[0, P.NODE], plan.stops[0, P.START]
-    service = plan.stops[0, P.SERVICE]
+    node, now = plan.codes[0, plans.NODE], plan.stops[0, plans.START]
+    service = plan.stops[0, plans.SERVICE]
     _check_arrival(w, d, roads)
     news = False
     if node >= 2 * w.bookings.shape[0]:
-        over = max(0.0, now - w.drivers[d, D.SHIFT_END])
-        w.money[W.OVERTIME] += over
-        w.money[W.C_OVERTIME] += weights.overtime * over
-        state[P.AT], state[P.PHASE], state[P.COUNT] = node, P.OFF, 0
-        state[P.VERSION] += 1
-        times[P.FREE], times[P.NEXT] = now, np.inf
+        over = max(0.0, now - w.drivers[d, tables.SHIFT_END])
+        w.money[running_days.OVERTIME] += over
+        w.money[running_days.C_OVERTIME] += weights.overtime * over
+        state[plans.AT], state[plans.PHASE], state[plans.COUNT] = node, plans.OFF, 0
+        state[plans.VERSION] += 1
+        times[plans.FREE], times[plans.NEXT] = now, np.inf
         return False
     free = now + service
-    dead = plan.codes[0, P.PICKED_AT] == P.DEAD
-    if node == P.BREAK:
-        P.remove(plan, 0)
-        state[P.RESTS] = 0
+    dead = plan.codes[0, plans.PICKED_AT] == plans.DEAD
+    if node == plans.BREAK:
+        plans.remove(plan, 0)
+        state[plans.RESTS] = 0
     elif dead:
-        P.remove(plan, 0)
+        plans.remove(plan, 0)
     elif node % 2 == 0:
         news, delay = _meet(w, d, node // 2, now, service, weights)
         free += delay
     else:
         free += _drop(w, d, node // 2, now, weights)
-        P.remove(plan, 0)
-    state[P.PHASE], times[P.FREE] = P.BUSY, free
-    state[P.SERVING] = P.BREAK if dead else node  # nobody gets out where nobody is
-    if node != P.BREAK:
-        state[P.AT] = node
-    state[P.DIRTY] = 1
+        plans.remove(plan, 0)
+    state[plans.PHASE], times[plans.FREE] = plans.BUSY, free
+    state[plans.SERVING] = plans.BREAK if dead else node  # nobody gets out where nobody is
+    if node != plans.BREAK:
+        state[plans.AT] = node
+    state[plans.DIRTY] = 1
     return news
 
 
 @kernel
 def _meet(w, d, b, now, service, weights):
     """At a pickup's door. Returns (whether nobody is there, the delay); the stop is taken off."""
-    plan = W.plan_of(w, d)
+    plan = running_days.plan_of(w, d)
     row = w.bookings[b]
-    outbound = int(row[D.LINKED_TO])
-    missing = row[D.NO_SHOW] > 0.0
-    stranded = outbound >= 0 and w.status[outbound] != W.SERVED  # the outbound ride is delayed
-    dropoff = P.position(plan, 2 * b + 1)
+    outbound = int(row[tables.LINKED_TO])
+    missing = row[tables.NO_SHOW] > 0.0
+    stranded = (
+        outbound >= 0 and w.status[outbound] != running_days.SERVED
+    )  # the outbound ride is delayed
+    dropoff = plans.position(plan, 2 * b + 1)
     if missing or stranded:
-        P.lighten(plan, row, 0, dropoff)
-        P.empty(plan, dropoff)
-        P.remove(plan, 0)
-        set_status(w, b, W.NO_SHOW if missing else W.REJECTED)
+        plans.lighten(plan, row, 0, dropoff)
+        plans.empty(plan, dropoff)
+        plans.remove(plan, 0)
+        set_status(w, b, running_days.NO_SHOW if missing else running_days.REJECTED)
         if not missing:
-            w.money[W.C_REJECTED] += reject_cost(w, b, weights)
-        back = int(row[D.RETURN])
-        if back >= 0 and w.status[back] <= W.PLANNED:
-            if w.status[back] == W.PLANNED and int(w.rides[back, W.BY_DRIVER]) == d:
-                first, last = P.position(plan, 2 * back), P.position(plan, 2 * back + 1)
-                P.lighten(plan, w.bookings[back], first, last)
-                P.empty(plan, last)
-                P.empty(plan, first)
-                set_status(w, back, W.CANCELLED)
+            w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
+        back = int(row[tables.RETURN])
+        if back >= 0 and w.status[back] <= running_days.PLANNED:
+            if (
+                w.status[back] == running_days.PLANNED
+                and int(w.rides[back, running_days.BY_DRIVER]) == d
+            ):
+                first, last = plans.position(plan, 2 * back), plans.position(plan, 2 * back + 1)
+                plans.lighten(plan, w.bookings[back], first, last)
+                plans.empty(plan, last)
+                plans.empty(plan, first)
+                set_status(w, back, running_days.CANCELLED)
             else:
-                withdraw(w, back, W.CANCELLED, weights)
+                withdraw(w, back, running_days.CANCELLED, weights)
         return True, 0.0
     ride = w.rides[b]
-    ride[W.WAIT] = max(0.0, now - row[D.READY])
-    ride[W.LATE_PICKUP] = max(0.0, now - row[D.PICKUP_TO])
-    w.money[W.C_WAIT] += weights.wait * max(0.0, ride[W.WAIT] - weights.promise)
-    w.money[W.C_LATE] += weights.late * ride[W.LATE_PICKUP]
-    plan.stops[dropoff, P.BOARDED] = now + service + row[D.BOARDING_DELAY]
-    P.remove(plan, 0)
+    ride[running_days.WAIT] = max(0.0, now - row[tables.READY])
+    ride[running_days.LATE_PICKUP] = max(0.0, now - row[tables.PICKUP_TO])
+    w.money[running_days.C_WAIT] += weights.wait * max(
+        0.0, ride[running_days.WAIT] - weights.promise
+    )
+    w.money[running_days.C_LATE] += weights.late * ride[running_days.LATE_PICKUP]
+    plan.stops[dropoff, plans.BOARDED] = now + service + row[tables.BOARDING_DELAY]
+    plans.remove(plan, 0)
     for seat in range(4):
-        plan.state[P.ABOARD + seat] += int(row[D.LOAD + seat])
-        if plan.state[P.ABOARD + seat] > w.drivers[d, D.SEAT + seat]:
-            w.counts[W.VIOLATIONS] += 1
-    if now < row[D.READY] - _TOLERANCE:
-        w.counts[W.VIOLATIONS] += 1
-    set_status(w, b, W.ABOARD)
-    return False, row[D.BOARDING_DELAY]
+        plan.state[plans.ABOARD + seat] += int(row[tables.LOAD + seat])
+        if plan.state[plans.ABOARD + seat] > w.drivers[d, tables.SEAT + seat]:
+            w.counts[running_days.VIOLATIONS] += 1
+    if now < row[tables.READY] - _TOLERANCE:
+        w.counts[running_days.VIOLATIONS] += 1
+    set_status(w, b, running_days.ABOARD)
+    return False, row[tables.BOARDING_DELAY]
 
 
 @kernel
 def _drop(w, d, b, now, weights):
     """At a drop-off's door; returns the delay."""
     row, ride, stop = w.bookings[b], w.rides[b], w.stops[d, 0]
-    ride[W.RIDE] = now - stop[P.BOARDED]
-    ride[W.EXCESS] = max(0.0, ride[W.RIDE] - row[D.DIRECT])
-    ride[W.LATE_DROPOFF] = max(0.0, now - row[D.DROPOFF_TO])
-    w.money[W.C_RIDE] += weights.ride * ride[W.EXCESS]
-    w.money[W.C_LATE] += weights.late * ride[W.LATE_DROPOFF]
-    if ride[W.RIDE] > stop[P.RIDE_LIMIT] + _TOLERANCE or w.status[b] != W.ABOARD:
-        w.counts[W.VIOLATIONS] += 1
-    if now < row[D.DROPOFF_FROM] - _TOLERANCE:
-        w.counts[W.VIOLATIONS] += 1
+    ride[running_days.RIDE] = now - stop[plans.BOARDED]
+    ride[running_days.EXCESS] = max(0.0, ride[running_days.RIDE] - row[tables.DIRECT])
+    ride[running_days.LATE_DROPOFF] = max(0.0, now - row[tables.DROPOFF_TO])
+    w.money[running_days.C_RIDE] += weights.ride * ride[running_days.EXCESS]
+    w.money[running_days.C_LATE] += weights.late * ride[running_days.LATE_DROPOFF]
+    if (
+        ride[running_days.RIDE] > stop[plans.RIDE_LIMIT] + _TOLERANCE
+        or w.status[b] != running_days.ABOARD
+    ):
+        w.counts[running_days.VIOLATIONS] += 1
+    if now < row[tables.DROPOFF_FROM] - _TOLERANCE:
+        w.counts[running_days.VIOLATIONS] += 1
     for seat in range(4):
-        w.state[d, P.ABOARD + seat] -= int(row[D.LOAD + seat])
-        if w.state[d, P.ABOARD + seat] < 0:
-            w.counts[W.VIOLATIONS] += 1
-    return row[D.ALIGHTING_DELAY]
+        w.state[d, plans.ABOARD + seat] -= int(row[tables.LOAD + seat])
+        if w.state[d, plans.ABOARD + seat] < 0:
+            w.counts[running_days.VIOLATIONS] += 1
+    return row[tables.ALIGHTING_DELAY]
 
 
 @kernel
 def _finish(w, d):
     """The driver is free again; a ride that ended may bring its return's call."""
     state = w.state[d]
-    node = state[P.SERVING]
-    state[P.PHASE], state[P.SERVING] = P.WAITS, P.BREAK
-    w.times[d, P.NEXT] = w.times[d, P.LEAVE]
+    node = state[plans.SERVING]
+    state[plans.PHASE], state[plans.SERVING] = plans.WAITS, plans.BREAK
+    w.times[d, plans.NEXT] = w.times[d, plans.LEAVE]
     if node >= 0 and node % 2 == 1:
         b = node // 2
-        set_status(w, b, W.SERVED)
-        back = int(w.bookings[b, D.RETURN])
-        called = back >= 0 and w.bookings[back, D.ANNOUNCE] <= w.money[W.NOW]
-        if called and w.status[back] == W.LATER:
+        set_status(w, b, running_days.SERVED)
+        back = int(w.bookings[b, tables.RETURN])
+        called = back >= 0 and w.bookings[back, tables.ANNOUNCE] <= w.money[running_days.NOW]
+        if called and w.status[back] == running_days.LATER:
             announce(w, back)
 
 
 @kernel
 def _driver_event(w, d, roads, weights):
     """What happens to driver `d` now; True if it is news."""
-    phase = w.state[d, P.PHASE]
-    if phase == P.DRIVES:
+    phase = w.state[d, plans.PHASE]
+    if phase == plans.DRIVES:
         return _arrive(w, d, roads, weights)
-    if phase == P.WAITS:
+    if phase == plans.WAITS:
         _leave(w, d, roads, weights)
         return False
     _finish(w, d)
@@ -276,17 +283,20 @@ def _driver_event(w, d, roads, weights):
 def _calls(w):
     """Announcements that are due; True if there was one."""
     news = False
-    count, now = w.counts, w.money[W.NOW]
-    while count[W.CALLED] < w.size[D.BOOKINGS]:
-        b = w.calls[count[W.CALLED]]
-        if w.bookings[b, D.ANNOUNCE] > now:
+    count, now = w.counts, w.money[running_days.NOW]
+    while count[running_days.CALLED] < w.size[tables.BOOKINGS]:
+        b = w.calls[count[running_days.CALLED]]
+        if w.bookings[b, tables.ANNOUNCE] > now:
             break
-        count[W.CALLED] += 1
-        if w.status[b] != W.LATER:
+        count[running_days.CALLED] += 1
+        if w.status[b] != running_days.LATER:
             continue
-        outbound = int(w.bookings[b, D.LINKED_TO])
-        on_call = outbound >= 0 and w.bookings[b, D.ANNOUNCE] > w.bookings[outbound, D.DROPOFF_BY]
-        if on_call and w.status[outbound] != W.SERVED:
+        outbound = int(w.bookings[b, tables.LINKED_TO])
+        on_call = (
+            outbound >= 0
+            and w.bookings[b, tables.ANNOUNCE] > w.bookings[outbound, tables.DROPOFF_BY]
+        )
+        if on_call and w.status[outbound] != running_days.SERVED:
             continue  # announced when the outbound ride ends
         announce(w, b)
         news = True
@@ -297,14 +307,14 @@ def _calls(w):
 def _cancellations(w, weights):
     """Cancellations that are due; True if there was one."""
     news = False
-    count, now = w.counts, w.money[W.NOW]
-    while count[W.CANCELS_SEEN] < count[W.CANCEL_COUNT]:
-        b = w.cancels[count[W.CANCELS_SEEN]]
-        if w.bookings[b, D.CANCEL] > now:
+    count, now = w.counts, w.money[running_days.NOW]
+    while count[running_days.CANCELS_SEEN] < count[running_days.CANCEL_COUNT]:
+        b = w.cancels[count[running_days.CANCELS_SEEN]]
+        if w.bookings[b, tables.CANCEL] > now:
             break
-        count[W.CANCELS_SEEN] += 1
-        if w.status[b] <= W.PLANNED:
-            withdraw(w, b, W.CANCELLED, weights)
+        count[running_days.CANCELS_SEEN] += 1
+        if w.status[b] <= running_days.PLANNED:
+            withdraw(w, b, running_days.CANCELLED, weights)
             news = True
     return news
 
@@ -314,12 +324,12 @@ def next_event(w):
     """The minute of the next event of any kind, inf if there is none."""
     count = w.counts
     when = np.inf
-    for d in range(w.size[D.DRIVERS]):
-        when = min(when, w.times[d, P.NEXT])
-    if count[W.CALLED] < w.size[D.BOOKINGS]:
-        when = min(when, w.bookings[w.calls[count[W.CALLED]], D.ANNOUNCE])
-    if count[W.CANCELS_SEEN] < count[W.CANCEL_COUNT]:
-        when = min(when, w.bookings[w.cancels[count[W.CANCELS_SEEN]], D.CANCEL])
+    for d in range(w.size[tables.DRIVERS]):
+        when = min(when, w.times[d, plans.NEXT])
+    if count[running_days.CALLED] < w.size[tables.BOOKINGS]:
+        when = min(when, w.bookings[w.calls[count[running_days.CALLED]], tables.ANNOUNCE])
+    if count[running_days.CANCELS_SEEN] < count[running_days.CANCEL_COUNT]:
+        when = min(when, w.bookings[w.cancels[count[running_days.CANCELS_SEEN]], tables.CANCEL])
     return when
 
 
@@ -332,31 +342,31 @@ def advance(w, roads, weights, look_again):
     way is rejected.
     """
     news = False
-    again = w.money[W.NOW] + look_again
+    again = w.money[running_days.NOW] + look_again
     while True:
         settle(w, roads)
         when = next_event(w)
-        now = w.money[W.NOW]
+        now = w.money[running_days.NOW]
         if when > now:
-            if w.counts[W.OPEN] > 0:
+            if w.counts[running_days.OPEN] > 0:
                 if news or now == again:
-                    w.counts[W.CLOCK] += 1
+                    w.counts[running_days.CLOCK] += 1
                     return
                 b = w.open[0]
-                by = max(now, w.bookings[b, D.PICKUP_BY])
+                by = max(now, w.bookings[b, tables.PICKUP_BY])
                 if by < min(when, again):
-                    w.money[W.NOW] = by
-                    withdraw(w, b, W.REJECTED, weights)
+                    w.money[running_days.NOW] = by
+                    withdraw(w, b, running_days.REJECTED, weights)
                     continue
                 when = min(when, again)
             news = False
             if when == np.inf:
-                w.counts[W.DONE] = 1
+                w.counts[running_days.DONE] = 1
                 return
-            w.money[W.NOW] = when
-        for d in range(w.size[D.DRIVERS]):
+            w.money[running_days.NOW] = when
+        for d in range(w.size[tables.DRIVERS]):
             # Asked here, because a call with a whole world takes longer than most answers.
-            if w.times[d, P.NEXT] <= w.money[W.NOW] and w.state[d, P.DIRTY] == 0:
+            if w.times[d, plans.NEXT] <= w.money[running_days.NOW] and w.state[d, plans.DIRTY] == 0:
                 news |= _driver_event(w, d, roads, weights)
         news |= _calls(w)
         news |= _cancellations(w, weights)
@@ -365,9 +375,9 @@ def advance(w, roads, weights, look_again):
 @kernel
 def settle(w, roads):
     """Plan again for the drivers who lost a stop, or stand at a door."""
-    for d in range(w.size[D.DRIVERS]):
-        if w.state[d, P.DIRTY] == 1:
-            P.settle(W.plan_of(w, d), roads, w.bookings, w.money[W.NOW])
+    for d in range(w.size[tables.DRIVERS]):
+        if w.state[d, plans.DIRTY] == 1:
+            plans.settle(running_days.plan_of(w, d), roads, w.bookings, w.money[running_days.NOW])
 
 
 @kernel

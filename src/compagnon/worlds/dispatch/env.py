@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.decisions import DecisionEnv
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import running_days
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.fields import Layout
 from compagnon.worlds.dispatch.instance import Instance
@@ -92,7 +92,7 @@ class DispatchEnv(DecisionEnv):
         "render_modes": ["rgb_array"],
         "render_fps": 8,
     }
-    reward_term_names = W.COST_PARTS
+    reward_term_names = running_days.COST_PARTS
     episode = "the day"
     kpi_names = KPI_NAMES
 
@@ -130,9 +130,9 @@ class DispatchEnv(DecisionEnv):
         return layout
 
     @property
-    def world(self) -> W.RunningDays:
+    def world(self) -> running_days.RunningDays:
         """The running day's own arrays, with a leading axis of one; to be read, not written."""
-        world: W.RunningDays = self._core.worlds
+        world: running_days.RunningDays = self._core.worlds
         return world
 
     def render(self) -> Any:
@@ -145,4 +145,4 @@ class DispatchEnv(DecisionEnv):
 
     def _standing(self) -> tuple[bool, bool]:
         count = self._core.worlds.counts[0]
-        return bool(count[W.EPISODE] > 0), bool(count[W.DONE])
+        return bool(count[running_days.EPISODE] > 0), bool(count[running_days.DONE])

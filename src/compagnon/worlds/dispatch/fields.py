@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.dispatch import insertion as I
+from compagnon.worlds.dispatch import insertion
 from compagnon.worlds.dispatch.instance import SEAT_TYPES
 
 _DAY: Final = 2880.0
@@ -71,7 +71,7 @@ PAIR: Final = (
     Field("detour", "min", -_DAY, _DAY, 30, "minutes on board beyond the direct ride"),
     Field("approach", "min", 0, _DAY, 30, "driving to the pickup, at relative speed 1"),
 )
-assert len(PAIR) == I.COLUMNS
+assert len(PAIR) == insertion.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

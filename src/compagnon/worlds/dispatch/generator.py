@@ -10,8 +10,7 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import tables, travel
 from compagnon.worlds.dispatch.instance import Instance
 
 LATITUDE, LONGITUDE = 46.2044, 6.1432  # Geneva, as good a centre as any
@@ -88,10 +87,10 @@ def generate(
     """The day that an episode with this episode seed is made of; arguments as in `DispatchEnv`."""
     habits = Habits(tightness, delay_minutes, no_show, cancel, town)
     size = PRESETS[preset]
-    days = D.allocate_days(1, max_bookings(size, tightness), size.drivers)
-    day = D.day_row(days, 0)
+    days = tables.allocate_days(1, max_bookings(size, tightness), size.drivers)
+    day = tables.day_row(days, 0)
     draw_day(np.uint64(seed), size, habits, day)
-    return D.read_instance(f"{preset} {seed}", day)
+    return tables.read_instance(f"{preset} {seed}", day)
 
 
 @kernel
@@ -166,17 +165,17 @@ def _write_rider(seed, person, ride, habits, row):
     u = streams.uniform(seed, _MOBILITY, person)
     kind = 0 if u < 0.7 else 1 if u < 0.97 else 2
     for seat in range(4):
-        row[D.LOAD + seat] = 0.0
-    row[D.LOAD + kind] = 1.0
-    row[D.LOAD + 3] = 1.0 if streams.uniform(seed, _COMPANION, person) < 0.2 else 0.0
-    row[D.BOARDING], row[D.ALIGHTING] = BOARDING[kind], ALIGHTING[kind]
-    row[D.NO_SHOW] = 1.0 if streams.uniform(seed, _NO_SHOW, ride) < habits.no_show else 0.0
+        row[tables.LOAD + seat] = 0.0
+    row[tables.LOAD + kind] = 1.0
+    row[tables.LOAD + 3] = 1.0 if streams.uniform(seed, _COMPANION, person) < 0.2 else 0.0
+    row[tables.BOARDING], row[tables.ALIGHTING] = BOARDING[kind], ALIGHTING[kind]
+    row[tables.NO_SHOW] = 1.0 if streams.uniform(seed, _NO_SHOW, ride) < habits.no_show else 0.0
     for end in range(2):
         u = streams.uniform(seed, _DELAY, 2 * ride + end)
         delay = -habits.delay_minutes * np.log(1.0 - u)
-        row[D.BOARDING_DELAY + end] = min(MAX_DELAY, delay)
-    row[D.LINKED_TO] = -1.0
-    row[D.CANCEL] = np.inf
+        row[tables.BOARDING_DELAY + end] = min(MAX_DELAY, delay)
+    row[tables.LINKED_TO] = -1.0
+    row[tables.CANCEL] = np.inf
     return kind
 
 
@@ -184,18 +183,18 @@ def _write_rider(seed, person, ride, habits, row):
 def _maybe_cancel(seed, ride, habits, row):
     """A late cancellation comes between the announcement and the pickup window."""
     if streams.uniform(seed, _CANCELS, ride) < habits.cancel:
-        begin = max(row[D.ANNOUNCE], row[D.PICKUP_FROM] - 240.0)
+        begin = max(row[tables.ANNOUNCE], row[tables.PICKUP_FROM] - 240.0)
         share = streams.uniform(seed, _CANCEL_AT, ride)
-        row[D.CANCEL] = begin + share * max(0.0, row[D.PICKUP_FROM] - begin)
+        row[tables.CANCEL] = begin + share * max(0.0, row[tables.PICKUP_FROM] - begin)
 
 
 @kernel
 def _announce(seed, ride, preset, row):
     """In advance, or one to three hours before the pickup window begins."""
-    row[D.ANNOUNCE] = 0.0
+    row[tables.ANNOUNCE] = 0.0
     if streams.uniform(seed, _ADVANCE, 2 * ride) >= preset.in_advance:
         ahead = 60.0 + 120.0 * streams.uniform(seed, _ADVANCE, 2 * ride + 1)
-        row[D.ANNOUNCE] = max(1.0, row[D.PICKUP_FROM] - ahead)
+        row[tables.ANNOUNCE] = max(1.0, row[tables.PICKUP_FROM] - ahead)
 
 
 @kernel
@@ -210,11 +209,11 @@ def _write_outbound(seed, town, person, ride, preset, habits, treatment, day):
     base = _flat_km(home, clinic) * DETOUR * 60.0 / preset.speed_kmh
     appointment = _appointment(seed, person, treatment)
     width = 30.0 / habits.tightness
-    row[D.DROPOFF_FROM], row[D.DROPOFF_TO] = appointment - width, appointment
-    begin = appointment - width - 1.4 * base - row[D.BOARDING]
-    row[D.PICKUP_FROM], row[D.PICKUP_TO] = 5.0 * np.floor(begin / 5.0), np.inf
-    row[D.MAX_RIDE] = 20.0 + 1.6 * base + 10.0 / habits.tightness
-    row[D.PRIORITY] = 5.0 if kind == 2 else 4.0
+    row[tables.DROPOFF_FROM], row[tables.DROPOFF_TO] = appointment - width, appointment
+    begin = appointment - width - 1.4 * base - row[tables.BOARDING]
+    row[tables.PICKUP_FROM], row[tables.PICKUP_TO] = 5.0 * np.floor(begin / 5.0), np.inf
+    row[tables.MAX_RIDE] = 20.0 + 1.6 * base + 10.0 / habits.tightness
+    row[tables.PRIORITY] = 5.0 if kind == 2 else 4.0
     _announce(seed, ride, preset, row)
     return appointment
 
@@ -228,18 +227,18 @@ def _write_return(seed, person, ride, ready, preset, habits, day):
     for k in range(2):
         day.coordinates[2 * ride, k] = day.coordinates[2 * ride - 1, k]
         day.coordinates[2 * ride + 1, k] = day.coordinates[2 * ride - 2, k]
-    row[D.LINKED_TO] = ride - 1
-    row[D.NO_SHOW] = 0.0
-    row[D.PICKUP_FROM] = ready
-    row[D.DROPOFF_FROM], row[D.DROPOFF_TO] = -np.inf, np.inf
-    row[D.MAX_RIDE] = outbound[D.MAX_RIDE]
-    row[D.PRIORITY] = 5.0 if kind == 2 else 3.0
+    row[tables.LINKED_TO] = ride - 1
+    row[tables.NO_SHOW] = 0.0
+    row[tables.PICKUP_FROM] = ready
+    row[tables.DROPOFF_FROM], row[tables.DROPOFF_TO] = -np.inf, np.inf
+    row[tables.MAX_RIDE] = outbound[tables.MAX_RIDE]
+    row[tables.PRIORITY] = 5.0 if kind == 2 else 3.0
     if streams.uniform(seed, _ON_CALL, person) < preset.on_call:
-        row[D.ANNOUNCE] = ready
-        row[D.PICKUP_TO] = ready + 60.0 / habits.tightness
+        row[tables.ANNOUNCE] = ready
+        row[tables.PICKUP_TO] = ready + 60.0 / habits.tightness
     else:
-        row[D.ANNOUNCE] = outbound[D.ANNOUNCE]
-        row[D.PICKUP_TO] = ready + 45.0 / habits.tightness
+        row[tables.ANNOUNCE] = outbound[tables.ANNOUNCE]
+        row[tables.PICKUP_TO] = ready + 45.0 / habits.tightness
 
 
 @kernel
@@ -257,10 +256,10 @@ def _write_other(seed, town, person, ride, preset, habits, day):
     straight = _flat_km(day.coordinates[2 * ride], day.coordinates[2 * ride + 1])
     base = straight * DETOUR * 60.0 / preset.speed_kmh
     begin = 5.0 * np.floor((480.0 + 510.0 * streams.uniform(seed, _WHEN, 3 * person)) / 5.0)
-    row[D.PICKUP_FROM], row[D.PICKUP_TO] = begin, begin + 45.0 / habits.tightness
-    row[D.DROPOFF_FROM], row[D.DROPOFF_TO] = -np.inf, np.inf
-    row[D.MAX_RIDE] = 20.0 + 1.6 * base + 10.0 / habits.tightness
-    row[D.PRIORITY] = 1.0 + np.floor(2.0 * streams.uniform(seed, _PRIORITY, person))
+    row[tables.PICKUP_FROM], row[tables.PICKUP_TO] = begin, begin + 45.0 / habits.tightness
+    row[tables.DROPOFF_FROM], row[tables.DROPOFF_TO] = -np.inf, np.inf
+    row[tables.MAX_RIDE] = 20.0 + 1.6 * base + 10.0 / habits.tightness
+    row[tables.PRIORITY] = 1.0 + np.floor(2.0 * streams.uniform(seed, _PRIORITY, person))
     _announce(seed, ride, preset, row)
 
 
@@ -270,11 +269,11 @@ def _write_driver(seed, driver, preset, nodes, day):
     row = day.drivers[driver]
     share = driver / max(1, preset.drivers - 1)
     start = 375.0 + 180.0 * share + 15.0 * np.floor(2.0 * streams.uniform(seed, _SHIFT, driver))
-    row[D.SHIFT_START], row[D.SHIFT_END] = start, start + 570.0
-    row[D.BREAK_FROM], row[D.BREAK_TO] = start + 210.0, start + 330.0
-    row[D.BREAK_MINUTES] = 30.0
+    row[tables.SHIFT_START], row[tables.SHIFT_END] = start, start + 570.0
+    row[tables.BREAK_FROM], row[tables.BREAK_TO] = start + 210.0, start + 330.0
+    row[tables.BREAK_MINUTES] = 30.0
     for seat in range(4):
-        row[D.SEAT + seat] = FLEET[driver % len(FLEET), seat]
+        row[tables.SEAT + seat] = FLEET[driver % len(FLEET), seat]
     point = day.coordinates[nodes + 2 * driver]
     u, v = streams.uniform(seed, _DEPOT, 2 * driver), streams.uniform(seed, _DEPOT, 2 * driver + 1)
     _put(point, 0.8 * preset.radius_km, u, v)
@@ -310,11 +309,11 @@ def draw_day(seed, preset, habits, day):
         person += 1
     for driver in range(preset.drivers):
         _write_driver(seed, driver, preset, 2 * day.bookings.shape[0], day)
-    day.size[D.BOOKINGS], day.size[D.DRIVERS] = ride, preset.drivers
-    day.size[D.MATRIX_ROW] = 0
-    day.rule[T.KIND] = T.SPHERE
-    day.rule[T.MINUTES_PER_KM] = 60.0 * DETOUR / preset.speed_kmh
-    day.rule[T.KM_FACTOR] = DETOUR
-    day.rule[T.MIDDLE], day.rule[T.MIDDLE + 1] = LATITUDE, LONGITUDE
-    for hour in range(T.HOURS):
+    day.size[tables.BOOKINGS], day.size[tables.DRIVERS] = ride, preset.drivers
+    day.size[tables.MATRIX_ROW] = 0
+    day.rule[travel.KIND] = travel.SPHERE
+    day.rule[travel.MINUTES_PER_KM] = 60.0 * DETOUR / preset.speed_kmh
+    day.rule[travel.KM_FACTOR] = DETOUR
+    day.rule[travel.MIDDLE], day.rule[travel.MIDDLE + 1] = LATITUDE, LONGITUDE
+    for hour in range(travel.HOURS):
         day.speed[hour] = SPEED[hour]

@@ -5,9 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from compagnon.envs.kernels import kernel, kernel_inline
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import plans, tables, travel
 from compagnon.worlds.dispatch.instance import SEATS
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
@@ -44,7 +42,7 @@ def _fits(load, seats, row):
     """Whether a booking's load fits beside the `load` (counted from its first column)."""
     fits = True
     for seat in range(SEATS):
-        fits &= load[seat] + row[D.LOAD + seat] <= seats[seat]
+        fits &= load[seat] + row[tables.LOAD + seat] <= seats[seat]
     return fits
 
 
@@ -58,9 +56,9 @@ def _place_before(plan, i):
     """The node where the driver is before stop `i`; a break is taken wherever he is."""
     while i > 0:
         i -= 1
-        if plan.codes[i, P.NODE] != P.BREAK:
-            return plan.codes[i, P.NODE]
-    return plan.state[P.AT]
+        if plan.codes[i, plans.NODE] != plans.BREAK:
+            return plan.codes[i, plans.NODE]
+    return plan.state[plans.AT]
 
 
 @kernel_inline
@@ -77,42 +75,44 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
     """
     codes, stops = plan.codes, plan.stops
     minutes, cost, slack = 0.0, 0.0, np.inf
-    metric = roads.rule[T.KIND] != T.MATRIX
+    metric = roads.rule[travel.KIND] != travel.MATRIX
     away = True  # the last place is not the one that the plan's next leg begins at
     earlier = False  # a pickup begins earlier than planned: a shorter way on from a break
-    last = plan.state[P.COUNT] - 1
+    last = plan.state[plans.COUNT] - 1
     for k in range(j, last + 1):
-        node, stop = codes[k, P.NODE], stops[k]
-        leg = stop[P.LEG]
-        if node != P.BREAK and away:
-            leg = T.base_minutes(roads, at, node)
-            minutes += leg - stop[P.LEG]
+        node, stop = codes[k, plans.NODE], stops[k]
+        leg = stop[plans.LEG]
+        if node != plans.BREAK and away:
+            leg = travel.base_minutes(roads, at, node)
+            minutes += leg - stop[plans.LEG]
             away = False
-        arrives = T.arrival(roads.speed, clock, leg)
-        start = max(arrives, stop[P.EARLIEST])
-        if start > stop[P.LIMIT] + P.EPSILON or (not away and start > stop[P.LATEST] + _COARSE):
+        arrives = travel.arrival(roads.speed, clock, leg)
+        start = max(arrives, stop[plans.EARLIEST])
+        if start > stop[plans.LIMIT] + plans.EPSILON or (
+            not away and start > stop[plans.LATEST] + _COARSE
+        ):
             return 0.0, 0.0, -1.0
         # Who is home before the shift ends has that much time left.
-        slack = min(slack, stop[P.LIMIT] - (arrives if k == last else start))
-        if stop[P.RIDE_LIMIT] < np.inf:
-            since = stop[P.BOARDED]
-            if codes[k, P.PICKED_AT] >= i:
-                since = boarded[codes[k, P.PICKED_AT]]
-            if start - since > stop[P.RIDE_LIMIT] + P.EPSILON:
+        slack = min(slack, stop[plans.LIMIT] - (arrives if k == last else start))
+        if stop[plans.RIDE_LIMIT] < np.inf:
+            since = stop[plans.BOARDED]
+            if codes[k, plans.PICKED_AT] >= i:
+                since = boarded[codes[k, plans.PICKED_AT]]
+            if start - since > stop[plans.RIDE_LIMIT] + plans.EPSILON:
                 return 0.0, 0.0, -1.0
-            cost += weights.ride * (start - stop[P.START])
-        elif node != P.BREAK and k < last and codes[k, P.PICKED_AT] != P.DEAD:
-            boarded[k] = start + stop[P.SERVICE]
-            earlier |= start < stop[P.START]
-            cost -= weights.ride * (start - stop[P.START])
-            cost += _waits(start, stop[P.READY], weights)
-            cost -= _waits(stop[P.START], stop[P.READY], weights)
-        if metric and not away and start == stop[P.START]:
+            cost += weights.ride * (start - stop[plans.START])
+        elif node != plans.BREAK and k < last and codes[k, plans.PICKED_AT] != plans.DEAD:
+            boarded[k] = start + stop[plans.SERVICE]
+            earlier |= start < stop[plans.START]
+            cost -= weights.ride * (start - stop[plans.START])
+            cost += _waits(start, stop[plans.READY], weights)
+            cost -= _waits(stop[plans.START], stop[plans.READY], weights)
+        if metric and not away and start == stop[plans.START]:
             # From here on nothing changes, but how long those ride who board at another time.
             if earlier and not _rides_kept(plan, i, k, boarded):
                 return 0.0, 0.0, -1.0
             break
-        clock = start + stop[P.SERVICE]
+        clock = start + stop[plans.SERVICE]
     return minutes, cost, max(0.0, slack)
 
 
@@ -124,10 +124,13 @@ def _rides_kept(plan, i, k, boarded):
         boarded: as in `_tail`; the stops after `k` begin as planned.
     """
     codes, stops = plan.codes, plan.stops
-    for q in range(k + 1, plan.state[P.COUNT]):
-        stop, picked = stops[q], codes[q, P.PICKED_AT]
-        rides_on = stop[P.RIDE_LIMIT] < np.inf and i <= picked <= k
-        if rides_on and stop[P.START] - boarded[picked] > stop[P.RIDE_LIMIT] + P.EPSILON:
+    for q in range(k + 1, plan.state[plans.COUNT]):
+        stop, picked = stops[q], codes[q, plans.PICKED_AT]
+        rides_on = stop[plans.RIDE_LIMIT] < np.inf and i <= picked <= k
+        if (
+            rides_on
+            and stop[plans.START] - boarded[picked] > stop[plans.RIDE_LIMIT] + plans.EPSILON
+        ):
             return False
     return True
 
@@ -150,55 +153,55 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
         The positions (i, j) for `plan.insert`, or (-1, -1).
     """
     codes, stops, state = plan.codes, plan.stops, plan.state
-    n, first = state[P.COUNT], P.first_open(plan)
+    n, first = state[plans.COUNT], plans.first_open(plan)
     for k in range(COLUMNS):
         out[k] = 0.0
     best_i, best_j, best = -1, -1, np.inf
-    if state[P.PHASE] == P.OFF or n + 2 > P.MAX_STOPS:
+    if state[plans.PHASE] == plans.OFF or n + 2 > plans.MAX_STOPS:
         return best_i, best_j
     for seat in range(SEATS):
-        if row[D.LOAD + seat] > seats[seat]:
+        if row[tables.LOAD + seat] > seats[seat]:
             return best_i, best_j
-    metric = roads.rule[T.KIND] != T.MATRIX
+    metric = roads.rule[travel.KIND] != travel.MATRIX
     km_price = 0.0
-    if roads.rule[T.MINUTES_PER_KM] > 0.0:
-        km_price = weights.km * roads.rule[T.KM_FACTOR] / roads.rule[T.MINUTES_PER_KM]
+    if roads.rule[travel.MINUTES_PER_KM] > 0.0:
+        km_price = weights.km * roads.rule[travel.KM_FACTOR] / roads.rule[travel.MINUTES_PER_KM]
     pickup, dropoff = 2 * b, 2 * b + 1
-    ready, pickup_by = row[D.READY], row[D.PICKUP_BY]
-    dropoff_from, dropoff_by = row[D.DROPOFF_FROM], row[D.DROPOFF_BY]
-    longest = row[D.MAX_RIDE]
-    leave = max(plan.times[P.FREE], now)
+    ready, pickup_by = row[tables.READY], row[tables.PICKUP_BY]
+    dropoff_from, dropoff_by = row[tables.DROPOFF_FROM], row[tables.DROPOFF_BY]
+    longest = row[tables.MAX_RIDE]
+    leave = max(plan.times[plans.FREE], now)
     for i in range(first, n):
         if i > 0:
-            leave = plan.gaps[i, P.DONE]
-        if leave > pickup_by + P.EPSILON:
+            leave = plan.gaps[i, plans.DONE]
+        if leave > pickup_by + plans.EPSILON:
             break
-        bound = plan.gaps[i, P.BOUND]
-        if ready + row[D.BOARDING] > bound + _COARSE:
+        bound = plan.gaps[i, plans.BOUND]
+        if ready + row[tables.BOARDING] > bound + _COARSE:
             continue
-        load = codes[i - 1, P.LOAD_AFTER :] if i > 0 else state[P.ABOARD :]
+        load = codes[i - 1, plans.LOAD_AFTER :] if i > 0 else state[plans.ABOARD :]
         if not _fits(load, seats, row):
             continue
         at = _place_before(plan, i)
-        approach = T.base_minutes(roads, at, pickup)
-        boards = max(T.arrival(roads.speed, leave, approach), ready)
-        clock = boards + row[D.BOARDING]
-        if boards > pickup_by + P.EPSILON or clock > bound + _COARSE:
+        approach = travel.base_minutes(roads, at, pickup)
+        boards = max(travel.arrival(roads.speed, leave, approach), ready)
+        clock = boards + row[tables.BOARDING]
+        if boards > pickup_by + plans.EPSILON or clock > bound + _COARSE:
             continue
         off = clock
         minutes, slack, last, away = approach, pickup_by - boards, pickup, True
         cost = _waits(boards, ready, weights)
         for j in range(i, n):
-            leg = T.base_minutes(roads, last, dropoff)
-            alights = max(T.arrival(roads.speed, clock, leg), dropoff_from)
+            leg = travel.base_minutes(roads, last, dropoff)
+            alights = max(travel.arrival(roads.speed, clock, leg), dropoff_from)
             ride = alights - off
-            if alights <= dropoff_by + P.EPSILON and ride <= longest + P.EPSILON:
+            if alights <= dropoff_by + plans.EPSILON and ride <= longest + plans.EPSILON:
                 more, delays, left = _tail(
-                    plan, roads, weights, i, j, alights + row[D.ALIGHTING], dropoff, boarded
+                    plan, roads, weights, i, j, alights + row[tables.ALIGHTING], dropoff, boarded
                 )
                 if left >= 0.0:
                     total = (minutes + leg + more) * km_price + cost + delays
-                    total += weights.ride * (ride - row[D.DIRECT])
+                    total += weights.ride * (ride - row[tables.DIRECT])
                     if total < best - 1e-9:
                         best, best_i, best_j = total, i, j
                         out[MINUTES], out[COST] = minutes + leg + more, total
@@ -207,35 +210,35 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
                             0.0, min(slack, left, dropoff_by - alights, longest - ride)
                         )
             # On to stop j with the rider on board.
-            node, stop = codes[j, P.NODE], stops[j]
-            if node == P.BREAK or j == n - 1:
+            node, stop = codes[j, plans.NODE], stops[j]
+            if node == plans.BREAK or j == n - 1:
                 break
-            leg = stop[P.LEG]
+            leg = stop[plans.LEG]
             if away:
-                leg = T.base_minutes(roads, last, node)
-                minutes += leg - stop[P.LEG]
+                leg = travel.base_minutes(roads, last, node)
+                minutes += leg - stop[plans.LEG]
                 away = False
-            start = max(T.arrival(roads.speed, clock, leg), stop[P.EARLIEST])
-            bound = stop[P.LATEST] + _COARSE if metric else stop[P.LIMIT] + P.EPSILON
-            if start > stop[P.LIMIT] + P.EPSILON or start > bound:
+            start = max(travel.arrival(roads.speed, clock, leg), stop[plans.EARLIEST])
+            bound = stop[plans.LATEST] + _COARSE if metric else stop[plans.LIMIT] + plans.EPSILON
+            if start > stop[plans.LIMIT] + plans.EPSILON or start > bound:
                 break
-            if start > dropoff_by + P.EPSILON or start - off > longest + P.EPSILON:
+            if start > dropoff_by + plans.EPSILON or start - off > longest + plans.EPSILON:
                 break
-            if stop[P.RIDE_LIMIT] < np.inf:
-                since = stop[P.BOARDED]
-                if codes[j, P.PICKED_AT] >= i:
-                    since = boarded[codes[j, P.PICKED_AT]]
-                if start - since > stop[P.RIDE_LIMIT] + P.EPSILON:
+            if stop[plans.RIDE_LIMIT] < np.inf:
+                since = stop[plans.BOARDED]
+                if codes[j, plans.PICKED_AT] >= i:
+                    since = boarded[codes[j, plans.PICKED_AT]]
+                if start - since > stop[plans.RIDE_LIMIT] + plans.EPSILON:
                     break
-                cost += weights.ride * (start - stop[P.START])
-            elif codes[j, P.PICKED_AT] != P.DEAD:
-                if not _fits(codes[j, P.LOAD_AFTER :], seats, row):
+                cost += weights.ride * (start - stop[plans.START])
+            elif codes[j, plans.PICKED_AT] != plans.DEAD:
+                if not _fits(codes[j, plans.LOAD_AFTER :], seats, row):
                     break
-                boarded[j] = start + stop[P.SERVICE]
-                cost -= weights.ride * (start - stop[P.START])
-                cost += _waits(start, stop[P.READY], weights)
-                cost -= _waits(stop[P.START], stop[P.READY], weights)
-            slack = min(slack, stop[P.LIMIT] - start)
-            clock, last = start + stop[P.SERVICE], node
+                boarded[j] = start + stop[plans.SERVICE]
+                cost -= weights.ride * (start - stop[plans.START])
+                cost += _waits(start, stop[plans.READY], weights)
+                cost -= _waits(stop[plans.START], stop[plans.READY], weights)
+            slack = min(slack, stop[plans.LIMIT] - start)
+            clock, last = start + stop[plans.SERVICE], node
     out[FEASIBLE] = 1.0 if best_i >= 0 else 0.0
     return best_i, best_j

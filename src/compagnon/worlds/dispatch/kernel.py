@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel, kernel_entry
-from compagnon.worlds.dispatch import ahead, dynamics, generator, observe
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import (
+    ahead,
+    dynamics,
+    generator,
+    insertion,
+    observe,
+    plans,
+    running_days,
+    tables,
+    travel,
+)
 from compagnon.worlds.dispatch.kpis import KPIS, write_kpis
 
 WAIT = 0  # the action that lets time pass
@@ -30,7 +35,7 @@ class KernelSettings(NamedTuple):
 
     preset: generator.Preset
     habits: generator.Habits
-    days: D.Day  # the days that are replayed; none where days are generated
+    days: tables.Day  # the days that are replayed; none where days are generated
 
 
 class View(NamedTuple):
@@ -58,15 +63,17 @@ class DispatchOutputs(NamedTuple):
     scratch: NDArray[np.float64]  # (N, room for what `show` and `write_kpis` note down)
 
 
-def allocate_outputs(worlds: W.RunningDays, num_fields: int, num_actions: int) -> DispatchOutputs:
+def allocate_outputs(
+    worlds: running_days.RunningDays, num_fields: int, num_actions: int
+) -> DispatchOutputs:
     """Zeroed outputs of the days of `worlds`."""
     num_envs, bookings, drivers = worlds.found.shape[:3]
-    room = max(P.MAX_STOPS + I.COLUMNS, 2 * bookings + drivers)
+    room = max(plans.MAX_STOPS + insertion.COLUMNS, 2 * bookings + drivers)
     return DispatchOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, num_actions), np.bool_),
         reward=np.zeros(num_envs),
-        terms=np.zeros((num_envs, W.PARTS)),
+        terms=np.zeros((num_envs, running_days.PARTS)),
         terminated=np.zeros(num_envs, np.bool_),
         elapsed=np.zeros(num_envs, np.int64),
         final_obs=np.zeros((num_envs, num_fields), np.float32),
@@ -82,8 +89,8 @@ def _clear(w):
     w.money[:], w.status[:], w.rides[:], w.open[:] = 0.0, 0, 0.0, 0
     w.codes[:], w.stops[:], w.state[:], w.times[:], w.gaps[:] = 0, 0.0, 0, 0.0, 0.0
     w.found[:], w.where[:] = np.float32(0.0), np.int32(0)
-    for k in range(W.COUNT_COLUMNS):
-        if k != W.EPISODE:
+    for k in range(running_days.COUNT_COLUMNS):
+        if k != running_days.EPISODE:
             w.counts[k] = 0
 
 
@@ -107,14 +114,14 @@ def _in_order(w, column, order):
         How many minutes are finite.
     """
     finite = 0
-    for b in range(w.size[D.BOOKINGS]):
+    for b in range(w.size[tables.BOOKINGS]):
         minute, k = w.bookings[b, column], b
         while k > 0 and w.bookings[order[k - 1], column] > minute:
             order[k] = order[k - 1]
             k -= 1
         order[k] = b
         finite += 1 if minute < np.inf else 0
-    for b in range(w.size[D.BOOKINGS], order.shape[0]):
+    for b in range(w.size[tables.BOOKINGS], order.shape[0]):
         order[b] = b
     return finite
 
@@ -126,10 +133,10 @@ def fill(w, settings):
     A replayed day is number (seed + episode) modulo the days; a generated one has the episode's
     own seed.
     """
-    episode = w.counts[W.EPISODE]
+    episode = w.counts[running_days.EPISODE]
     _clear(w)
     w.seeds[1] = streams.episode_seed(w.seeds[0], episode)
-    w.counts[W.EPISODE] = episode + 1
+    w.counts[running_days.EPISODE] = episode + 1
     days = settings.days
     count = days.size.shape[0]
     if count > 0:
@@ -143,42 +150,42 @@ def fill(w, settings):
         _copy_table(days.coordinates[k], w.coordinates)
     else:
         w.size[:], w.rule[:] = 0, 0.0
-        day = D.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
+        day = tables.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
         generator.draw_day(w.seeds[1], settings.preset, settings.habits, day)
-    _in_order(w, D.ANNOUNCE, w.calls)
-    w.counts[W.CANCEL_COUNT] = _in_order(w, D.CANCEL, w.cancels)
+    _in_order(w, tables.ANNOUNCE, w.calls)
+    w.counts[running_days.CANCEL_COUNT] = _in_order(w, tables.CANCEL, w.cancels)
 
 
 @kernel
 def begin_day(w, roads):
     """Put a day whose tables stand (`fill`) at its first minute."""
-    bookings, drivers = w.size[D.BOOKINGS], w.size[D.DRIVERS]
-    D.derive(w.bookings, bookings, roads)
-    w.counts[W.LATER] = bookings
+    bookings, drivers = w.size[tables.BOOKINGS], w.size[tables.DRIVERS]
+    tables.derive(w.bookings, bookings, roads)
+    w.counts[running_days.LATER] = bookings
     now, end = np.inf, 0.0
     for d in range(drivers):
-        now = min(now, w.drivers[d, D.SHIFT_START])
-        end = max(end, w.drivers[d, D.SHIFT_END])
+        now = min(now, w.drivers[d, tables.SHIFT_START])
+        end = max(end, w.drivers[d, tables.SHIFT_END])
     for b in range(bookings):
-        if w.bookings[b, D.ANNOUNCE] > 0.0:
-            now = min(now, w.bookings[b, D.ANNOUNCE])
+        if w.bookings[b, tables.ANNOUNCE] > 0.0:
+            now = min(now, w.bookings[b, tables.ANNOUNCE])
         for d in range(w.state.shape[0]):
-            w.where[b, d, W.FOUND_FOR] = -1
-    w.money[W.NOW] = w.money[W.DAY_BEGIN] = now
-    w.money[W.DAY_END] = end
+            w.where[b, d, running_days.FOUND_FOR] = -1
+    w.money[running_days.NOW] = w.money[running_days.DAY_BEGIN] = now
+    w.money[running_days.DAY_END] = end
     for d in range(drivers):
         node = 2 * w.bookings.shape[0] + 2 * d
-        P.begin(W.plan_of(w, d), w.drivers[d], node, roads, w.bookings, now)
+        plans.begin(running_days.plan_of(w, d), w.drivers[d], node, roads, w.bookings, now)
     dynamics.begin_calls(w)
 
 
 @kernel
 def show(i, worlds, view, out, scratch):
     """Write what copy `i` shows now: insertions, mask, observation."""
-    w = W.row(worlds, i)
-    roads = W.roads_of(w, view.minutes, view.km)
-    weights = I.weights_of(view.weights)
-    boarded, found = scratch[: P.MAX_STOPS], scratch[P.MAX_STOPS :]
+    w = running_days.row(worlds, i)
+    roads = running_days.roads_of(w, view.minutes, view.km)
+    weights = insertion.weights_of(view.weights)
+    boarded, found = scratch[: plans.MAX_STOPS], scratch[plans.MAX_STOPS :]
     observe.look(w, roads, weights, view.board, boarded, found)
     observe.write_mask(w, view.board, out.mask[i])
     observe.write_observation(w, view.board, view.scale, out.obs[i])
@@ -187,7 +194,7 @@ def show(i, worlds, view, out, scratch):
 @kernel
 def _cost(w):
     total = 0.0
-    for part in range(W.PARTS):
+    for part in range(running_days.PARTS):
         total += w.money[part]
     return total
 
@@ -196,20 +203,20 @@ def _cost(w):
 def act(w, action, roads, view):
     """Carry out one possible action at the present clock time, and wait where it says so."""
     board, drivers = view.board, w.state.shape[0]
-    weights = I.weights_of(view.weights)
-    w.counts[W.DECISIONS] += 1
+    weights = insertion.weights_of(view.weights)
+    w.counts[running_days.DECISIONS] += 1
     if action > drivers * board:
         b = w.open[action - 1 - drivers * board]
-        dynamics.withdraw(w, b, W.REJECTED, weights)
+        dynamics.withdraw(w, b, running_days.REJECTED, weights)
     elif action != WAIT:
         d, b = (action - 1) // board, w.open[(action - 1) % board]
-        i, j = w.where[b, d, W.PUT_PICKUP], w.where[b, d, W.PUT_DROPOFF]
-        dynamics.close(w, b, W.PLANNED)
-        w.rides[b, W.BY_DRIVER] = d
-        now = w.money[W.NOW]
-        if not P.insert(W.plan_of(w, d), b, i, j, roads, w.bookings, now):
-            w.counts[W.VIOLATIONS] += 1
-    if action == WAIT or w.counts[W.OPEN] == 0:
+        i, j = w.where[b, d, running_days.PUT_PICKUP], w.where[b, d, running_days.PUT_DROPOFF]
+        dynamics.close(w, b, running_days.PLANNED)
+        w.rides[b, running_days.BY_DRIVER] = d
+        now = w.money[running_days.NOW]
+        if not plans.insert(running_days.plan_of(w, d), b, i, j, roads, w.bookings, now):
+            w.counts[running_days.VIOLATIONS] += 1
+    if action == WAIT or w.counts[running_days.OPEN] == 0:
         dynamics.advance(w, roads, weights, view.look_again)
     else:
         dynamics.settle(w, roads)
@@ -218,18 +225,18 @@ def act(w, action, roads, view):
 @kernel
 def act_row(i, worlds, view, actions, out, scratch):
     """Step copy `i`; what it shows then is left to `show`."""
-    w = W.row(worlds, i)
-    roads = W.roads_of(w, view.minutes, view.km)
-    minute = np.floor(w.money[W.NOW])
+    w = running_days.row(worlds, i)
+    roads = running_days.roads_of(w, view.minutes, view.km)
+    minute = np.floor(w.money[running_days.NOW])
     before = _cost(w)
-    for part in range(W.PARTS):
+    for part in range(running_days.PARTS):
         out.terms[i, part] = w.money[part]
     act(w, actions[i], roads, view)
     out.reward[i] = before - _cost(w)
-    for part in range(W.PARTS):
+    for part in range(running_days.PARTS):
         out.terms[i, part] -= w.money[part]
-    out.elapsed[i] = np.int64(np.floor(w.money[W.NOW]) - minute)
-    done = w.counts[W.DONE] == 1
+    out.elapsed[i] = np.int64(np.floor(w.money[running_days.NOW]) - minute)
+    done = w.counts[running_days.DONE] == 1
     out.terminated[i] = done
     if done:
         write_kpis(w, scratch, out.final_kpis[i])
@@ -238,11 +245,11 @@ def act_row(i, worlds, view, actions, out, scratch):
 @kernel
 def _begin_row(i, worlds, settings, view):
     """Begin the next day of copy `i`; what it shows is left to `show`."""
-    w = W.row(worlds, i)
+    w = running_days.row(worlds, i)
     fill(w, settings)
-    T.write_xyz(w.rule[T.KIND], w.coordinates, w.xyz)
-    T.write_near(w.rule, w.coordinates, w.near)
-    begin_day(w, W.roads_of(w, view.minutes, view.km))
+    travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
+    travel.write_near(w.rule, w.coordinates, w.near)
+    begin_day(w, running_days.roads_of(w, view.minutes, view.km))
 
 
 # One entry, because each one is compiled with all that it calls. It holds no lock of Python's, so
@@ -287,7 +294,7 @@ def run(what, worlds, rows, settings, view, actions, out):
 @kernel
 def write_kpis_of(worlds, i, scratch, out):
     """The KPIs of copy `i` so far, into (KPIS,); `scratch` as for `write_kpis`."""
-    write_kpis(W.row(worlds, i), scratch, out)
+    write_kpis(running_days.row(worlds, i), scratch, out)
 
 
 def first_masked(mask: NDArray[np.bool_], actions: NDArray[np.int64]) -> int:

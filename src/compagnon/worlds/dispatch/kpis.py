@@ -5,12 +5,11 @@ from typing import Final
 import numpy as np
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import running_days, tables
 
 KPI_NAMES: Final = (
     "cost",
-    *(f"cost_{part}" for part in W.COST_PARTS),
+    *(f"cost_{part}" for part in running_days.COST_PARTS),
     "generated",
     "served",
     "rejected",
@@ -96,7 +95,7 @@ def write_kpis(w, scratch, out):
         scratch: float64, at least 2 bookings + drivers long.
     """
     count, money = w.counts, w.money
-    bookings, drivers = w.size[D.BOOKINGS], w.size[D.DRIVERS]
+    bookings, drivers = w.size[tables.BOOKINGS], w.size[tables.DRIVERS]
     waits, lates = scratch[:bookings], scratch[bookings : 2 * bookings]
     by_driver = scratch[2 * bookings : 2 * bookings + drivers]
     for d in range(drivers):
@@ -104,36 +103,36 @@ def write_kpis(w, scratch, out):
     served, on_time = 0, 0
     wait_sum, late_sum, rides, excess, stars = 0.0, 0.0, 0.0, 0.0, 0.0
     for b in range(bookings):
-        if w.status[b] == W.SERVED:
+        if w.status[b] == running_days.SERVED:
             ride = w.rides[b]
-            late = ride[W.LATE_PICKUP] + ride[W.LATE_DROPOFF]
-            waits[served], lates[served] = ride[W.WAIT], late
-            wait_sum += ride[W.WAIT]
+            late = ride[running_days.LATE_PICKUP] + ride[running_days.LATE_DROPOFF]
+            waits[served], lates[served] = ride[running_days.WAIT], late
+            wait_sum += ride[running_days.WAIT]
             late_sum += late
-            rides += ride[W.RIDE]
-            excess += ride[W.EXCESS]
-            stars += satisfaction(late, ride[W.WAIT], ride[W.EXCESS])
-            on_time += 1 if -EARLY <= ride[W.WAIT] <= LATE else 0
-            by_driver[int(ride[W.BY_DRIVER])] += 1.0
+            rides += ride[running_days.RIDE]
+            excess += ride[running_days.EXCESS]
+            stars += satisfaction(late, ride[running_days.WAIT], ride[running_days.EXCESS])
+            on_time += 1 if -EARLY <= ride[running_days.WAIT] <= LATE else 0
+            by_driver[int(ride[running_days.BY_DRIVER])] += 1.0
             served += 1
-        elif w.status[b] == W.REJECTED:
+        elif w.status[b] == running_days.REJECTED:
             stars += 1.0
-    hours = money[W.OVERTIME] / 60.0
+    hours = money[running_days.OVERTIME] / 60.0
     for d in range(drivers):
-        hours += (w.drivers[d, D.SHIFT_END] - w.drivers[d, D.SHIFT_START]) / 60.0
+        hours += (w.drivers[d, tables.SHIFT_END] - w.drivers[d, tables.SHIFT_START]) / 60.0
     some = max(1, served)
-    asked = max(1, served + count[W.REJECTED])
+    asked = max(1, served + count[running_days.REJECTED])
     cost = 0.0
-    for part in range(W.PARTS):
+    for part in range(running_days.PARTS):
         cost += money[part]
         out[1 + part] = money[part]
     out[0] = cost
-    k = 1 + W.PARTS
-    out[k] = bookings - count[W.LATER]
+    k = 1 + running_days.PARTS
+    out[k] = bookings - count[running_days.LATER]
     out[k + 1] = served
-    out[k + 2] = count[W.REJECTED]
-    out[k + 3] = count[W.CANCELLED]
-    out[k + 4] = count[W.NO_SHOW]
+    out[k + 2] = count[running_days.REJECTED]
+    out[k + 3] = count[running_days.CANCELLED]
+    out[k + 4] = count[running_days.NO_SHOW]
     out[k + 5] = served / asked
     out[k + 6] = wait_sum / some
     out[k + 7] = _p95(waits, served)
@@ -142,13 +141,13 @@ def write_kpis(w, scratch, out):
     out[k + 10] = rides / some
     out[k + 11] = excess / some
     out[k + 12] = on_time / some
-    out[k + 13] = money[W.KM]
-    out[k + 14] = money[W.LOADED_KM]
-    out[k + 15] = money[W.KM] - money[W.LOADED_KM]
-    out[k + 16] = money[W.KM] / some
+    out[k + 13] = money[running_days.KM]
+    out[k + 14] = money[running_days.LOADED_KM]
+    out[k + 15] = money[running_days.KM] - money[running_days.LOADED_KM]
+    out[k + 16] = money[running_days.KM] / some
     out[k + 17] = served / hours
     out[k + 18] = gini(by_driver)
     out[k + 19] = stars / asked
-    out[k + 20] = money[W.OVERTIME]
-    out[k + 21] = count[W.DECISIONS]
-    out[k + 22] = count[W.VIOLATIONS]
+    out[k + 20] = money[running_days.OVERTIME]
+    out[k + 21] = count[running_days.DECISIONS]
+    out[k + 22] = count[running_days.VIOLATIONS]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
 
 # Columns of Day.bookings: as given ...
@@ -54,7 +54,7 @@ class Day(NamedTuple):
     drivers: NDArray[np.float64]  # (D, DRIVER_COLUMNS)
     coordinates: NDArray[np.float64]  # (2M + 2D, 2)
     place: NDArray[np.int32]  # (2M + 2D,), row of the matrices
-    rule: NDArray[np.float64]  # (T.RULE_COLUMNS,)
+    rule: NDArray[np.float64]  # (travel_times.RULE_COLUMNS,)
     speed: NDArray[np.float64]  # (24,)
 
 
@@ -67,8 +67,8 @@ def allocate_days(count: int, bookings: int, drivers: int) -> Day:
         drivers=np.zeros((count, drivers, DRIVER_COLUMNS)),
         coordinates=np.zeros((count, nodes, 2)),
         place=np.zeros((count, nodes), np.int32),
-        rule=np.zeros((count, T.RULE_COLUMNS)),
-        speed=np.ones((count, T.HOURS)),
+        rule=np.zeros((count, travel_times.RULE_COLUMNS)),
+        speed=np.ones((count, travel_times.HOURS)),
     )
 
 
@@ -103,8 +103,8 @@ def write_instance(
     places[2 * m : last : 2], places[2 * m + 1 : last : 2] = d.start, d.end
     day.place[:] = places
     day.coordinates[:] = travel.coordinates[places]
-    kind = T.KINDS.index(travel.kind)
-    if kind == T.MATRIX:
+    kind = travel_times.KINDS.index(travel.kind)
+    if kind == travel_times.MATRIX:
         driven = float(travel.km.sum())
         per_km, factor = (float(travel.minutes.sum()) / driven if driven > 0 else 0.0), 1.0
     else:
@@ -127,7 +127,7 @@ def read_instance(name: str, day: Day) -> Instance:
         k: b[:, c].astype(np.int64) if k in _WHOLE else b[:, c].copy() for k, c in _GIVEN.items()
     }
     no_show = given.pop("no_show") > 0
-    detour = float(day.rule[T.KM_FACTOR])
+    detour = float(day.rule[travel_times.KM_FACTOR])
     return Instance(
         name=name,
         bookings=Bookings(
@@ -144,9 +144,9 @@ def read_instance(name: str, day: Day) -> Instance:
             **{k: v[:, c].copy() for k, c in _SHIFT.items()},
         ),
         travel=Travel(
-            kind=T.KINDS[int(day.rule[T.KIND])],
+            kind=travel_times.KINDS[int(day.rule[travel_times.KIND])],
             coordinates=points,
-            speed_kmh=60.0 * detour / float(day.rule[T.MINUTES_PER_KM]),
+            speed_kmh=60.0 * detour / float(day.rule[travel_times.MINUTES_PER_KM]),
             detour=detour,
             speed=day.speed.copy(),
             minutes=np.zeros((0, 0)),
@@ -164,14 +164,14 @@ def derive(bookings, count, roads):
     """
     for b in range(count):
         row = bookings[b]
-        base = T.base_minutes(roads, 2 * b, 2 * b + 1)
+        base = travel_times.base_minutes(roads, 2 * b, 2 * b + 1)
         boarding, longest = row[BOARDING], row[MAX_RIDE]
         ready, by = row[PICKUP_FROM], row[PICKUP_TO]
         row[READY] = max(0.0, ready, row[DROPOFF_FROM] - longest - boarding)
         if row[DROPOFF_TO] < np.inf:
-            by = min(by, T.departure(roads.speed, row[DROPOFF_TO], base) - boarding)
+            by = min(by, travel_times.departure(roads.speed, row[DROPOFF_TO], base) - boarding)
         row[PICKUP_BY] = by
-        first = T.arrival(roads.speed, row[READY] + boarding, base)
+        first = travel_times.arrival(roads.speed, row[READY] + boarding, base)
         row[DIRECT] = first - row[READY] - boarding
         row[DROPOFF_READY] = max(row[DROPOFF_FROM], first)
         row[DROPOFF_BY] = min(row[DROPOFF_TO], by + boarding + longest)

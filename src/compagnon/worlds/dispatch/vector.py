@@ -1,7 +1,7 @@
 """`compagnon/Dispatch-v0`, N copies stepped at once by the compiled kernel."""
 
 from compagnon.envs.decisions import DecisionVectorEnv
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import running_days
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.fields import Layout
 from compagnon.worlds.dispatch.insertion import Weights
@@ -25,7 +25,7 @@ class DispatchVectorEnv(DecisionVectorEnv):
     """
 
     what = "dispatch"
-    reward_term_names = W.COST_PARTS
+    reward_term_names = running_days.COST_PARTS
     kpi_names = KPI_NAMES
 
     def __init__(
@@ -47,9 +47,9 @@ class DispatchVectorEnv(DecisionVectorEnv):
         return layout
 
     @property
-    def world(self) -> W.RunningDays:
+    def world(self) -> running_days.RunningDays:
         """The arrays of the running days; to be read, not written."""
-        world: W.RunningDays = self._core.worlds
+        world: running_days.RunningDays = self._core.worlds
         return world
 
     def fork(self, row: int) -> DispatchCore:

@@ -5,8 +5,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import kernel as K
+from compagnon.worlds.dispatch_poc import arrays, kernel
 from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.kpis import episode_kpis
 from compagnon.worlds.dispatch_poc.options import PocOptions
@@ -25,8 +24,10 @@ class PocCore:
         published = options.scaling == "published"
         self._scale = 1.0 / divisors if published else np.ones_like(divisors)
         self.params = options.kernel_params()
-        self.days, self.out = A.allocate(num_envs, options.drivers, options.slots, len(self.fields))
-        self._step = K.step_parallel if num_envs >= _PARALLEL_FROM else K.step_serial
+        self.days, self.out = arrays.allocate(
+            num_envs, options.drivers, options.slots, len(self.fields)
+        )
+        self._step = kernel.step_parallel if num_envs >= _PARALLEL_FROM else kernel.step_serial
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -43,11 +44,11 @@ class PocCore:
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected days new seeds; their next episode is number 0."""
         self.days.seeds[rows, 0] = seeds[rows]
-        self.days.state[rows, A.EPISODE] = 0
+        self.days.state[rows, arrays.EPISODE] = 0
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next episode of the selected days."""
-        K.reset_rows(self.days, self.params, self._scale, self.out, rows)
+        kernel.reset_rows(self.days, self.params, self._scale, self.out, rows)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every day by one decision; results stand in `out`."""
@@ -56,8 +57,8 @@ class PocCore:
     def kpis(self) -> NDArray[np.float64]:
         """KPIs of the running episodes, (N, len(KPI_NAMES))."""
         days = self.days
-        used = np.arange(self.options.slots) < days.state[:, A.COUNT, None]
-        still_open = (used & (days.bookings[:, :, A.TAKEN] == 0)).sum(axis=1)
+        used = np.arange(self.options.slots) < days.state[:, arrays.COUNT, None]
+        still_open = (used & (days.bookings[:, :, arrays.TAKEN] == 0)).sum(axis=1)
         return episode_kpis(days.state, days.sums, still_open, days.given)
 
     def final_kpis(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from compagnon.envs.decisions import DecisionEnv
-from compagnon.worlds.dispatch_poc import arrays as A
+from compagnon.worlds.dispatch_poc import arrays
 from compagnon.worlds.dispatch_poc.core import PocCore
 from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES
 from compagnon.worlds.dispatch_poc.options import PocOptions
@@ -177,4 +177,4 @@ class DispatchPocEnv(DecisionEnv):
 
     def _standing(self) -> tuple[bool, bool]:
         row = self._core.days.state[0]
-        return bool(row[A.EPISODE] > 0), bool(row[A.TICK] >= self._core.params.ticks)
+        return bool(row[arrays.EPISODE] > 0), bool(row[arrays.TICK] >= self._core.params.ticks)

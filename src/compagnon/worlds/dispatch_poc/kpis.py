@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.dispatch_poc import arrays as A
+from compagnon.worlds.dispatch_poc import arrays
 
 KPI_NAMES: Final = (
     "completion",
@@ -40,25 +40,25 @@ def episode_kpis(
         still_open: (N,) bookings on the board that nobody was given.
     """
     count = state.astype(np.float64)
-    assigned, cancelled = count[:, A.C_ASSIGNED], count[:, A.C_CANCELLED]
+    assigned, cancelled = count[:, arrays.C_ASSIGNED], count[:, arrays.C_CANCELLED]
     served = np.maximum(assigned, 1.0)
     over = np.maximum(assigned + cancelled, 1.0)
     columns = [
         assigned / np.maximum(assigned + cancelled + still_open, 1.0),
-        sums[:, A.REWARD] / np.maximum(count[:, A.TICK], 1.0),
-        sums[:, A.KM] / served,
-        count[:, A.C_LATE] / served,
-        sums[:, A.GRADES] / over,
+        sums[:, arrays.REWARD] / np.maximum(count[:, arrays.TICK], 1.0),
+        sums[:, arrays.KM] / served,
+        count[:, arrays.C_LATE] / served,
+        sums[:, arrays.GRADES] / over,
         assigned,
         cancelled,
         still_open,
-        count[:, A.C_TURNED_AWAY],
-        count[:, A.C_DEMAND],
-        count[:, A.C_DECISIONS],
-        count[:, A.C_WAITS],
-        count[:, A.C_INVALID],
-        sums[:, A.LATE_MINUTES] / served,
-        sums[:, A.WAITED] / served,
+        count[:, arrays.C_TURNED_AWAY],
+        count[:, arrays.C_DEMAND],
+        count[:, arrays.C_DECISIONS],
+        count[:, arrays.C_WAITS],
+        count[:, arrays.C_INVALID],
+        sums[:, arrays.LATE_MINUTES] / served,
+        sums[:, arrays.WAITED] / served,
         given.std(axis=1),
     ]
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)

@@ -4,8 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import arrays, rules
 from compagnon.worlds.dispatch_poc.travel import minutes_a_km, traffic
 
 RECENT: Final = 8
@@ -34,17 +33,21 @@ class Pickups:
         """Forget everything."""
         self._recent.clear()
 
-    def note(self, days: A.Days, action: int) -> None:
+    def note(self, days: arrays.Days, action: int) -> None:
         """Keep what `action` is about to do in the first day of `days`, if it assigns a booking."""
         bookings, state = days.bookings[0], days.state[0]
         if action == 0:
             return
         driver, slot = divmod(action - 1, len(bookings))
         driver, slot = int(days.order[0, driver]), int(days.shown[0, slot])
-        if slot >= state[A.COUNT] or bookings[slot, A.TAKEN] or days.load[0, driver] >= R.MAX_LOAD:
+        if (
+            slot >= state[arrays.COUNT]
+            or bookings[slot, arrays.TAKEN]
+            or days.load[0, driver] >= rules.MAX_LOAD
+        ):
             return
-        minutes = days.km[0, slot, driver] * minutes_a_km(state[A.TICK])
-        late = state[A.TICK] * R.TICK_MINUTES + minutes - bookings[slot, A.END]
+        minutes = days.km[0, slot, driver] * minutes_a_km(state[arrays.TICK])
+        late = state[arrays.TICK] * rules.TICK_MINUTES + minutes - bookings[slot, arrays.END]
         lat, lon = days.places[0, driver, :2].tolist()
         pick_lat, pick_lon, to_lat, to_lon = bookings[slot, :4].tolist()
         self._recent.append(
@@ -88,24 +91,26 @@ class PocSnapshot:
     @property
     def clock(self) -> str:
         """Time of the day, HH:MM."""
-        hours, minutes = divmod(R.START_HOUR * 60 + self.minute, 60)
+        hours, minutes = divmod(rules.START_HOUR * 60 + self.minute, 60)
         return f"{hours:02}:{minutes:02}"
 
     @classmethod
-    def of(cls, days: A.Days, kpis: dict[str, float], pickups: tuple[Pickup, ...]) -> "PocSnapshot":
+    def of(
+        cls, days: arrays.Days, kpis: dict[str, float], pickups: tuple[Pickup, ...]
+    ) -> "PocSnapshot":
         """Read the first day of `days`."""
-        tick = int(days.state[0, A.TICK])
-        now = tick * R.TICK_MINUTES
-        free = days.load[0] < R.MAX_LOAD
+        tick = int(days.state[0, arrays.TICK])
+        now = tick * rules.TICK_MINUTES
+        free = days.load[0] < rules.MAX_LOAD
         open_bookings = []
-        for j, row in enumerate(days.bookings[0][: days.state[0, A.COUNT]]):
-            if row[A.TAKEN]:
+        for j, row in enumerate(days.bookings[0][: days.state[0, arrays.COUNT]]):
+            if row[arrays.TAKEN]:
                 continue
-            left = float(row[A.END]) - now
+            left = float(row[arrays.END]) - now
             minutes = days.km[0, j] * minutes_a_km(tick)
             reachable = bool((free & (minutes <= left)).any())
-            place = (float(row[A.LAT]), float(row[A.LON]))
-            open_bookings.append(Booking(place, int(row[A.PRIORITY]), left, reachable))
+            place = (float(row[arrays.LAT]), float(row[arrays.LON]))
+            open_bookings.append(Booking(place, int(row[arrays.PRIORITY]), left, reachable))
         drivers = tuple(
             ((float(lat), float(lon)), int(load))
             for (lat, lon, _), load in zip(days.places[0], days.load[0], strict=True)

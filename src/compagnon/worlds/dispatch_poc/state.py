@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch_poc import arrays as A
-from compagnon.worlds.dispatch_poc import kernel as K
-from compagnon.worlds.dispatch_poc import rules as R
+from compagnon.worlds.dispatch_poc import arrays, kernel, rules
 from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.travel import cosine, kilometres
@@ -112,17 +110,20 @@ class PocReader:
         """
         options = self.options
         _check(state, options)
-        days, out = A.allocate(1, options.drivers, options.slots, self._fields)
-        d = A.Days(*(array[0] for array in days))
-        d.state[A.TICK], d.state[A.COUNT] = state.time // R.TICK_MINUTES, len(state.bookings)
-        d.load[:], d.places[:, 2] = R.MAX_LOAD, cosine(0.0)
+        days, out = arrays.allocate(1, options.drivers, options.slots, self._fields)
+        d = arrays.Days(*(array[0] for array in days))
+        d.state[arrays.TICK], d.state[arrays.COUNT] = (
+            state.time // rules.TICK_MINUTES,
+            len(state.bookings),
+        )
+        d.load[:], d.places[:, 2] = rules.MAX_LOAD, cosine(0.0)
         for k, driver in enumerate(state.drivers):
-            lat = driver.lat - R.CENTRE_LAT
-            d.places[k] = lat, driver.lon - R.CENTRE_LON, cosine(lat)
+            lat = driver.lat - rules.CENTRE_LAT
+            d.places[k] = lat, driver.lon - rules.CENTRE_LON, cosine(lat)
             d.load[k] = driver.load
         for j, booking in enumerate(state.bookings):
             self._write(j, booking, state.time, d)
-        K.observe(
+        kernel.observe(
             d.state, d.places, d.load, d.order, d.shown, d.bookings, d.km, self._params,
             self._scale, out.obs[0], out.mask[0],
         )  # fmt: skip
@@ -130,15 +131,15 @@ class PocReader:
             out.obs[0].astype(np.float64), out.mask[0], d.order.tolist(), d.shown.tolist()
         )
 
-    def _write(self, j: int, booking: PocBooking, now: float, d: A.Days) -> None:
-        lat, lon = booking.lat - R.CENTRE_LAT, booking.lon - R.CENTRE_LON
+    def _write(self, j: int, booking: PocBooking, now: float, d: arrays.Days) -> None:
+        lat, lon = booking.lat - rules.CENTRE_LAT, booking.lon - rules.CENTRE_LON
         row = d.bookings[j]
-        row[A.LAT], row[A.LON], row[A.COSINE] = lat, lon, cosine(lat)
-        row[A.PRIORITY], row[A.TAKEN] = booking.priority, booking.taken
-        row[A.END] = now + _left(booking, now)
+        row[arrays.LAT], row[arrays.LON], row[arrays.COSINE] = lat, lon, cosine(lat)
+        row[arrays.PRIORITY], row[arrays.TAKEN] = booking.priority, booking.taken
+        row[arrays.END] = now + _left(booking, now)
         for k in range(len(d.load)):
             from_lat, from_lon, from_cosine = d.places[k]
-            d.km[j, k] = kilometres(from_lat, from_lon, from_cosine, lat, lon, row[A.COSINE])
+            d.km[j, k] = kilometres(from_lat, from_lon, from_cosine, lat, lon, row[arrays.COSINE])
 
 
 def action_in_words(action: int, look: StepInfo, state: PocState) -> str:
@@ -161,15 +162,15 @@ def _left(booking: PocBooking, now: float) -> float:
 
 def _check(state: PocState, options: PocOptions) -> None:
     last = options.hours * 60
-    if not 0 <= state.time <= last or state.time % R.TICK_MINUTES:
+    if not 0 <= state.time <= last or state.time % rules.TICK_MINUTES:
         raise InputError(
-            f"time: it is {state.time:g}; it should be a multiple of {R.TICK_MINUTES} from 0 to "
-            f"{last}, minutes since 0{R.START_HOUR}:00"
+            f"time: it is {state.time:g}; it should be a multiple of {rules.TICK_MINUTES} from 0 "
+            f"to {last}, minutes since 0{rules.START_HOUR}:00"
         )
     _check_group("drivers", state.drivers, options.drivers)
     _check_group("bookings", state.bookings, options.slots)
     for k, driver in enumerate(state.drivers):
-        _within(f"drivers[{k}].load", driver.load, 0, R.MAX_LOAD)
+        _within(f"drivers[{k}].load", driver.load, 0, rules.MAX_LOAD)
     for k, booking in enumerate(state.bookings):
         _check_booking(f"bookings[{k}]", booking, state.time, options)
 
@@ -183,12 +184,22 @@ def _check_group(name: str, found: Sequence[PocDriver | PocBooking], most: int) 
         if one.id in seen:
             raise InputError(f"{name}[{k}].id: {one.id!r} stands there twice")
         seen.add(one.id)
-        _within(f"{name}[{k}].lat", one.lat, R.CENTRE_LAT - R.REACH, R.CENTRE_LAT + R.REACH)
-        _within(f"{name}[{k}].lon", one.lon, R.CENTRE_LON - R.REACH, R.CENTRE_LON + R.REACH)
+        _within(
+            f"{name}[{k}].lat",
+            one.lat,
+            rules.CENTRE_LAT - rules.REACH,
+            rules.CENTRE_LAT + rules.REACH,
+        )
+        _within(
+            f"{name}[{k}].lon",
+            one.lon,
+            rules.CENTRE_LON - rules.REACH,
+            rules.CENTRE_LON + rules.REACH,
+        )
 
 
 def _check_booking(where: str, booking: PocBooking, now: float, options: PocOptions) -> None:
-    _within(f"{where}.priority", booking.priority, 1, R.PRIORITIES)
+    _within(f"{where}.priority", booking.priority, 1, rules.PRIORITIES)
     if (booking.minutes_left is None) == (booking.window_end is None):
         raise InputError(f"{where}.minutes_left: give it or window_end, and not both")
     given = "minutes_left" if booking.window_end is None else "window_end"

@@ -5,8 +5,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.workshop import kernel as K
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import kernel, rules
 from compagnon.worlds.workshop.fields import kernel_columns, select_fields
 from compagnon.worlds.workshop.kpis import episode_kpis
 from compagnon.worlds.workshop.options import DEMAND_FACTORS, WorkshopOptions
@@ -24,13 +23,13 @@ class WorkshopCore:
         self.fields: tuple[Field, ...] = select_fields(options.observation)
         self._columns, self._scale = kernel_columns(self.fields, options.scaling)
         if options.demand in DEMAND_FACTORS:
-            self._book: NDArray[np.int32] = np.zeros((1, R.TICKS_PER_EPISODE, 2), np.int32)
+            self._book: NDArray[np.int32] = np.zeros((1, rules.TICKS_PER_EPISODE, 2), np.int32)
             self.params = options.kernel_params(book_weeks=0)
         else:
             self._book = read_order_book(options.demand).weekly_demand()
             self.params = options.kernel_params(book_weeks=len(self._book))
-        self.shops, self.out = K.allocate(num_envs, len(self.fields))
-        self._step = K.step_parallel if num_envs >= _PARALLEL_FROM else K.step_serial
+        self.shops, self.out = kernel.allocate(num_envs, len(self.fields))
+        self._step = kernel.step_parallel if num_envs >= _PARALLEL_FROM else kernel.step_serial
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -42,16 +41,16 @@ class WorkshopCore:
     @property
     def action_space(self) -> spaces.Discrete[np.int64]:
         """The space of one shop's action."""
-        return spaces.Discrete(R.NUM_ACTIONS)
+        return spaces.Discrete(rules.NUM_ACTIONS)
 
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected shops new seeds; their next episode is number 0."""
         self.shops.seeds[rows, 0] = seeds[rows]
-        self.shops.state[rows, K.EPISODE] = 0
+        self.shops.state[rows, kernel.EPISODE] = 0
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next episode of the selected shops."""
-        K.reset_rows(self.shops, self.params, self._columns, self._scale, self.out, rows)
+        kernel.reset_rows(self.shops, self.params, self._columns, self._scale, self.out, rows)
 
     def step(self, actions: NDArray[np.int64], autoreset: bool) -> None:
         """Step every shop; results stand in `out`."""

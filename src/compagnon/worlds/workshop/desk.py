@@ -5,16 +5,16 @@ from typing import Any, ClassVar, Final, Self
 
 from gymnasium import spaces
 
-from compagnon.worlds import controls as C
+from compagnon.worlds import controls
 from compagnon.worlds.controls import Controls, Keys, Mask, MenuLine
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import rules
 
 # Each family of actions: its name, the first one of it, and why none of it may be possible.
 _FAMILIES: Final = (
-    ("P1 on M1", R.P1_START, "M1 is not free, or there is no raw"),
-    ("P2 step 1 on M1", R.STEP1_START, "M1 is not free, or there is no raw"),
-    ("P2 step 2 on M2", R.STEP2_START, "M2 is not free, or there is no half-finished P2"),
-    ("order raw", R.ORDER_START, "nothing can be ordered"),
+    ("P1 on M1", rules.P1_START, "M1 is not free, or there is no raw"),
+    ("P2 step 1 on M1", rules.STEP1_START, "M1 is not free, or there is no raw"),
+    ("P2 step 2 on M2", rules.STEP2_START, "M2 is not free, or there is no half-finished P2"),
+    ("order raw", rules.ORDER_START, "nothing can be ordered"),
 )
 _FIRST_SIZES: Final = (5, 5, 5, 20)
 
@@ -33,7 +33,7 @@ class WorkshopDesk(Controls):
 
     def for_space(self, space: spaces.Space[Any]) -> Self | None:
         """A desk of its own, for the workshop's actions."""
-        fits = isinstance(space, spaces.Discrete) and space.n == R.NUM_ACTIONS
+        fits = isinstance(space, spaces.Discrete) and space.n == rules.NUM_ACTIONS
         return type(self)() if fits else None
 
     def action(self, keys: Keys, step: int, mask: Mask | None) -> int | None:  # noqa: ARG002
@@ -42,10 +42,10 @@ class WorkshopDesk(Controls):
         At most one action a look: keys tapped after the one that launches are let go.
         """
         for key in keys.taps:
-            if key == C.DO:
+            if key == controls.DO:
                 return self.chosen
             self._press(key)
-        return R.WAIT if C.WAIT in keys.down else None
+        return rules.WAIT if controls.WAIT in keys.down else None
 
     @property
     def chosen(self) -> int:
@@ -53,21 +53,21 @@ class WorkshopDesk(Controls):
         return _FAMILIES[self.family][1] + self.sizes[self.family] - 1
 
     def _press(self, key: str) -> None:
-        if key in (C.LEFT, C.RIGHT):
-            self.family = (self.family + (1 if key == C.RIGHT else -1)) % len(_FAMILIES)
-        elif key in (C.UP, C.DOWN):
-            size = self.sizes[self.family] + (1 if key == C.UP else -1)
-            self.sizes[self.family] = min(max(1, size), R.BATCHES)
+        if key in (controls.LEFT, controls.RIGHT):
+            self.family = (self.family + (1 if key == controls.RIGHT else -1)) % len(_FAMILIES)
+        elif key in (controls.UP, controls.DOWN):
+            size = self.sizes[self.family] + (1 if key == controls.UP else -1)
+            self.sizes[self.family] = min(max(1, size), rules.BATCHES)
         elif key.isdecimal() and 1 <= int(key) <= len(_FAMILIES):
             self.family = int(key) - 1
 
     def words(self, action: Any) -> str:
         """The action as the workshop describes it."""
-        return R.describe_action(int(action))
+        return rules.describe_action(int(action))
 
     def refusal(self, action: Any, mask: Mask) -> str:
         """Why it cannot be launched, and what could."""
-        _, first, reason = _FAMILIES[int(action) // R.BATCHES]
+        _, first, reason = _FAMILIES[int(action) // rules.BATCHES]
         most = _most(mask, first)
         words = self.words(action)
         if not most:
@@ -78,7 +78,7 @@ class WorkshopDesk(Controls):
         """The four families, each with its size and the most that is possible now."""
         lines = []
         for index, (name, first, _) in enumerate(_FAMILIES):
-            most = R.BATCHES if mask is None else _most(mask, first)
+            most = rules.BATCHES if mask is None else _most(mask, first)
             limit = f"of {most}" if most else "not now"
             text = f"{index + 1}  {name}: {self.sizes[index]}  ({limit})"
             lines.append(MenuLine(text, index == self.family, most >= self.sizes[index]))
@@ -87,5 +87,5 @@ class WorkshopDesk(Controls):
 
 def _most(mask: Mask, first: int) -> int:
     """The largest batch of a family that is possible, 0 where none is."""
-    possible = mask[first : first + R.BATCHES].nonzero()[0]
+    possible = mask[first : first + rules.BATCHES].nonzero()[0]
     return int(possible[-1]) + 1 if len(possible) else 0

@@ -11,7 +11,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import rules
 
 # Columns of Shops.state (int64).
 TIME, M1_TASK, M1_LEFT, M1_SETUP, M2_LEFT = 0, 1, 2, 3, 4
@@ -22,9 +22,9 @@ M1_READY_FOR, M1_DOWN, M2_DOWN, RUSH, WEEK, ELAPSED, EPISODE = 16, 17, 18, 19, 2
 STATE_COLUMNS = 23
 # Columns of Shops.money (float64), before one column a reward term (totals of the episode).
 REWARD_TOTAL, LAST_REWARD, RECENT_DEMAND, TERM_TOTALS = 0, 1, 2, 3
-MONEY_COLUMNS = TERM_TOTALS + len(R.REWARD_TERMS)
-NUM_TERMS = len(R.REWARD_TERMS)
-NUM_COUNTERS = len(R.COUNTERS)
+MONEY_COLUMNS = TERM_TOTALS + len(rules.REWARD_TERMS)
+NUM_TERMS = len(rules.REWARD_TERMS)
+NUM_COUNTERS = len(rules.COUNTERS)
 NUM_FIELDS = 32
 RECENT_DEMAND_DECAY = 0.8  # a tick; the memory of recent demand is about 75 minutes
 
@@ -72,12 +72,12 @@ def allocate(num_envs: int, num_fields: int) -> tuple[Shops, WorkshopOutputs]:
         state=np.zeros((num_envs, STATE_COLUMNS), np.int64),
         money=np.zeros((num_envs, MONEY_COLUMNS)),
         counters=np.zeros((num_envs, NUM_COUNTERS), np.int64),
-        transit=np.zeros((num_envs, R.IN_TRANSIT_SLOTS), np.int32),
+        transit=np.zeros((num_envs, rules.IN_TRANSIT_SLOTS), np.int32),
         seeds=np.zeros((num_envs, 2), np.uint64),
     )
     outputs = WorkshopOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
-        mask=np.zeros((num_envs, R.NUM_ACTIONS), np.bool_),
+        mask=np.zeros((num_envs, rules.NUM_ACTIONS), np.bool_),
         reward=np.zeros(num_envs),
         terms=np.zeros((num_envs, NUM_TERMS)),
         terminated=np.zeros(num_envs, np.bool_),
@@ -97,9 +97,9 @@ def begin_episode(i, shops, params):
     episode = state[EPISODE]
     state[:] = 0
     state[EPISODE] = episode + 1
-    state[RAW] = R.INITIAL_RAW
+    state[RAW] = rules.INITIAL_RAW
     state[LAST_FAMILY] = 4
-    state[LAST_ACTION] = R.WAIT
+    state[LAST_ACTION] = rules.WAIT
     if params.book_weeks > 0:
         week = (shops.seeds[i, 0] + np.uint64(episode)) % np.uint64(params.book_weeks)
         state[WEEK] = np.int64(week)
@@ -111,7 +111,7 @@ def begin_episode(i, shops, params):
 
 @njit(cache=True, inline="always")
 def _add(state, counters, stock, units, overflow):
-    kept = min(units, R.STOCK_CAP - state[stock])
+    kept = min(units, rules.STOCK_CAP - state[stock])
     state[stock] += kept
     counters[overflow] += units - kept
 
@@ -119,48 +119,50 @@ def _add(state, counters, stock, units, overflow):
 @njit(cache=True, inline="always")
 def _launch(state, transit, seed, params, action, terms, counters):
     """Carry out one action; an impossible launch changes nothing but the reward."""
-    k = action % R.BATCHES + 1
-    if action >= R.WAIT:
-        terms[WAIT_COST] -= R.WAIT_COST
+    k = action % rules.BATCHES + 1
+    if action >= rules.WAIT:
+        terms[WAIT_COST] -= rules.WAIT_COST
         counters[C_WAITS] += 1
         state[LAST_FAMILY] = 4
         state[LAST_K] = 0
-    elif action >= R.ORDER_START:
-        terms[RAW_COST] -= R.RAW_COST * k
+    elif action >= rules.ORDER_START:
+        terms[RAW_COST] -= rules.RAW_COST * k
         counters[C_ORDERED] += k
-        spread = 2 * R.DELIVERY_SPREAD + 1
+        spread = 2 * rules.DELIVERY_SPREAD + 1
         u = streams.uniform(seed, DELIVERY, state[TIME])
-        due = state[TIME] + R.DELIVERY_MINUTES - R.DELIVERY_SPREAD + int(u * spread)
-        transit[due % R.IN_TRANSIT_SLOTS] += k
+        due = state[TIME] + rules.DELIVERY_MINUTES - rules.DELIVERY_SPREAD + int(u * spread)
+        transit[due % rules.IN_TRANSIT_SLOTS] += k
         if state[IN_TRANSIT] == 0 or due < state[NEXT_DUE]:
             state[NEXT_DUE] = due
         state[IN_TRANSIT] += k
         state[LAST_FAMILY] = 3
         state[LAST_K] = k
-    elif action >= R.STEP2_START:
+    elif action >= rules.STEP2_START:
         if state[M2_LEFT] == 0 and state[M2_DOWN] == 0 and state[P2_INTER] >= k:
             state[P2_INTER] -= k
-            state[M2_LEFT] = k * R.STEP2_MINUTES
-            terms[LAUNCH_BONUS] += R.STEP2_LAUNCH_BONUS * k
+            state[M2_LEFT] = k * rules.STEP2_MINUTES
+            terms[LAUNCH_BONUS] += rules.STEP2_LAUNCH_BONUS * k
             counters[C_LAUNCHES] += 1
         else:
-            terms[INVALID_COST] -= R.INVALID_COST
+            terms[INVALID_COST] -= rules.INVALID_COST
         state[LAST_FAMILY] = 2
         state[LAST_K] = k
     else:
-        task = R.MAKES_P1 if action < R.STEP1_START else R.MAKES_STEP1
-        if state[M1_TASK] == R.IDLE and state[M1_DOWN] == 0 and state[RAW] >= k:
+        task = rules.MAKES_P1 if action < rules.STEP1_START else rules.MAKES_STEP1
+        if state[M1_TASK] == rules.IDLE and state[M1_DOWN] == 0 and state[RAW] >= k:
             state[RAW] -= k
             state[M1_TASK] = task
-            state[M1_LEFT] = k * (R.P1_MINUTES if task == R.MAKES_P1 else R.STEP1_MINUTES)
-            if state[M1_READY_FOR] != task and state[M1_READY_FOR] != R.IDLE:
+            state[M1_LEFT] = k * (
+                rules.P1_MINUTES if task == rules.MAKES_P1 else rules.STEP1_MINUTES
+            )
+            if state[M1_READY_FOR] != task and state[M1_READY_FOR] != rules.IDLE:
                 state[M1_SETUP] = params.setup_minutes
             state[M1_READY_FOR] = task
-            bonus = R.P1_LAUNCH_BONUS if task == R.MAKES_P1 else R.STEP1_LAUNCH_BONUS
+            bonus = rules.P1_LAUNCH_BONUS if task == rules.MAKES_P1 else rules.STEP1_LAUNCH_BONUS
             terms[LAUNCH_BONUS] += bonus * k
             counters[C_LAUNCHES] += 1
         else:
-            terms[INVALID_COST] -= R.INVALID_COST
+            terms[INVALID_COST] -= rules.INVALID_COST
         state[LAST_FAMILY] = task - 1
         state[LAST_K] = k
     state[LAST_ACTION] = action
@@ -170,27 +172,27 @@ def _launch(state, transit, seed, params, action, terms, counters):
 def _work(state, counters):
     """Advance M1, then M2, by one minute; True if a machine came free or M2 can now begin."""
     event = False
-    if state[M1_TASK] != R.IDLE and state[M1_DOWN] == 0:
+    if state[M1_TASK] != rules.IDLE and state[M1_DOWN] == 0:
         counters[C_M1_BUSY] += 1
         if state[M1_SETUP] > 0:
             state[M1_SETUP] -= 1
             counters[C_SETUP] += 1
         else:
             state[M1_LEFT] -= 1
-            if state[M1_TASK] == R.MAKES_P1:
-                if state[M1_LEFT] % R.P1_MINUTES == 0:
+            if state[M1_TASK] == rules.MAKES_P1:
+                if state[M1_LEFT] % rules.P1_MINUTES == 0:
                     _add(state, counters, P1, 1, C_OVER_P1)
-            elif state[M1_LEFT] % R.STEP1_MINUTES == 0:
+            elif state[M1_LEFT] % rules.STEP1_MINUTES == 0:
                 _add(state, counters, P2_INTER, 1, C_OVER_P2_INTER)
                 # An idle M2 that gets something to do is as good as a machine come free.
                 event |= state[M2_LEFT] == 0
             if state[M1_LEFT] == 0:
-                state[M1_TASK] = R.IDLE
+                state[M1_TASK] = rules.IDLE
                 event = True
     if state[M2_LEFT] > 0 and state[M2_DOWN] == 0:
         counters[C_M2_BUSY] += 1
         state[M2_LEFT] -= 1
-        if state[M2_LEFT] % R.STEP2_MINUTES == 0:
+        if state[M2_LEFT] % rules.STEP2_MINUTES == 0:
             _add(state, counters, P2, 1, C_OVER_P2)
         event |= state[M2_LEFT] == 0
     return event
@@ -201,14 +203,14 @@ def _deliver(state, transit, counters):
     """Receive what is due this minute; True if something came."""
     if state[IN_TRANSIT] == 0 or state[NEXT_DUE] != state[TIME]:
         return False
-    slot = state[TIME] % R.IN_TRANSIT_SLOTS
+    slot = state[TIME] % rules.IN_TRANSIT_SLOTS
     units = transit[slot]
     transit[slot] = 0
     state[IN_TRANSIT] -= units
     _add(state, counters, RAW, units, C_OVER_RAW)
     if state[IN_TRANSIT] > 0:
         due = state[TIME] + 1
-        while transit[due % R.IN_TRANSIT_SLOTS] == 0:
+        while transit[due % rules.IN_TRANSIT_SLOTS] == 0:
             due += 1
         state[NEXT_DUE] = due
     else:
@@ -219,7 +221,7 @@ def _deliver(state, transit, counters):
 @njit(cache=True, inline="always")
 def _tick(state, money, seed, params, book, terms, counters):
     """Every 15 minutes: demand, sales, backlog penalty. True if anything was asked or sold."""
-    tick = state[TIME] // R.TICK_MINUTES - 1
+    tick = state[TIME] // rules.TICK_MINUTES - 1
     if params.rush_begins > 0.0:
         u = streams.uniform(seed, RUSH_STREAM, tick)
         if state[RUSH] == 0:
@@ -230,12 +232,12 @@ def _tick(state, money, seed, params, book, terms, counters):
         asked_p1 = book[state[WEEK], tick, 0]
         asked_p2 = book[state[WEEK], tick, 1]
     else:
-        minute = state[TIME] % R.MINUTES_PER_DAY
-        by_day = minute >= R.DAY_START and minute < R.DAY_END
+        minute = state[TIME] % rules.MINUTES_PER_DAY
+        by_day = minute >= rules.DAY_START and minute < rules.DAY_END
         rate = params.day_rate if by_day else params.night_rate
         rate *= params.rush_factor if state[RUSH] == 1 else params.calm_factor
-        asked = streams.poisson(R.TICK_MINUTES * rate, streams.uniform(seed, DEMAND, tick))
-        asked_p1 = int(R.P1_SHARE * asked)
+        asked = streams.poisson(rules.TICK_MINUTES * rate, streams.uniform(seed, DEMAND, tick))
+        asked_p1 = int(rules.P1_SHARE * asked)
         asked_p2 = asked - asked_p1
     state[BACKLOG_P1] += asked_p1
     state[BACKLOG_P2] += asked_p2
@@ -245,9 +247,9 @@ def _tick(state, money, seed, params, book, terms, counters):
     state[BACKLOG_P1] -= sold_p1
     state[P2] -= sold_p2
     state[BACKLOG_P2] -= sold_p2
-    terms[SALES_P1] += R.P1_PRICE * sold_p1
-    terms[SALES_P2] += R.P2_PRICE * sold_p2
-    terms[BACKLOG_COST] -= R.BACKLOG_COST * (state[BACKLOG_P1] + state[BACKLOG_P2])
+    terms[SALES_P1] += rules.P1_PRICE * sold_p1
+    terms[SALES_P2] += rules.P2_PRICE * sold_p2
+    terms[BACKLOG_COST] -= rules.BACKLOG_COST * (state[BACKLOG_P1] + state[BACKLOG_P2])
     counters[C_DEMAND_P1] += asked_p1
     counters[C_DEMAND_P2] += asked_p2
     counters[C_SOLD_P1] += sold_p1
@@ -286,11 +288,11 @@ def minute(state, money, counters, transit, seed, params, book, action, terms):
     event |= _deliver(state, transit, counters)
     counters[C_TRANSIT] += state[IN_TRANSIT]
     state[TIME] += 1
-    if state[TIME] % R.TICK_MINUTES == 0:
+    if state[TIME] % rules.TICK_MINUTES == 0:
         event |= _tick(state, money, seed, params, book, terms, counters)
-    if state[TIME] % R.MINUTES_PER_DAY == R.THEFT_MINUTE:
-        kept_p1 = int(R.THEFT_KEPT * state[P1])
-        kept_p2 = int(R.THEFT_KEPT * state[P2])
+    if state[TIME] % rules.MINUTES_PER_DAY == rules.THEFT_MINUTE:
+        kept_p1 = int(rules.THEFT_KEPT * state[P1])
+        kept_p2 = int(rules.THEFT_KEPT * state[P2])
         counters[C_THEFT_P1] += state[P1] - kept_p1
         counters[C_THEFT_P2] += state[P2] - kept_p2
         state[P1] = kept_p1
@@ -304,9 +306,9 @@ def minute(state, money, counters, transit, seed, params, book, action, terms):
 def write_fields(state, money, values):
     """Every field in physical units, in the order of `fields.FIELDS`."""
     time = state[TIME]
-    minute_of_day = time % R.MINUTES_PER_DAY
+    minute_of_day = time % rules.MINUTES_PER_DAY
     values[0] = time
-    values[1] = 1.0 if state[M1_TASK] != R.IDLE else 0.0
+    values[1] = 1.0 if state[M1_TASK] != rules.IDLE else 0.0
     values[2] = state[M1_LEFT] + state[M1_SETUP]
     values[3] = 1.0 if state[M2_LEFT] > 0 else 0.0
     values[4] = state[M2_LEFT]
@@ -322,40 +324,40 @@ def write_fields(state, money, values):
     values[14] = state[LAST_K]
     values[15] = state[LAST_ACTION]
     values[16] = minute_of_day
-    values[17] = R.P1_PRICE * state[BACKLOG_P1]
-    values[18] = R.P2_PRICE * state[BACKLOG_P2]
-    risky = minute_of_day >= R.THEFT_MINUTE - 60 and minute_of_day < R.THEFT_MINUTE
+    values[17] = rules.P1_PRICE * state[BACKLOG_P1]
+    values[18] = rules.P2_PRICE * state[BACKLOG_P2]
+    risky = minute_of_day >= rules.THEFT_MINUTE - 60 and minute_of_day < rules.THEFT_MINUTE
     values[19] = 1.0 if risky else 0.0
     values[20] = money[REWARD_TOTAL]
     values[21] = money[LAST_REWARD]
-    values[22] = R.TICK_MINUTES - time % R.TICK_MINUTES
+    values[22] = rules.TICK_MINUTES - time % rules.TICK_MINUTES
     values[23] = state[M1_TASK]
-    p1_left = (state[M1_LEFT] + R.P1_MINUTES - 1) // R.P1_MINUTES
-    step1_left = (state[M1_LEFT] + R.STEP1_MINUTES - 1) // R.STEP1_MINUTES
-    values[24] = p1_left if state[M1_TASK] == R.MAKES_P1 else 0.0
-    values[25] = step1_left if state[M1_TASK] == R.MAKES_STEP1 else 0.0
-    values[26] = (state[M2_LEFT] + R.STEP2_MINUTES - 1) // R.STEP2_MINUTES
+    p1_left = (state[M1_LEFT] + rules.P1_MINUTES - 1) // rules.P1_MINUTES
+    step1_left = (state[M1_LEFT] + rules.STEP1_MINUTES - 1) // rules.STEP1_MINUTES
+    values[24] = p1_left if state[M1_TASK] == rules.MAKES_P1 else 0.0
+    values[25] = step1_left if state[M1_TASK] == rules.MAKES_STEP1 else 0.0
+    values[26] = (state[M2_LEFT] + rules.STEP2_MINUTES - 1) // rules.STEP2_MINUTES
     values[27] = state[M1_READY_FOR]
     values[28] = 1.0 if state[M1_DOWN] > 0 else 0.0
     values[29] = 1.0 if state[M2_DOWN] > 0 else 0.0
     values[30] = money[RECENT_DEMAND]
-    values[31] = R.EPISODE_MINUTES - time
+    values[31] = rules.EPISODE_MINUTES - time
 
 
 @njit(cache=True)
 def write_mask(state, mask):
     """The actions that are possible now, bool of shape (201,)."""
-    m1_free = state[M1_TASK] == R.IDLE and state[M1_DOWN] == 0
+    m1_free = state[M1_TASK] == rules.IDLE and state[M1_DOWN] == 0
     m2_free = state[M2_LEFT] == 0 and state[M2_DOWN] == 0
     p1_last = state[RAW] if m1_free else 0
     step2_last = state[P2_INTER] if m2_free else 0
-    mask[: R.STEP1_START] = False
+    mask[: rules.STEP1_START] = False
     mask[:p1_last] = True
-    mask[R.STEP1_START : R.STEP2_START] = False
-    mask[R.STEP1_START : R.STEP1_START + p1_last] = True
-    mask[R.STEP2_START : R.ORDER_START] = False
-    mask[R.STEP2_START : R.STEP2_START + step2_last] = True
-    mask[R.ORDER_START :] = True
+    mask[rules.STEP1_START : rules.STEP2_START] = False
+    mask[rules.STEP1_START : rules.STEP1_START + p1_last] = True
+    mask[rules.STEP2_START : rules.ORDER_START] = False
+    mask[rules.STEP2_START : rules.STEP2_START + step2_last] = True
+    mask[rules.ORDER_START :] = True
 
 
 @njit(cache=True)
@@ -374,13 +376,13 @@ def play(state, money, counters, transit, seed, params, book, action, terms):
     terms[:] = 0.0
     start = state[TIME]
     event = minute(state, money, counters, transit, seed, params, book, action, terms)
-    if params.decision_points and action == R.WAIT:
-        while not event and state[TIME] < R.EPISODE_MINUTES:
+    if params.decision_points and action == rules.WAIT:
+        while not event and state[TIME] < rules.EPISODE_MINUTES:
             event = minute(state, money, counters, transit, seed, params, book, action, terms)
     reward = 0.0
     for t in range(NUM_TERMS):
         money[TERM_TOTALS + t] += terms[t]
-        if t < R.PROFIT_TERMS or not params.profit_reward:
+        if t < rules.PROFIT_TERMS or not params.profit_reward:
             reward += terms[t]
     money[REWARD_TOTAL] += reward
     money[LAST_REWARD] = reward
@@ -400,7 +402,7 @@ def step_row(
     """
     reward[i] = play(state, money, counters, transit, seed, params, book, action, terms)
     elapsed[i] = state[ELAPSED]
-    done = state[TIME] >= R.EPISODE_MINUTES
+    done = state[TIME] >= rules.EPISODE_MINUTES
     terminated[i] = done
     observe(state, money, obs, mask, fields, scale)
     return done

@@ -5,13 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import kernel as K
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import kernel, rules
 
 KPI_NAMES: Final = (
     "profit",
     "published_reward",
-    *R.REWARD_TERMS,
+    *rules.REWARD_TERMS,
     "served_share_p1",
     "served_share_p2",
     "mean_backlog_p1",
@@ -42,32 +41,32 @@ def episode_kpis(
     Args:
         state, money, counters: rows of the kernel's arrays of the same names.
     """
-    terms = money[:, K.TERM_TOTALS :]
+    terms = money[:, kernel.TERM_TOTALS :]
     count = counters.astype(np.float64)
-    minutes = np.maximum(state[:, K.TIME], 1).astype(np.float64)
-    ticks = np.maximum(state[:, K.TIME] // R.TICK_MINUTES, 1).astype(np.float64)
+    minutes = np.maximum(state[:, kernel.TIME], 1).astype(np.float64)
+    ticks = np.maximum(state[:, kernel.TIME] // rules.TICK_MINUTES, 1).astype(np.float64)
     columns = [
-        terms[:, : R.PROFIT_TERMS].sum(axis=1),
+        terms[:, : rules.PROFIT_TERMS].sum(axis=1),
         terms.sum(axis=1),
         *terms.T,
-        count[:, K.C_SOLD_P1] / np.maximum(count[:, K.C_DEMAND_P1], 1),
-        count[:, K.C_SOLD_P2] / np.maximum(count[:, K.C_DEMAND_P2], 1),
-        count[:, K.C_BACKLOG_P1] / ticks,
-        count[:, K.C_BACKLOG_P2] / ticks,
-        state[:, K.BACKLOG_P1],
-        state[:, K.BACKLOG_P2],
-        count[:, K.C_OVER_RAW : K.C_OVER_P2 + 1].sum(axis=1),
-        count[:, K.C_THEFT_P1 : K.C_THEFT_P2 + 1].sum(axis=1),
-        count[:, K.C_M1_BUSY] / minutes,
-        count[:, K.C_M2_BUSY] / minutes,
-        count[:, K.C_TRANSIT] / minutes,
-        count[:, K.C_ORDERED],
-        count[:, K.C_LAUNCHES],
-        count[:, K.C_WAITS],
-        count[:, K.C_M1_DOWN] / minutes,
-        count[:, K.C_M2_DOWN] / minutes,
-        count[:, K.C_SETUP] / minutes,
-        count[:, K.C_DEMAND_P1],
-        count[:, K.C_DEMAND_P2],
+        count[:, kernel.C_SOLD_P1] / np.maximum(count[:, kernel.C_DEMAND_P1], 1),
+        count[:, kernel.C_SOLD_P2] / np.maximum(count[:, kernel.C_DEMAND_P2], 1),
+        count[:, kernel.C_BACKLOG_P1] / ticks,
+        count[:, kernel.C_BACKLOG_P2] / ticks,
+        state[:, kernel.BACKLOG_P1],
+        state[:, kernel.BACKLOG_P2],
+        count[:, kernel.C_OVER_RAW : kernel.C_OVER_P2 + 1].sum(axis=1),
+        count[:, kernel.C_THEFT_P1 : kernel.C_THEFT_P2 + 1].sum(axis=1),
+        count[:, kernel.C_M1_BUSY] / minutes,
+        count[:, kernel.C_M2_BUSY] / minutes,
+        count[:, kernel.C_TRANSIT] / minutes,
+        count[:, kernel.C_ORDERED],
+        count[:, kernel.C_LAUNCHES],
+        count[:, kernel.C_WAITS],
+        count[:, kernel.C_M1_DOWN] / minutes,
+        count[:, kernel.C_M2_DOWN] / minutes,
+        count[:, kernel.C_SETUP] / minutes,
+        count[:, kernel.C_DEMAND_P1],
+        count[:, kernel.C_DEMAND_P2],
     ]
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)

@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.evaluation.labels import WorldLabels
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import rules
 
 
 def family_of(actions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Actions of any shape -> index into the families."""
-    return np.asarray(np.where(actions >= R.WAIT, 0, 1 + actions // R.BATCHES), np.int64)
+    return np.asarray(np.where(actions >= rules.WAIT, 0, 1 + actions // rules.BATCHES), np.int64)
 
 
 LABELS: Final = WorldLabels(
     episode="week",
     profit="profit",
-    profit_terms=R.REWARD_TERMS[: R.PROFIT_TERMS],
+    profit_terms=rules.REWARD_TERMS[: rules.PROFIT_TERMS],
     lost={"overflow": "lost to a full store", "theft": "stolen"},
     served=("served_share_p1", "served_share_p2"),
     words={
@@ -63,7 +63,7 @@ LABELS: Final = WorldLabels(
         "m2_utilisation": "M2 au travail",
     },
     units={
-        **dict.fromkeys(R.REWARD_TERMS[: R.PROFIT_TERMS], "money"),
+        **dict.fromkeys(rules.REWARD_TERMS[: rules.PROFIT_TERMS], "money"),
         **dict.fromkeys(("overflow", "theft", "demand_p1", "demand_p2"), "units"),
         **dict.fromkeys(("mean_backlog_p1", "mean_backlog_p2"), "units"),
         **dict.fromkeys(("final_backlog_p1", "final_backlog_p2"), "units"),

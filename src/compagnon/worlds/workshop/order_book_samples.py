@@ -12,8 +12,7 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import kernel as K
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import kernel, rules
 from compagnon.worlds.workshop.options import DEMAND_FACTORS
 from compagnon.worlds.workshop.order_book import COLUMNS, MAX_WEEKS, PRODUCTS
 
@@ -75,9 +74,9 @@ def generate_order_book(
     for week in range(weeks):
         week_seed = np.uint64(streams.episode_seed(np.uint64(seed), week))
         week_factor = factor * (1.0 + growth) ** week
-        for tick in range(R.TICKS_PER_EPISODE):
+        for tick in range(rules.TICKS_PER_EPISODE):
             units = _asked(week_seed, tick, week_factor)
-            begins = week * R.EPISODE_MINUTES + tick * R.TICK_MINUTES
+            begins = week * rules.EPISODE_MINUTES + tick * rules.TICK_MINUTES
             for minute, product, quantity in _split(rng, begins, units):
                 when = minute if midnight is None else midnight + timedelta(minutes=minute)
                 lines.append(OrderLine(when, product, quantity))
@@ -86,11 +85,11 @@ def generate_order_book(
 
 def _asked(week_seed: np.uint64, tick: int, factor: float) -> tuple[int, int]:
     """What the kernel draws at this tick: units of P1 and of P2."""
-    minute = (tick + 1) * R.TICK_MINUTES % R.MINUTES_PER_DAY
-    rate = R.DAY_RATE if R.DAY_START <= minute < R.DAY_END else R.NIGHT_RATE
-    mean = R.TICK_MINUTES * (rate * factor)
-    asked = int(streams.poisson(mean, streams.uniform(week_seed, K.DEMAND, tick)))
-    p1 = int(R.P1_SHARE * asked)
+    minute = (tick + 1) * rules.TICK_MINUTES % rules.MINUTES_PER_DAY
+    rate = rules.DAY_RATE if rules.DAY_START <= minute < rules.DAY_END else rules.NIGHT_RATE
+    mean = rules.TICK_MINUTES * (rate * factor)
+    asked = int(streams.poisson(mean, streams.uniform(week_seed, kernel.DEMAND, tick)))
+    p1 = int(rules.P1_SHARE * asked)
     return p1, asked - p1
 
 
@@ -102,7 +101,7 @@ def _split(
     for product, left in zip(PRODUCTS, units, strict=True):
         while left > 0:
             quantity = min(left, int(rng.geometric(1.0 / _MEAN_LINE)))
-            minute = begins + int(rng.integers(R.TICK_MINUTES))
+            minute = begins + int(rng.integers(rules.TICK_MINUTES))
             lines.append((minute, product, quantity))
             left -= quantity
     return sorted(lines)

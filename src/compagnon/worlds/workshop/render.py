@@ -20,8 +20,7 @@ from compagnon.envs.drawing import (
     Box,
     Pen,
 )
-from compagnon.worlds.workshop import rules as R
-from compagnon.worlds.workshop import snapshot as S
+from compagnon.worlds.workshop import rules, snapshot
 from compagnon.worlds.workshop.snapshot import WorkshopSnapshot, to_text
 
 __all__ = ["HEIGHT", "WIDTH", "Block", "WorkshopSnapshot", "machine_blocks", "to_image", "to_text"]
@@ -71,24 +70,24 @@ def machine_blocks(history: NDArray[np.float64]) -> tuple[list[Block], list[Bloc
     sizes = [0, 0]
     rows = history.tolist()
     for before, after in pairwise(rows):
-        begins, ends = before[S.H_TIME], after[S.H_TIME]
-        task = int(before[S.H_M1_TASK] or after[S.H_M1_TASK])
-        unit = R.P1_MINUTES if task == R.MAKES_P1 else R.STEP1_MINUTES
-        if task and (not before[S.H_M1_TASK] or not sizes[0]):
+        begins, ends = before[snapshot.H_TIME], after[snapshot.H_TIME]
+        task = int(before[snapshot.H_M1_TASK] or after[snapshot.H_M1_TASK])
+        unit = rules.P1_MINUTES if task == rules.MAKES_P1 else rules.STEP1_MINUTES
+        if task and (not before[snapshot.H_M1_TASK] or not sizes[0]):
             batches[0] += 1
-            sizes[0] = -int(-max(before[S.H_M1_LEFT], after[S.H_M1_LEFT]) // unit)
-        work = "P1" if task == R.MAKES_P1 else "step 1"
-        if before[S.H_M1_DOWN]:
+            sizes[0] = -int(-max(before[snapshot.H_M1_LEFT], after[snapshot.H_M1_LEFT]) // unit)
+        work = "P1" if task == rules.MAKES_P1 else "step 1"
+        if before[snapshot.H_M1_DOWN]:
             _extend(m1, Block(begins, ends, "breakdown", -1, 0))
         elif task:
-            worked = begins + after[S.H_SETUP] - before[S.H_SETUP]
+            worked = begins + after[snapshot.H_SETUP] - before[snapshot.H_SETUP]
             _extend(m1, Block(begins, worked, "set-up", batches[0], 0))
             _extend(m1, Block(worked, ends, work, batches[0], sizes[0]))
-        left = before[S.H_M2_LEFT] or after[S.H_M2_LEFT]
-        if left and (not before[S.H_M2_LEFT] or not sizes[1]):
+        left = before[snapshot.H_M2_LEFT] or after[snapshot.H_M2_LEFT]
+        if left and (not before[snapshot.H_M2_LEFT] or not sizes[1]):
             batches[1] += 1
-            sizes[1] = -int(-left // R.STEP2_MINUTES)
-        if before[S.H_M2_DOWN]:
+            sizes[1] = -int(-left // rules.STEP2_MINUTES)
+        if before[snapshot.H_M2_DOWN]:
             _extend(m2, Block(begins, ends, "breakdown", -1, 0))
         elif left:
             _extend(m2, Block(begins, ends, "step 2", batches[1], sizes[1]))
@@ -129,7 +128,7 @@ def _draw_header(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.text(24, 30, title, 28, "#ffffff")
     x = 24 + pen.length(title, 28) + 24
     pen.text(x, 22, "last decision", 11, HEADER_SOFT)
-    pen.text(x, 39, R.describe_action(shop.last_action), 15, "#ffffff")
+    pen.text(x, 39, rules.describe_action(shop.last_action), 15, "#ffffff")
     if shop.rush:
         pen.box((560, 18, 616, 42), _DOWN, 12)
         pen.text(588, 30, "RUSH", 12, "#ffffff", "mm")
@@ -158,13 +157,13 @@ def _draw_gantt(pen: Pen, shop: WorkshopSnapshot, history: NDArray[np.float64]) 
         if minute >= begins:
             pen.line([(at(minute), 112), (at(minute), 224)], FAINT)
             if abs(at(minute) - now) > 30:
-                clock = f"{minute % R.MINUTES_PER_DAY // 60:02}:00"
+                clock = f"{minute % rules.MINUTES_PER_DAY // 60:02}:00"
                 pen.text(at(minute), 234, clock, 11, SOFT, "mm")
     pen.text(now, 234, "now", 11, INK, "mm")
     # From before the window, so that a batch that is cut off keeps its size.
-    since = begins - R.BATCHES * R.STEP2_MINUTES
-    first = max(0, int(np.searchsorted(history[:, S.H_TIME], since, side="right")) - 1)
-    words = (S.m1_in_words(shop), S.m2_in_words(shop))
+    since = begins - rules.BATCHES * rules.STEP2_MINUTES
+    first = max(0, int(np.searchsorted(history[:, snapshot.H_TIME], since, side="right")) - 1)
+    words = (snapshot.m1_in_words(shop), snapshot.m2_in_words(shop))
     for row, blocks in enumerate(machine_blocks(history[first:])):
         top = 118 + row * 54
         pen.text(32, top + 16, f"M{row + 1}", 18)
@@ -186,7 +185,7 @@ def _draw_gantt(pen: Pen, shop: WorkshopSnapshot, history: NDArray[np.float64]) 
 
 def _draw_stocks(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.box((16, 262, 332, 524), CARD, 8)
-    pen.text(32, 282, f"Stock, of at most {R.STOCK_CAP} each", 15)
+    pen.text(32, 282, f"Stock, of at most {rules.STOCK_CAP} each", 15)
     stocks = (
         ("raw", shop.raw, _RAW),
         ("P1", shop.p1, _P1),
@@ -198,8 +197,8 @@ def _draw_stocks(pen: Pen, shop: WorkshopSnapshot) -> None:
         y = 326 + index * 44
         pen.text(32, y, name, 14, SOFT)
         pen.box((left, y - 11, right, y + 11), TRACK, 4)
-        pen.box((left, y - 11, left + (right - left) * units / R.STOCK_CAP, y + 11), colour, 4)
-        pen.text(316, y, str(units), 18, _DOWN if units >= R.STOCK_CAP else INK, "rm")
+        pen.box((left, y - 11, left + (right - left) * units / rules.STOCK_CAP, y + 11), colour, 4)
+        pen.text(316, y, str(units), 18, _DOWN if units >= rules.STOCK_CAP else INK, "rm")
     lost = f"lost this week: {shop.overflow} over the cap, {shop.theft} stolen"
     pen.text(32, 504, lost, 12, SOFT)
 
@@ -237,10 +236,10 @@ def _draw_week(pen: Pen, history: NDArray[np.float64]) -> None:
         x = left + (right - left) * day / 7
         pen.line([(x, 300), (x, 500)], FAINT)
         if day < 7:
-            pen.text(x + (right - left) / 14, 511, S.DAYS[day][:3], 11, SOFT, "mm")
-    profit = history[:, S.H_PROFIT]
-    backlog = history[:, S.H_BACKLOG_P1] + history[:, S.H_BACKLOG_P2]
-    minutes = history[:, S.H_TIME]
+            pen.text(x + (right - left) / 14, 511, snapshot.DAYS[day][:3], 11, SOFT, "mm")
+    profit = history[:, snapshot.H_PROFIT]
+    backlog = history[:, snapshot.H_BACKLOG_P1] + history[:, snapshot.H_BACKLOG_P2]
+    minutes = history[:, snapshot.H_TIME]
     _draw_curve(pen, (left, 316, right, 404), minutes, profit, INK, "profit")
     _draw_curve(pen, (left, 428, right, 496), minutes, backlog, _DOWN, "backlog")
 
@@ -263,10 +262,10 @@ def _draw_curve(
     zero = y1 + (y1 - y0) * low / (high - low)
     pen.line([(x0, zero), (x1, zero)], FAINT)
     # One point a pixel is all that can be seen.
-    grid = np.linspace(0, R.EPISODE_MINUTES, int(x1 - x0))
+    grid = np.linspace(0, rules.EPISODE_MINUTES, int(x1 - x0))
     grid = grid[(grid >= minutes[0]) & (grid <= minutes[-1])]
     rows = np.append(np.searchsorted(minutes, grid, side="right") - 1, len(minutes) - 1)
-    xs = x0 + (x1 - x0) * np.append(grid, minutes[-1]) / R.EPISODE_MINUTES
+    xs = x0 + (x1 - x0) * np.append(grid, minutes[-1]) / rules.EPISODE_MINUTES
     ys = y1 - (y1 - y0) * (values[rows] - low) / (high - low)
     points = list(zip(xs.tolist(), ys.tolist(), strict=True))
     if len(points) > 1:

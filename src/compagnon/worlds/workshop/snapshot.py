@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import kernel as K
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import kernel, rules
 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -68,55 +67,55 @@ class WorkshopSnapshot:
     ) -> "WorkshopSnapshot":
         """Read one shop's rows of the kernel's `state`, `money` and `counters`."""
         s, c = state.tolist(), counters.tolist()
-        unit = R.P1_MINUTES if s[K.M1_TASK] == R.MAKES_P1 else R.STEP1_MINUTES
+        unit = rules.P1_MINUTES if s[kernel.M1_TASK] == rules.MAKES_P1 else rules.STEP1_MINUTES
         return cls(
-            time=s[K.TIME],
-            m1_task=s[K.M1_TASK],
-            m1_units_left=-(-s[K.M1_LEFT] // unit),
-            m1_minutes_left=s[K.M1_LEFT] + s[K.M1_SETUP],
-            m1_setup=s[K.M1_SETUP],
-            m1_down=s[K.M1_DOWN],
-            m2_units_left=-(-s[K.M2_LEFT] // R.STEP2_MINUTES),
-            m2_minutes_left=s[K.M2_LEFT],
-            m2_down=s[K.M2_DOWN],
-            raw=s[K.RAW],
-            p1=s[K.P1],
-            p2_inter=s[K.P2_INTER],
-            p2=s[K.P2],
-            backlog_p1=s[K.BACKLOG_P1],
-            backlog_p2=s[K.BACKLOG_P2],
-            raw_in_transit=s[K.IN_TRANSIT],
-            next_delivery=s[K.NEXT_DUE] - s[K.TIME] if s[K.IN_TRANSIT] else None,
-            last_action=s[K.LAST_ACTION],
-            rush=bool(s[K.RUSH]),
+            time=s[kernel.TIME],
+            m1_task=s[kernel.M1_TASK],
+            m1_units_left=-(-s[kernel.M1_LEFT] // unit),
+            m1_minutes_left=s[kernel.M1_LEFT] + s[kernel.M1_SETUP],
+            m1_setup=s[kernel.M1_SETUP],
+            m1_down=s[kernel.M1_DOWN],
+            m2_units_left=-(-s[kernel.M2_LEFT] // rules.STEP2_MINUTES),
+            m2_minutes_left=s[kernel.M2_LEFT],
+            m2_down=s[kernel.M2_DOWN],
+            raw=s[kernel.RAW],
+            p1=s[kernel.P1],
+            p2_inter=s[kernel.P2_INTER],
+            p2=s[kernel.P2],
+            backlog_p1=s[kernel.BACKLOG_P1],
+            backlog_p2=s[kernel.BACKLOG_P2],
+            raw_in_transit=s[kernel.IN_TRANSIT],
+            next_delivery=s[kernel.NEXT_DUE] - s[kernel.TIME] if s[kernel.IN_TRANSIT] else None,
+            last_action=s[kernel.LAST_ACTION],
+            rush=bool(s[kernel.RUSH]),
             profit=_profit(money),
-            sold_p1=c[K.C_SOLD_P1],
-            sold_p2=c[K.C_SOLD_P2],
-            overflow=sum(c[K.C_OVER_RAW : K.C_OVER_P2 + 1]),
-            theft=sum(c[K.C_THEFT_P1 : K.C_THEFT_P2 + 1]),
+            sold_p1=c[kernel.C_SOLD_P1],
+            sold_p2=c[kernel.C_SOLD_P2],
+            overflow=sum(c[kernel.C_OVER_RAW : kernel.C_OVER_P2 + 1]),
+            theft=sum(c[kernel.C_THEFT_P1 : kernel.C_THEFT_P2 + 1]),
         )
 
     @property
     def day(self) -> str:
         """Name of the day; the week begins on a Monday and its last minute is Sunday's 24:00."""
-        return DAYS[min(self.time // R.MINUTES_PER_DAY, 6)]
+        return DAYS[min(self.time // rules.MINUTES_PER_DAY, 6)]
 
     @property
     def clock(self) -> str:
         """Time of the day, HH:MM."""
-        hours, minutes = divmod(self.time % R.MINUTES_PER_DAY, 60)
-        return "24:00" if self.time >= R.EPISODE_MINUTES else f"{hours:02}:{minutes:02}"
+        hours, minutes = divmod(self.time % rules.MINUTES_PER_DAY, 60)
+        return "24:00" if self.time >= rules.EPISODE_MINUTES else f"{hours:02}:{minutes:02}"
 
 
 def _profit(money: NDArray[np.float64]) -> float:
-    return float(money[K.TERM_TOTALS : K.TERM_TOTALS + R.PROFIT_TERMS].sum())
+    return float(money[kernel.TERM_TOTALS : kernel.TERM_TOTALS + rules.PROFIT_TERMS].sum())
 
 
 class History:
     """The moments of one episode, one row a step, in time order; the start is the first row."""
 
     def __init__(self) -> None:
-        self._rows = np.zeros((R.EPISODE_MINUTES + 1, HISTORY_COLUMNS))
+        self._rows = np.zeros((rules.EPISODE_MINUTES + 1, HISTORY_COLUMNS))
         self._count = 0
 
     def begin(
@@ -132,9 +131,9 @@ class History:
         """Add the moment at which a step ended."""
         row = self._rows[self._count]
         row[:] = (
-            state[K.TIME], state[K.M1_TASK], state[K.M1_LEFT], state[K.M2_LEFT],
-            state[K.M1_DOWN], state[K.M2_DOWN], counters[K.C_SETUP],
-            state[K.BACKLOG_P1], state[K.BACKLOG_P2], _profit(money),
+            state[kernel.TIME], state[kernel.M1_TASK], state[kernel.M1_LEFT], state[kernel.M2_LEFT],
+            state[kernel.M1_DOWN], state[kernel.M2_DOWN], counters[kernel.C_SETUP],
+            state[kernel.BACKLOG_P1], state[kernel.BACKLOG_P2], _profit(money),
         )  # fmt: skip
         self._count += 1
 
@@ -153,11 +152,11 @@ def to_text(shop: WorkshopSnapshot) -> str:
     return "\n".join(
         (
             f"{shop.day} {shop.clock}   profit {shop.profit:,.0f}"
-            f"   last decision: {R.describe_action(shop.last_action)}",
+            f"   last decision: {rules.describe_action(shop.last_action)}",
             f"M1       {m1_in_words(shop)}",
             f"M2       {m2_in_words(shop)}",
             f"stock    raw {shop.raw}  P1 {shop.p1}  P2 half-finished {shop.p2_inter}"
-            f"  P2 {shop.p2}  (each at most {R.STOCK_CAP})",
+            f"  P2 {shop.p2}  (each at most {rules.STOCK_CAP})",
             f"backlog  P1 {shop.backlog_p1}  P2 {shop.backlog_p2}"
             f"   sold  P1 {shop.sold_p1}  P2 {shop.sold_p2}",
             f"raw      {delivery}   lost: {shop.overflow} over the cap, {shop.theft} stolen",
@@ -167,10 +166,10 @@ def to_text(shop: WorkshopSnapshot) -> str:
 
 def m1_in_words(shop: WorkshopSnapshot) -> str:
     """What M1 does now."""
-    task = "P1" if shop.m1_task == R.MAKES_P1 else "P2 (step 1)"
+    task = "P1" if shop.m1_task == rules.MAKES_P1 else "P2 (step 1)"
     if shop.m1_down:
         return f"broken down, {shop.m1_down} min to repair"
-    if shop.m1_task == R.IDLE:
+    if shop.m1_task == rules.IDLE:
         return "free"
     if shop.m1_setup:
         return f"set-up for {shop.m1_units_left} {task}, {shop.m1_setup} min"

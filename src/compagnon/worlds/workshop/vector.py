@@ -1,7 +1,7 @@
 """`compagnon/Workshop-v0`, N copies stepped at once by the compiled kernel."""
 
 from compagnon.envs.decisions import DecisionVectorEnv
-from compagnon.worlds.workshop import rules as R
+from compagnon.worlds.workshop import rules
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.kpis import KPI_NAMES
 from compagnon.worlds.workshop.options import WorkshopOptions
@@ -20,7 +20,7 @@ class WorkshopVectorEnv(DecisionVectorEnv):
     """
 
     what = "workshop"
-    reward_term_names = R.REWARD_TERMS
+    reward_term_names = rules.REWARD_TERMS
     kpi_names = KPI_NAMES
 
     def __init__(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch.importing import csv_reader
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS, read, spoilt
 
 

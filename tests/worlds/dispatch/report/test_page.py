@@ -14,9 +14,7 @@ from compagnon.evaluation.statistics import Estimate
 from compagnon.policy import Schema, load_policy
 from compagnon.reporting.report import render_report
 from compagnon.worlds import find_world
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
+from compagnon.worlds.dispatch import DISPATCH, plans, running_days
 from compagnon.worlds.dispatch.report.page import _difference, _tone, report_part
 from compagnon.worlds.dispatch.report.replay import record, to_html, where
 from compagnon.worlds.dispatch.report.scorecard import CARD, cheapest_days, scorecard
@@ -115,19 +113,19 @@ def test_a_recording_shows_the_day_as_it_went(found: Evaluation) -> None:
 def test_where_a_driver_is_by_hand() -> None:
     world = BatchEnv(DISPATCH, CLINIC, 1)
     world.reset([0])
-    w = W.RunningDays(*(array[0].copy() for array in world.vec.world))
+    w = running_days.RunningDays(*(array[0].copy() for array in world.vec.world))
     w.near[0], w.near[1] = (0.0, 0.0), (10.0, 20.0)
-    w.state[0, P.AT], w.state[0, P.PHASE], w.state[0, P.COUNT] = 0, P.DRIVES, 2
-    w.codes[0, 0, P.NODE] = 1
-    w.times[0, P.LEFT], w.stops[0, 0, P.START] = 600.0, 640.0
+    w.state[0, plans.AT], w.state[0, plans.PHASE], w.state[0, plans.COUNT] = 0, plans.DRIVES, 2
+    w.codes[0, 0, plans.NODE] = 1
+    w.times[0, plans.LEFT], w.stops[0, 0, plans.START] = 600.0, 640.0
     np.testing.assert_allclose(where(w, 0, 610.0), (2.5, 5.0))
     np.testing.assert_allclose(where(w, 0, 700.0), (10.0, 20.0))  # no further than the door
     np.testing.assert_allclose(where(w, 0, 590.0), (0.0, 0.0))
     # At a door until 630, then a way of 20 minutes to be there at 660, and 5 minutes at that door.
-    w.state[0, P.PHASE], w.times[0, P.FREE] = P.BUSY, 630.0
-    w.stops[0, 0, [P.START, P.LEG, P.SERVICE]] = 660.0, 20.0, 5.0
-    w.codes[0, 1, P.NODE], w.near[2] = 2, (10.0, 30.0)
-    w.stops[0, 1, [P.START, P.LEG]] = 675.0, 10.0
+    w.state[0, plans.PHASE], w.times[0, plans.FREE] = plans.BUSY, 630.0
+    w.stops[0, 0, [plans.START, plans.LEG, plans.SERVICE]] = 660.0, 20.0, 5.0
+    w.codes[0, 1, plans.NODE], w.near[2] = 2, (10.0, 30.0)
+    w.stops[0, 1, [plans.START, plans.LEG]] = 675.0, 10.0
     for minute, place in (
         (610, (0, 0)), (639, (0, 0)), (650, (5, 10)), (664, (10, 20)), (670, (10, 25)),
         (999, (10, 30)),

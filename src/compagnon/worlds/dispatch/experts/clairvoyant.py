@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts.rolling import RollingPolicy, seconds_of
 from compagnon.worlds.dispatch.experts.whole_day import WholeDayPolicy
@@ -27,8 +25,8 @@ from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
 _EVERY = np.ones(1, np.bool_)
 # What of a plan the rest of the day depends on; the others are counters and scratch.
-_CODES = [column for column in range(P.DRIVER_CODES) if column != P.VERSION]
-_STOPS = [column for column in range(P.STOP_COLUMNS) if column != P.BEFORE]
+_CODES = [column for column in range(plans.DRIVER_CODES) if column != plans.VERSION]
+_STOPS = [column for column in range(plans.STOP_COLUMNS) if column != plans.BEFORE]
 MAX_STEPS: Final = 200_000  # of the world, that a search may take
 MAX_BOOKINGS: Final = 12  # of a day that is tried at all; most need more steps from about 6 on
 
@@ -76,16 +74,16 @@ def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
     return best
 
 
-def moment_key(w: W.RunningDays) -> bytes:
+def moment_key(w: running_days.RunningDays) -> bytes:
     """Two moments of one day (`world.row`) with the same key have the same rest of the day."""
     parts: list[NDArray[np.generic]] = [
-        w.money[[W.NOW]],
+        w.money[[running_days.NOW]],
         w.status,
-        w.open[: w.counts[W.OPEN]],
-        w.rides[:, W.BY_DRIVER],
+        w.open[: w.counts[running_days.OPEN]],
+        w.rides[:, running_days.BY_DRIVER],
     ]
-    for d in range(int(w.size[D.DRIVERS])):
-        count = int(w.state[d, P.COUNT])
+    for d in range(int(w.size[tables.DRIVERS])):
+        count = int(w.state[d, plans.COUNT])
         parts += [w.codes[d, :count], w.stops[d, :count, _STOPS], w.state[d, _CODES], w.times[d]]
     return blake2b(b"".join(part.tobytes() for part in parts), digest_size=16).digest()
 
@@ -112,12 +110,12 @@ def _search(
             )
         best.steps += 1
         core.step(np.array([action], np.int64), False)
-        cost = float(core.worlds.money[0, : W.PARTS].sum())
+        cost = float(core.worlds.money[0, : running_days.PARTS].sum())
         if cost < best.cost - 1e-9:
             if core.out.terminated[0]:
                 best.cost, best.actions = cost, [*path, action]
             else:
-                key = moment_key(W.RunningDays(*(array[0] for array in core.worlds)))
+                key = moment_key(running_days.RunningDays(*(array[0] for array in core.worlds)))
                 if cost < seen.get(key, np.inf) - 1e-9:
                     seen[key] = cost
                     _search(core, [*path, action], best, max_steps, seen)
@@ -163,7 +161,7 @@ class _Clairvoyant:
 
     def _plan(self, row: int) -> _Plan:
         world = self._env.world
-        bookings = int(world.size[row, D.BOOKINGS])
+        bookings = int(world.size[row, tables.BOOKINGS])
         if bookings > MAX_BOOKINGS:
             raise InputError(
                 f"{self.name}: a day of {bookings} bookings is too large to try everything, which "
@@ -171,7 +169,10 @@ class _Clairvoyant:
                 "OR-Tools plans, told of every request, which is no bound"
             )
         core = self._env.fork(row)
-        decisions, episode = int(world.counts[row, W.DECISIONS]), int(world.counts[row, W.EPISODE])
+        decisions, episode = (
+            int(world.counts[row, running_days.DECISIONS]),
+            int(world.counts[row, running_days.EPISODE]),
+        )
         return _Plan(core, best_rest(core).actions, decisions, episode)
 
     def act(
@@ -190,9 +191,9 @@ class _Clairvoyant:
         chosen = np.zeros(len(obs), np.int64)
         world = self._env.world
         for i, plan in enumerate(self._plans):
-            if world.counts[i, W.EPISODE] != plan.episode:
+            if world.counts[i, running_days.EPISODE] != plan.episode:
                 continue
-            while plan.taken < world.counts[i, W.DECISIONS] - plan.decisions:
+            while plan.taken < world.counts[i, running_days.DECISIONS] - plan.decisions:
                 plan.core.step(np.array([plan.actions[plan.taken]], np.int64), False)
                 plan.taken += 1
             mine, theirs = plan.core.worlds._asdict(), world._asdict()

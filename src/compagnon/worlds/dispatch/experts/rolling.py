@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import insertion, running_days, tables
 from compagnon.worlds.dispatch.experts.experts import regret
 from compagnon.worlds.dispatch.experts.routing import Planned, load_ortools, solve
 from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
@@ -72,7 +70,7 @@ class _Rolling:
         self._foresight = policy.foresight
         self._env = env
         self._otherwise = regret(schema)
-        self._moments = [_Moment(int(row[W.EPISODE])) for row in env.world.counts]
+        self._moments = [_Moment(int(row[running_days.EPISODE])) for row in env.world.counts]
 
     def act(
         self,
@@ -85,11 +83,11 @@ class _Rolling:
             raise InputError(f"{self.name}: give it all {len(self._moments)} copies and their mask")
         actions = np.zeros(len(obs), np.int64)
         for i, moment in enumerate(self._moments):
-            w = W.RunningDays(*(array[i] for array in self._env.world))
-            if int(w.counts[W.EPISODE]) != moment.episode:
+            w = running_days.RunningDays(*(array[i] for array in self._env.world))
+            if int(w.counts[running_days.EPISODE]) != moment.episode:
                 continue
-            if moment.now != w.money[W.NOW]:
-                moment.now = float(w.money[W.NOW])
+            if moment.now != w.money[running_days.NOW]:
+                moment.now = float(w.money[running_days.NOW])
                 self._plan(moment, w)
             if moment.promises is None:
                 actions[i] = self._otherwise.act(obs[[i]], action_mask[[i]])[0]
@@ -97,7 +95,7 @@ class _Rolling:
                 actions[i] = self._next(moment, w, action_mask[i])
         return actions
 
-    def _plan(self, moment: _Moment, w: W.RunningDays) -> None:
+    def _plan(self, moment: _Moment, w: running_days.RunningDays) -> None:
         """Find what must be promised now."""
         view = self._env.view
         taken = snapshot(w, self._env.weights, self._foresight)
@@ -117,27 +115,27 @@ class _Rolling:
             for ride in taken.rides
             if ride.vehicle < 0
             and ride.booking not in kept
-            and w.bookings[ride.booking, D.PICKUP_BY] <= until
+            and w.bookings[ride.booking, tables.PICKUP_BY] <= until
         ]
 
-    def _next(self, moment: _Moment, w: W.RunningDays, mask: NDArray[np.bool_]) -> int:
+    def _next(self, moment: _Moment, w: running_days.RunningDays, mask: NDArray[np.bool_]) -> int:
         """The next promise that can be kept, by the driver planned or the cheapest; or wait.
 
         A booking that the search had no time for goes to the cheapest driver before it is lost.
         """
         layout = self._env.layout
-        shown = w.open[: min(layout.board, int(w.counts[W.OPEN]))].tolist()
+        shown = w.open[: min(layout.board, int(w.counts[running_days.OPEN]))].tolist()
         possible = mask[1 : 1 + layout.drivers * layout.board].reshape(layout.drivers, layout.board)
         wishes = [(plan.booking, plan.driver) for plan in moment.promises or ()]
         wishes += [(booking, -1) for booking in moment.left_out]
         hidden = False
         for booking, driver in wishes:
             if booking not in shown:  # behind the board, or promised already
-                hidden |= int(w.status[booking]) == W.OPEN
+                hidden |= int(w.status[booking]) == running_days.OPEN
                 continue
             place = shown.index(booking)
             if driver < 0 or not possible[driver, place]:
-                costs = np.where(possible[:, place], w.found[booking, :, I.COST], np.inf)
+                costs = np.where(possible[:, place], w.found[booking, :, insertion.COST], np.inf)
                 driver = int(costs.argmin())
             if possible[driver, place]:
                 return int(1 + driver * layout.board + place)

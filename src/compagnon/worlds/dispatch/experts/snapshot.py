@@ -10,10 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import plans, running_days, tables, travel
 from compagnon.worlds.dispatch.insertion import Weights
 
 
@@ -90,97 +87,104 @@ class DaySnapshot:
     rides: list[PlannedRide]
 
 
-def snapshot(w: W.RunningDays, weights: Weights, foresight: bool = False) -> DaySnapshot:
+def snapshot(w: running_days.RunningDays, weights: Weights, foresight: bool = False) -> DaySnapshot:
     """The moment of one day (`world.row`) as its dispatcher knows it.
 
     Args:
         foresight: also plan for the rides that will be announced, and for none that will be
             cancelled before its pickup window ends.
     """
-    taken = DaySnapshot(float(w.money[W.NOW]), [], [], [])
-    for d in range(int(w.size[D.DRIVERS])):
-        plan = W.plan_for_python(w, d)
-        if plan.state[P.PHASE] != P.OFF and P.first_open(plan) < plan.state[P.COUNT]:
+    taken = DaySnapshot(float(w.money[running_days.NOW]), [], [], [])
+    for d in range(int(w.size[tables.DRIVERS])):
+        plan = running_days.plan_for_python(w, d)
+        if (
+            plan.state[plans.PHASE] != plans.OFF
+            and plans.first_open(plan) < plan.state[plans.COUNT]
+        ):
             _add_vehicle(taken, w, d, weights)
-    waiting = w.open[: w.counts[W.OPEN]].tolist()
+    waiting = w.open[: w.counts[running_days.OPEN]].tolist()
     if foresight:
-        later = np.flatnonzero(w.status[: w.size[D.BOOKINGS]] == W.LATER).tolist()
-        stays = w.bookings[:, D.CANCEL] > w.bookings[:, D.PICKUP_BY]
+        later = np.flatnonzero(w.status[: w.size[tables.BOOKINGS]] == running_days.LATER).tolist()
+        stays = w.bookings[:, tables.CANCEL] > w.bookings[:, tables.PICKUP_BY]
         waiting = [b for b in waiting + later if stays[b]]
     for b in waiting:
         row = w.bookings[b]
         k = len(taken.stops)
-        first = row[D.READY]
-        if w.status[b] == W.LATER:
-            first = max(first, row[D.ANNOUNCE])
-        taken.stops.append(_stop(w, 2 * b, first, row[D.PICKUP_BY]))
-        taken.stops.append(_stop(w, 2 * b + 1, row[D.DROPOFF_READY], row[D.DROPOFF_BY]))
+        first = row[tables.READY]
+        if w.status[b] == running_days.LATER:
+            first = max(first, row[tables.ANNOUNCE])
+        taken.stops.append(_stop(w, 2 * b, first, row[tables.PICKUP_BY]))
+        taken.stops.append(_stop(w, 2 * b + 1, row[tables.DROPOFF_READY], row[tables.DROPOFF_BY]))
         taken.rides.append(_ride(w, b, k, k + 1, -1, weights))
     return taken
 
 
-def _stop(w: W.RunningDays, node: int, earliest: float, latest: float) -> PlannedStop:
+def _stop(w: running_days.RunningDays, node: int, earliest: float, latest: float) -> PlannedStop:
     """A stop at a booking's door."""
     row = w.bookings[node // 2]
     sign = 1 - 2 * (node % 2)
-    load = tuple(sign * int(seats) for seats in row[D.LOAD : D.LOAD + 4])
-    service = float(row[D.ALIGHTING if node % 2 else D.BOARDING])
+    load = tuple(sign * int(seats) for seats in row[tables.LOAD : tables.LOAD + 4])
+    service = float(row[tables.ALIGHTING if node % 2 else tables.BOARDING])
     return PlannedStop(node, service, float(earliest), float(latest), load)
 
 
 def _ride(
-    w: W.RunningDays, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights
+    w: running_days.RunningDays, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights
 ) -> PlannedRide:
     row = w.bookings[b]
-    penalty = weights.reject_base + weights.reject_priority * row[D.PRIORITY]
-    back = int(row[D.RETURN])
+    penalty = weights.reject_base + weights.reject_priority * row[tables.PRIORITY]
+    back = int(row[tables.RETURN])
     if back >= 0:  # who is not taken there is not taken back
-        penalty += weights.reject_base + weights.reject_priority * w.bookings[back, D.PRIORITY]
+        penalty += weights.reject_base + weights.reject_priority * w.bookings[back, tables.PRIORITY]
     return PlannedRide(
-        b, pickup, dropoff, vehicle, float(row[D.MAX_RIDE]), float(row[D.READY]),
-        float(row[D.DIRECT]), float(penalty),
+        b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]), float(row[tables.READY]),
+        float(row[tables.DIRECT]), float(penalty),
     )  # fmt: skip
 
 
-def _add_vehicle(taken: DaySnapshot, w: W.RunningDays, d: int, weights: Weights) -> None:
-    plan = W.plan_for_python(w, d)
-    count, doors = int(plan.state[P.COUNT]), 2 * len(w.bookings)
-    at, free = int(plan.state[P.AT]), max(float(plan.times[P.FREE]), taken.now)
-    aboard = plan.state[P.ABOARD : P.ABOARD + 4]
-    first = P.first_open(plan)
+def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weights: Weights) -> None:
+    plan = running_days.plan_for_python(w, d)
+    count, doors = int(plan.state[plans.COUNT]), 2 * len(w.bookings)
+    at, free = int(plan.state[plans.AT]), max(float(plan.times[plans.FREE]), taken.now)
+    aboard = plan.state[plans.ABOARD : plans.ABOARD + 4]
+    first = plans.first_open(plan)
     if first == 1:  # he is under way: what he does there cannot be changed
-        free = float(plan.stops[0, P.START] + plan.stops[0, P.SERVICE])
-        aboard = plan.codes[0, P.LOAD_AFTER : P.LOAD_AFTER + 4]
-        if plan.codes[0, P.NODE] != P.BREAK:
-            at = int(plan.codes[0, P.NODE])
+        free = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
+        aboard = plan.codes[0, plans.LOAD_AFTER : plans.LOAD_AFTER + 4]
+        if plan.codes[0, plans.NODE] != plans.BREAK:
+            at = int(plan.codes[0, plans.NODE])
     home = plan.stops[count - 1]
     vehicle = Vehicle(
         d,
         PlannedStop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
-        PlannedStop(int(plan.codes[count - 1, P.NODE]), 0.0, 0.0, float(home[P.LIMIT])),
-        tuple(int(seats) for seats in w.drivers[d, D.SEAT : D.SEAT + 4]),
+        PlannedStop(int(plan.codes[count - 1, plans.NODE]), 0.0, 0.0, float(home[plans.LIMIT])),
+        tuple(int(seats) for seats in w.drivers[d, tables.SEAT : tables.SEAT + 4]),
     )
-    if plan.state[P.PHASE] == P.BUSY:
-        vehicle.finishes = float(plan.times[P.FREE])
+    if plan.state[plans.PHASE] == plans.BUSY:
+        vehicle.finishes = float(plan.times[plans.FREE])
     elif count > 1:
-        vehicle.finishes = float(plan.stops[0, P.START] + plan.stops[0, P.SERVICE])
+        vehicle.finishes = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
     where: dict[int, int] = {}
     for k in range(first, count - 1):
-        node, stop = int(plan.codes[k, P.NODE]), plan.stops[k]
-        if node == P.BREAK:
+        node, stop = int(plan.codes[k, plans.NODE]), plan.stops[k]
+        if node == plans.BREAK:
             vehicle.order.append(-1)
-            vehicle.rest = (float(stop[P.SERVICE]), float(stop[P.EARLIEST]), float(stop[P.LIMIT]))
+            vehicle.rest = (
+                float(stop[plans.SERVICE]),
+                float(stop[plans.EARLIEST]),
+                float(stop[plans.LIMIT]),
+            )
             continue
-        latest = float(stop[P.LIMIT])
-        if plan.codes[k, P.PICKED_AT] == P.DEAD:  # a place to pass, where nobody is
+        latest = float(stop[plans.LIMIT])
+        if plan.codes[k, plans.PICKED_AT] == plans.DEAD:  # a place to pass, where nobody is
             vehicle.order.append(len(taken.stops))
-            taken.stops.append(PlannedStop(node, 0.0, float(stop[P.EARLIEST]), latest))
+            taken.stops.append(PlannedStop(node, 0.0, float(stop[plans.EARLIEST]), latest))
             continue
         if node < doors and node % 2 == 1 and node - 1 not in where:  # on board already
-            latest = min(latest, float(stop[P.BOARDED] + stop[P.RIDE_LIMIT]))
+            latest = min(latest, float(stop[plans.BOARDED] + stop[plans.RIDE_LIMIT]))
         where[node] = len(taken.stops)
         vehicle.order.append(len(taken.stops))
-        taken.stops.append(_stop(w, node, float(stop[P.EARLIEST]), latest))
+        taken.stops.append(_stop(w, node, float(stop[plans.EARLIEST]), latest))
         if node % 2 == 1 and node - 1 in where:
             at_pickup = where[node - 1]
             index = len(taken.vehicles)
@@ -198,14 +202,17 @@ def legs(nodes, leaves, earliest, roads, minutes, km):
     n = len(nodes)
     for a in range(n):
         for b in range(n):
-            base = T.base_minutes(roads, nodes[a], nodes[b])
+            base = travel.base_minutes(roads, nodes[a], nodes[b])
             leave = max(leaves[a], earliest[b] - base)
-            minutes[a, b] = T.arrival(roads.speed, leave, base) - leave
-            km[a, b] = T.road_km(roads, nodes[a], nodes[b])
+            minutes[a, b] = travel.arrival(roads.speed, leave, base) - leave
+            km[a, b] = travel.road_km(roads, nodes[a], nodes[b])
 
 
 def leg_tables(
-    taken: DaySnapshot, w: W.RunningDays, minutes: NDArray[np.float64], km: NDArray[np.float64]
+    taken: DaySnapshot,
+    w: running_days.RunningDays,
+    minutes: NDArray[np.float64],
+    km: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Minutes and kilometres between all stops, then all starts, then all homes, (n, n) each.
 
@@ -220,5 +227,5 @@ def leg_tables(
     leaves = earliest + np.array([stop.service for stop in stops])
     took, driven = np.zeros((n, n)), np.zeros((n, n))
     nodes = np.array([stop.node for stop in stops], np.int64)
-    legs(nodes, leaves, earliest, W.roads_for_python(w, minutes, km), took, driven)
+    legs(nodes, leaves, earliest, running_days.roads_for_python(w, minutes, km), took, driven)
     return took, driven

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 from compagnon.database_url import shown, without_secrets
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
-from compagnon.worlds.dispatch.importing import records as R
+from compagnon.worlds.dispatch.importing import records
 from compagnon.worlds.dispatch.importing.clock import find_zone
 
 MAX_DAYS: Final = 3660
 _TABLES: Final = {
-    "bookings": (R.BOOKING_COLUMNS, (*R.BOOKING_NEEDS, "date")),
-    "drivers": (R.DRIVER_COLUMNS, (*R.DRIVER_NEEDS, "date")),
+    "bookings": (records.BOOKING_COLUMNS, (*records.BOOKING_NEEDS, "date")),
+    "drivers": (records.DRIVER_COLUMNS, (*records.DRIVER_NEEDS, "date")),
 }
 _DRIVERS: Final = {
     "sqlite": "sqlite",

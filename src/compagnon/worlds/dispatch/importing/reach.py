@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import shortest_path
 
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.generator import DETOUR, SPEED
 from compagnon.worlds.dispatch.importing.clock import midnight_of, shown_at
 from compagnon.worlds.dispatch.importing.matrix import Matrix
@@ -26,8 +26,8 @@ from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
 RIDE_FACTOR, RIDE_EXTRA = 1.5, 30.0
 _SLACK: Final = 1e-3  # minutes; what rounding may make of a plan that is just possible
 _LARGE: Final = 500  # places of a matrix whose shortest ways take too long to find
-_arrival: Any = T.arrival.py_func
-_departure: Any = T.departure.py_func
+_arrival: Any = travel_times.arrival.py_func
+_departure: Any = travel_times.departure.py_func
 
 
 _ANY_DAY: Final = datetime(2001, 1, 1)  # of days whose date does not count
@@ -61,7 +61,7 @@ def changes_clocks(midnight: datetime) -> bool:
 
 def by_the_clock(speed: NDArray[np.float64], midnight: datetime) -> NDArray[np.float64]:
     """Speeds by hour of the clock, (24,), as speeds by hours that have passed since midnight."""
-    hours = [shown_at(60.0 * passed, midnight).hour for passed in range(T.HOURS)]
+    hours = [shown_at(60.0 * passed, midnight).hour for passed in range(travel_times.HOURS)]
     return speed[hours]
 
 
@@ -88,7 +88,7 @@ class Ways:
     def of_files(cls, matrix: Matrix | None, speed_kmh: float) -> "Ways":
         """Those of an import: the matrix's, or road km at a speed."""
         if matrix is not None:
-            return cls._of_matrix(matrix.minutes, matrix.places, np.ones(T.HOURS))
+            return cls._of_matrix(matrix.minutes, matrix.places, np.ones(travel_times.HOURS))
         per_km = 60.0 * DETOUR / speed_kmh
 
         def between(a: End, b: End) -> float:

@@ -9,8 +9,7 @@ from typing import NamedTuple
 from compagnon.envs.written import has_slashes
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
-from compagnon.worlds.dispatch.importing import headings
-from compagnon.worlds.dispatch.importing import records as R
+from compagnon.worlds.dispatch.importing import headings, records
 from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
 from compagnon.worlds.dispatch.importing.csv_reader import (
     CsvRows,
@@ -89,10 +88,12 @@ def import_tables(
     zone = find_zone(reading.zone)
     findings = Findings()
     ends = ("pickup_to", "dropoff_to")
-    rides = read_sheet(bookings, headings.BOOKINGS, R.BOOKING_NEEDS, findings, ends)
-    fleet = read_sheet(drivers, headings.DRIVERS, R.DRIVER_NEEDS, findings)
+    rides = read_sheet(bookings, headings.BOOKINGS, records.BOOKING_NEEDS, findings, ends)
+    fleet = read_sheet(drivers, headings.DRIVERS, records.DRIVER_NEEDS, findings)
     read = len(rides.rows), len(fleet.rows)
-    times = _cells(rides, ("date", *R.BOOKING_TIMES)) + _cells(fleet, ("date", *R.DRIVER_TIMES))
+    times = _cells(rides, ("date", *records.BOOKING_TIMES)) + _cells(
+        fleet, ("date", *records.DRIVER_TIMES)
+    )
     clock = Clock.of(times, zone)
     if any(has_slashes(text) for text in times):
         first = "the month, as in the USA" if clock.month_first else "the day"
@@ -153,7 +154,7 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"--out {folder} is not empty; give a new folder")
 
 
-def _uses(rides: Sequence[R.BookingRow], shifts: Sequence[R.DriverRow]) -> Counter[str]:
+def _uses(rides: Sequence[records.BookingRow], shifts: Sequence[records.DriverRow]) -> Counter[str]:
     """How many rows need each place; without that of a shift, all rides of the driver are lost."""
     uses = Counter(place for ride in rides for place in ride.places)
     for shift in shifts:
@@ -167,7 +168,11 @@ def _cells(sheet: CsvRows, columns: Sequence[str]) -> list[str]:
 
 def _parse(
     rides: CsvRows, fleet: CsvRows, clock: Clock, area: Area, faults: list[Fault]
-) -> tuple[list[R.BookingRow], list[R.DriverRow]]:
-    good = [R.parse_booking(RowParser(rides.file, row, clock, area, faults)) for row in rides.rows]
-    shifts = [R.parse_driver(RowParser(fleet.file, row, clock, area, faults)) for row in fleet.rows]
+) -> tuple[list[records.BookingRow], list[records.DriverRow]]:
+    good = [
+        records.parse_booking(RowParser(rides.file, row, clock, area, faults)) for row in rides.rows
+    ]
+    shifts = [
+        records.parse_driver(RowParser(fleet.file, row, clock, area, faults)) for row in fleet.rows
+    ]
     return [ride for ride in good if ride], [shift for shift in shifts if shift]

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import decisions
 from compagnon.policy import Policy
-from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import state as W
-from compagnon.worlds.dispatch import tables as D
+from compagnon.worlds.dispatch import DISPATCH, plans, running_days, tables
 from compagnon.worlds.dispatch.render import route_colour
 
 WIDTH: Final = 440
@@ -84,15 +81,15 @@ def record(policy: Policy, env_args: dict[str, Any], seed: int) -> DayReplay:
         if not decision.step.terminated[0]:
             moments.append(_copy(env))
     pixels = _projection(moments[0])
-    bookings = int(moments[0].size[D.BOOKINGS])
+    bookings = int(moments[0].size[tables.BOOKINGS])
     places = pixels(moments[0].near[: 2 * bookings])
     frames = _frames(moments, pixels)
     frames[-1] = replace(frames[-1], cost=cost)
     return DayReplay(policy.name, places[::2], places[1::2], frames)
 
 
-def _copy(env: BatchEnv) -> W.RunningDays:
-    return W.RunningDays(*(array[0].copy() for array in env.vec.world))
+def _copy(env: BatchEnv) -> running_days.RunningDays:
+    return running_days.RunningDays(*(array[0].copy() for array in env.vec.world))
 
 
 class _Pixels:
@@ -110,15 +107,15 @@ class _Pixels:
         return np.asarray(np.round(offset + np.array([WIDTH / 2, HEIGHT / 2]), 1), np.float64)
 
 
-def _projection(w: W.RunningDays) -> _Pixels:
-    n, m, drivers = int(w.size[D.BOOKINGS]), len(w.status), int(w.size[D.DRIVERS])
+def _projection(w: running_days.RunningDays) -> _Pixels:
+    n, m, drivers = int(w.size[tables.BOOKINGS]), len(w.status), int(w.size[tables.DRIVERS])
     return _Pixels(w.near[np.r_[0 : 2 * n, 2 * m : 2 * m + 2 * drivers]])
 
 
-def _frames(moments: list[W.RunningDays], pixels: _Pixels) -> list[Frame]:
+def _frames(moments: list[running_days.RunningDays], pixels: _Pixels) -> list[Frame]:
     """Frames on the clock: each shows the moment before it, with drivers under way moved on."""
-    clocks = np.array([w.money[W.NOW] for w in moments])
-    last = max(clocks[-1], float(moments[-1].stops[..., P.START].max()))
+    clocks = np.array([w.money[running_days.NOW] for w in moments])
+    last = max(clocks[-1], float(moments[-1].stops[..., plans.START].max()))
     step = max(STEP, (last - clocks[0]) / MAX_FRAMES)
     frames = []
     for minute in np.arange(clocks[0], last + step, step):
@@ -127,66 +124,66 @@ def _frames(moments: list[W.RunningDays], pixels: _Pixels) -> list[Frame]:
     return frames
 
 
-def _frame(w: W.RunningDays, minute: float, pixels: _Pixels) -> Frame:
-    drivers, letters = int(w.size[D.DRIVERS]), _letters(w, minute)
+def _frame(w: running_days.RunningDays, minute: float, pixels: _Pixels) -> Frame:
+    drivers, letters = int(w.size[tables.DRIVERS]), _letters(w, minute)
     return Frame(
         minute,
         pixels(np.array([where(w, d, minute) for d in range(drivers)])),
-        w.state[:drivers, P.PHASE] == P.OFF,
+        w.state[:drivers, plans.PHASE] == plans.OFF,
         [_route(w, d, minute, pixels) for d in range(drivers)],
         letters,
         letters.count("s") + letters.count("L"),
         letters.count("r"),
         letters.count("o"),
-        float(w.money[: W.PARTS].sum()),
+        float(w.money[: running_days.PARTS].sum()),
     )
 
 
-def where(w: W.RunningDays, driver: int, minute: float) -> NDArray[np.float64]:
+def where(w: running_days.RunningDays, driver: int, minute: float) -> NDArray[np.float64]:
     """Where a driver is at a minute if all goes as planned: km east and north of the middle."""
-    at, free = w.near[w.state[driver, P.AT]], float(w.times[driver, P.FREE])
-    if w.state[driver, P.PHASE] == P.DRIVES:
-        free = float(w.times[driver, P.LEFT])
-    for k in range(int(w.state[driver, P.COUNT])):
-        node, stop = int(w.codes[driver, k, P.NODE]), w.stops[driver, k]
-        start = float(stop[P.START])
-        if node != P.BREAK:
+    at, free = w.near[w.state[driver, plans.AT]], float(w.times[driver, plans.FREE])
+    if w.state[driver, plans.PHASE] == plans.DRIVES:
+        free = float(w.times[driver, plans.LEFT])
+    for k in range(int(w.state[driver, plans.COUNT])):
+        node, stop = int(w.codes[driver, k, plans.NODE]), w.stops[driver, k]
+        start = float(stop[plans.START])
+        if node != plans.BREAK:
             # He leaves just in time; who is under way has left already.
-            under_way = k == 0 and w.state[driver, P.PHASE] == P.DRIVES
-            leaves = free if under_way else max(free, start - float(stop[P.LEG]))
+            under_way = k == 0 and w.state[driver, plans.PHASE] == plans.DRIVES
+            leaves = free if under_way else max(free, start - float(stop[plans.LEG]))
             if minute < start:
                 share = min(1.0, max(0.0, (minute - leaves) / max(start - leaves, 1e-9)))
                 return np.asarray(at + share * (w.near[node] - at), np.float64)
             at = w.near[node]
-        free = start + float(stop[P.SERVICE])
+        free = start + float(stop[plans.SERVICE])
     return np.asarray(at, np.float64)
 
 
-def _letters(w: W.RunningDays, minute: float) -> str:
+def _letters(w: running_days.RunningDays, minute: float) -> str:
     """What has become of each booking at a minute if all goes as planned; see `_STATUS`."""
-    bookings = int(w.size[D.BOOKINGS])
-    late = (w.rides[:, W.LATE_PICKUP] + w.rides[:, W.LATE_DROPOFF]) > _LATE
+    bookings = int(w.size[tables.BOOKINGS])
+    late = (w.rides[:, running_days.LATE_PICKUP] + w.rides[:, running_days.LATE_DROPOFF]) > _LATE
     letters = [
-        "L" if status == W.SERVED and late[b] else _STATUS[status]
+        "L" if status == running_days.SERVED and late[b] else _STATUS[status]
         for b, status in enumerate(w.status[:bookings])
     ]
-    for driver in range(int(w.size[D.DRIVERS])):
-        for k in range(int(w.state[driver, P.COUNT])):
-            node, stop = int(w.codes[driver, k, P.NODE]), w.stops[driver, k]
-            dead = w.codes[driver, k, P.PICKED_AT] == P.DEAD
-            done = minute >= stop[P.START] + stop[P.SERVICE] and not dead
+    for driver in range(int(w.size[tables.DRIVERS])):
+        for k in range(int(w.state[driver, plans.COUNT])):
+            node, stop = int(w.codes[driver, k, plans.NODE]), w.stops[driver, k]
+            dead = w.codes[driver, k, plans.PICKED_AT] == plans.DEAD
+            done = minute >= stop[plans.START] + stop[plans.SERVICE] and not dead
             if 0 <= node < 2 * len(w.status) and done:
                 letters[node // 2] = "b" if node % 2 == 0 else "s"
     return "".join(letters)
 
 
 def _route(
-    w: W.RunningDays, driver: int, minute: float, pixels: _Pixels
+    w: running_days.RunningDays, driver: int, minute: float, pixels: _Pixels
 ) -> list[tuple[float, float]]:
-    last = max(0, int(w.state[driver, P.COUNT]) - 1)  # the way home is not drawn
-    ahead = w.stops[driver, :last, P.START] > minute
-    nodes = w.codes[driver, :last, P.NODE][ahead]
-    return [(float(x), float(y)) for x, y in pixels(w.near[nodes[nodes != P.BREAK]])]
+    last = max(0, int(w.state[driver, plans.COUNT]) - 1)  # the way home is not drawn
+    ahead = w.stops[driver, :last, plans.START] > minute
+    nodes = w.codes[driver, :last, plans.NODE][ahead]
+    return [(float(x), float(y)) for x, y in pixels(w.near[nodes[nodes != plans.BREAK]])]
 
 
 def to_html(recordings: list[DayReplay], title: str) -> Markup:

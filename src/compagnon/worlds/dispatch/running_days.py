@@ -6,10 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import insertion as I
-from compagnon.worlds.dispatch import plan as P
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import insertion, plans, tables, travel
 
 # What has become of a booking. LATER: dispatch has not heard of it yet.
 LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW = range(8)
@@ -72,7 +69,7 @@ def allocate(count: int, bookings: int, drivers: int) -> RunningDays:
     n, m, d = count, bookings, drivers
     nodes = 2 * m + 2 * d
     return RunningDays(
-        *D.allocate_days(n, m, d),
+        *tables.allocate_days(n, m, d),
         xyz=np.zeros((n, nodes, 3)),
         near=np.zeros((n, nodes, 2)),
         money=np.zeros((n, MONEY_COLUMNS)),
@@ -82,12 +79,12 @@ def allocate(count: int, bookings: int, drivers: int) -> RunningDays:
         open=np.zeros((n, m), np.int64),
         calls=np.zeros((n, m), np.int64),
         cancels=np.zeros((n, m), np.int64),
-        codes=np.zeros((n, d, P.MAX_STOPS, P.CODE_COLUMNS), np.int32),
-        stops=np.zeros((n, d, P.MAX_STOPS, P.STOP_COLUMNS)),
-        state=np.zeros((n, d, P.DRIVER_CODES), np.int32),
-        times=np.zeros((n, d, P.DRIVER_TIMES)),
-        gaps=np.zeros((n, d, P.MAX_STOPS, P.GAP_COLUMNS)),
-        found=np.zeros((n, m, d, I.COLUMNS), np.float32),
+        codes=np.zeros((n, d, plans.MAX_STOPS, plans.CODE_COLUMNS), np.int32),
+        stops=np.zeros((n, d, plans.MAX_STOPS, plans.STOP_COLUMNS)),
+        state=np.zeros((n, d, plans.DRIVER_CODES), np.int32),
+        times=np.zeros((n, d, plans.DRIVER_TIMES)),
+        gaps=np.zeros((n, d, plans.MAX_STOPS, plans.GAP_COLUMNS)),
+        found=np.zeros((n, m, d, insertion.COLUMNS), np.float32),
         where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
         seeds=np.zeros((n, 2), np.uint64),
     )
@@ -108,14 +105,14 @@ def row(worlds, i):
 @kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
-    return P.DriverPlan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
+    return plans.DriverPlan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
 
 
 @kernel
 def roads_of(w, minutes, km):
     """The ways of one day; `minutes` and `km` are all days' matrices, (K, places, places)."""
-    k = w.size[D.MATRIX_ROW]
-    return T.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
+    k = w.size[tables.MATRIX_ROW]
+    return travel.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
 
 
 # For Python: there, what a kernel returned would be released though nobody holds it.

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import tables as D
-from compagnon.worlds.dispatch import travel as T
+from compagnon.worlds.dispatch import tables, travel
 from compagnon.worlds.dispatch.instance import SEATS
 
 MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift included
@@ -72,14 +71,14 @@ def begin(plan, driver, start_node, roads, bookings, now):
     The driver's state and times are all 0 before.
     """
     n = 0
-    if driver[D.BREAK_MINUTES] > 0.0:
-        first, last = driver[D.BREAK_FROM], driver[D.BREAK_TO]
-        _write_stop(plan, n, BREAK, driver[D.BREAK_MINUTES], first, last)
+    if driver[tables.BREAK_MINUTES] > 0.0:
+        first, last = driver[tables.BREAK_FROM], driver[tables.BREAK_TO]
+        _write_stop(plan, n, BREAK, driver[tables.BREAK_MINUTES], first, last)
         plan.state[RESTS] = 1
         n += 1
-    _write_stop(plan, n, start_node + 1, 0.0, driver[D.SHIFT_END], driver[D.SHIFT_END])
+    _write_stop(plan, n, start_node + 1, 0.0, driver[tables.SHIFT_END], driver[tables.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
-    plan.times[FREE] = driver[D.SHIFT_START]
+    plan.times[FREE] = driver[tables.SHIFT_START]
     # An end that cannot be reached within the shift is reached late, as after a delay.
     settle(plan, roads, bookings, now)
 
@@ -116,10 +115,10 @@ def schedule(plan, roads, now):
         node, stop = codes[k, NODE], stops[k]
         if node != BREAK:
             if stop[LEG] < 0.0:
-                stop[LEG] = T.base_minutes(roads, at, node)
+                stop[LEG] = travel.base_minutes(roads, at, node)
             at = node
         if k > 0 or state[PHASE] != DRIVES:  # a driver under way arrives when he arrives
-            stop[START] = max(T.arrival(roads.speed, clock, stop[LEG]), stop[EARLIEST])
+            stop[START] = max(travel.arrival(roads.speed, clock, stop[LEG]), stop[EARLIEST])
         if stop[RIDE_LIMIT] < np.inf:
             picked = codes[k, PICKED_AT]
             if picked >= 0:
@@ -133,7 +132,7 @@ def schedule(plan, roads, now):
             # What follows a break says nothing here: a ride before it changes where it is taken.
             stop[LATEST] = min(stop[LIMIT], stops[k + 1, LIMIT] - stop[SERVICE])
         elif k < n - 1:
-            leave = T.departure(roads.speed, stops[k + 1, LATEST], stops[k + 1, LEG])
+            leave = travel.departure(roads.speed, stops[k + 1, LATEST], stops[k + 1, LEG])
             stop[LATEST] = min(stop[LIMIT], leave - stop[SERVICE])
     _write_leave(plan, roads, now)
     return kept
@@ -148,7 +147,7 @@ def write_loads(plan, bookings):
         for k in range(state[COUNT]):
             node = codes[k, NODE]
             if 0 <= node < 2 * bookings.shape[0]:
-                seats = int(bookings[node // 2, D.LOAD + seat])
+                seats = int(bookings[node // 2, tables.LOAD + seat])
                 if codes[k, PICKED_AT] == DEAD:
                     seats = 0
                 load += seats if node % 2 == 0 else -seats
@@ -162,7 +161,7 @@ def write_gaps(plan, roads):
     Past its latest start, a stop makes a later one too late. Only where detours are never shorter
     (not in every matrix) and the next leg stays the same is that a bound.
     """
-    metric = roads.rule[T.KIND] != T.MATRIX
+    metric = roads.rule[travel.KIND] != travel.MATRIX
     done = 0.0
     for k in range(plan.state[COUNT]):
         stop, gap = plan.stops[k], plan.gaps[k]
@@ -180,7 +179,7 @@ def _write_leave(plan, roads, now):
         return
     leave = max(times[FREE], now)
     if stops[0, START] == stops[0, EARLIEST]:
-        leave = max(leave, T.departure(roads.speed, stops[0, START], stops[0, LEG]))
+        leave = max(leave, travel.departure(roads.speed, stops[0, START], stops[0, LEG]))
     times[LEAVE] = leave
     if state[PHASE] == WAITS:
         times[NEXT] = leave
@@ -333,7 +332,7 @@ def lighten(plan, row, pickup, dropoff):
     """Take a booking's seats off what is on board from one stop to the one before another."""
     for k in range(pickup, dropoff):
         for seat in range(SEATS):
-            plan.codes[k, LOAD_AFTER + seat] -= int(row[D.LOAD + seat])
+            plan.codes[k, LOAD_AFTER + seat] -= int(row[tables.LOAD + seat])
 
 
 @kernel
@@ -346,13 +345,15 @@ def insert(plan, b, i, j, roads, bookings, now):
     row = bookings[b]
     codes = plan.codes
     _make_room(plan, j)
-    _write_stop(plan, j, 2 * b + 1, row[D.ALIGHTING], row[D.DROPOFF_FROM], row[D.DROPOFF_BY])
-    plan.stops[j, RIDE_LIMIT] = row[D.MAX_RIDE]
+    _write_stop(
+        plan, j, 2 * b + 1, row[tables.ALIGHTING], row[tables.DROPOFF_FROM], row[tables.DROPOFF_BY]
+    )
+    plan.stops[j, RIDE_LIMIT] = row[tables.MAX_RIDE]
     _make_room(plan, i)
-    _write_stop(plan, i, 2 * b, row[D.BOARDING], row[D.READY], row[D.PICKUP_BY])
+    _write_stop(plan, i, 2 * b, row[tables.BOARDING], row[tables.READY], row[tables.PICKUP_BY])
     codes[j + 1, PICKED_AT] = i
     for seat in range(SEATS):
-        seats = int(row[D.LOAD + seat])
+        seats = int(row[tables.LOAD + seat])
         before = codes[i - 1, LOAD_AFTER + seat] if i > 0 else plan.state[ABOARD + seat]
         codes[i, LOAD_AFTER + seat] = before + seats
         for k in range(i + 1, j + 1):
