@@ -175,7 +175,7 @@ OPEN = """
 import sys
 from compagnon.store import keys
 from compagnon.store.factory import open_store
-from compagnon.store.place import Place
+from compagnon.store.place import DatabasePlace
 try:
     keys.create(open_store(sys.argv[1]), "decide")
 except Exception as error:

@@ -105,7 +105,7 @@ def render_page(source: str, summary: DaysSummary) -> str:
         loader=ChoiceLoader(
             [
                 PackageLoader("compagnon.worlds.dispatch.report", "templates"),
-                PackageLoader("compagnon.evaluation", "templates"),  # the style of every page
+                PackageLoader("compagnon.reporting", "templates"),  # the style of every page
             ]
         ),
         autoescape=True,
