@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.policy.drawing import decision_seed
-from compagnon.policy.play import Play, Said, nearly_best, played, unpacked
+from compagnon.policy.play import Play, PolicyOutput, nearly_best, played, unpacked
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from tests.serving.client import SHOP, served

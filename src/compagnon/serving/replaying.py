@@ -11,7 +11,7 @@ from compagnon.errors import InputError
 from compagnon.policy.drawing import decision_seed, draw, explored
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import OTHER_BYTES, PLAYS, Play, Said, others, played
+from compagnon.policy.play import OTHER_BYTES, PLAYS, Play, PolicyOutput, others, played
 from compagnon.serving.model_source import open_version
 from compagnon.serving.models import Model, VectorModel
 from compagnon.serving.trial import open_tried
