@@ -14,7 +14,7 @@ from compagnon.store.chaining import Tip
 from compagnon.store.database import Store
 from compagnon.store.decision_row import ID_LENGTH
 from compagnon.store.tables import decisions, metrics, outcomes
-from compagnon.store.writing import insert_new
+from compagnon.store.upsert import insert_new
 
 MATURES_AFTER = 7 * 86_400.0  # seconds: the window of a name that nobody defined before
 LATEST = 1e11  # seconds since 1970, the year 5138; no later time is one of an outcome

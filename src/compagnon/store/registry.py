@@ -14,7 +14,7 @@ from compagnon.store import defended, events, model_files, recorded
 from compagnon.store.database import Store
 from compagnon.store.decision_row import ID_LENGTH
 from compagnon.store.tables import models, pointers, versions
-from compagnon.store.writing import insert_new
+from compagnon.store.upsert import insert_new
 
 Role = Literal["champion", "challenger"]
 MOVED, ADDED = "pointer.moved", "version.added"
