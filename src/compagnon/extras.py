@@ -40,6 +40,7 @@ NEEDS: Final[dict[str, Need]] = {
     "report": ("train", ("torch", "numba")),
     "diagnose": ("train", ("torch", "numba")),
     "tune": ("tune", ("torch", "tensorboard", "numba", "optuna", "sqlalchemy")),
+    "demo": ("demo", ("torch", "tensorboard", "numba", "onnx", *_SERVE, "uvicorn", "fastapi")),
     "export": ("export", ("torch", "onnx", "onnxruntime")),
     "bench": ("export", ("torch", "onnx", "onnxruntime")),
     "watch": ("worlds", ("numba", "scipy", "PIL")),

@@ -13,6 +13,7 @@ from compagnon import output
 from compagnon.arguments import CommandFunction
 from compagnon.cli import (
     db,
+    demo,
     diagnose,
     evaluate,
     export,
@@ -41,6 +42,7 @@ _COMMANDS: dict[str, CommandFunction] = {
     **play.COMMANDS,
     **serve.COMMANDS,
     **export.COMMANDS,
+    **demo.COMMANDS,
     **listing.COMMANDS,
 }
 _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
@@ -103,6 +105,7 @@ def needs() -> dict[str, Need]:
 
 _DESCRIPTION = """Learned decisions: a rule, a clone of it, and a policy that does better.
 
+$ compagnon demo                                      all of it, in a few minutes
 $ compagnon policies                                  what can be played
 $ compagnon evaluate expert:workshop-v2 random        which one is better
 $ compagnon watch expert:workshop-v2                  and how it looks

@@ -46,6 +46,7 @@ class World:
         always_masked: it gave masks before policies recorded whether it does.
         usual: it is what is played where a command names neither a world nor a policy of one.
         imitation_recipe: the recipe whose imitation is looked into where nobody names one.
+        demo_recipe: the recipe that shows in a few minutes what learning is worth here.
         pooled: ids that EnvPool serves as Gymnasium does -> how many copies keep a thread of it
             busy; None where one thread is enough for all.
         extras: packages that its parts need -> the extra of this package that brings them.
@@ -58,6 +59,7 @@ class World:
     always_masked: ClassVar[bool] = False
     usual: ClassVar[bool] = False
     imitation_recipe: ClassVar[str] = ""
+    demo_recipe: ClassVar[str] = ""
     pooled: Mapping[str, int | None] = MappingProxyType({})
     extras: ClassVar[Mapping[str, str]] = MappingProxyType({})
 

@@ -30,6 +30,7 @@ class Workshop(World):
     always_masked = True
     usual = True
     imitation_recipe = "workshop-seed"
+    demo_recipe = "workshop-demo"
 
     def experts(self) -> Mapping[str, str]:
         """Its rules and solvers."""
