@@ -100,14 +100,22 @@ QUICK = (
 )
 
 
-def readme_blocks(name: str) -> list[str]:
+def blocks_of(name: str) -> list[str]:
     text = (Path(__file__).parents[1] / name).read_text()
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
+def run_blocks(name: str) -> None:
+    """Run every block of a page, made short."""
+    for number, block in enumerate(blocks_of(name)):
+        for long, short in QUICK:
+            block = re.sub(long, short, block)
+        exec(compile(block, f"{name}, block {number}", "exec"), {"__name__": "__main__"})
+
+
 def test_both_readmes_have_the_same_code():
     english, french = (
-        [lines_of(re.sub(r"  #.*", "", block)) for block in readme_blocks(name)] for name in READMES
+        [lines_of(re.sub(r"  #.*", "", block)) for block in blocks_of(name)] for name in READMES
     )
     assert english == french
     assert len(english[0]) <= 10
@@ -117,11 +125,14 @@ def test_both_readmes_have_the_same_code():
 @pytest.mark.timeout(900)
 def test_the_readme_s_python_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for number, block in enumerate(readme_blocks("README.md")):
-        for long, short in QUICK:
-            block = re.sub(long, short, block)
-        exec(compile(block, f"README.md, block {number}", "exec"), {"__name__": "__main__"})
+    run_blocks("README.md")
     shown = capsys.readouterr().out
-    for words in ("clone", "policy", "one-by-one", "Against rule, on the same episodes"):
+    for words in ("clone", "policy", "Against rule, on the same episodes"):
         assert words in shown
     assert Path("served/policy.onnx").is_file()
+
+
+@pytest.mark.full
+def test_the_page_of_experts_has_a_rule_that_plays(capsys):
+    run_blocks("docs/experts.md")
+    assert "one-by-one" in capsys.readouterr().out
