@@ -1,5 +1,6 @@
 """An export is there whole, checked and described, or nothing was written at all."""
 
+import hashlib
 import json
 import shutil
 
@@ -37,6 +38,11 @@ def test_into_the_artefact_beside_what_else_is_there(saved):
     assert set(after) - set(before) == {"policy.onnx", "export.json"}
     assert {name: after[name] for name in before} == before
     assert read_record(saved) == made.record
+    assert (made.record.policy, made.record.weights_sha256) == (
+        "small",
+        hashlib.sha256(after["weights.safetensors"]).hexdigest(),
+    )
+    assert made.record.manifest_sha256 == hashlib.sha256(after["policy.json"]).hexdigest()
     described = made.record.files["fp32"]
     assert described.bytes == len(after["policy.onnx"])
     assert made.record.parity["real"]["states"] == 64

@@ -7,6 +7,8 @@ import pytest
 from optuna.trial import TrialState
 
 from compagnon.errors import InputError
+from compagnon.policy import load_artefact
+from compagnon.rl.provenance import recipe_sha256
 from compagnon.rl.recipe import load_recipe, parse_recipe
 from compagnon.rl.trainer import TrainingError
 from compagnon.tuning import plan as plans
@@ -42,7 +44,11 @@ def test_a_search_ends_with_a_winner_that_learn_runs_and_a_page(tmp_path):
         "0002",
     ]
     kept = {path.name for path in (tmp_path / "trials" / "0000").iterdir()}
-    assert kept == {"recipe.toml", "metrics.jsonl", "outcome.json", "best"}
+    own = {"recipe.toml", "recipe.history.jsonl", "metrics.jsonl", "outcome.json", "best"}
+    assert kept == own
+    trial = load_recipe(str(tmp_path / "trials" / "0000" / "recipe.toml"))
+    told = load_artefact(tmp_path / "trials" / "0000" / "best").manifest.provenance
+    assert told.recipe_sha256 == recipe_sha256(trial) != recipe_sha256(plan.recipe)
     winner = load_recipe(str(found.winner))
     changed = found.comparison.winner.changes
     assert winner.algorithm.learning_rate == changed["algorithm.learning_rate"]

@@ -1,8 +1,9 @@
 """`registry`: models, their versions, and which of them decides."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -11,6 +12,9 @@ from compagnon.arguments import CommandFunction, optional
 from compagnon.cli.stores import DB, Db, Model, Models, day, me, opened
 from compagnon.errors import InputError
 
+if TYPE_CHECKING:
+    from compagnon.store.registry import Version
+
 
 def add(
     policy: Annotated[
@@ -18,12 +22,18 @@ def add(
     ],
     /,
     model: Annotated[str | None, optional("NAME", "its name; the policy's own without it")] = None,
-    parent: Annotated[str | None, optional("VERSION", "the version that it was made from")] = None,
-    data: Annotated[str | None, optional("SHA256", "of the data that it was trained on")] = None,
+    parent: Annotated[
+        str | None, optional("VERSION", "that it was made from; the policy's own word without it")
+    ] = None,
+    data: Annotated[
+        str | None, optional("SHA256", "of what it was trained on, where the policy does not say")
+    ] = None,
     db: Db = DB,
     models: Models = None,
 ) -> int:
     """Take an exported policy into the registry, under the hash of its ONNX file.
+
+    What the policy says of its recipe, its data and its parent is kept with it.
 
     $ compagnon registry add runs/mine/best --model shop
     """
@@ -31,17 +41,21 @@ def add(
         from compagnon.store import registry
 
         made = registry.add(store, policy, model=model, parent=parent, data_sha256=data, actor=me())
-    output.console().print(f"{made.model} version {made.number}: {made.sha256}", soft_wrap=True)
+        there = registry.listed(store)
+    screen = output.console()
+    screen.print(f"{made.model} version {made.number}: {made.sha256}", soft_wrap=True)
+    for line in _origin(made, there):
+        screen.print(line, soft_wrap=True)
     return 0
 
 
 def list_(db: Db = DB, models: Models = None) -> int:
-    """Every version of every model, and which of them decide.
+    """Every version of every model, which of them decide, and what they were made from.
 
     $ compagnon registry list
     """
     with opened(db, models) as store:
-        from compagnon.store import registry
+        from compagnon.store import lineage, registry
 
         found = registry.listed(store)
         rows = []
@@ -51,13 +65,15 @@ def list_(db: Db = DB, models: Models = None) -> int:
                 pointer = registry.pointer(store, one.model, role)
                 if pointer.sha256 == one.sha256:
                     roles.append(f"{role} (revision {pointer.revision})")
-            when = day(one.time)
-            rows.append((one.model, str(one.number), one.sha256[:12], when, ", ".join(roles)))
+            recipe, trained_on = one.provenance.get("recipe", ""), (one.data_sha256 or "")[:12]
+            made_from = lineage.parent_words(one, found)
+            about = (one.sha256[:12], day(one.time), ", ".join(roles))
+            rows.append((one.model, str(one.number), *about, recipe, trained_on, made_from))
     screen = output.console()
     if not rows:
         screen.print("no models; compagnon registry add takes one in")
     else:
-        columns = ("model", "version", "sha256", "added", "role")
+        columns = ("model", "version", "sha256", "added", "role", "recipe", "data", "parent")
         screen.print(output.table(columns, rows, numbers=False))
     return 0
 
@@ -71,17 +87,18 @@ def show(
     db: Db = DB,
     models: Models = None,
 ) -> int:
-    """One version with its files, figures and inputs, and what happened to its model, as JSON.
+    """One version, where it comes from, and what happened to its model, as JSON.
 
     $ compagnon registry show shop champion
     """
     with opened(db, models) as store:
-        from compagnon.store import events, registry
+        from compagnon.store import events, lineage, registry
 
         found = registry.version(store, model, version)
+        made_from = lineage.parent_words(found, registry.listed(store)) or None
         with store.read() as connection:
             happened = [event._asdict() for event in events.read(connection, model)]
-    print(json.dumps({**found._asdict(), "events": happened}, indent=1))
+    print(json.dumps({**found._asdict(), "parent": made_from, "events": happened}, indent=1))
     return 0
 
 
@@ -156,6 +173,21 @@ def verify(
         soft_wrap=True,
     )
     return 0
+
+
+def _origin(made: "Version", there: "Sequence[Version]") -> "Iterator[str]":
+    """What a version says of where it comes from, a line each."""
+    from compagnon.store import lineage
+
+    told = made.provenance
+    if told.get("recipe_sha256"):
+        changed = ", changed on the way" if told.get("recipe_changes") else ""
+        yield f"recipe {told.get('recipe')} {told['recipe_sha256'][:12]}{changed}"
+    for one in told.get("data", ()):
+        yield f"trained on {one.get('path')} {one['sha256'][:12]} ({one.get('role')})"
+    parent = lineage.parent_words(made, there)
+    if parent:
+        yield f"made from {parent}"
 
 
 def _try(folder: Path) -> None:

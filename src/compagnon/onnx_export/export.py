@@ -10,7 +10,7 @@ from typing import Any
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.files import replace_directory
+from compagnon.files import file_sha256, replace_directory
 from compagnon.onnx_export.graph import build_model
 from compagnon.onnx_export.judge import judge
 from compagnon.onnx_export.nodes import OPSET
@@ -124,7 +124,9 @@ def export_policy(
             }
         )
     record = ExportRecord(
+        policy=manifest.name,
         schema_sha256=manifest.schema_sha256,
+        manifest_sha256=file_sha256(directory / MANIFEST_FILE),
         weights_sha256=manifest.weights_sha256,
         files=files,
         parity=parity,

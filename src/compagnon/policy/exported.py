@@ -39,11 +39,19 @@ class ExportedFile(_Part):
 
 
 class ExportRecord(_Part):
-    """Everything that `export.json` says; `parity` holds the figures of the check with torch."""
+    """Everything that `export.json` says.
+
+    Attributes:
+        policy, weights_sha256: what it was exported from: its name, and the hash of its weights.
+        manifest_sha256: of `policy.json` as it stood then; none in older files.
+        parity: the figures of the check with torch.
+    """
 
     format: Literal[1] = 1
+    policy: str = ""
     schema_sha256: str
     weights_sha256: str
+    manifest_sha256: str | None = None
     files: dict[Precision, ExportedFile]
     parity: dict[str, Any]
     created: str = ""

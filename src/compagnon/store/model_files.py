@@ -58,6 +58,12 @@ def read_exported(directory: Path) -> ExportedModel:
             f"{directory / RECORD} is of another schema than {MANIFEST}: "
             f"run compagnon export {directory} again"
         )
+    described = record.get("manifest_sha256")  # older exports do not say it
+    if described is not None and described != hashlib.sha256(files[MANIFEST]).hexdigest():
+        raise InputError(
+            f"{directory / MANIFEST} is not the one that was exported: it was changed afterwards; "
+            f"run compagnon export {directory} again"
+        )
     exported = ExportedModel(hashlib.sha256(files[MODEL]).hexdigest(), files, manifest)
     _check_record(directory, record, exported.hashes())
     return exported

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 
 from compagnon.errors import InputError
-from compagnon.store import defended, events, model_files, recorded
+from compagnon.store import defended, events, lineage, model_files, recorded
 from compagnon.store.database import Store
 from compagnon.store.decision_row import ID_LENGTH
 from compagnon.store.tables import models, pointers, versions
@@ -19,6 +19,7 @@ from compagnon.store.upsert import insert_new
 Role = Literal["champion", "challenger"]
 MOVED, ADDED = "pointer.moved", "version.added"
 _NONE = ("none", "-")
+_TEXTS = ("files", "metrics", "signature", "provenance")  # columns of JSON
 
 
 class Moved(InputError):  # noqa: N818 (as in `StoreUnavailable`)
@@ -34,6 +35,7 @@ class Version(NamedTuple):
         parent_sha256: the version that it was made from. data_sha256: what it was trained on.
         files: SHA-256 by file name. metrics: figures by name.
         signature: the named inputs it reads and the actions it chooses.
+        provenance: what its manifest says of where it comes from, with its `weights_sha256`.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Version(NamedTuple):
     metrics: dict[str, float]
     signature: dict[str, Any]
     time: float
+    provenance: dict[str, Any]
 
 
 class Pointer(NamedTuple):
@@ -80,16 +83,21 @@ def add(
 
     Args:
         model: its name; the manifest's without it.
-        parent: a version of the same model: a number, a hash or the beginning of one, a role.
+        parent: a version of the same model: a number, a hash or the beginning of one, a role. The
+            one that the manifest names without it, if that is here; any other is only kept.
+        data_sha256: of what it was trained on, where the manifest does not say.
         metrics: figures beside those of the manifest.
 
     Raises:
-        InputError: the artefact is damaged or incomplete, or its files stand there otherwise.
+        InputError: the artefact is damaged or incomplete, its files stand there otherwise, or its
+            manifest says otherwise what it was trained on.
     """
     exported = model_files.read_exported(directory)
     name = model or str(exported.manifest["name"])
     if not 0 < len(name) <= ID_LENGTH:
         raise InputError(f"model: give a name of 1 to {ID_LENGTH} characters")
+    told = lineage.provenance_of(exported.manifest)
+    data_sha256 = lineage.agreed_data(data_sha256, told)
     parent_sha256 = None if parent is None else version(store, name, parent).sha256
     known = _numbers(exported.manifest.get("figures")) | _numbers(dict(metrics or {}))
     model_files.keep(store.files, exported)
@@ -104,6 +112,10 @@ def add(
         for found in there:
             if found.sha256 == exported.sha256:
                 return found
+        if parent_sha256 is None and told.get("parent") is not None:
+            others = [*there, *_versions(connection, None)]  # its own model's come first
+            begun_with = lineage.parent_among(told["parent"]["sha256"], others)
+            parent_sha256 = None if begun_with is None else begun_with.sha256
         made = Version(
             name,
             1 + max((found.number for found in there), default=0),
@@ -115,8 +127,9 @@ def add(
             known,
             _signature(exported.manifest["schema"]),
             now,
+            told,
         )
-        texts = {key: json.dumps(getattr(made, key)) for key in ("files", "metrics", "signature")}
+        texts = {key: json.dumps(getattr(made, key)) for key in _TEXTS}
         connection.execute(versions.insert().values({**made._asdict(), **texts}))
         body = {"number": made.number, "sha256": made.sha256, "files": made.files}
         mine = (versions.c.model == name) & (versions.c.number == made.number)
@@ -347,8 +360,9 @@ def _versions(connection: Connection, model: str | None) -> list[Version]:
     if model is not None:
         query = query.where(versions.c.model == model)
     rows = connection.execute(query.order_by(versions.c.model, versions.c.number)).mappings()
-    texts = ("files", "metrics", "signature")
-    return [Version(**{**row, **{key: json.loads(row[key]) for key in texts}}) for row in rows]
+    return [
+        Version(**{**row, **{key: json.loads(row[key] or "{}") for key in _TEXTS}}) for row in rows
+    ]
 
 
 def _names(store: Store) -> str:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from compagnon.store.decision_row import ID_LENGTH, table_columns
 
-VERSION = "0004"  # of the database: the last of migrations/versions
+VERSION = "0005"  # of the database: the last of migrations/versions
 # As a text, since SQLite uses an index of some rows only where it sees that they are meant.
 EXPLORED_ROWS = "mode = 'explored'"
 
@@ -134,6 +134,7 @@ versions = Table(
     Column("metrics", Text, nullable=False),
     Column("signature", Text, nullable=False),
     Column("time", Double, nullable=False),
+    Column("provenance", Text),  # JSON; none in rows from before it was kept
     UniqueConstraint("model", "number", name="uq_versions_number"),
     UniqueConstraint("model", "sha256", name="uq_versions_sha256"),
 )
