@@ -11,7 +11,7 @@ from sqlalchemy import text
 from compagnon.cli import main
 from compagnon.errors import InputError
 from compagnon.store import events, lineage, migrating, recorded, registry, verifying
-from compagnon.store.opening import open_store
+from compagnon.store.factory import open_store
 from tests.store.exported import exported
 from tests.store.test_registry import change
 
