@@ -7,7 +7,7 @@ import pytest
 
 from compagnon.cli import main
 from compagnon.cli.tune import _figures
-from compagnon.tuning.standing import Standing
+from compagnon.tuning.progress import StudyProgress
 from tests.tuning.small import CARTPOLE, SPACE
 
 
@@ -67,8 +67,8 @@ def test_without_optuna_it_says_what_to_install(recipe, capsys, monkeypatch):
 
 
 def test_progress_says_what_is_done_and_what_is_left():
-    now = Standing(False, 50, 3, 2, 1, (-104.25, 7), 125.0, [None] * 6)
+    now = StudyProgress(False, 50, 3, 2, 1, (-104.25, 7), 125.0, [None] * 6)
     said = _figures(now)
     assert said == "6 of 50, 2 pruned, 1 failed, best -104.2 (trial 7), 2:05 left"
-    begun = Standing(True, 20, 0, 0, 0, None, None, [])
+    begun = StudyProgress(True, 20, 0, 0, 0, None, None, [])
     assert _figures(begun) == "0 of 20, 0 failed"

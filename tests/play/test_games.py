@@ -36,7 +36,7 @@ def test_the_controls_fit_the_world_and_its_relatives(name):
         controls = world.controls_for(env.action_space)
         action = controls.action(Keys(frozenset({"wait"})), 0, None)
         assert env.action_space.contains(action)
-        assert controls.words(action)
+        assert controls.label(action)
         assert "rgb_array" in env.metadata["render_modes"]
 
 

@@ -175,7 +175,7 @@ class Obedient(Controls):
     def action(self, keys, step, mask):
         return self.game.advice
 
-    def words(self, action):
+    def label(self, action):
         return ""
 
     def likeness(self, yours, theirs):

@@ -126,7 +126,7 @@ def test_a_batch_is_launched_by_keys_once_however_long_they_are_held(press):
     press({0: [down(pygame.K_4), up(pygame.K_4)], 1: [down(pygame.K_w)] * 2, 3: held, 4: held})
     window.show(game, FAST, 20)
     assert game.steps == 1
-    assert game.controls.words(game.yours) == "order 22 raw"
+    assert game.controls.label(game.yours) == "order 22 raw"
     assert game.score == -22
 
 

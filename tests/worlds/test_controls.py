@@ -102,8 +102,8 @@ def test_likeness_by_hand():
 
 
 def test_words():
-    assert THREE.words(np.int64(2)) == "C"
-    assert CAR.words(np.float32([-1, 0.5, 0])) == "steer -1.00, gas +0.50, brake +0.00"
+    assert THREE.label(np.int64(2)) == "C"
+    assert CAR.label(np.float32([-1, 0.5, 0])) == "steer -1.00, gas +0.50, brake +0.00"
 
 
 def sheet():
@@ -114,7 +114,7 @@ def test_a_sheet_of_parts_takes_the_combination_that_was_chosen():
     parts = sheet()
     assert parts.action(Keys(taps=(UP, UP, UP, RIGHT, UP)), 0, None) is None
     assert parts.action(Keys(taps=(DO, DOWN)), 0, None) == 5  # 2 bread (no more), 1 milk
-    assert parts.words(5) == "2 bread, 1 milk"
+    assert parts.label(5) == "2 bread, 1 milk"
     assert parts.action(Keys(taps=(LEFT, DOWN, DO)), 0, None) == 3
     assert parts.action(Keys(taps=(WAIT,)), 0, None) == 0
 

@@ -6,7 +6,7 @@ from compagnon.envs import BatchEnv
 from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.worlds import World, worlds
 
-NAMED = [world for world in worlds() if world.labels().words]
+NAMED = [world for world in worlds() if world.labels().english]
 
 
 @pytest.mark.parametrize("world", NAMED, ids=lambda world: world.name)

@@ -173,7 +173,7 @@ def _show_card(found: "Evaluation") -> None:
     out = output.console()
     for title, figures in labels_of(found.env).card.items():
         rows = [
-            (one.words, *(_card_cell(score.kpis.get(one.kpi), one.form) for score in found.scores))
+            (one.label, *(_card_cell(score.kpis.get(one.kpi), one.form) for score in found.scores))
             for one in figures
             if any(one.kpi in score.kpis for score in found.scores)
         ]

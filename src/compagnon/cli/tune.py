@@ -16,7 +16,7 @@ from compagnon.arguments import CommandFunction, check_seed, flag, optional, rea
 from compagnon.cli.options import without_window
 
 if TYPE_CHECKING:
-    from compagnon.tuning.standing import Standing
+    from compagnon.tuning.progress import StudyProgress
     from compagnon.tuning.tune import TuningResult
 
 _RUNS = Path("runs")
@@ -104,7 +104,7 @@ def tune(
 
 
 @contextmanager
-def _watching() -> Iterator[Callable[["Standing"], None]]:
+def _watching() -> Iterator[Callable[["StudyProgress"], None]]:
     """Show how a search stands: a bar on a terminal, else a line for each trial that ends."""
     errors = Console(stderr=True)
     if not errors.is_terminal:
@@ -119,7 +119,7 @@ def _watching() -> Iterator[Callable[["Standing"], None]]:
     with Progress(*columns, console=errors) as bar:
         task = bar.add_task("search", total=None, figures="")
 
-        def show(now: "Standing") -> None:
+        def show(now: "StudyProgress") -> None:
             bar.update(
                 task,
                 description="comparison" if now.comparing else "search",
@@ -137,7 +137,7 @@ class _Lines:
     def __init__(self) -> None:
         self._said: set[tuple[bool, int]] = set()
 
-    def __call__(self, now: "Standing") -> None:
+    def __call__(self, now: "StudyProgress") -> None:
         for trial in now.ended:
             if (now.comparing, trial.number) in self._said:
                 continue
@@ -149,7 +149,7 @@ class _Lines:
             output.console().print(words, soft_wrap=True)
 
 
-def _figures(now: "Standing") -> str:
+def _figures(now: "StudyProgress") -> str:
     """How many are done, pruned and failed, the best so far, and the time left."""
     shown = [f"{len(now.ended)} of {now.total}"]
     if not now.comparing:

@@ -86,10 +86,10 @@ def _live(env: Any, policy: Any, rng: Any, look: WatchOptions) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from compagnon.reporting.video import Moment, play
+    from compagnon.reporting.video import EpisodeState, play
 
     out = output.console()
-    last = Moment(0, 0, 0.0, False)
+    last = EpisodeState(0, 0, 0.0, False)
     stopped = ""
     moments = play(env, policy, look.seed, rng, look.minutes, look.steps)
     if not sys.stdout.isatty():

@@ -19,7 +19,7 @@ class KpiLabel:
     """A figure of a world: its KPI, what people call it, and which way is good."""
 
     kpi: str
-    words: str
+    label: str
     better: Literal["less", "more", ""]
     form: str = ",.1f"
 
@@ -34,7 +34,7 @@ class WorldLabels:
         profit_terms: the reward terms that are part of it; the others only shape behaviour.
         lost: KPIs of units that were made or bought for nothing, with words for them.
         served: KPIs of the share of demand that was met.
-        words: reward terms and KPIs as people call them; the others are called by their names.
+        english: reward terms and KPIs as people call them; the others are called by their names.
         french: the same in French, for the same names.
         units: of reward terms and KPIs, where they have one.
         card: what is looked at of every policy: heading -> figures.
@@ -49,7 +49,7 @@ class WorldLabels:
     profit_terms: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
-    words: Mapping[str, str] = field(default_factory=dict)
+    english: Mapping[str, str] = field(default_factory=dict)
     french: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, tuple[KpiLabel, ...]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class WorldLabels:
     def label(self, name: str, language: Literal["en", "fr"] = "en") -> str:
         """A reward term or KPI in words; in English where there is no French for it."""
         words = self.french.get(name) if language == "fr" else None
-        return words or self.words.get(name, name.replace("_", " "))
+        return words or self.english.get(name, name.replace("_", " "))
 
 
 def labels_of(env_id: str) -> WorldLabels:

@@ -95,7 +95,7 @@ class Panel:
         yours, theirs = session.yours, session.theirs
         if session.controls.turn_based or yours is None:
             theirs = session.advice
-        words = session.controls.words
+        words = session.controls.label
         self._word(screen, x, width, "you", _YOU, "-" if yours is None else words(yours))
         if session.agent is not None:
             now = " now" if session.controls.turn_based else ""

@@ -32,7 +32,7 @@ _GIF_WIDTH: Final = 640
 Frame = NDArray[np.uint8]
 
 
-class Moment(NamedTuple):
+class EpisodeState(NamedTuple):
     """Where an episode stands.
 
     Attributes:
@@ -55,7 +55,7 @@ class Film:
     path: Path
     frames: int
     fps: int
-    last: Moment
+    last: EpisodeState
 
 
 def make_shown(
@@ -85,8 +85,8 @@ def play(
     rng: np.random.Generator | None = None,
     minutes: int | None = None,
     steps: int | None = None,
-) -> Iterator[Moment]:
-    """Play one episode, giving the moment at its start and after each step.
+) -> Iterator[EpisodeState]:
+    """Play one episode, giving the state at its start and after each step.
 
     Args:
         policy: bound to this environment's schema.
@@ -94,23 +94,23 @@ def play(
         minutes, steps: stop once so much has been played; None for the whole episode.
     """
     obs, info = env.reset(seed=seed)
-    moment = Moment(0, 0, 0.0, False)
+    state = EpisodeState(0, 0, 0.0, False)
     discrete = isinstance(env.action_space, spaces.Discrete)
     everything = np.ones((1, env.action_space.n), np.bool_) if discrete else None  # type: ignore[attr-defined]
     while True:
-        yield moment
-        enough = minutes is not None and moment.minutes >= minutes
-        enough |= steps is not None and moment.steps >= steps
-        if moment.ended or enough:
+        yield state
+        enough = minutes is not None and state.minutes >= minutes
+        enough |= steps is not None and state.steps >= steps
+        if state.ended or enough:
             return
         mask = info.get("action_mask")
         possible = everything if mask is None else np.asarray(mask, np.bool_)[None]
         action = policy.act(np.asarray(obs, np.float32)[None], possible, rng)[0]
         obs, reward, terminated, truncated, info = env.step(action)
-        moment = Moment(
-            moment.minutes + int(info.get("elapsed", 1)),
-            moment.steps + 1,
-            moment.episode_return + float(reward),
+        state = EpisodeState(
+            state.minutes + int(info.get("elapsed", 1)),
+            state.steps + 1,
+            state.episode_return + float(reward),
             bool(terminated or truncated),
         )
 
@@ -148,18 +148,18 @@ def record(
     if every < 1:
         raise InputError(f"every={every}: at least 1 minute between frames")
     next_frame, frames = 0, 0
-    moment = Moment(0, 0, 0.0, False)
+    state = EpisodeState(0, 0, 0.0, False)
     shown_at = -1
     with _writer(path, shown) as writer:
-        for moment in play(env, policy, seed, rng, minutes, steps):
-            if moment.minutes >= next_frame:
+        for state in play(env, policy, seed, rng, minutes, steps):
+            if state.minutes >= next_frame:
                 writer.add(_picture(env))
-                frames, shown_at = frames + 1, moment.steps
-                next_frame = moment.minutes - moment.minutes % every + every
-        if shown_at != moment.steps:
+                frames, shown_at = frames + 1, state.steps
+                next_frame = state.minutes - state.minutes % every + every
+        if shown_at != state.steps:
             writer.add(_picture(env))
             frames += 1
-    return Film(path, frames, shown, moment)
+    return Film(path, frames, shown, state)
 
 
 def check_video(path: Path) -> None:

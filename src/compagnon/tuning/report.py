@@ -21,8 +21,8 @@ from compagnon.reporting.svg_trials import Dimension, Dot, history_chart, parall
 from compagnon.tuning import study as studies
 from compagnon.tuning.comparison import Comparison, Retrained
 from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
+from compagnon.tuning.progress import Spent
 from compagnon.tuning.space import ChoiceRange, IntRange
-from compagnon.tuning.standing import Spent
 
 _FEW = 10  # trials that came to their end; below, importances say nothing
 _STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

@@ -8,11 +8,11 @@ from optuna.trial import TrialState
 
 from compagnon.tuning import comparison, study
 from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
-from compagnon.tuning.standing import Standing, standing
+from compagnon.tuning.progress import StudyProgress, study_progress
 from compagnon.tuning.storage import StudyStore
 from compagnon.tuning.training import TrialTimes, judge, train
 
-Watch = Callable[[Standing], None]
+Watch = Callable[[StudyProgress], None]
 Objective = Callable[[optuna.Trial, TrialTimes], float]
 
 # What a trial may die of without taking the search with it; anything else is a fault of ours.
@@ -116,5 +116,5 @@ class Worker:
     def _look(self, of: optuna.Study, now: bool = False) -> None:
         if self.watch is None or (not now and time.monotonic() - self._looked < _LOOK_SECONDS):
             return
-        self.watch(standing(self.plan, of))
+        self.watch(study_progress(self.plan, of))
         self._looked = time.monotonic()

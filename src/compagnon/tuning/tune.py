@@ -17,9 +17,9 @@ from compagnon.rl.trainer import check_recipe
 from compagnon.tuning import comparison, study
 from compagnon.tuning.comparison import Comparison
 from compagnon.tuning.plan import StudyPlan
+from compagnon.tuning.progress import Spent, StudyProgress, spent, study_progress
 from compagnon.tuning.report import write_report
 from compagnon.tuning.search import Watch, Worker
-from compagnon.tuning.standing import Spent, Standing, spent, standing
 from compagnon.tuning.storage import StudyStore, open_store, reason
 
 JOURNAL, WINNER, REPORT = "study.journal", "winner.toml", "report.html"
@@ -102,7 +102,7 @@ def _run_jobs(plan: StudyPlan, store: StudyStore, watch: Watch | None) -> None:
         while any(job.is_alive() for job in jobs):
             next(job for job in jobs if job.is_alive()).join(_LOOK_SECONDS)
             if watch is not None:
-                watch(standing(plan, _current(plan, store)))
+                watch(study_progress(plan, _current(plan, store)))
     except BaseException:
         # At Ctrl-C the jobs were told as well: they queue their trials again and end.
         for job in jobs:
@@ -126,7 +126,7 @@ def _job(plan: StudyPlan) -> None:
         sys.exit(2)  # the process that started this one meets it too, and says so
 
 
-def _end_with_parent(_: Standing) -> None:
+def _end_with_parent(_: StudyProgress) -> None:
     """A job whose search was killed stops too, and queues its trial again."""
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():

@@ -84,7 +84,7 @@ class Controls(ABC):
         """The action that the keys mean in step number `step`; None where nothing is chosen."""
 
     @abstractmethod
-    def words(self, action: Any) -> str:
+    def label(self, action: Any) -> str:
         """An action for the eye."""
 
     def likeness(self, yours: Any, theirs: Any) -> float:
@@ -93,7 +93,7 @@ class Controls(ABC):
 
     def refusal(self, action: Any, mask: Mask) -> str:  # noqa: ARG002
         """What to say of an action that the mask forbids."""
-        return f"{self.words(action)} is not possible now"
+        return f"{self.label(action)} is not possible now"
 
     def menu(self, mask: Mask | None) -> Sequence[MenuLine]:  # noqa: ARG002
         """What can be chosen, for worlds that need a menu."""
@@ -129,7 +129,7 @@ class DiscreteKeys(Controls):
         wanted = [action for key, action in self.bindings if key in keys.down]
         return wanted[step % len(wanted)] if wanted else self.rest
 
-    def words(self, action: Any) -> str:
+    def label(self, action: Any) -> str:
         """Its name."""
         return self.names[int(action)]
 
@@ -192,7 +192,7 @@ class VectorKeys(Controls):
         share = self.softness if down & self.gentle else 1.0
         return np.array([share * axis.value(down) for axis in self.numbers], np.float32)
 
-    def words(self, action: Any) -> str:
+    def label(self, action: Any) -> str:
         """Each number with its name."""
         pairs = zip(self.numbers, np.asarray(action).tolist(), strict=True)
         return ", ".join(f"{axis.name} {value:+.2f}" for axis, value in pairs)
@@ -246,7 +246,7 @@ class Parts(Controls):
                 self.numbers[self.part] = min(max(0, number), self.counts[self.part] - 1)
         return 0 if WAIT in keys.down else None
 
-    def words(self, action: Any) -> str:
+    def label(self, action: Any) -> str:
         """The combination."""
         if self.say is not None:
             return self.say(int(action))

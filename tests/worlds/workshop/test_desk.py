@@ -55,13 +55,13 @@ def test_waiting_needs_a_key():
 def test_left_and_right_go_round_and_sizes_stay_within_bounds():
     desk = WorkshopDesk()
     press(desk, LEFT)
-    assert desk.words(desk.chosen) == "order 20 raw"
+    assert desk.label(desk.chosen) == "order 20 raw"
     press(desk, RIGHT, RIGHT)
-    assert desk.words(desk.chosen) == "make 5 P2 (step 1)"
+    assert desk.label(desk.chosen) == "make 5 P2 (step 1)"
     press(desk, *[UP] * 99)
-    assert desk.words(desk.chosen) == "make 50 P2 (step 1)"
+    assert desk.label(desk.chosen) == "make 50 P2 (step 1)"
     press(desk, "9", "0")  # keys that mean nothing here
-    assert desk.words(desk.chosen) == "make 50 P2 (step 1)"
+    assert desk.label(desk.chosen) == "make 50 P2 (step 1)"
 
 
 def test_one_look_launches_once_and_lets_go_of_the_rest():

@@ -71,7 +71,7 @@ class Inventory(World):
             episode="month",
             profit_terms=TERMS,
             served=SERVED,
-            words={"holding": "stock held", "shortage": "being short", "vans": "days with a van"},
+            english={"holding": "stock held", "shortage": "being short", "vans": "days with a van"},
             french=dict(zip((*TERMS, *SERVED), FRENCH, strict=True)),
             units={**dict.fromkeys(TERMS, "money"), "vans": "days"},
             card={"Service": tuple(KpiLabel(k, k[7:], "more", ".1%") for k in SERVED)},

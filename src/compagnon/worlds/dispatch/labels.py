@@ -47,7 +47,7 @@ CARD: Final[dict[str, tuple[KpiLabel, ...]]] = {
 LABELS: Final = WorldLabels(
     episode="day",
     served=("served_share",),
-    words={
+    english={
         "rejected": "rides refused or missed",
         "late": "minutes late",
         "wait": "waiting beyond the promise",

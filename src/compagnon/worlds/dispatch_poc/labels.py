@@ -7,7 +7,7 @@ from compagnon.evaluation.labels import WorldLabels
 LABELS: Final = WorldLabels(
     episode="day",
     served=("completion",),
-    words={
+    english={
         "completion": "bookings taken",
         "reward_per_step": "reward a tick",
         "mean_distance": "mean way to a pick-up",

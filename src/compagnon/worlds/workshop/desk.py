@@ -61,7 +61,7 @@ class WorkshopDesk(Controls):
         elif key.isdecimal() and 1 <= int(key) <= len(_FAMILIES):
             self.family = int(key) - 1
 
-    def words(self, action: Any) -> str:
+    def label(self, action: Any) -> str:
         """The action as the workshop describes it."""
         return rules.describe_action(int(action))
 
@@ -69,7 +69,7 @@ class WorkshopDesk(Controls):
         """Why it cannot be launched, and what could."""
         _, first, reason = _FAMILIES[int(action) // rules.BATCHES]
         most = _most(mask, first)
-        words = self.words(action)
+        words = self.label(action)
         if not most:
             return f"cannot {words}: {reason}"
         return f"cannot {words}: {most} at most"

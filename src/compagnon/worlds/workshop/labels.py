@@ -20,7 +20,7 @@ LABELS: Final = WorldLabels(
     profit_terms=rules.REWARD_TERMS[: rules.PROFIT_TERMS],
     lost={"overflow": "lost to a full store", "theft": "stolen"},
     served=("served_share_p1", "served_share_p2"),
-    words={
+    english={
         "sales_p1": "P1 sales",
         "sales_p2": "P2 sales",
         "raw_cost": "raw material",

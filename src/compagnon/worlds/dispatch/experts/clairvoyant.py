@@ -17,8 +17,8 @@ from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch.core import DispatchCore
+from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
 from compagnon.worlds.dispatch.experts.rolling import RollingPolicy, seconds_of
-from compagnon.worlds.dispatch.experts.whole_day import WholeDayPolicy
 from compagnon.worlds.dispatch.instance import Instance
 from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
@@ -122,7 +122,7 @@ def _search(
         core.load_state_dict(saved)
 
 
-class ClairvoyantPolicy(WholeDayPolicy):
+class ClairvoyantPolicy(PrivilegedPolicy):
     """Plays the cheapest day there is; it knows all that will happen."""
 
     def bind(self, env: DispatchVectorEnv) -> Policy:

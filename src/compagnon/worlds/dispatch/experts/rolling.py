@@ -17,9 +17,9 @@ from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 from compagnon.worlds.dispatch import insertion, running_days, tables
 from compagnon.worlds.dispatch.experts.experts import regret
+from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
 from compagnon.worlds.dispatch.experts.routing import Planned, load_ortools, solve
 from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
-from compagnon.worlds.dispatch.experts.whole_day import WholeDayPolicy
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
 DEFAULT_SECONDS: Final = 1.0
@@ -27,7 +27,7 @@ DEFAULT_SECONDS: Final = 1.0
 MARGIN: Final = 10.0
 
 
-class RollingPolicy(WholeDayPolicy):
+class RollingPolicy(PrivilegedPolicy):
     """OR-Tools at each moment of a day.
 
     Args:
@@ -52,7 +52,7 @@ class RollingPolicy(WholeDayPolicy):
 
 
 @dataclass(slots=True)
-class _Moment:
+class _Replan:
     """The plan of one copy at one clock time, as far as it has not been carried out."""
 
     episode: int
@@ -70,7 +70,7 @@ class _Rolling:
         self._foresight = policy.foresight
         self._env = env
         self._otherwise = regret(schema)
-        self._moments = [_Moment(int(row[running_days.EPISODE])) for row in env.world.counts]
+        self._moments = [_Replan(int(row[running_days.EPISODE])) for row in env.world.counts]
 
     def act(
         self,
@@ -95,7 +95,7 @@ class _Rolling:
                 actions[i] = self._next(moment, w, action_mask[i])
         return actions
 
-    def _plan(self, moment: _Moment, w: running_days.RunningDays) -> None:
+    def _plan(self, moment: _Replan, w: running_days.RunningDays) -> None:
         """Find what must be promised now."""
         view = self._env.view
         taken = snapshot(w, self._env.weights, self._foresight)
@@ -118,7 +118,7 @@ class _Rolling:
             and w.bookings[ride.booking, tables.PICKUP_BY] <= until
         ]
 
-    def _next(self, moment: _Moment, w: running_days.RunningDays, mask: NDArray[np.bool_]) -> int:
+    def _next(self, moment: _Replan, w: running_days.RunningDays, mask: NDArray[np.bool_]) -> int:
         """The next promise that can be kept, by the driver planned or the cheapest; or wait.
 
         A booking that the search had no time for goes to the cheapest driver before it is lost.

@@ -68,7 +68,7 @@ def _line(line: ScoreLine) -> dict[str, Any]:
             cell["difference"] = _difference(difference, form)
             cell["tone"] = _tone(difference, line.figure.better)
         cells.append(cell)
-    return {"words": line.figure.words, "cells": cells}
+    return {"words": line.figure.label, "cells": cells}
 
 
 def _number(value: float, form: str, sign: bool = False) -> str:
@@ -115,7 +115,7 @@ def _charts(evaluation: Evaluation, card: dict[str, list[ScoreLine]]) -> list[Fi
     title = "What the cost of a day is made of"
     chart = svg.term_bars(
         [score.name for score in evaluation.scores],
-        [line.figure.words for line in parts[1:]],
+        [line.figure.label for line in parts[1:]],
         [[line.values[k].mean for line in parts[1:]] for k in range(len(evaluation.scores))],
         title,
         "cost of a day by part; the mark is the sum",

@@ -13,7 +13,7 @@ from compagnon.worlds.dispatch.experts.experts import ObservationReader
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
 
-class WholeDayPolicy(ABC):
+class PrivilegedPolicy(ABC):
     """A policy that must be told which day it plays, see `compagnon.policy.DayReader`.
 
     Raises:

@@ -12,7 +12,7 @@ from compagnon.tuning.plan import StudyPlan
 
 
 @dataclass(frozen=True)
-class Standing:
+class StudyProgress:
     """What is done and what is left of one part of a search.
 
     Attributes:
@@ -47,12 +47,12 @@ class Spent:
         return 1 - (self.training + self.judging) / self.whole if self.whole else 0.0
 
 
-def standing(plan: StudyPlan, study: optuna.Study) -> Standing:
+def study_progress(plan: StudyPlan, study: optuna.Study) -> StudyProgress:
     """How `study`, the plan's search or its comparison, stands now."""
     trials = studies.counted(study.get_trials(deepcopy=False))
     ended = [trial for trial in trials if trial.state.is_finished()]
     comparing = study.study_name != plan.name
-    return Standing(
+    return StudyProgress(
         comparing,
         len(trials),
         sum(trial.state == TrialState.COMPLETE for trial in trials),
