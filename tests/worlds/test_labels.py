@@ -12,8 +12,8 @@ NAMED = [world for world in worlds() if world.labels().english]
 @pytest.mark.parametrize("world", NAMED, ids=lambda world: world.name)
 def test_what_has_english_words_has_french_ones(world: World) -> None:
     labels = world.labels()
-    assert set(labels.french) == set(labels.words)
-    for name, english in labels.words.items():
+    assert set(labels.french) == set(labels.english)
+    for name, english in labels.english.items():
         assert labels.label(name) == english
         assert labels.label(name, "fr") == labels.french[name]
 
@@ -22,7 +22,7 @@ def test_what_has_english_words_has_french_ones(world: World) -> None:
 def test_only_figures_of_the_environment_are_named(world: World) -> None:
     env = BatchEnv(world.env_ids[0], {}, 1)
     labels = world.labels()
-    named = {*labels.words, *labels.units, *labels.profit_terms, *labels.served}
+    named = {*labels.english, *labels.units, *labels.profit_terms, *labels.served}
     named |= {one.kpi for figures in labels.card.values() for one in figures}
     assert named <= {*env.kpi_names, *env.reward_term_names, *labels.lost}
 
