@@ -40,11 +40,11 @@ def rows_of(text, title):
 def test_every_figure_of_the_card_is_printed_for_every_policy(played, title):
     text, figures = played
     rows = rows_of(text, title)
-    assert list(rows) == [one.words for one in CARD[title]]
+    assert list(rows) == [one.label for one in CARD[title]]
     for one in CARD[title]:
         kpis = [policy["kpis"][one.kpi] for policy in figures["policies"]]
         expected = tuple("-" if value is None else f"{value:{one.form}}" for value in kpis)
-        assert rows[one.words] == expected
+        assert rows[one.label] == expected
 
 
 def test_the_figures_tell_the_two_apart(played):
