@@ -20,9 +20,9 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
-from compagnon.rl.choices.q_values import td_gradient, td_targets
+from compagnon.rl.buffers.replay import Transitions
+from compagnon.rl.distributions.q_values import td_gradient, td_targets
 from compagnon.rl.dqn import DQN, DQNSettings, QNetwork
-from compagnon.rl.experience.replay import Transitions
 from harness import Rates, Target, Work, table, take_turns, targets_table
 
 ENV, BATCH, HIDDEN, ROWS = "MountainCar-v0", 128, 128, 10_000
@@ -303,7 +303,7 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     rows, weights = dqn._draw()
     batch = replay.take(rows)
     x = network.scaled(batch.obs)
-    valuing = dqn._valuing.outputs(x)
+    valuing = dqn._target.outputs(x)
     values = dqn._online.outputs(x)
 
     def kernels() -> None:
@@ -314,7 +314,7 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
 
     def forward_and_backward() -> None:
         dqn._online.forward(x)
-        dqn._online.back(gradient)
+        dqn._online.backward(gradient)
 
     def adam() -> None:
         dqn.optimiser.gradient.fill_(1e-3)
@@ -323,7 +323,7 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     parts = {
         "draw and take rows": lambda: replay.take(dqn._draw()[0]),
         "scale inputs, twice": lambda: [network.scaled(batch.obs) for _ in "12"],
-        "target network forward": lambda: dqn._valuing.outputs(x),
+        "target network forward": lambda: dqn._target.outputs(x),
         "loss and its gradient": kernels,
         "forward and backward": forward_and_backward,
         "clip and Adam": adam,

@@ -13,7 +13,7 @@ import tyro
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO, PPOSettings
 from compagnon.rl.recipe import load_recipe
 from harness import (

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
     from compagnon.policy.bound import BoundPolicy
     from compagnon.policy.schema import Schema
+    from compagnon.rl.buffers.demonstrations import Demonstrations
     from compagnon.rl.callbacks import (
         Callback,
         IterationInfo,
         StopLearning,
         StopOnPlateau,
     )
-    from compagnon.rl.experience.demonstrations import Demonstrations
     from compagnon.rl.recipe import Recipe, load_recipe
     from compagnon.rl.trainer import TrainingError
 
@@ -69,7 +69,7 @@ _HOMES: Final = {
     "compagnon.errors": ("InputError",),
     "compagnon.evaluation.evaluate": ("Evaluation",),
     "compagnon.rl.callbacks": ("Callback", "IterationInfo", "StopLearning", "StopOnPlateau"),
-    "compagnon.rl.experience.demonstrations": ("Demonstrations",),
+    "compagnon.rl.buffers.demonstrations": ("Demonstrations",),
     "compagnon.rl.recipe": ("Recipe", "load_recipe"),
     "compagnon.rl.trainer": ("TrainingError",),
     "compagnon.policy.bound": ("BoundPolicy",),

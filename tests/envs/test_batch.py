@@ -45,7 +45,7 @@ def test_cartpole_is_gymnasium_s_own():
     assert ends > 10
     assert env.kpi_names == ()
     assert step.kpis is None
-    assert (step.elapsed == 1).all()
+    assert (step.duration == 1).all()
     assert step.action_mask.all()
 
 
@@ -71,7 +71,7 @@ def test_workshop_hands_over_the_end_of_a_week_and_its_figures():
     while True:
         actions = choose(env, rng)
         step = env.step(actions)
-        minutes += int(step.elapsed[0])
+        minutes += int(step.duration[0])
         obs, reward, terminated, _, info = single.step(int(actions[0]))
         total += reward
         np.testing.assert_array_equal(step.next_obs[0], obs)

@@ -17,16 +17,16 @@ def test_the_time_of_an_episode_s_last_step_counts(monkeypatch):
     env = batch_of(monkeypatch, Clock(times), Clock(longer))
     env.reset([0, 1])
     steps = [env.step(NOTHING) for _ in range(3)]
-    assert [step.elapsed.tolist() for step in steps] == [[5, 11], [7, 12], [5, 13]]
+    assert [step.duration.tolist() for step in steps] == [[5, 11], [7, 12], [5, 13]]
     assert steps[1].terminated.tolist() == [True, False]
-    assert steps[0].elapsed.dtype == np.int64
+    assert steps[0].duration.dtype == np.int64
 
 
 def test_the_time_of_the_next_episode_s_start_is_not_taken_for_it(monkeypatch):
     script = {0: {"info": {"elapsed": 99}}, 1: {"truncated": True}}
     env = batch_of(monkeypatch, Clock(script), Clock(limit=1))
     env.reset([0, 1])
-    assert env.step(NOTHING).elapsed.tolist() == [1, 1]
+    assert env.step(NOTHING).duration.tolist() == [1, 1]
 
 
 def test_a_mask_told_by_one_copy_forbids_nothing_to_the_others(monkeypatch):

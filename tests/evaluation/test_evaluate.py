@@ -140,7 +140,7 @@ def test_decisions_show_what_the_policy_saw_not_what_came_after() -> None:
         np.testing.assert_array_equal(
             decision.action, policy.act(decision.obs, decision.action_mask)
         )
-        time += decision.step.elapsed
+        time += decision.step.duration
     assert (time >= 10_080).all()
 
 

@@ -15,7 +15,7 @@ from compagnon.policy.onnx_file import open_session
 from compagnon.policy.onnx_policy import OnnxPolicy
 from compagnon.rl.dqn import QNetwork
 from compagnon.rl.networks.actor_critic import ActorCritic
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.trainable import PolicyNetwork
 from tests.policy.boards import Cut, pairwise_policy, schema
 from tests.policy.exports import masks, model_of
 from tests.policy.networks import network

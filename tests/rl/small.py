@@ -11,7 +11,7 @@ from gymnasium import spaces
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
 from compagnon.rl.checkpoint import load_state, save_state
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.recipe import Recipe, parse_recipe
 from compagnon.worlds.workshop import WORKSHOP
 

@@ -12,8 +12,8 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.policy.schema import ActionSchema
+from compagnon.rl.buffers.replay import Transitions
 from compagnon.rl.ddpg import DDPG, DDPGSettings
-from compagnon.rl.experience.replay import Transitions
 from compagnon.rl.networks.actor_critic import ActorCritic, list_of
 from tests.policy.networks import schema_of
 from tests.rl.small import ECHO, WALK, Walk, through_disk

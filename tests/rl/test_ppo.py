@@ -103,7 +103,7 @@ def test_an_episode_cut_short_is_bootstrapped_from_its_last_state():
         ppo.network.critic.layers[-1].weight.fill_(2.0)
     ppo.iterate()
     np.testing.assert_array_equal(ppo.rollout.obs[:, 0, 0], [0, 1, 2, 0])
-    np.testing.assert_array_equal(ppo.rollout.ends[:, 0], [False, False, True, False])
+    np.testing.assert_array_equal(ppo.rollout.dones[:, 0], [False, False, True, False])
     np.testing.assert_allclose(ppo.rollout.bootstrap[:, 0], [0, 0, 3, 0])
     assert ppo.value_scale.mean == pytest.approx((2.5 + 3 + 4 + 2) / 4)
 
@@ -116,7 +116,7 @@ def test_an_episode_that_ended_is_not_bootstrapped():
     with torch.no_grad():
         ppo.network.critic.layers[-1].bias.fill_(100.0)
     ppo.iterate()
-    assert ppo.rollout.ends.all()
+    assert ppo.rollout.dones.all()
     assert (ppo.rollout.bootstrap == 0).all()
     assert ppo.value_scale.mean == pytest.approx(ppo.rollout.rewards.mean())
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_artefact, save_policy
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO, PPOSettings
 from tests.rl.small import BANDIT, ECHO, Echo, through_disk
 from tests.tiers import full
@@ -170,7 +170,7 @@ def test_an_episode_cut_short_is_bootstrapped_from_its_last_state():
     spy = Spy(ppo.env)
     ppo.collector.collect()
     rollout = ppo.rollout
-    cut = rollout.ends
+    cut = rollout.dones
     assert cut.sum() == 3 * 8
     np.testing.assert_array_equal(rollout.bootstrap[~cut], 0)
     wanted = 0.9 * ppo._values(np.stack(spy.next_obs)[cut])

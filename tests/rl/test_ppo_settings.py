@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
-from compagnon.rl.networks.updates import ActorCriticSteps
-from compagnon.rl.ppo import PPO, PPOSettings, _Tally
+from compagnon.rl.networks.optim import ActorCriticSteps
+from compagnon.rl.ppo import PPO, MetricAccumulator, PPOSettings
 from tests.rl.practice import COUNTDOWN, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.rl.small import BANDIT, CLOCK, CONTEXTS, network_for
 
@@ -197,7 +197,7 @@ def test_a_value_moves_no_further_than_its_clip(value_clip):
         bounded = before + (values - before).clamp(-value_clip, value_clip)
         loss = torch.maximum(loss, (bounded - target) ** 2)
     (0.7 * loss.mean() / 2).backward()
-    tally = _Tally()
+    tally = MetricAccumulator()
     gradient = ppo._value_gradient(lesson, index, values.detach(), tally)
     torch.testing.assert_close(gradient, values.grad)
     assert tally.value_loss == pytest.approx(loss.mean().item() / 2)
@@ -238,10 +238,10 @@ def test_lambda_1_and_whole_episodes_give_rewards_to_go():
         last = int(np.flatnonzero(rollout.used[:, i])[-1])
         to_go = 0.0
         for t in range(last, -1, -1):
-            to_go = rollout.rewards[t, i] + (0 if rollout.ends[t, i] else 0.5 * to_go)
+            to_go = rollout.rewards[t, i] + (0 if rollout.dones[t, i] else 0.5 * to_go)
             assert returns[t, i] == pytest.approx(to_go)
     by_hand = {1: [1.0], 2: [2.0, 2.0], 3: [2.75, 3.5, 3.0]}  # 1 + (2 + 3 / 2) / 2 = 2.75
-    first_end = rollout.ends.argmax(axis=0)
+    first_end = rollout.dones.argmax(axis=0)
     short = [i for i in range(8) if first_end[i] < 3]
     assert short
     for i in short:

@@ -9,7 +9,7 @@ from compagnon.envs.given import GivenEnv
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
 from compagnon.policy.loading import DECISIONS, IN_MEMORY, OBJECT, expert_points
 from compagnon.policy.protocol import Policy
-from compagnon.rl.experience.demonstrations import Demonstrations
+from compagnon.rl.buffers.demonstrations import Demonstrations
 
 ExpertLike = PolicyLike | Demonstrations
 _RECORDED: Final = (".csv", ".npz")

@@ -32,7 +32,7 @@ class Step(NamedTuple):
         reward: (N,) float64.
         terminated, truncated: (N,) bool.
         next_obs: (N, F) float32, of the state that the action led to, before any reset.
-        elapsed: (N,) int64, time units the step took; 1 unless the environment says otherwise.
+        duration: (N,) int64, time units the step took; 1 unless the environment says otherwise.
         kpis: (N, K) float64, valid where an episode ended; None where none did or none are kept.
             Reward terms that the environment has no KPI of come last, summed over the episode.
         next_action_mask: (N, A) bool, of `next_obs`; None where the action space is not discrete.
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
     next_obs: NDArray[np.float32]
-    elapsed: NDArray[np.int64]
+    duration: NDArray[np.int64]
     kpis: NDArray[np.float64] | None
     next_action_mask: NDArray[np.bool_] | None
 

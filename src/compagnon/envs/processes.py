@@ -153,7 +153,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         steps = [step for step, _ in answers]
         self._shown = [(step.obs, step.action_mask) for step in steps]
         obs, info = self.observe()
-        info["elapsed"] = np.concatenate([step.elapsed for step in steps])
+        info["elapsed"] = np.concatenate([step.duration for step in steps])
         terminated = np.concatenate([step.terminated for step in steps])
         truncated = np.concatenate([step.truncated for step in steps])
         ended = terminated | truncated

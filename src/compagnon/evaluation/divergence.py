@@ -271,7 +271,7 @@ def _record(
         would.append(other.act(decision.obs, decision.action_mask).astype(np.int64))
         times.append(time.astype(np.int32))
         playing.append(decision.playing)
-        time = time + step.elapsed
+        time = time + step.duration
         returns += step.reward * decision.playing
         if step.kpis is not None and labels.profit in env.kpi_names:
             ended = decision.playing & (step.terminated | step.truncated)

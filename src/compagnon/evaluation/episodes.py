@@ -173,7 +173,7 @@ class _Watch:
         """The copies of `playing` made a step."""
         if self._tell is None:
             return
-        self._lived += float(step.elapsed[playing].mean()) if playing.any() else 0.0
+        self._lived += float(step.duration[playing].mean()) if playing.any() else 0.0
         now = time.monotonic()
         if now - self._told < _TELL_SECONDS:
             return

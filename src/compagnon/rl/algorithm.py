@@ -7,13 +7,13 @@ from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema, load_policy
 from compagnon.policy.loading import DECISIONS, IN_MEMORY
 from compagnon.policy.manifest import CategoricalHead, MatchingHead, ValuesHead
+from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger import Dagger, DaggerSettings
 from compagnon.rl.ddpg import DDPG, DDPGSettings
 from compagnon.rl.dqn import DQN, DQNSettings, PairwiseQNetwork, QNetwork
-from compagnon.rl.experience.demonstrations import Demonstrations
 from compagnon.rl.hybrid import Hybrid, HybridSettings
 from compagnon.rl.networks.actor_critic import ActorCritic
-from compagnon.rl.networks.trained import PairwiseNetwork, PolicyNetwork, TrainedNetwork
+from compagnon.rl.networks.trainable import PairwiseNetwork, PolicyNetwork, TrainableNetwork
 from compagnon.rl.ppo import PPO, PPOSettings
 from compagnon.rl.recipe import Recipe
 from compagnon.worlds.registry import usual_expert
@@ -87,7 +87,7 @@ def total_iterations(recipe: Recipe) -> int | None:
 
 def build_algorithm(
     recipe: Recipe, expert: Expert | None = None
-) -> tuple[Algorithm, TrainedNetwork]:
+) -> tuple[Algorithm, TrainableNetwork]:
     """The recipe's algorithm, with the network that it trains.
 
     Args:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema
-from compagnon.rl.choices import masked
+from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
+from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.experience.demonstration_buffer import DemonstrationBuffer
-from compagnon.rl.experience.demonstrations import Demonstrations
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.distributions import masked
+from compagnon.rl.networks.trainable import PolicyNetwork
 
 __all__ = ["Dagger", "DaggerSettings"]
 HELD_OUT_ONE_IN = 20  # episodes
@@ -130,11 +130,11 @@ class Dagger:
                 actions[by_expert] = labels[by_expert]
             step = env.step(actions)
             running += step.reward
-            ends = step.terminated | step.truncated
-            finished.extend(running[ends].tolist())
-            self.episodes += int(ends.sum())
-            episode[ends] = self.data.new_episodes(int(ends.sum()))
-            running[ends] = 0.0
+            dones = step.terminated | step.truncated
+            finished.extend(running[dones].tolist())
+            self.episodes += int(dones.sum())
+            episode[dones] = self.data.new_episodes(int(dones.sum()))
+            running[dones] = 0.0
         self.env_steps += settings.collect_steps * env.num_envs
         self.collection_return = float(np.mean(finished or running))
 

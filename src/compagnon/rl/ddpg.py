@@ -18,14 +18,14 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
+from compagnon.rl.buffers.episode_returns import EpisodeReturns
+from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
+from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
 from compagnon.rl.ddpg_settings import DDPGSettings
-from compagnon.rl.experience.episode_returns import EpisodeReturns
-from compagnon.rl.experience.replay import NStep, ReplayBuffer, Transitions
-from compagnon.rl.experience.reward_scale import WarmUpRewardScale
 from compagnon.rl.exploration.explorer import Explorer
 from compagnon.rl.networks.actor_critic import ActorCritic, CriticPass, list_of
 from compagnon.rl.networks.adam import FlatAdam
-from compagnon.rl.networks.passes import forward_pass
+from compagnon.rl.networks.backprop import forward_pass
 
 __all__ = ["DDPG", "DDPGSettings"]
 
@@ -69,7 +69,10 @@ class DDPG:
         if settings.version == "double":
             self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
             self.target_critics = copy.deepcopy(network.critics).requires_grad_(False)
-        self._learning, self._valuing = list_of(network.critics), list_of(self.target_critics)
+        self._online_critics, self._target_critics = (
+            list_of(network.critics),
+            list_of(self.target_critics),
+        )
         self._target_parts = _parts(self.target_actor, self.target_critics)
         self._own_parts = _parts(network.actor, network.critics)
         action, self._fields = network.schema.action, len(network.schema.observation.fields)
@@ -148,7 +151,7 @@ class DDPG:
                 states,
                 chosen,
                 step.reward * self.reward_scale.value,
-                np.asarray(self.settings.gamma**step.elapsed, np.float64),
+                np.asarray(self.settings.gamma**step.duration, np.float64),
                 self._state(step.next_obs, next_mask),
                 np.zeros((env.num_envs, 0), np.bool_) if next_mask is None else next_mask,
                 step.terminated,
@@ -156,10 +159,10 @@ class DDPG:
             )
         )
         self.env_steps += env.num_envs
-        ends = step.terminated | step.truncated
-        self.returns.count(step.reward, ends)
-        if ends.any():
-            self.explorer.reset(ends, self.rng)
+        dones = step.terminated | step.truncated
+        self.returns.count(step.reward, dones)
+        if dones.any():
+            self.explorer.reset(dones, self.rng)
         return 0.0 if network.discrete else float((np.abs(chosen) >= 1).mean())
 
     def _state(
@@ -200,7 +203,7 @@ class DDPG:
         network = self.network
         next_x, next_mask = self._read(batch.next_obs)
         said = self._target_actions(next_x, next_mask)
-        first, *others = self._valuing
+        first, *others = self._target_critics
         values = CriticPass(first, next_x, said).values
         for critic in others:
             values = torch.minimum(values, CriticPass(critic, next_x, said).values)
@@ -209,7 +212,7 @@ class DDPG:
     def _target_actions(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """mu~(s), with TD3's noise if it is asked for; (B, D)."""
         settings, network = self.settings, self.network
-        said = network.says(forward_pass(self.target_actor, x, False).outputs, mask)
+        said = network.head_forward(forward_pass(self.target_actor, x, False).outputs, mask)
         if settings.target_noise == 0:
             return said
         draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
@@ -227,13 +230,13 @@ class DDPG:
             actions = torch.nn.functional.one_hot(actions, network.schema.action.n).float()
         loss = q_mean = 0.0
         with self._batch_statistics(network.critics):
-            for critic in self._learning:
+            for critic in self._online_critics:
                 run = CriticPass(critic, x, actions, weights=True)
                 error = run.values - targets
                 loss += float(error.dot(error)) / len(error)
                 q_mean += float(run.values.mean())
-                run.back(error * (2 / len(error)))
-        count = len(self._learning)
+                run.backward(error * (2 / len(error)))
+        count = len(self._online_critics)
         return loss / count, q_mean / count, self.critic_optimiser.step()
 
     def _train_actor(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[float, float]:
@@ -244,11 +247,11 @@ class DDPG:
         network = self.network
         with self._batch_statistics(network.actor):
             run = forward_pass(network.actor, x)
-            said = network.says(run.outputs, mask)
-            critic = CriticPass(self._learning[0], x, said, actions=True)
-            slope = critic.back(torch.full_like(critic.values, -1 / len(x)))
+            said = network.head_forward(run.outputs, mask)
+            critic = CriticPass(self._online_critics[0], x, said, actions=True)
+            slope = critic.backward(torch.full_like(critic.values, -1 / len(x)))
             assert slope is not None
-            run.back(network.pull_back(slope, said))
+            run.backward(network.head_backward(slope, said))
         return float(critic.values.mean()), self.actor_optimiser.step()
 
     def _move_targets(self) -> None:

@@ -17,26 +17,26 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy.manifest import Head, MatchingHead, PairwiseSpec, ValuesHead
 from compagnon.policy.schema import Schema
-from compagnon.rl.choices.q_values import (
+from compagnon.rl.buffers.episode_returns import EpisodeReturns
+from compagnon.rl.buffers.prioritized import PrioritizedSampler
+from compagnon.rl.buffers.replay import NStep, ReplayBuffer
+from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
+from compagnon.rl.distributions.q_values import (
     epsilon_greedy,
     td_gradient,
     td_targets,
 )
 from compagnon.rl.dqn_settings import DQNSettings
-from compagnon.rl.experience.episode_returns import EpisodeReturns
-from compagnon.rl.experience.priorities import Priorities
-from compagnon.rl.experience.replay import NStep, ReplayBuffer
-from compagnon.rl.experience.reward_scale import WarmUpRewardScale
 from compagnon.rl.networks.adam import FlatAdam
 from compagnon.rl.networks.array_networks import array_network
 from compagnon.rl.networks.mlp import Activation, DuelingMlp, Mlp
 from compagnon.rl.networks.pairwise import PairwiseActor
-from compagnon.rl.networks.trained import ScaleInputs, TrainedNetwork, board_groups
+from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork, board_groups
 
 __all__ = ["DQN", "DQNSettings", "PairwiseQNetwork", "QNetwork"]
 
 
-class QNetwork(TrainedNetwork):
+class QNetwork(TrainableNetwork):
     """Gives the value of every action; the policy takes the best possible one.
 
     Args:
@@ -87,7 +87,7 @@ class PairwiseQNetwork(QNetwork):
         head: ValuesHead | MatchingHead | None = None,
     ) -> None:
         groups = board_groups(given, fields)
-        TrainedNetwork.__init__(self, given, groups.names, False, device, "published")
+        TrainableNetwork.__init__(self, given, groups.names, False, device, "published")
         self.head = head or ValuesHead()
         generator = torch.Generator().manual_seed(seed)
         self.actor = PairwiseActor(spec, groups, generator, output_gain=1.0).to(self.device)
@@ -124,12 +124,12 @@ class DQN:
             settings.max_grad_value,
         )
         self._online = array_network(network.actor, learns=True)
-        self._valuing = array_network(self.target, learns=False)
+        self._target = array_network(self.target, learns=False)
         fields, action = len(network.schema.observation.fields), network.schema.action
         self.replay = ReplayBuffer(settings.capacity, fields, action)
         self.windows = NStep(settings.n_step, env.num_envs, fields, action)
         self.priorities = (
-            Priorities(settings.capacity, settings.alpha) if settings.prioritised else None
+            PrioritizedSampler(settings.capacity, settings.alpha) if settings.prioritised else None
         )
         self.reward_scale = WarmUpRewardScale(settings.reward_scale)
         self._scaled_upto = 0
@@ -188,7 +188,7 @@ class DQN:
                 obs,
                 actions,
                 step.reward * self.reward_scale.value,
-                np.power(self.settings.gamma, step.elapsed),
+                np.power(self.settings.gamma, step.duration),
                 network.project(step.next_obs),
                 step.next_action_mask,
                 step.terminated,
@@ -240,9 +240,9 @@ class DQN:
         rows, weights = self._draw()
         batch = self.replay.take(rows)
         next_x = network.scaled(batch.next_obs)
-        valuing = self._valuing.outputs(next_x)
-        choosing = self._online.outputs(next_x) if settings.double else valuing
-        targets = td_targets(batch.rewards, batch.discounts, choosing, valuing, batch.next_mask)
+        target = self._target.outputs(next_x)
+        online = self._online.outputs(next_x) if settings.double else target
+        targets = td_targets(batch.rewards, batch.discounts, online, target, batch.next_mask)
         values = self._online.forward(network.scaled(batch.obs))
         gradient, errors, (loss, q_mean, mean_error) = td_gradient(
             values, batch.actions, targets, weights, settings.loss == "huber"
@@ -252,7 +252,7 @@ class DQN:
             raise FloatingPointError(
                 f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {loss}"
             )
-        self._online.back(gradient)
+        self._online.backward(gradient)
         norm = self.optimiser.step()
         if self.priorities is not None:
             self.priorities.update(rows, errors)

@@ -7,16 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.rl.choices import masked
-from compagnon.rl.choices.choice import Surrogate, choice_of
-from compagnon.rl.experience.collector import Collector
-from compagnon.rl.experience.reward_scale import (
+from compagnon.rl.buffers.collector import Collector
+from compagnon.rl.buffers.reward_scale import (
     RunningRewardScale,
     standardised_by_trajectory,
 )
-from compagnon.rl.experience.rollout import Batch, Rollout, generalised_advantages
-from compagnon.rl.networks.trained import PolicyNetwork
-from compagnon.rl.networks.updates import ActorCriticSteps
+from compagnon.rl.buffers.rollout import Batch, Rollout, generalised_advantages
+from compagnon.rl.distributions import masked
+from compagnon.rl.distributions.action_distribution import Surrogate, distribution_for
+from compagnon.rl.networks.optim import ActorCriticSteps
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.networks.value_scale import ValueScale
 from compagnon.rl.ppo_settings import PPOSettings
 
@@ -49,9 +49,9 @@ class PPO:
         self.rng = np.random.default_rng(seed)
         self.value_scale = ValueScale()
         self.reward_scale = RunningRewardScale(env.num_envs)
-        self.choice = choice_of(network)
+        self.distribution = distribution_for(network)
         self.collector = Collector(
-            network, env, self.choice, settings.gamma, settings.rollout_steps,
+            network, env, self.distribution, settings.gamma, settings.rollout_steps,
             settings.episodes_per_env, self._values, self.rng,
         )  # fmt: skip
         self.steps = ActorCriticSteps(network, settings.adam_eps)
@@ -105,7 +105,7 @@ class PPO:
             return self.reward_scale(rollout)
         rewards = rollout.rewards[: rollout.steps]
         if how == "per_trajectory":
-            return standardised_by_trajectory(rewards, rollout.ends[: rollout.steps])
+            return standardised_by_trajectory(rewards, rollout.dones[: rollout.steps])
         return rewards
 
     def _credit(
@@ -119,7 +119,7 @@ class PPO:
                 self._rewards(),
                 rollout.spread(values),
                 self.collector.last_values,
-                rollout.ends[:steps],
+                rollout.dones[:steps],
                 rollout.discounts[:steps],
                 rollout.bootstrap[:steps],
                 self.settings.gae_lambda,
@@ -138,35 +138,35 @@ class PPO:
     ) -> dict[str, float]:
         settings = self.settings
         explained = float(1 - advantages.var() / max(returns.var(), 1e-12))
-        lesson = self._lesson(batch, advantages, values, returns)
-        tally = _Tally()
+        train_batch = self._train_batch(batch, advantages, values, returns)
+        metrics = MetricAccumulator()
         count, stop = len(batch.obs), False
         for _ in range(settings.epochs):
             order = self.rng.permutation(count)
-            kl_before, rows_before = tally.stats[masked.APPROX_KL], tally.rows
+            kl_before, rows_before = metrics.stats[masked.APPROX_KL], metrics.rows
             for rows in np.array_split(order, max(1, count // settings.minibatch_size)):
                 with torch.inference_mode():
-                    stop = self._minibatch(lesson, rows, tally)
+                    stop = self._minibatch(train_batch, rows, metrics)
                 if stop:
                     break
-            kl = tally.stats[masked.APPROX_KL] - kl_before
-            if stop or self._too_far(kl, tally.rows - rows_before):
+            kl = metrics.stats[masked.APPROX_KL] - kl_before
+            if stop or self._too_far(kl, metrics.rows - rows_before):
                 stop = True
                 break
         return {
-            **tally.means(),
+            **metrics.means(),
             "explained_variance": explained,
             "learning_rate": self._rates[0],
             "stopped_early": float(stop),
         }
 
-    def _lesson(
+    def _train_batch(
         self,
         batch: Batch,
         advantages: NDArray[np.float64],
         values: NDArray[np.float64],
         returns: NDArray[np.float64],
-    ) -> "_Lesson":
+    ) -> "TrainBatch":
         """What minibatches are cut from; values from here on in the critic's own units."""
         settings, network, scale = self.settings, self.network, self.value_scale
         if settings.scale_values:
@@ -177,7 +177,7 @@ class PPO:
         if self.iteration >= settings.critic_warmup:
             reference, coef = self._reference(batch.obs)
             loss = Surrogate(settings.clip_coef, self._entropy_coef, coef, reference)
-        return _Lesson(
+        return TrainBatch(
             batch,
             network.tensor(batch.obs),
             network.tensor(scale.to_scaled(values).astype(np.float32)),
@@ -186,52 +186,58 @@ class PPO:
             loss,
         )
 
-    def _minibatch(self, lesson: "_Lesson", rows: NDArray[np.int64], tally: "_Tally") -> bool:
+    def _minibatch(
+        self, train_batch: "TrainBatch", rows: NDArray[np.int64], metrics: "MetricAccumulator"
+    ) -> bool:
         """One gradient step of both networks; True, and no step, if the policy is too far."""
         settings, network = self.settings, self.network
         index = torch.from_numpy(rows)
-        outputs, values = self.steps.forward(lesson.obs[index], lesson.loss is not None)
-        value_gradient = self._value_gradient(lesson, index, values, tally)
+        outputs, values = self.steps.forward(train_batch.obs[index], train_batch.loss is not None)
+        value_gradient = self._value_gradient(train_batch, index, values, metrics)
         policy = None
-        if outputs is not None and lesson.loss is not None:
-            advantages = lesson.advantages
+        if outputs is not None and train_batch.loss is not None:
+            advantages = train_batch.advantages
             if settings.standardise_advantages == "minibatch":
-                advantages = np.empty_like(lesson.advantages)
-                advantages[rows] = _standardised(lesson.advantages[rows])
+                advantages = np.empty_like(train_batch.advantages)
+                advantages[rows] = _standardised(train_batch.advantages[rows])
             stats = np.empty((len(rows), masked.NUM_STATS), np.float32)
-            by_output, by_log_std = self.choice.gradient(
-                outputs.cpu().numpy(), lesson.batch, rows, advantages, lesson.loss, stats
+            by_output, by_log_std = self.distribution.gradient(
+                outputs.cpu().numpy(), train_batch.batch, rows, advantages, train_batch.loss, stats
             )
             sums = stats.sum(axis=0, dtype=np.float64)
-            tally.stats += sums
-            tally.rows += len(rows)
+            metrics.stats += sums
+            metrics.rows += len(rows)
             if settings.target_kl_after == "minibatch" and self._too_far(
                 sums[masked.APPROX_KL], len(rows)
             ):
                 return True
             log_std = None if by_log_std is None else network.tensor(by_log_std)
             policy = (network.tensor(by_output), log_std)
-        tally.grad_norm += self.steps.step(
+        metrics.grad_norm += self.steps.step(
             policy, value_gradient, self._rates, settings.max_grad_norm
         )
-        tally.batches += 1
+        metrics.batches += 1
         return False
 
     def _value_gradient(
-        self, lesson: "_Lesson", index: torch.Tensor, values: torch.Tensor, tally: "_Tally"
+        self,
+        train_batch: "TrainBatch",
+        index: torch.Tensor,
+        values: torch.Tensor,
+        metrics: "MetricAccumulator",
     ) -> torch.Tensor:
         """Of half the mean squared error, with respect to values (B,)."""
         settings = self.settings
-        error = values - lesson.targets[index]
+        error = values - train_batch.targets[index]
         square = error**2
         gradient = error / (len(index) / settings.value_coef)
         if settings.value_clip > 0:
             # the worse of the two errors counts; that of the bounded value has no slope
-            old, bound = lesson.values[index], settings.value_clip
-            bounded = (old + (values - old).clamp_(-bound, bound) - lesson.targets[index]) ** 2
+            old, bound = train_batch.values[index], settings.value_clip
+            bounded = (old + (values - old).clamp_(-bound, bound) - train_batch.targets[index]) ** 2
             gradient[bounded > square] = 0.0
             square = torch.maximum(square, bounded)
-        tally.value_loss += float(square.mean()) / 2
+        metrics.value_loss += float(square.mean()) / 2
         return gradient
 
     def _too_far(self, kl: float, rows: int) -> bool:
@@ -251,7 +257,7 @@ class PPO:
                 self.network.actor, self.reference["actor"], (self.network.tensor(x),)
             )
         log_std = self.reference.get("log_std", {"value": torch.zeros(0)})["value"]
-        return self.choice.reference(outputs.cpu().numpy(), log_std.cpu().numpy()), coef
+        return self.distribution.reference(outputs.cpu().numpy(), log_std.cpu().numpy()), coef
 
     def _set_schedules(self) -> None:
         settings = self.settings
@@ -302,7 +308,7 @@ class PPO:
         self.reference = reference
 
 
-class _Lesson(NamedTuple):
+class TrainBatch(NamedTuple):
     """What the minibatches of one iteration are cut from.
 
     Attributes:
@@ -318,7 +324,7 @@ class _Lesson(NamedTuple):
     loss: Surrogate | None
 
 
-class _Tally:
+class MetricAccumulator:
     """Sums over the minibatches of an iteration."""
 
     def __init__(self) -> None:

@@ -132,7 +132,8 @@ def test_parameter_noise_reaches_its_distance_in_training():
         noise.disturb(ddpg.rng)
         with torch.no_grad():
             ours, theirs = (
-                ddpg.network.says(actor(x), None) for actor in (noise.actor, noise.disturbed)
+                ddpg.network.head_forward(actor(x), None)
+                for actor in (noise.actor, noise.disturbed)
             )
         found.append(float((ours - theirs).square().mean().sqrt()))
     assert np.mean(found) == pytest.approx(0.1, rel=0.4)

@@ -39,7 +39,7 @@ def test_values_and_gradients_are_torch_s(sizes, activation, activate_output, ro
     wanted.backward(gradient)
     np.testing.assert_allclose(arrays.forward(x.numpy()), wanted.detach(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(arrays.outputs(x.numpy()), wanted.detach(), rtol=1e-4, atol=1e-5)
-    arrays.back(gradient.numpy().copy())
+    arrays.backward(gradient.numpy().copy())
     for own, theirs in zip(network.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(own.grad, theirs.grad, rtol=1e-4, atol=1e-5)
 
@@ -71,7 +71,7 @@ def test_other_networks_are_left_to_torch():
     assert isinstance(arrays, TorchNetwork)
     x = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(arrays.forward(x), arrays.outputs(x))
-    arrays.back(np.ones((2, 4), np.float32))
+    arrays.backward(np.ones((2, 4), np.float32))
     assert any(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
     assert isinstance(array_network(Mlp((3, 2), "relu", 1.0, generator()), False), NumpyMlp)
 

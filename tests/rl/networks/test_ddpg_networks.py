@@ -12,8 +12,8 @@ from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_artefact, save_policy
 from compagnon.rl.networks.actor_critic import ActorCritic, Critic, CriticPass, list_of
 from compagnon.rl.networks.adam import FlatAdam
+from compagnon.rl.networks.backprop import forward_pass
 from compagnon.rl.networks.mlp import make_mlp
-from compagnon.rl.networks.passes import forward_pass
 from tests.rl.small import BANDIT, CONTEXTS, ECHO
 
 NORMS = pytest.mark.parametrize("norm", ["none", "layer", "batch"])
@@ -73,7 +73,7 @@ def test_a_pass_and_its_way_back_are_autograds(norm, activation, activate_output
     with torch.no_grad():
         run = forward_pass(network, x, weights=True, inputs=True)
         torch.testing.assert_close(run.outputs, outputs.detach())
-        back = run.back(gradient)
+        back = run.backward(gradient)
     torch.testing.assert_close(back, x_wanted.grad)
     for own, other in zip(network.parameters(), wanted.parameters(), strict=True):
         torch.testing.assert_close(own.grad, other.grad)
@@ -84,7 +84,7 @@ def test_fixed_weights_get_no_gradient(norm):
     network = with_gradients(make_mlp([4, 8, 3], "relu", 1.0, generator(), norm)).eval()
     with torch.no_grad():
         run = forward_pass(network, normal(10, 4), weights=False, inputs=True)  # type: ignore[arg-type]
-        assert run.back(normal(10, 3)) is not None
+        assert run.backward(normal(10, 3)) is not None
     assert all((parameter.grad == 7).all() for parameter in network.parameters())
 
 
@@ -132,7 +132,7 @@ def test_gradients_of_the_critic_are_autograds(norm, state_hidden, action_hidden
     wanted(x, action_wanted).backward(gradient)
     with_gradients(critic)
     with torch.no_grad():
-        back = CriticPass(critic, x, action, weights=True, actions=True).back(gradient)
+        back = CriticPass(critic, x, action, weights=True, actions=True).backward(gradient)
     torch.testing.assert_close(back, action_wanted.grad)
     for own, other in zip(critic.parameters(), wanted.parameters(), strict=True):
         torch.testing.assert_close(own.grad, other.grad)
@@ -144,7 +144,7 @@ def test_climbing_the_critic_leaves_it_alone(norm, state_hidden, action_hidden, 
     critic = with_gradients(critic_of(state_hidden, action_hidden, hidden, norm=norm))
     with torch.no_grad():
         run = CriticPass(critic, normal(7, 3), normal(7, 2), actions=True)  # type: ignore[arg-type]
-        assert run.back(torch.ones(7)) is not None
+        assert run.backward(torch.ones(7)) is not None
     assert all((parameter.grad == 7).all() for parameter in critic.parameters())
 
 
@@ -162,9 +162,9 @@ def test_what_the_actor_says_and_its_slope_by_autograd(squash):
     wanted = 2 * torch.sigmoid(outputs) - 1 if squash == "sigmoid" else torch.tanh(outputs)
     gradient = normal(9, 2, seed=2)
     wanted.backward(gradient)
-    said = network.says(outputs.detach(), None)
+    said = network.head_forward(outputs.detach(), None)
     torch.testing.assert_close(said, wanted.detach())
-    torch.testing.assert_close(network.pull_back(gradient, said), outputs.grad)
+    torch.testing.assert_close(network.head_backward(gradient, said), outputs.grad)
 
 
 def test_probabilities_and_their_slope_are_those_of_what_is_possible():
@@ -175,16 +175,16 @@ def test_probabilities_and_their_slope_are_those_of_what_is_possible():
     wanted[:, mask[0]] = torch.softmax(outputs[:, mask[0]], dim=1)
     gradient = normal(9, 6, seed=2)
     wanted.backward(gradient)
-    said = network.says(outputs.detach(), mask)
+    said = network.head_forward(outputs.detach(), mask)
     torch.testing.assert_close(said, wanted.detach())
     assert (said[~mask] == 0).all()
-    slope = network.pull_back(gradient, said)
+    slope = network.head_backward(gradient, said)
     torch.testing.assert_close(slope, outputs.grad)
     assert (slope[~mask] == 0).all()
 
 
 def test_a_state_that_leaves_nothing_possible_is_still_a_number():
-    said = networks(BANDIT).says(normal(2, 6), torch.zeros(2, 6, dtype=torch.bool))
+    said = networks(BANDIT).head_forward(normal(2, 6), torch.zeros(2, 6, dtype=torch.bool))
     torch.testing.assert_close(said.sum(dim=1), torch.ones(2))
 
 
@@ -201,7 +201,7 @@ def test_the_policy_is_the_actor_as_it_acts(norm, env_id, tmp_path):
     for one in (policy, load_artefact(tmp_path / "it")):
         np.testing.assert_allclose(one.outputs(obs), wanted, rtol=1e-4, atol=1e-5)
         if env_id == ECHO:
-            said = network.says(torch.from_numpy(wanted), None).numpy()
+            said = network.head_forward(torch.from_numpy(wanted), None).numpy()
             np.testing.assert_allclose(
                 one.act(obs), network.schema.action.from_units(said), rtol=1e-4, atol=1e-5
             )

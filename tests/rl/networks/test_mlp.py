@@ -10,7 +10,7 @@ from torch import nn
 from compagnon.policy.manifest import Manifest, MlpSpec
 from compagnon.policy.network import network_policy
 from compagnon.policy.schema import ActionSchema, ObservationSchema, Schema
-from compagnon.rl.networks.mlp import DuelingMlp, Mlp, NormedMlp, PlainMlp, make_mlp
+from compagnon.rl.networks.mlp import DuelingMlp, Mlp, MlpArrays, NormedMlp, make_mlp
 
 ACTIVATIONS = pytest.mark.parametrize("activation", ["tanh", "relu"])
 LAYERS = pytest.mark.parametrize("sizes", [(4, 3), (4, 16, 3), (4, 16, 8, 5, 1)], ids=str)
@@ -43,7 +43,7 @@ def inputs(rows: int = 32, columns: int = 4, seed: int = 2) -> torch.Tensor:
     return torch.randn(rows, columns, generator=seeded(seed))
 
 
-def played(plain: PlainMlp, x: torch.Tensor) -> np.ndarray:
+def played(plain: MlpArrays, x: torch.Tensor) -> np.ndarray:
     """What a policy on the torch-free floor makes of the same network."""
     sizes = [x.shape[1], *plain.hidden, len(plain.weights[f"actor.{len(plain.hidden)}.bias"])]
     schema = Schema("none", ObservationSchema(()), ActionSchema("discrete", sizes[-1]))
@@ -194,7 +194,7 @@ def test_every_hidden_layer_is_normed_and_no_output_is(activate_output):
 def test_a_policy_does_what_a_normed_network_does_when_it_is_not_trained(norm, activation):
     mlp = normed(norm, activation)
     x = 5 + 3 * inputs(64, seed=9)
-    plain = mlp.plain()
+    plain = mlp.to_arrays()
     assert plain.layer_norm == (norm == "layer")
     wanted = mlp(x).detach().numpy()
     np.testing.assert_allclose(played(plain, x), wanted, rtol=1e-4, atol=1e-4)
@@ -211,7 +211,7 @@ def test_a_unit_that_hardly_varied_is_folded_as_the_network_reads_it():
             norm.running_var[::2] = 1e-5
     x = inputs(64, seed=9)
     wanted = mlp(x).detach().numpy()
-    np.testing.assert_allclose(played(mlp.plain(), x), wanted, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(played(mlp.to_arrays(), x), wanted, rtol=1e-3, atol=1e-2)
     assert np.abs(wanted).max() > 100
 
 
@@ -225,7 +225,7 @@ def test_plain_is_the_same_function(sizes, activation):
     shaken(mlp)
     x = inputs()
     np.testing.assert_allclose(
-        played(mlp.plain(), x), mlp(x).detach().numpy(), rtol=1e-5, atol=1e-5
+        played(mlp.to_arrays(), x), mlp(x).detach().numpy(), rtol=1e-5, atol=1e-5
     )
 
 
@@ -236,7 +236,7 @@ def test_plain_is_a_copy(kind):
         if kind == "dueling"
         else make_mlp((4, 8, 3), "tanh", 1.0, seeded(), "none" if kind == "bare" else kind)
     )
-    plain = mlp.plain()
+    plain = mlp.to_arrays()
     before = {name: array.copy() for name, array in plain.weights.items()}
     shaken(mlp)
     for name, array in plain.weights.items():
@@ -285,6 +285,6 @@ def test_dueling_as_one_perceptron_is_the_same_function(sizes, activation):
     dueling = DuelingMlp(sizes, activation, seeded())
     shaken(dueling)
     x = inputs()
-    plain = dueling.plain()
+    plain = dueling.to_arrays()
     assert plain.hidden == (*sizes[1:-2], 2 * sizes[-2])
     np.testing.assert_allclose(played(plain, x), dueling(x).detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -10,9 +10,9 @@ from compagnon.errors import InputError
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.dqn import PairwiseQNetwork
-from compagnon.rl.networks.passes import AutogradPass
-from compagnon.rl.networks.trained import PairwiseNetwork
-from compagnon.rl.networks.updates import ActorCriticSteps
+from compagnon.rl.networks.backprop import AutogradPass
+from compagnon.rl.networks.optim import ActorCriticSteps
+from compagnon.rl.networks.trainable import PairwiseNetwork
 from compagnon.rl.recipe import load_recipe
 from tests.policy.boards import Cut, schema
 from tests.rl.cases import CASES
@@ -82,7 +82,7 @@ def test_inference_mode_outside_does_not_reach_into_a_pass():
     with torch.inference_mode():
         x = torch.ones(4, 3)
         assert x.is_inference()
-        AutogradPass(layer, x).back(torch.ones(4, 2))
+        AutogradPass(layer, x).backward(torch.ones(4, 2))
     assert layer.weight.grad is not None
     torch.testing.assert_close(layer.weight.grad, torch.full((2, 3), 4.0))
 

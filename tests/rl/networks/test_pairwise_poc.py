@@ -13,7 +13,7 @@ from compagnon.policy.onnx_file import open_session
 from compagnon.policy.onnx_policy import OnnxPolicy
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.dqn import PairwiseQNetwork
-from compagnon.rl.networks.trained import PairwiseNetwork
+from compagnon.rl.networks.trainable import PairwiseNetwork
 from compagnon.rl.recipe import parse_recipe
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from tests.policy.networks import schema_of

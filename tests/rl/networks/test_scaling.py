@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from compagnon.envs import Field
 from compagnon.rl.networks.scaler import RunningScaler
-from compagnon.rl.networks.trained import Mlp
+from compagnon.rl.networks.trainable import Mlp
 from compagnon.rl.networks.value_scale import ValueScale
 
 

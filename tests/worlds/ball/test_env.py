@@ -336,7 +336,7 @@ class TestVector:
         assert step.action_mask is None
         assert step.next_action_mask is None
         assert not np.array_equal(step.next_obs, step.obs)
-        assert (step.elapsed == 1).all()
+        assert (step.duration == 1).all()
 
     def test_copy_says_whether_arrays_are_reused(self):
         for copy in (True, False):

@@ -21,7 +21,6 @@ from compagnon.evaluation.evaluate import Evaluation, evaluate
 from compagnon.evaluation.labels import labels_of
 from compagnon.policy import NetworkPolicy, Policy, Schema, load_policy
 from compagnon.rl.algorithm import build_algorithm
-from compagnon.rl.choices import masked
 from compagnon.rl.dagger import Dagger, DaggerSettings
 from compagnon.rl.diagnosis.data import (
     CLOCKS,
@@ -48,8 +47,9 @@ from compagnon.rl.diagnosis.figures import (
     Size,
     Training,
 )
+from compagnon.rl.distributions import masked
 from compagnon.rl.hybrid import HybridSettings
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.recipe import BudgetSpec, Recipe
 from compagnon.worlds import find_world
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.rl.choices import masked
+from compagnon.rl.distributions import masked
 from compagnon.rl.exploration.noise import (
     GaussianNoise,
     Noise,
@@ -86,7 +86,7 @@ class Explorer:
         with torch.inference_mode():
             outputs = actor(network.tensor(x))
             if action_mask is None:
-                units = network.says(outputs, None).cpu().numpy()
+                units = network.head_forward(outputs, None).cpu().numpy()
                 if not np.isfinite(units).all():
                     raise FloatingPointError("an action of the actor is not a finite number")
                 return units if self.noisy is None else self.noisy(units, rng)
@@ -125,7 +125,7 @@ class Explorer:
     ) -> None:
         """Adapt the parameter noise, if that is due after so many steps, by the states given."""
         if self.parameters is not None and steps % self._every == 0:
-            self.parameters.adapt(lambda actor: self.network.says(actor(x), mask), rng)
+            self.parameters.adapt(lambda actor: self.network.head_forward(actor(x), mask), rng)
 
     def metrics(self) -> dict[str, float]:
         """What is to be said of exploration."""

@@ -41,12 +41,12 @@ class ParameterNoise:
         self._disturb(self.disturbed, rng)
 
     def adapt(
-        self, says: Callable[[torch.nn.Module], torch.Tensor], rng: np.random.Generator
+        self, act_with: Callable[[torch.nn.Module], torch.Tensor], rng: np.random.Generator
     ) -> float:
         """Disturb more from now on if that moved actions too little, else less.
 
         Args:
-            says: an actor -> its actions (B, D) in the same B states each time.
+            act_with: an actor -> its actions (B, D) in the same B states each time.
 
         Returns:
             How far another disturbed copy's actions are from the actor's: the root of the mean
@@ -54,7 +54,7 @@ class ParameterNoise:
         """
         self._disturb(self._trial, rng)
         with torch.inference_mode():
-            distance = float((says(self._trial) - says(self.actor)).square().mean().sqrt())
+            distance = float((act_with(self._trial) - act_with(self.actor)).square().mean().sqrt())
         self.std *= self.factor if distance < self.distance else 1 / self.factor
         return distance
 

@@ -9,10 +9,10 @@ from torch import nn
 from compagnon.errors import InputError
 from compagnon.policy.manifest import CategoricalHead, DeterministicHead
 from compagnon.policy.schema import Schema
+from compagnon.rl.networks.backprop import forward_pass
 from compagnon.rl.networks.kinds import Norm
 from compagnon.rl.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
-from compagnon.rl.networks.passes import forward_pass
-from compagnon.rl.networks.trained import ScaleInputs, TrainedNetwork
+from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork
 
 
 class Critic(nn.Module):
@@ -93,18 +93,18 @@ class CriticPass:
         self._joined = forward_pass(critic.joined, both, weights, actions or (weights and streams))
         self.values = self._joined.outputs[:, 0]
 
-    def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor | None:
         """From the gradient in the values, (B,); that in the actions, (B, D), if it is wanted."""
-        both = self._joined.back(gradient[:, None])
+        both = self._joined.backward(gradient[:, None])
         if both is None:
             return None
         state, action = both[:, : self._width], both[:, self._width :]
         if self._state is not None and self._weights:
-            self._state.back(state)
-        return action if self._action is None else self._action.back(action)
+            self._state.backward(state)
+        return action if self._action is None else self._action.backward(action)
 
 
-class ActorCritic(TrainedNetwork):
+class ActorCritic(TrainableNetwork):
     """An actor, and one critic or two.
 
     For vectors of actions the actor's outputs, squashed, are the action in units of the half-range
@@ -162,7 +162,7 @@ class ActorCritic(TrainedNetwork):
         self.actor.to(self.device).eval()
         self.critics.to(self.device).eval()
 
-    def says(self, outputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def head_forward(self, outputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """What the actor's outputs (B, D) choose, as critics read it; (B, D).
 
         Args:
@@ -175,8 +175,8 @@ class ActorCritic(TrainedNetwork):
         open_rows = mask | ~mask.any(dim=1, keepdim=True)
         return torch.softmax(outputs.masked_fill(~open_rows, -torch.inf), dim=1)
 
-    def pull_back(self, gradient: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
-        """The gradient in the actor's outputs, from that in what it `says`; both (B, D)."""
+    def head_backward(self, gradient: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+        """The gradient in the actor's outputs, from that in what it chooses; both (B, D)."""
         if not self.discrete:
             return gradient * (1 - said * said) * self._slope
         return said * (gradient - (said * gradient).sum(dim=1, keepdim=True))

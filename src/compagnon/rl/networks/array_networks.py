@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compagnon.rl.networks import kernels
+from compagnon.rl.networks.backprop import Pass, forward_pass
 from compagnon.rl.networks.mlp import Mlp
-from compagnon.rl.networks.passes import Pass, forward_pass
 
 FloatArray = NDArray[np.float32]
 
@@ -27,10 +27,10 @@ class ArrayNetwork(Protocol):
         ...
 
     def forward(self, x: FloatArray) -> FloatArray:
-        """The same, remembered for `back`."""
+        """The same, remembered for `backward`."""
         ...
 
-    def back(self, gradient: FloatArray) -> None:
+    def backward(self, gradient: FloatArray) -> None:
         """Write the weights' gradients of what `forward` last gave, from the outputs' (B, K)."""
         ...
 
@@ -77,20 +77,20 @@ class NumpyMlp:
             values.append(x)
         return values
 
-    def back(self, gradient: FloatArray) -> None:
+    def backward(self, gradient: FloatArray) -> None:
         """See `ArrayNetwork`."""
         values, last = self._values, len(self._weights) - 1
-        pull_back: Callable[[FloatArray, FloatArray], None] = (
+        activation_backward: Callable[[FloatArray, FloatArray], None] = (
             kernels.back_through_relu if self._activation == "relu" else kernels.back_through_tanh
         )
         if self._activate_output:
-            pull_back(gradient, values[-1])
+            activation_backward(gradient, values[-1])
         for layer in range(last, -1, -1):
             np.matmul(gradient.T, values[layer], out=self._gradients[2 * layer])
             kernels.sum_rows(gradient, self._gradients[2 * layer + 1])
             if layer > 0:
                 gradient = gradient @ self._weights[layer]
-                pull_back(gradient, values[layer])
+                activation_backward(gradient, values[layer])
 
 
 class TorchNetwork:
@@ -114,18 +114,18 @@ class TorchNetwork:
             self._pass = forward_pass(self._network, self._tensor(x))
         return self._pass.outputs.cpu().numpy()
 
-    def back(self, gradient: FloatArray) -> None:
+    def backward(self, gradient: FloatArray) -> None:
         """See `ArrayNetwork`."""
         assert self._pass is not None
         with torch.no_grad():
-            self._pass.back(self._tensor(gradient))
+            self._pass.backward(self._tensor(gradient))
 
 
 def array_network(network: nn.Module, learns: bool) -> ArrayNetwork:
     """A network as arrays; build it after whatever rearranges its parameters, as `FlatAdam` does.
 
     Args:
-        learns: `forward` and `back` will be asked of it.
+        learns: `forward` and `backward` will be asked of it.
     """
     if isinstance(network, Mlp) and next(network.parameters()).device.type == "cpu":
         return NumpyMlp(network, learns)

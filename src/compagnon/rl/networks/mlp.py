@@ -21,7 +21,7 @@ Activation = Literal["tanh", "relu"]
 
 
 @dataclass(frozen=True)
-class PlainMlp:
+class MlpArrays:
     """A network as the policy floor knows it: hidden sizes, and weights by name."""
 
     hidden: tuple[int, ...]
@@ -44,14 +44,16 @@ def _activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:
     return x.tanh_()
 
 
-def _pull_back(gradient: torch.Tensor, output: torch.Tensor, activation: str) -> torch.Tensor:
+def _activation_backward(
+    gradient: torch.Tensor, output: torch.Tensor, activation: str
+) -> torch.Tensor:
     """The gradient before an activation, from that after it and what it gave."""
     if activation == "relu":
         return torch.ops.aten.threshold_backward(gradient, output, 0)  # type: ignore[no-any-return]
     return torch.ops.aten.tanh_backward(gradient, output)  # type: ignore[no-any-return]
 
 
-def layer_values(
+def layers_forward(
     x: torch.Tensor,
     parameters: Sequence[torch.Tensor],
     activation: Activation,
@@ -73,7 +75,7 @@ def layer_values(
     return values
 
 
-def walk_back(
+def layers_backward(
     gradient: torch.Tensor,
     values: Sequence[torch.Tensor],
     parameters: Sequence[torch.Tensor],
@@ -82,7 +84,7 @@ def walk_back(
     into: Sequence[torch.Tensor] | None,
     wants_input: bool,
 ) -> torch.Tensor | None:
-    """From the gradient in the last of `layer_values`, (B, outputs), back to where x came in.
+    """From the gradient in the last of `layers_forward`, (B, outputs), back to where x came in.
 
     Args:
         into: the parameters' gradients, written; None where nobody wants them.
@@ -91,13 +93,15 @@ def walk_back(
         The gradient of x, (B, inputs), if it is wanted.
     """
     if activate_output:
-        gradient = _pull_back(gradient, values[-1], activation)
+        gradient = _activation_backward(gradient, values[-1], activation)
     for layer in range(len(values) - 2, -1, -1):
         if into is not None:
             torch.mm(gradient.t(), values[layer], out=into[2 * layer])
             torch.sum(gradient, 0, out=into[2 * layer + 1])
         if layer > 0:
-            gradient = _pull_back(gradient.mm(parameters[2 * layer]), values[layer], activation)
+            gradient = _activation_backward(
+                gradient.mm(parameters[2 * layer]), values[layer], activation
+            )
     return gradient.mm(parameters[0]) if wants_input else None
 
 
@@ -112,20 +116,20 @@ class _Layers(torch.autograd.Function):
         activate_output: bool,
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
-        """See `layer_values`."""
-        values = layer_values(x, parameters, activation, activate_output)
+        """See `layers_forward`."""
+        values = layers_forward(x, parameters, activation, activate_output)
         ctx.how, ctx.count = (activation, activate_output), len(values)
         ctx.save_for_backward(*values, *parameters)
         return values[-1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        """See `walk_back`."""
+        """See `layers_backward`."""
         values, parameters = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         wants_input, wants_weights = ctx.needs_input_grad[0], ctx.needs_input_grad[3]
         into = [torch.empty_like(part) for part in parameters] if wants_weights else None
         activation, activate_output = ctx.how
-        found = walk_back(
+        found = layers_backward(
             gradients[0], values, parameters, activation, activate_output, into, wants_input
         )
         unwanted: list[torch.Tensor | None] = [None] * len(parameters)
@@ -197,9 +201,9 @@ class Mlp(nn.Module):
             x, self.activation, self.activate_output, *fixed
         )
 
-    def plain(self) -> PlainMlp:
+    def to_arrays(self) -> MlpArrays:
         """Itself, as a copy in numpy."""
-        return PlainMlp(self.sizes[1:-1], self.activation, False, _named(_linears(self.layers)))
+        return MlpArrays(self.sizes[1:-1], self.activation, False, _named(_linears(self.layers)))
 
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -262,19 +266,19 @@ class NormedMlp(nn.Module):
         fixed = {name: value.detach() for name, value in self.named_parameters()}
         return torch.func.functional_call(self, fixed, (x,))  # type: ignore[no-any-return]
 
-    def plain(self) -> PlainMlp:
+    def to_arrays(self) -> MlpArrays:
         """Itself, as a copy in numpy."""
         layers = _linears(self.layers)
         if self.norm == "batch":
             for index, norm in enumerate(self.norms):
                 assert isinstance(norm, nn.BatchNorm1d)
                 layers[index] = _folded(layers[index], norm)
-            return PlainMlp(self.sizes[1:-1], self.activation, False, _named(layers))
+            return MlpArrays(self.sizes[1:-1], self.activation, False, _named(layers))
         weights = _named(layers)
         for index, norm in enumerate(self.norms):
             weights[f"actor.{index}.norm.weight"] = norm.weight.detach().cpu().numpy().copy()  # type: ignore[operator]
             weights[f"actor.{index}.norm.bias"] = norm.bias.detach().cpu().numpy().copy()  # type: ignore[operator]
-        return PlainMlp(self.sizes[1:-1], self.activation, True, weights)
+        return MlpArrays(self.sizes[1:-1], self.activation, True, weights)
 
 
 def _folded(layer: Layer, norm: nn.BatchNorm1d) -> Layer:
@@ -330,7 +334,7 @@ class DuelingMlp(nn.Module):
         value: torch.Tensor = self.value(x)
         return value + advantage - advantage.mean(dim=1, keepdim=True)
 
-    def plain(self) -> PlainMlp:
+    def to_arrays(self) -> MlpArrays:
         """The same function as one perceptron: both streams side by side, the mean folded in."""
         shared = [] if self.trunk is None else _linears(self.trunk.layers)
         (value_in, value_out), (adv_in, adv_out) = (
@@ -342,4 +346,4 @@ class DuelingMlp(nn.Module):
         last = np.concatenate([np.repeat(value_out[0], actions, 0), centred @ adv_out[0]], axis=1)
         layers = [*shared, both, (last, value_out[1] + centred @ adv_out[1])]
         hidden = tuple(len(bias) for _, bias in layers[:-1])
-        return PlainMlp(hidden, self.activation, False, _named(layers))
+        return MlpArrays(hidden, self.activation, False, _named(layers))

@@ -20,7 +20,7 @@ from compagnon.policy.pairwise import (
     PLACE_RELATIONS,
     PRICE,
 )
-from compagnon.rl.networks.plain import PlainNetwork
+from compagnon.rl.networks.spec import NetworkArrays
 
 _NEAR = 0.1
 
@@ -283,13 +283,13 @@ class PairwiseActor(Trunk):
         parts = (self.pair, self.reject, self.wait)
         return [part.last_layer for part in parts if part is not None]
 
-    def plain(self) -> PlainNetwork:
+    def to_arrays(self) -> NetworkArrays:
         """Itself, as a copy in numpy."""
         weights = {
             f"actor.{name}": value.detach().cpu().numpy().copy()
             for name, value in self.state_dict().items()
         }
-        return PlainNetwork(self.spec, weights)
+        return NetworkArrays(self.spec, weights)
 
 
 class PairwiseCritic(Trunk):

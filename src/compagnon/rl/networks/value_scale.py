@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compagnon.rl.networks.plain import Critic
+from compagnon.rl.networks.spec import ValueModule
 
 _RATE = 0.05
 
@@ -35,7 +35,7 @@ class ValueScale:
         """Rewards as the critic says them."""
         return (value - self.mean) / self.std
 
-    def update(self, returns: NDArray[np.float64], critic: Critic) -> None:
+    def update(self, returns: NDArray[np.float64], critic: ValueModule) -> None:
         """Take returns (M,) into account, and change `critic` so that no value it says changes.
 
         Args:

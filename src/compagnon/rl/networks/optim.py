@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from compagnon.rl.networks.adam import Adam, bound_norm
-from compagnon.rl.networks.passes import Pass, forward_pass
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.networks.backprop import Pass, forward_pass
+from compagnon.rl.networks.trainable import PolicyNetwork
 
 ACTOR, CRITIC = 0, 1  # groups of parameters; a joint network is one group, the actor's
 
@@ -83,10 +83,10 @@ class ActorCriticSteps:
                 self._log_std.grad = log_std
             if joint:
                 outputs = torch.cat([outputs, values[:, None]], 1)
-            self._passes[ACTOR].back(outputs)
+            self._passes[ACTOR].backward(outputs)
             norm = self._move(ACTOR, learning_rates[ACTOR], max_norm)
         if not joint:
-            self._passes[CRITIC].back(values[:, None])
+            self._passes[CRITIC].backward(values[:, None])
             self._move(CRITIC, learning_rates[CRITIC], max_norm)
         return norm
 

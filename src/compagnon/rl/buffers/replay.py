@@ -1,6 +1,6 @@
 """What off-policy algorithms remember: transitions, first in first out, with exact bootstraps.
 
-A transition keeps the discount of what follows it: the product of ``gamma ** elapsed`` over the
+A transition keeps the discount of what follows it: the product of ``gamma ** duration`` over the
 steps it spans, and 0 behind a true end. An episode that was cut short by a time limit is no end:
 its last transition bootstraps from the final observation.
 """
@@ -132,7 +132,7 @@ class NStep:
 
         Args:
             obs, next_obs: (N, F), before the step and after it, before any reset.
-            actions: (N,) or (N, D). rewards: (N,). discounts: (N,), ``gamma ** elapsed``.
+            actions: (N,) or (N, D). rewards: (N,). discounts: (N,), ``gamma ** duration``.
             next_mask: (N, A), or (N, 0). terminated, truncated: (N,).
         """
         pending, ready = self._pending, self._ready

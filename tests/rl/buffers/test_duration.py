@@ -59,7 +59,7 @@ def built(algorithm: dict[str, Any], **args: Any) -> Any:
 def test_the_environment_s_times_come_through():
     env = BatchEnv(VISITS, {}, 2)
     env.reset([0, 1])
-    seen = [env.step(np.zeros(2, np.int64)).elapsed.tolist() for _ in range(6)]
+    seen = [env.step(np.zeros(2, np.int64)).duration.tolist() for _ in range(6)]
     assert seen == [[2, 2], [3, 3], [5, 5]] * 2
 
 

@@ -65,18 +65,18 @@ def _choose(values, mask, epsilons, coins, draws, actions):
 def td_targets(
     rewards: NDArray[np.float32],
     discounts: NDArray[np.float32],
-    choosing: NDArray[np.float32],
-    valuing: NDArray[np.float32],
+    online: NDArray[np.float32],
+    target: NDArray[np.float32],
     next_mask: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """``r + d valuing(s', argmax over possible a of choosing(s', a))``, (B,).
+    """``r + d target(s', argmax over possible a of online(s', a))``, (B,).
 
     With the target network in both places this is DQN's target (Mnih et al. 2015, algorithm 1);
-    with the online network choosing, double DQN's (van Hasselt et al. 2016, equation 4).
+    with the online network at the choice, double DQN's (van Hasselt et al. 2016, equation 4).
 
     Args:
         rewards, discounts: (B,); a discount of 0 is a true end, behind which nothing is read.
-        choosing, valuing, next_mask: (B, A).
+        online, target, next_mask: (B, A).
     """
     targets = np.empty(len(rewards), np.float32)
     for i in range(len(rewards)):
@@ -85,10 +85,10 @@ def td_targets(
             continue
         best = -1
         for j in range(next_mask.shape[1]):
-            if next_mask[i, j] and (best < 0 or choosing[i, j] > choosing[i, best]):
+            if next_mask[i, j] and (best < 0 or online[i, j] > online[i, best]):
                 best = j
         if best >= 0:
-            targets[i] += discounts[i] * valuing[i, best]
+            targets[i] += discounts[i] * target[i, best]
     return targets
 
 

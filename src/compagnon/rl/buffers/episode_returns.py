@@ -22,13 +22,13 @@ class EpisodeReturns:
         self.running = np.zeros(num_envs)
         self.last: deque[float] = deque(maxlen=_LAST)
 
-    def count(self, reward: NDArray[np.float64], ends: NDArray[np.bool_]) -> None:
+    def count(self, reward: NDArray[np.float64], dones: NDArray[np.bool_]) -> None:
         """Take a step of every copy: its rewards (N,), and whose episode it ended (N,)."""
         self.running += reward
-        if ends.any():
-            self.episodes += int(ends.sum())
-            self.last.extend(self.running[ends].tolist())
-            self.running[ends] = 0.0
+        if dones.any():
+            self.episodes += int(dones.sum())
+            self.last.extend(self.running[dones].tolist())
+            self.running[dones] = 0.0
 
     def restart(self) -> None:
         """Every copy begins a new episode; those under way do not count."""

@@ -7,8 +7,8 @@ import torch
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_artefact, save_policy
-from compagnon.rl.choices import masked
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.distributions import masked
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.worlds.workshop import WORKSHOP
 from tests.rl.small import SHORT, network_for
 

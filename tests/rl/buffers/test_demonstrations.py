@@ -11,9 +11,9 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.policy.schema import ActionSchema, ObservationSchema
+from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.experience.demonstrations import Demonstrations
 from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, network_for
 
 BASE = Schema.of(BatchEnv(BANDIT, {}, 1))

@@ -25,15 +25,15 @@ from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.provenance import Provenance
 from compagnon.policy.schema import Projection, Schema
 from compagnon.rl.networks.kinds import Networks, Sd
-from compagnon.rl.networks.mlp import Activation, Mlp, PlainMlp
+from compagnon.rl.networks.mlp import Activation, Mlp, MlpArrays
 from compagnon.rl.networks.pairwise import PairwiseActor, PairwiseCritic
-from compagnon.rl.networks.plain import Plain, PlainNetwork
 from compagnon.rl.networks.scaler import RunningScaler
+from compagnon.rl.networks.spec import NetworkArrays, NumpyNetwork
 
 ScaleInputs = bool | Literal["ranges"]
 
 
-class TrainedNetwork:
+class TrainableNetwork:
     """What an algorithm trains: modules, the scaler of their inputs, and what they read.
 
     Handing the same object from one algorithm to the next is what makes a clone improve by
@@ -93,13 +93,13 @@ class TrainedNetwork:
         with torch.inference_mode():
             return self.actor(self.tensor(x)).cpu().numpy()  # type: ignore[no-any-return]
 
-    def plain_actor(self) -> Plain:
+    def actor_arrays(self) -> NumpyNetwork:
         """The actor as the policy floor knows it, with whatever else the head needs."""
-        return self.actor.plain()  # type: ignore[operator,no-any-return]
+        return self.actor.to_arrays()  # type: ignore[operator,no-any-return]
 
     def as_policy(self, name: str, provenance: Provenance | None = None) -> NetworkPolicy:
         """A copy of the policy as it is now, in numpy, reading this environment's observations."""
-        plain = self.plain_actor()
+        plain = self.actor_arrays()
         weights: dict[str, NDArray[Any]] = dict(plain.weights)
         scaler = None
         if self.scaler is not None:
@@ -153,9 +153,9 @@ class JointMlp(Mlp):
         """(B, inputs) -> the values (B, 1)."""
         return super().forward(x)[:, -1:]
 
-    def plain(self) -> PlainMlp:
+    def to_arrays(self) -> MlpArrays:
         """The policy's part, as a copy in numpy."""
-        whole = super().plain()
+        whole = super().to_arrays()
         last = f"actor.{len(self.layers) - 1}"
         cut = {
             f"{last}.{part}": whole.weights[f"{last}.{part}"][:-1] for part in ("weight", "bias")
@@ -175,7 +175,7 @@ class LogStd(nn.Module):
         return self.value.detach().cpu().numpy()
 
 
-class PolicyNetwork(TrainedNetwork):
+class PolicyNetwork(TrainableNetwork):
     """An actor that gives logits or means and a critic that gives values.
 
     Imitation trains the actor; practice trains both.
@@ -252,13 +252,13 @@ class PolicyNetwork(TrainedNetwork):
         with torch.inference_mode():
             return self.critic.values(self.tensor(x)).cpu().numpy()[:, 0]
 
-    def plain_actor(self) -> Plain:
+    def actor_arrays(self) -> NumpyNetwork:
         """The actor as the policy floor knows it, with the deviations where it has them not."""
-        plain = super().plain_actor()
+        plain = super().actor_arrays()
         if self.log_std is None:
             return plain
         log_std = self.log_std.numpy().copy()
-        return PlainNetwork(plain.spec, {**plain.weights, "head.log_std": log_std})
+        return NetworkArrays(plain.spec, {**plain.weights, "head.log_std": log_std})
 
 
 class PairwiseNetwork(PolicyNetwork):
@@ -283,7 +283,7 @@ class PairwiseNetwork(PolicyNetwork):
         head: CategoricalHead | MatchingHead | None = None,
     ) -> None:
         groups = board_groups(given, fields)
-        TrainedNetwork.__init__(self, given, groups.names, False, device, "published")
+        TrainableNetwork.__init__(self, given, groups.names, False, device, "published")
         generator = torch.Generator().manual_seed(seed)
         self.head = head or CategoricalHead()
         self.actor = PairwiseActor(spec, groups, generator).to(self.device)

@@ -8,8 +8,8 @@ import torch
 
 from compagnon.rl.networks.adam import Adam, bound_norm
 from compagnon.rl.networks.mlp import Mlp
-from compagnon.rl.networks.trained import PolicyNetwork
-from compagnon.rl.networks.updates import ActorCriticSteps
+from compagnon.rl.networks.optim import ActorCriticSteps
+from compagnon.rl.networks.trainable import PolicyNetwork
 from tests.rl.small import BANDIT, ECHO, network_for, through_disk
 
 EPS = 1e-5

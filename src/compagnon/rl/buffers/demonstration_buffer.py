@@ -91,7 +91,7 @@ class DemonstrationBuffer:
         return int(self._seen.argmax())
 
     def split(self, one_in: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row numbers to train on, and to judge by: those of every `one_in`-th episode, 0 for none.
+        """Rows to train on, and to evaluate on: those of every `one_in`-th episode, 0 for none.
 
         Decisions of one episode follow from each other, so single ones among those that were
         trained on would say little of new ones. Which episodes are held out is settled when they
@@ -100,8 +100,8 @@ class DemonstrationBuffer:
         rows = np.arange(self._size)
         if one_in == 0:
             return rows, rows[:0]
-        judged = self.episode[: self._size] % one_in == min(_HELD_OUT, one_in - 1)
-        return rows[~judged], rows[judged]
+        held_out = self.episode[: self._size] % one_in == min(_HELD_OUT, one_in - 1)
+        return rows[~held_out], rows[held_out]
 
     def label_weights(self, balance: float, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(A,): each label's frequency in `rows` to the power -balance; 0 leaves them alone."""

@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.rl.experience.replay import NStep, ReplayBuffer
-from compagnon.rl.experience.rollout import Rollout
+from compagnon.rl.buffers.replay import NStep, ReplayBuffer
+from compagnon.rl.buffers.rollout import Rollout
 from compagnon.rl.networks.scaler import RunningScaler
 
 _TINY = 1e-5
@@ -31,7 +31,7 @@ class RunningRewardScale:
         if rollout.used is not None:  # whole episodes: none goes on from the last rollout
             self.forget_episodes()
         traces = discounted_returns(
-            rollout.rewards[:steps], rollout.ends[:steps], rollout.discounts[:steps], self._returns
+            rollout.rewards[:steps], rollout.dones[:steps], rollout.discounts[:steps], self._returns
         )
         self._statistics.update(rollout.pick(traces).reshape(-1, 1))
         return rollout.rewards[:steps] / self._statistics.std
@@ -108,14 +108,14 @@ class WarmUpRewardScale:
 @njit(cache=True)
 def discounted_returns(
     rewards: NDArray[np.float64],
-    ends: NDArray[np.bool_],
+    dones: NDArray[np.bool_],
     discounts: NDArray[np.float64],
     returns: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """``G_t = d_t G_{t-1} + r_t`` within each episode.
 
     Args:
-        rewards, ends, discounts: (T, N).
+        rewards, dones, discounts: (T, N).
         returns: (N,), G before the first step; brought to what goes on after the last.
 
     Returns:
@@ -126,14 +126,14 @@ def discounted_returns(
         for i in range(rewards.shape[1]):
             returns[i] = discounts[t, i] * returns[i] + rewards[t, i]
             traces[t, i] = returns[i]
-            if ends[t, i]:
+            if dones[t, i]:
                 returns[i] = 0.0
     return traces
 
 
 @njit(cache=True)
 def standardised_by_trajectory(
-    rewards: NDArray[np.float64], ends: NDArray[np.bool_]
+    rewards: NDArray[np.float64], dones: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Rewards less their mean, over their deviation plus 1e-5, in each episode by itself.
 
@@ -141,14 +141,14 @@ def standardised_by_trajectory(
     task: a reward that is the same at every step becomes 0, and so does the length of an episode.
 
     Args:
-        rewards, ends: (T, N).
+        rewards, dones: (T, N).
     """
     steps, num_envs = rewards.shape
     standard = np.empty_like(rewards)
     for i in range(num_envs):
         first = 0
         for t in range(steps):
-            if ends[t, i] or t == steps - 1:
+            if dones[t, i] or t == steps - 1:
                 episode = rewards[first : t + 1, i]
                 mean, std = episode.mean(), episode.std()
                 standard[first : t + 1, i] = (episode - mean) / (std + _TINY)

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.rl.choices.masked import (
+from compagnon.rl.distributions.masked import (
     APPROX_KL,
     CLIPPED,
     ENTROPY,

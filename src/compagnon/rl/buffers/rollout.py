@@ -30,14 +30,14 @@ class Rollout:
         obs: (T, N, F) as the network reads it (scaled). action_mask: (T, N, A), with no columns
             where actions are vectors.
         actions: (T, N) of discrete ones; (T, N, D) of vectors, in units and not clipped.
-        log_probs: (T, N). rewards: (T, N). ends: (T, N) an episode ended.
-        discounts: (T, N), ``gamma ** elapsed``.
+        log_probs: (T, N). rewards: (T, N). dones: (T, N) an episode ended.
+        discounts: (T, N), ``gamma ** duration``.
         bootstrap: (T, N), value added to the reward where an episode was cut short, else 0.
         used: (T, N), the steps that count; None where all of them do.
     """
 
     _ARRAYS = (
-        "obs", "action_mask", "actions", "log_probs", "rewards", "ends", "discounts", "bootstrap",
+        "obs", "action_mask", "actions", "log_probs", "rewards", "dones", "discounts", "bootstrap",
     )  # fmt: skip
 
     def __init__(self, steps: int, num_envs: int, num_fields: int, action: ActionSchema) -> None:
@@ -53,7 +53,7 @@ class Rollout:
         )
         self.log_probs: NDArray[np.float32] = np.zeros(shape, np.float32)
         self.rewards: NDArray[np.float64] = np.zeros(shape)
-        self.ends: NDArray[np.bool_] = np.zeros(shape, np.bool_)
+        self.dones: NDArray[np.bool_] = np.zeros(shape, np.bool_)
         self.discounts: NDArray[np.float64] = np.zeros(shape)
         self.bootstrap: NDArray[np.float64] = np.zeros(shape)
         self.used: NDArray[np.bool_] | None = None
@@ -101,7 +101,7 @@ def generalised_advantages(
     rewards: NDArray[np.float64],
     values: NDArray[np.float64],
     last_values: NDArray[np.float64],
-    ends: NDArray[np.bool_],
+    dones: NDArray[np.bool_],
     discounts: NDArray[np.float64],
     bootstrap: NDArray[np.float64],
     gae_lambda: float,
@@ -113,7 +113,7 @@ def generalised_advantages(
     ``d_t V(final state)``.
 
     Args:
-        rewards, values, discounts, bootstrap: (T, N). last_values: (N,). ends: (T, N).
+        rewards, values, discounts, bootstrap: (T, N). last_values: (N,). dones: (T, N).
 
     Returns:
         Advantages (T, N); ``advantages + values`` are the lambda-returns.
@@ -124,7 +124,7 @@ def generalised_advantages(
         following = 0.0
         next_value = last_values[i]
         for t in range(steps - 1, -1, -1):
-            if ends[t, i]:
+            if dones[t, i]:
                 delta = rewards[t, i] + bootstrap[t, i] - values[t, i]
                 following = delta
             else:

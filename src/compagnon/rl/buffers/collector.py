@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.rl.choices.choice import Choice
-from compagnon.rl.experience.episode_returns import EpisodeReturns
-from compagnon.rl.experience.rollout import Rollout
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.buffers.episode_returns import EpisodeReturns
+from compagnon.rl.buffers.rollout import Rollout
+from compagnon.rl.distributions.action_distribution import ActionDistribution
+from compagnon.rl.networks.trainable import PolicyNetwork
 
 _MOST_ROWS = 5_000_000  # an episode that goes on for ever would fill the memory
 
@@ -40,14 +40,14 @@ class Collector:
         self,
         network: PolicyNetwork,
         env: BatchEnv,
-        choice: Choice,
+        distribution: ActionDistribution,
         gamma: float,
         steps: int,
         episodes: int,
         values: Values,
         rng: np.random.Generator,
     ) -> None:
-        self._network, self._env, self._choice = network, env, choice
+        self._network, self._env, self._distribution = network, env, distribution
         self._gamma, self._episodes, self._values, self._rng = gamma, episodes, values, rng
         fields = len(network.schema.observation.fields)
         self.rollout = Rollout(steps, env.num_envs, fields, network.schema.action)
@@ -90,7 +90,7 @@ class Collector:
                 rollout.grow()
             playing.append(left > 0)
             raw.append(self._step(t, playing[t])[playing[t]])
-            left -= rollout.ends[t] & playing[t]
+            left -= rollout.dones[t] & playing[t]
         rollout.steps, rollout.used = len(playing), np.stack(playing)
         return raw
 
@@ -101,7 +101,7 @@ class Collector:
         rollout.obs[t] = network.scaled(projected)
         if env.action_mask is not None:
             rollout.action_mask[t] = env.action_mask
-        actions = self._choice.draw(
+        actions = self._distribution.draw(
             network.outputs(rollout.obs[t]),
             rollout.action_mask[t],
             self._rng,
@@ -110,15 +110,15 @@ class Collector:
         )
         step = env.step(actions)
         rollout.rewards[t] = step.reward
-        rollout.discounts[t] = self._gamma**step.elapsed
-        rollout.ends[t] = step.terminated | step.truncated
+        rollout.discounts[t] = self._gamma**step.duration
+        rollout.dones[t] = step.terminated | step.truncated
         rollout.bootstrap[t] = 0.0
-        cut = step.truncated & ~step.terminated & counts
-        if cut.any():
-            rollout.bootstrap[t, cut] = rollout.discounts[t, cut] * self._values(
-                network.read(step.next_obs[cut])
+        truncated = step.truncated & ~step.terminated & counts
+        if truncated.any():
+            rollout.bootstrap[t, truncated] = rollout.discounts[t, truncated] * self._values(
+                network.read(step.next_obs[truncated])
             )
-        self.returns.count(step.reward, rollout.ends[t] & counts)
+        self.returns.count(step.reward, rollout.dones[t] & counts)
         return projected
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from compagnon.policy.schema import ActionSchema
-from compagnon.rl.experience.replay import NStep, ReplayBuffer, Transitions
+from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from tests.rl.small import through_disk
 
 DISCRETE = ActionSchema("discrete", 3)

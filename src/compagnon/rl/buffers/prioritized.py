@@ -72,7 +72,7 @@ def _find(nodes, first_leaf, prefixes):
     return found
 
 
-class Priorities:
+class PrioritizedSampler:
     """Which rows of a buffer to draw, and how much each draw counts.
 
     Proportional prioritisation (Schaul et al. 2016, arXiv 1511.05952, section 3.3): row i is drawn

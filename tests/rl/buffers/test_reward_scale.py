@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from compagnon.policy.schema import ActionSchema
-from compagnon.rl.experience.reward_scale import (
+from compagnon.rl.buffers.reward_scale import (
     RunningRewardScale,
     discounted_returns,
     standardised_by_trajectory,
 )
-from compagnon.rl.experience.rollout import Rollout
+from compagnon.rl.buffers.rollout import Rollout
 from tests.rl.small import through_disk
 
 
@@ -19,7 +19,7 @@ def rollout_of(rewards, ends=None, discount=0.5, used=None) -> Rollout:
     rollout.rewards[:] = rewards
     rollout.discounts[:] = discount
     if ends is not None:
-        rollout.ends[:] = np.asarray(ends, np.bool_).T
+        rollout.dones[:] = np.asarray(ends, np.bool_).T
     if used is not None:
         rollout.used = np.asarray(used, np.bool_).T
     return rollout
@@ -30,7 +30,7 @@ def rollout_of(rewards, ends=None, discount=0.5, used=None) -> Rollout:
 def test_discounted_returns_by_hand(before, wanted):
     rollout = rollout_of([[4, 2, 6]], [[0, 1, 0]])
     returns = np.array([before])
-    traces = discounted_returns(rollout.rewards, rollout.ends, rollout.discounts, returns)
+    traces = discounted_returns(rollout.rewards, rollout.dones, rollout.discounts, returns)
     np.testing.assert_array_equal(traces[:, 0], wanted)
     assert returns[0] == 6
 
@@ -87,7 +87,7 @@ def test_a_restored_scale_goes_on_as_the_saved_one():
 # (mean 20, deviation sqrt(200 / 3)); the second is paid the same at every step.
 def test_trajectories_are_standardised_by_themselves():
     rollout = rollout_of([[1, 3, 10, 20, 30], [1, 1, 1, 1, 1]], [[0, 1, 0, 0, 0], [0] * 5])
-    standard = standardised_by_trajectory(rollout.rewards, rollout.ends)
+    standard = standardised_by_trajectory(rollout.rewards, rollout.dones)
     side = 10 / np.sqrt(200 / 3)
     np.testing.assert_allclose(standard[:, 0], [-1, 1, -side, 0, side], rtol=1e-4)
     np.testing.assert_array_equal(standard[:, 1], 0)  # a wage for lasting long teaches nothing

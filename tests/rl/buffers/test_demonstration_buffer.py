@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from compagnon.rl.experience.demonstration_buffer import DemonstrationBuffer
+from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from tests.tiers import full
 
 ACTIONS = 10

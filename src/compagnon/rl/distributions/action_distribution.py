@@ -6,9 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.rl.choices import gaussian, masked
-from compagnon.rl.experience.rollout import Batch
-from compagnon.rl.networks.trained import PolicyNetwork
+from compagnon.rl.buffers.rollout import Batch
+from compagnon.rl.distributions import gaussian, masked
+from compagnon.rl.networks.trainable import PolicyNetwork
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Surrogate:
     """The parts of PPO's loss of the actor.
 
     Attributes:
-        reference: (M, K), what `Choice.reference` made of the start's outputs; (1, 1) without.
+        reference: (M, K), of the start, by `ActionDistribution.reference`; (1, 1) without.
     """
 
     clip_coef: float
@@ -25,7 +25,7 @@ class Surrogate:
     reference: NDArray[np.float32]
 
 
-class Choice(Protocol):
+class ActionDistribution(Protocol):
     """What differs between kinds of actions."""
 
     def draw(
@@ -67,7 +67,7 @@ class Choice(Protocol):
         ...
 
 
-class CategoricalChoice:
+class MaskedCategorical:
     """One of A actions, among those that the mask allows."""
 
     def draw(
@@ -78,7 +78,7 @@ class CategoricalChoice:
         actions: NDArray[Any],
         log_probs: NDArray[np.float32],
     ) -> NDArray[Any]:
-        """See `Choice.draw`."""
+        """See `ActionDistribution.draw`."""
         assert action_mask is not None
         masked.sample_actions(outputs, action_mask, rng.random(len(outputs)), actions, log_probs)
         return actions
@@ -92,7 +92,7 @@ class CategoricalChoice:
         loss: Surrogate,
         stats: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """See `Choice.gradient`."""
+        """See `ActionDistribution.gradient`."""
         gradient = np.empty(outputs.shape, np.float32)
         masked.ppo_gradient(
             outputs, batch.action_mask, rows, batch.actions, batch.log_probs, advantages,
@@ -106,11 +106,11 @@ class CategoricalChoice:
         outputs: NDArray[np.float32],
         log_std: NDArray[np.float32],  # noqa: ARG002
     ) -> NDArray[np.float32]:
-        """See `Choice.reference`."""
+        """See `ActionDistribution.reference`."""
         return outputs
 
 
-class GaussianChoice:
+class DiagonalGaussian:
     """A vector, drawn from a normal distribution and clipped by the environment's bounds."""
 
     def __init__(self, network: PolicyNetwork) -> None:
@@ -130,7 +130,7 @@ class GaussianChoice:
         actions: NDArray[Any],
         log_probs: NDArray[np.float32],
     ) -> NDArray[Any]:
-        """See `Choice.draw`; the actions kept are not clipped, the env's are."""
+        """See `ActionDistribution.draw`; the actions kept are not clipped, the env's are."""
         noise = rng.standard_normal(actions.shape).astype(np.float32)
         gaussian.sample_actions(outputs, self._log_std(), noise, actions, log_probs)
         return self._action.from_units(actions)
@@ -144,7 +144,7 @@ class GaussianChoice:
         loss: Surrogate,
         stats: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """See `Choice.gradient`."""
+        """See `ActionDistribution.gradient`."""
         size = self._action.n
         gradient = np.empty((len(rows), 2 * size), np.float32)
         gaussian.ppo_gradient(
@@ -159,13 +159,13 @@ class GaussianChoice:
     def reference(
         self, outputs: NDArray[np.float32], log_std: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """See `Choice.reference`."""
+        """See `ActionDistribution.reference`."""
         if outputs.shape[1] > self._action.n:
             return outputs
         return np.concatenate([outputs, np.broadcast_to(log_std, outputs.shape)], axis=1)
 
 
-def choice_of(network: PolicyNetwork) -> Choice:
-    """The way of choosing that fits the network's actions."""
+def distribution_for(network: PolicyNetwork) -> ActionDistribution:
+    """The distribution that fits the network's actions."""
     discrete = network.schema.action.kind == "discrete"
-    return CategoricalChoice() if discrete else GaussianChoice(network)
+    return MaskedCategorical() if discrete else DiagonalGaussian(network)

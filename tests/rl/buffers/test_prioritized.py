@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from compagnon.rl.experience.priorities import Priorities, SumTree
+from compagnon.rl.buffers.prioritized import PrioritizedSampler, SumTree
 from tests.rl.small import through_disk
 
 # -- the tree -----------------------------------------------------------------------------------
@@ -75,8 +75,10 @@ def test_a_million_changes_leave_no_drift():
 # -- draws and weights --------------------------------------------------------------------------
 
 
-def priorities_of(errors: list[float], alpha: float = 0.6, capacity: int = 16) -> Priorities:
-    found = Priorities(capacity, alpha)
+def priorities_of(
+    errors: list[float], alpha: float = 0.6, capacity: int = 16
+) -> PrioritizedSampler:
+    found = PrioritizedSampler(capacity, alpha)
     rows = np.arange(len(errors))
     found.add(rows)
     found.update(rows, np.array(errors, np.float32))
@@ -138,7 +140,7 @@ def test_a_new_row_is_as_likely_as_the_likeliest_so_far():
     priorities.update(np.array([1]), np.array([0.0], np.float32))
     priorities.add(np.array([3]))  # the highest ever, even when it has gone
     assert priorities.tree.leaves[3] == pytest.approx(3.0)
-    assert Priorities(4, 0.6).highest == 1.0
+    assert PrioritizedSampler(4, 0.6).highest == 1.0
 
 
 def test_an_error_of_0_can_still_be_drawn():
@@ -159,7 +161,7 @@ def test_weights_are_at_most_1_and_only_filled_rows_are_drawn(errors):
 
 
 def test_restored_priorities_go_on_as_the_saved_ones():
-    priorities, restored = priorities_of([1.0, 0.3, 5.0]), Priorities(16, 0.6)
+    priorities, restored = priorities_of([1.0, 0.3, 5.0]), PrioritizedSampler(16, 0.6)
     restored.load_state_dict(through_disk(priorities.state_dict()))
     np.testing.assert_array_equal(restored.tree.nodes, priorities.tree.nodes)
     for each in (priorities, restored):

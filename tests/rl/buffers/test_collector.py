@@ -7,9 +7,9 @@ import pytest
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.rl.choices.choice import choice_of
-from compagnon.rl.experience import collector as module
-from compagnon.rl.experience.collector import Collector
+from compagnon.rl.buffers import collector as module
+from compagnon.rl.buffers.collector import Collector
+from compagnon.rl.distributions.action_distribution import distribution_for
 from tests.rl.practice import COUNTDOWN
 from tests.rl.small import BANDIT, CLOCK, ECHO, network_for, through_disk
 
@@ -22,7 +22,8 @@ def collector_on(
 ) -> Collector:  # fmt: skip
     network = network_for(env_id, env_args, scale_inputs=scale_inputs)
     return Collector(
-        network, BatchEnv(env_id, env_args or {}, copies), choice_of(network), 0.9, steps, episodes,
+        network, BatchEnv(env_id, env_args or {}, copies), distribution_for(network), 0.9, steps,
+        episodes,
         lambda x: 100.0 + x[:, 0].astype(np.float64), np.random.default_rng(seed),
     )  # fmt: skip
 
@@ -36,7 +37,7 @@ def test_every_copy_plays_its_whole_episodes_and_nothing_else_counts(episodes):
         rollout = collector.rollout
         used = rollout.used
         assert used.shape == (rollout.steps, 8)
-        ends = rollout.ends[: rollout.steps]
+        ends = rollout.dones[: rollout.steps]
         np.testing.assert_array_equal((ends & used).sum(axis=0), episodes)
         assert used[-1].any()  # it ends with the last copy
         assert (ends & ~used).any()  # others played on while they waited

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from compagnon.rl.networks.mlp import Mlp, layer_values, walk_back
+from compagnon.rl.networks.mlp import Mlp, layers_backward, layers_forward
 
 
 class Pass(Protocol):
@@ -21,7 +21,7 @@ class Pass(Protocol):
 
     outputs: torch.Tensor
 
-    def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor | None:
         """Walk back from the gradient in the outputs, (B, outputs).
 
         The weights' gradients replace what is in their `grad`. Returns the input's gradient,
@@ -31,7 +31,7 @@ class Pass(Protocol):
 
 
 class MlpPass:
-    """A pass of a plain perceptron. Call it, and `back`, where autograd is off.
+    """A pass of a plain perceptron. Call it, and `backward`, where autograd is off.
 
     Args:
         x: (B, inputs). weights: the weights' gradients will be wanted; they have a `grad` to be
@@ -43,14 +43,14 @@ class MlpPass:
     ) -> None:
         self._parameters, self._wants = network.weights(), (weights, inputs)
         self._how = (network.activation, network.activate_output)
-        self._values = layer_values(x, self._parameters, *self._how)
+        self._values = layers_forward(x, self._parameters, *self._how)
         self.outputs = self._values[-1]
 
-    def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor | None:
         """See `Pass`."""
         weights, inputs = self._wants
         into = [part.grad for part in self._parameters if part.grad is not None]
-        return walk_back(
+        return layers_backward(
             gradient, self._values, self._parameters, *self._how, into if weights else None, inputs
         )
 
@@ -72,7 +72,7 @@ class AutogradPass:
             self._graph = run(self._x)
             self.outputs = self._graph.detach()
 
-    def back(self, gradient: torch.Tensor) -> torch.Tensor | None:
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor | None:
         """See `Pass`."""
         if self._weights:
             for parameter in self._network.parameters():

@@ -10,7 +10,7 @@ from torch import nn
 from compagnon.policy.manifest import NetworkSpec
 
 
-class Plain(Protocol):
+class NumpyNetwork(Protocol):
     """A network as the policy floor knows it.
 
     Attributes:
@@ -29,22 +29,22 @@ class Plain(Protocol):
 
 
 @dataclass(frozen=True)
-class PlainNetwork:
-    """A network that is described and copied to numpy; see `Plain`."""
+class NetworkArrays:
+    """A network that is described and copied to numpy; see `NumpyNetwork`."""
 
     spec: NetworkSpec
     weights: dict[str, NDArray[np.float32]]
 
 
-class Actor(Protocol):
+class ActorModule(Protocol):
     """What every actor can do, besides being a module."""
 
-    def plain(self) -> Plain:
+    def to_arrays(self) -> NumpyNetwork:
         """Itself, as a copy in numpy."""
         ...
 
 
-class Critic(Protocol):
+class ValueModule(Protocol):
     """What every critic has, besides being a module."""
 
     @property

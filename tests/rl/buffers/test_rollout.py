@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compagnon.rl.experience.rollout import generalised_advantages
+from compagnon.rl.buffers.rollout import generalised_advantages
 
 REWARDS, VALUES, DISCOUNTS, LAST = [1.0, 2.0, 3.0], [0.5, 1.0, 1.5], [0.9, 0.81, 0.9], 2.0
 
