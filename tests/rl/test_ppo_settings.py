@@ -188,31 +188,31 @@ def test_a_value_moves_no_further_than_its_clip(value_clip):
     batch = ppo.rollout.batch()
     rng, count = np.random.default_rng(0), len(batch.obs)
     old, targets, now = (rng.normal(size=count) for _ in range(3))
-    lesson = ppo._lesson(batch, np.zeros(count), old, targets)
+    train_batch = ppo._train_batch(batch, np.zeros(count), old, targets)
     index = torch.arange(40)
     values = torch.tensor(now[:40], dtype=torch.float32, requires_grad=True)
-    before, target = lesson.values[index], lesson.targets[index]
+    before, target = train_batch.values[index], train_batch.targets[index]
     loss = (values - target) ** 2
     if value_clip > 0:
         bounded = before + (values - before).clamp(-value_clip, value_clip)
         loss = torch.maximum(loss, (bounded - target) ** 2)
     (0.7 * loss.mean() / 2).backward()
-    tally = MetricAccumulator()
-    gradient = ppo._value_gradient(lesson, index, values.detach(), tally)
+    metrics = MetricAccumulator()
+    gradient = ppo._value_gradient(train_batch, index, values.detach(), metrics)
     torch.testing.assert_close(gradient, values.grad)
-    assert tally.value_loss == pytest.approx(loss.mean().item() / 2)
+    assert metrics.value_loss == pytest.approx(loss.mean().item() / 2)
     assert (gradient == 0).any() == (value_clip > 0)
 
 
 def spy_on_advantages(ppo: PPO) -> list[np.ndarray]:
     """What the policy's gradient is taken with, minibatch by minibatch."""
-    found, gradient = [], ppo.choice.gradient
+    found, gradient = [], ppo.distribution.gradient
 
     def spy(outputs, batch, rows, advantages, loss, stats):
         found.append(advantages[rows].copy())
         return gradient(outputs, batch, rows, advantages, loss, stats)
 
-    ppo.choice.gradient = spy
+    ppo.distribution.gradient = spy
     return found
 
 
