@@ -29,7 +29,7 @@ TRAINED = {
     ),
     "ppo of vectors": lambda: PolicyNetwork(BOX, (16, 8), "tanh", 1, **RANGES),
     "ppo of vectors, joint, deviations by state": lambda: PolicyNetwork(
-        BOX, (16, 8), "tanh", 1, networks="joint", sd="by_state"
+        BOX, (16, 8), "tanh", 1, networks="joint", std="by_state"
     ),
     "dqn": lambda: QNetwork(DISCRETE, (16, 8), "relu", 1, **RANGES),
     "dueling dqn": lambda: QNetwork(DISCRETE, (16, 8), "relu", 1, dueling=True),

@@ -225,9 +225,9 @@ CASES: dict[str, Case] = {
         {**PPO, "episodes_per_env": 2, "reward_scale": "per_trajectory"}, WALK, SHORT_WALK
     ),
     "ppo, box": Case({**PPO, "reference_coef": 0.1}, "Pendulum-v1", SHORT_SWING, lesson=LEARN_PPO),
-    "ppo, box, by state": Case({**PPO, "sd": "by_state"}, ECHO, lesson=LEARN_PPO),
+    "ppo, box, by state": Case({**PPO, "std": "by_state"}, ECHO, lesson=LEARN_PPO),
     "ppo, box, joint, fixed": Case(
-        {**PPO, "sd": "fixed", "initial_sd": 0.3, "networks": "joint"},
+        {**PPO, "std": "fixed", "initial_std": 0.3, "networks": "joint"},
         "Pendulum-v1",
         SHORT_SWING,
         lesson=LEARN_PPO,

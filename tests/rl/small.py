@@ -221,7 +221,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
         "Pendulum-v1",
         {**PPO, "reference_coef": 0.1, "reward_scale": "running", "value_clip": 0.2},
     ),
-    "ppo-joint": (ECHO, {**PPO, "networks": "joint", "sd": "by_state", "scale_values": False}),
+    "ppo-joint": (ECHO, {**PPO, "networks": "joint", "std": "by_state", "scale_values": False}),
     "ppo-episodes": ("CartPole-v1", {**PPO, "episodes_per_env": 2, "critic_learning_rate": 1e-2}),
 }
 

@@ -17,7 +17,7 @@ from tests.tiers import full
 
 SEEDS = pytest.mark.parametrize("seed", [0, full(1), full(2)])
 ARRANGEMENTS = pytest.mark.parametrize("networks", ["separate", "joint"])
-SDS = pytest.mark.parametrize("sd", ["fixed", "learnt", "by_state"])
+SDS = pytest.mark.parametrize("std", ["fixed", "learnt", "by_state"])
 SMALL: dict[str, Any] = {"num_envs": 8, "rollout_steps": 16, "minibatch_size": 64}
 TO_LEARN: dict[str, Any] = {
     "num_envs": 64,
@@ -25,7 +25,7 @@ TO_LEARN: dict[str, Any] = {
     "minibatch_size": 128,
     "epochs": 4,
     "learning_rate": 3e-3,
-    "initial_sd": 0.5,
+    "initial_std": 0.5,
 }
 
 
@@ -56,8 +56,8 @@ def ppo_on(
     chosen = PPOSettings(**settings)
     env = BatchEnv(env_id, env_args or {}, chosen.num_envs)
     network = PolicyNetwork(
-        Schema.of(env), hidden, "tanh", seed, None, scale_inputs, "cpu", chosen.networks, chosen.sd,
-        chosen.initial_sd,
+        Schema.of(env), hidden, "tanh", seed, None, scale_inputs, "cpu", chosen.networks,
+        chosen.std, chosen.initial_std,
     )  # fmt: skip
     return PPO(chosen, network, env, seed)
 
@@ -76,18 +76,18 @@ def error_of(ppo: PPO) -> float:
 @pytest.mark.full
 @SEEDS
 @pytest.mark.parametrize(
-    ("networks", "sd"),
+    ("networks", "std"),
     [("separate", "learnt"), ("separate", "fixed"), ("joint", "by_state")],
 )
-def test_it_learns_to_say_what_it_sees(seed, sd, networks):
+def test_it_learns_to_say_what_it_sees(seed, std, networks):
     # noise that stays keeps means away from the bounds: what is clipped costs nothing there
-    initial_sd = 0.3 if sd == "fixed" else 0.5
-    ppo = ppo_on(seed=seed, networks=networks, sd=sd, **{**TO_LEARN, "initial_sd": initial_sd})
+    initial_std = 0.3 if std == "fixed" else 0.5
+    ppo = ppo_on(seed=seed, networks=networks, std=std, **{**TO_LEARN, "initial_std": initial_std})
     assert error_of(ppo) > 0.5
     for _ in range(48):
         metrics = ppo.iterate()
     assert error_of(ppo) < 0.15
-    if sd != "fixed":  # being sure pays, because noise costs
+    if std != "fixed":  # being sure pays, because noise costs
         assert metrics["entropy"] < stats.norm(0, 0.5).entropy() * 2 - 0.5
 
 
@@ -95,7 +95,7 @@ def test_it_learns_to_say_what_it_sees(seed, sd, networks):
 @SEEDS
 def test_it_learns_where_actions_have_no_bounds(seed):
     ppo = ppo_on(
-        FREE, seed, num_envs=64, rollout_steps=8, minibatch_size=64, learning_rate=1e-2, sd="fixed"
+        FREE, seed, num_envs=64, rollout_steps=8, minibatch_size=64, learning_rate=1e-2, std="fixed"
     )
     seen = np.zeros((1, 1), np.float32)
     assert abs(ppo.network.as_policy("x").act(seen) - 4) > 3
@@ -133,7 +133,7 @@ class Spy:
 
 
 def test_the_rollout_keeps_what_was_drawn_and_the_environment_gets_it_clipped():
-    ppo = ppo_on(initial_sd=2.0, learning_rate=1e-12, **SMALL)
+    ppo = ppo_on(initial_std=2.0, learning_rate=1e-12, **SMALL)
     spy = Spy(ppo.env)
     ppo.iterate()
     drawn, given = ppo.rollout.actions, np.stack(spy.given)
@@ -148,14 +148,14 @@ def test_the_rollout_keeps_what_was_drawn_and_the_environment_gets_it_clipped():
 
 
 def test_ratios_begin_at_1_where_most_actions_are_clipped():
-    ppo = ppo_on(initial_sd=3.0, learning_rate=1e-12, epochs=1, **SMALL)
+    ppo = ppo_on(initial_std=3.0, learning_rate=1e-12, epochs=1, **SMALL)
     metrics = ppo.iterate()
     assert metrics["approx_kl"] < 1e-8
     assert metrics["clip_fraction"] == 0
 
 
 def test_actions_without_bounds_are_not_clipped():
-    ppo = ppo_on(FREE, initial_sd=50.0, **SMALL)
+    ppo = ppo_on(FREE, initial_std=50.0, **SMALL)
     spy = Spy(ppo.env)
     ppo.iterate()
     np.testing.assert_array_equal(np.stack(spy.given), ppo.rollout.actions)
@@ -182,27 +182,27 @@ def test_an_episode_cut_short_is_bootstrapped_from_its_last_state():
 
 
 @SDS
-@pytest.mark.parametrize("initial_sd", [0.3, 2**-0.5])
-def test_deviations_begin_as_asked(sd, initial_sd):
-    ppo = ppo_on(sd=sd, initial_sd=initial_sd, **SMALL)
+@pytest.mark.parametrize("initial_std", [0.3, 2**-0.5])
+def test_deviations_begin_as_asked(std, initial_std):
+    ppo = ppo_on(std=std, initial_std=initial_std, **SMALL)
     policy = ppo.network.as_policy("x")
     means, stds = policy.means_and_stds(np.zeros((4, 2), np.float32))
-    np.testing.assert_allclose(stds, initial_sd, rtol=0.05 if sd == "by_state" else 1e-6)
+    np.testing.assert_allclose(stds, initial_std, rtol=0.05 if std == "by_state" else 1e-6)
     np.testing.assert_allclose(means, 0, atol=0.05)
 
 
 @SDS
-def test_deviations_are_learnt_as_asked(sd):
-    ppo = ppo_on(sd=sd, initial_sd=0.5, learning_rate=1e-2, **SMALL)
+def test_deviations_are_learnt_as_asked(std):
+    ppo = ppo_on(std=std, initial_std=0.5, learning_rate=1e-2, **SMALL)
     for _ in range(5):
         ppo.iterate()
     apart = np.array([[-1, -1], [1, 1]], np.float32)
     _, stds = ppo.network.as_policy("x").means_and_stds(apart)
-    if sd == "fixed":
+    if std == "fixed":
         np.testing.assert_allclose(stds, 0.5, rtol=1e-6)
     else:
         assert (stds != 0.5).all()
-        assert np.array_equal(stds[0], stds[1]) == (sd == "learnt")
+        assert np.array_equal(stds[0], stds[1]) == (std == "learnt")
 
 
 @pytest.mark.full
@@ -218,10 +218,10 @@ def test_the_entropy_bonus_widens_the_distribution():
 
 @pytest.mark.full
 @SDS
-def test_holding_on_to_the_start_keeps_the_policy_close_to_it(sd):
+def test_holding_on_to_the_start_keeps_the_policy_close_to_it(std):
     kls = []
     for coef in (0.0, 10.0):
-        ppo = ppo_on(sd=sd, reference_coef=coef, reference_half_life=1e6, **TO_LEARN)
+        ppo = ppo_on(std=std, reference_coef=coef, reference_half_life=1e6, **TO_LEARN)
         start = ppo.network.as_policy("start")
         for _ in range(10):
             ppo.iterate()
@@ -244,8 +244,8 @@ def kl_between(one, other) -> float:
 @SDS
 @ARRANGEMENTS
 @pytest.mark.parametrize("scale_inputs", [True, False])
-def test_the_policy_is_the_network(sd, networks, scale_inputs, tmp_path):
-    ppo = ppo_on(sd=sd, networks=networks, scale_inputs=scale_inputs, learning_rate=1e-2, **SMALL)
+def test_the_policy_is_the_network(std, networks, scale_inputs, tmp_path):
+    ppo = ppo_on(std=std, networks=networks, scale_inputs=scale_inputs, learning_rate=1e-2, **SMALL)
     for _ in range(3):
         ppo.iterate()
     network = ppo.network
@@ -255,7 +255,7 @@ def test_the_policy_is_the_network(sd, networks, scale_inputs, tmp_path):
     means, stds = policy.means_and_stds(obs)
     outputs = network.outputs(network.read(obs))
     np.testing.assert_allclose(means, outputs[:, :2], rtol=1e-4, atol=1e-5)
-    log_stds = outputs[:, 2:] if sd == "by_state" else network.log_std.numpy()
+    log_stds = outputs[:, 2:] if std == "by_state" else network.log_std.numpy()
     np.testing.assert_allclose(stds, np.broadcast_to(np.exp(log_stds), (50, 2)), rtol=1e-4)
     units = ppo.network.schema.action.from_units(means)
     np.testing.assert_allclose(policy.act(obs), units, rtol=1e-5, atol=1e-6)
@@ -268,7 +268,7 @@ def test_the_policy_is_the_network(sd, networks, scale_inputs, tmp_path):
 
 
 def test_a_sampled_policy_is_distributed_as_its_manifest_says():
-    policy = ppo_on(initial_sd=0.2, **SMALL).network.as_policy("x")
+    policy = ppo_on(initial_std=0.2, **SMALL).network.as_policy("x")
     obs = np.zeros((20_000, 2), np.float32)
     drawn = policy.act(obs, rng=np.random.default_rng(0))
     middle, half = (Echo.LOW + Echo.HIGH) / 2, (Echo.HIGH - Echo.LOW) / 2
@@ -280,8 +280,8 @@ def test_a_sampled_policy_is_distributed_as_its_manifest_says():
 
 RESTORED: dict[str, dict[str, Any]] = {
     "learnt": {"reward_scale": "running", "reference_coef": 0.5},
-    "by state, joint": {"sd": "by_state", "networks": "joint", "value_clip": 0.2},
-    "whole episodes": {"episodes_per_env": 3, "sd": "fixed", "reward_scale": "running"},
+    "by state, joint": {"std": "by_state", "networks": "joint", "value_clip": 0.2},
+    "whole episodes": {"episodes_per_env": 3, "std": "fixed", "reward_scale": "running"},
 }
 
 

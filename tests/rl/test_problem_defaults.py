@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import Schema, load_policy
-from compagnon.rl.problem_defaults import Problem, ppo
+from compagnon.rl.problem_defaults import ProblemFacts, ppo
 from compagnon.rl.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from compagnon.rl.run import LAST, Run
 from compagnon.rl.trainer import start
@@ -54,14 +54,14 @@ def test_a_rate_falls_only_where_it_is_known_when_the_run_ends() -> None:
     ("cut", "gamma"), [(None, 0.99), (200, 0.99), (1000, 0.995), (10_080, 0.999)]
 )
 def test_the_discount_sees_a_fifth_of_the_longest_episode(cut: int | None, gamma: float) -> None:
-    assert Problem(10_000, True, cut, False).gamma == gamma
+    assert ProblemFacts(10_000, True, cut, False).gamma == gamma
 
 
 @given(st.integers(1, 10**9), st.booleans(), st.integers(1, 512))
 def test_rollouts_fit_the_copies_that_were_asked_for(
     steps: int, compiled: bool, num_envs: int
 ) -> None:
-    chosen = ppo(Problem(steps, True, 500, compiled), {"num_envs": num_envs})
+    chosen = ppo(ProblemFacts(steps, True, 500, compiled), {"num_envs": num_envs})
     assert chosen["num_envs"] == num_envs
     assert chosen["rollout_steps"] >= 1
     assert num_envs * chosen["rollout_steps"] <= max(16_384, num_envs)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from compagnon.rl.progress import Outcome, Progress
+from compagnon.rl.progress import RunOutcome, RunProgress
 from compagnon.rl.recipe import BudgetSpec
 
 
-def after(*evaluations: tuple[str, float]) -> Progress:
-    progress = Progress()
+def after(*evaluations: tuple[str, float]) -> RunProgress:
+    progress = RunProgress()
     for what, mean in evaluations:
-        (progress.new_clone if what == "clone" else progress.practised)(mean)
+        (progress.new_clone if what == "clone" else progress.trained)(mean)
     return progress
 
 
@@ -49,5 +49,5 @@ def test_of_a_return_below_0_no_share_is_told(clone):
     ("minutes", "said"), [(7.0, "7 minutes"), (1.5, "1.5 minutes"), (25 / 60, "25 seconds")]
 )
 def test_the_bound_that_cut_a_run_is_said_as_it_was_given(minutes, said):
-    outcome = Outcome("cut", Progress(), 3, 300, 40, BudgetSpec(minutes=minutes))
+    outcome = RunOutcome("cut", RunProgress(), 3, 300, 40, BudgetSpec(minutes=minutes))
     assert outcome.words.startswith(f"cut after 3 of 40 iterations by its {said}: not finished")

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tomli_w
 from pydantic.fields import FieldInfo
 
-from compagnon.rl.recipe import ALGORITHMS, Recipe, parse_recipe
+from compagnon.errors import InputError
+from compagnon.rl.recipe import ALGORITHMS, Recipe, change_recipe, load_recipe, parse_recipe
 from compagnon.rl.settings import Settings, forbidden_changes, may_change
 
 
@@ -52,7 +54,7 @@ MUST_STAY = {
         "twin_critics", "critic_hidden", "critic_state_hidden", "critic_action_hidden",
         "exploration", "parameter_std",
     ),
-    "ppo": ("num_envs", "networks", "sd", "initial_sd", "reward_scale", "scale_values"),
+    "ppo": ("num_envs", "networks", "std", "initial_std", "reward_scale", "scale_values"),
     "dagger": ("capacity", "expert", "hold_out"),
     "hybrid": ("mode", "ppo_per_dagger", "clone_temperature"),
 }  # fmt: skip
@@ -110,3 +112,34 @@ def test_a_change_that_may_be_is_let_through():
     )
     assert list(forbidden_changes(recipe(), other)) == []
     assert list(forbidden_changes(recipe(), recipe())) == []
+
+
+# -- old names ----------------------------------------------------------------------------------
+
+OLD = {
+    "name": "old",
+    "env": {"id": "Pendulum-v1"},
+    "budget": {"iterations": 1},
+    "algorithm": {"kind": "ppo", "sd": "fixed", "initial_sd": 0.3},
+}
+
+
+def test_what_was_written_with_an_old_name_is_read_as_before(tmp_path):
+    ppo = parse_recipe(OLD, "a test").algorithm
+    assert (ppo.std, ppo.initial_std) == ("fixed", 0.3)
+    path = tmp_path / "old.toml"
+    path.write_text(tomli_w.dumps(OLD))
+    for key in ("algorithm.sd", "algorithm.std"):
+        changed = load_recipe(str(path), {key: "by_state"}).algorithm
+        assert (changed.std, changed.initial_std) == ("by_state", 0.3)
+    assert change_recipe(parse_recipe(OLD, "it"), {"algo.sd": "learnt"}, "it").algorithm.std == (
+        "learnt"
+    )
+    hybrid = {**OLD, "algorithm": {"kind": "hybrid", "ppo": {"initial_sd": 0.3}}}
+    changed = change_recipe(parse_recipe(hybrid, "it"), {"algorithm.ppo.initial_sd": 0.4}, "it")
+    assert changed.algorithm.ppo.initial_std == 0.4
+
+
+def test_an_old_name_and_the_new_one_at_once_are_refused():
+    with pytest.raises(InputError, match=r"sd: is called std now, which is given too"):
+        parse_recipe({**OLD, "algorithm": {**OLD["algorithm"], "std": "learnt"}}, "a test")

@@ -30,9 +30,9 @@ def trained(monkeypatch) -> list[Recipe]:
         times.training += 1.0
         return Curve([10, 20], [0.0, goodness(recipe)])
 
-    def judge(recipe: Recipe, *_: Any) -> float:
+    def evaluate_best(recipe: Recipe, *_: Any) -> float:
         return goodness(recipe)
 
     monkeypatch.setattr(search, "train", train)
-    monkeypatch.setattr(search, "judge", judge)
+    monkeypatch.setattr(search, "evaluate_best", evaluate_best)
     return recipes

@@ -25,11 +25,12 @@ BESIDE = """
 import sys
 from pathlib import Path
 from compagnon.rl.recipe import load_recipe
-from compagnon.tuning.plan import Plan
+from compagnon.tuning.plan import SearchPlan
 from compagnon.tuning.space import load_space
 from compagnon.tuning.tune import tune
 recipe = load_recipe(sys.argv[1])
-plan = Plan(recipe, load_space(recipe, Path(sys.argv[2])), sys.argv[3], "tiny", Path(sys.argv[4]),
+plan = SearchPlan(recipe, load_space(recipe, Path(sys.argv[2])),
+            sys.argv[3], "tiny", Path(sys.argv[4]),
             trials=4, candidates=1, seeds=2, episodes=3, heartbeat=1)
 print(tune(plan, shared=True).comparison.words)
 """

@@ -186,9 +186,9 @@ class PPOTable(TypedDict, total=False):
     # the critic learns returns in units of their moving deviation (PopArt)
     scale_values: bool
     # deviation of vector actions; by_state: an output of the actor
-    sd: Literal["fixed", "learnt", "by_state"]
+    std: Literal["fixed", "learnt", "by_state"]
     # that deviation at the start, in half the range of the bounds
-    initial_sd: float
+    initial_std: float
     # gradient norm of each network at most; 0: no bound
     max_grad_norm: float
     # stop the epochs when the policy has moved so far

@@ -33,7 +33,7 @@ from compagnon.policy.artefact import load_artefact
 from compagnon.policy.bound import BoundPolicy
 from compagnon.rl.callbacks import Callback, IterationInfo, tell_all
 from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.progress import Outcome
+from compagnon.rl.progress import RunOutcome
 from compagnon.rl.recipe import (
     ALGORITHMS,
     Recipe,
@@ -82,7 +82,7 @@ class Learner:
     ) -> None:
         self._tree, self._env, self._expert, self._who = tree, env, expert, who
         self.recipe: Recipe | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: RunOutcome | None = None
         self.metrics: list[dict[str, Any]] = []
         self.path: Path | None = None
         self._folder: Path | None = None

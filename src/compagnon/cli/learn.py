@@ -14,7 +14,7 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.evaluate import Evaluation
-    from compagnon.rl.progress import Outcome
+    from compagnon.rl.progress import RunOutcome
     from compagnon.rl.recipe import Recipe
 
 _RUNS = Path("runs")
@@ -185,7 +185,7 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
     return 130 if outcome.state == "interrupted" else 0
 
 
-def _say_how_it_ended(outcome: "Outcome", folder: Path, practises: bool) -> None:
+def _say_how_it_ended(outcome: "RunOutcome", folder: Path, practises: bool) -> None:
     from compagnon.rl.run import BEST, LAST
 
     out, progress = output.console(), outcome.progress

@@ -146,8 +146,8 @@ def _policy_network(recipe: Recipe, schema: Schema) -> PolicyNetwork:
         spec.scale_inputs,
         recipe.device,
         ppo.networks,
-        ppo.sd,
-        ppo.initial_sd,
+        ppo.std,
+        ppo.initial_std,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from compagnon.rl.networks.kinds import Networks, Sd
+from compagnon.rl.networks.kinds import Networks, Std
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
 
 
@@ -12,6 +12,7 @@ class PPOSettings(AlgorithmSettings):
     """Settings of PPO."""
 
     serves = ("discrete", "box")
+    renamed = {"sd": "std", "initial_sd": "initial_std"}  # noqa: RUF012 (a ClassVar of the base)
     kind: Fixed[Literal["ppo"]] = "ppo"
     num_envs: Fixed[int] = Field(256, ge=1, description="copies of the environment")
     rollout_steps: Free[int] = Field(64, ge=1, description="steps of each copy between two updates")
@@ -55,10 +56,10 @@ class PPOSettings(AlgorithmSettings):
     scale_values: Fixed[bool] = Field(
         True, description="the critic learns returns in units of their moving deviation (PopArt)"
     )
-    sd: Fixed[Sd] = Field(
+    std: Fixed[Std] = Field(
         "learnt", description="deviation of vector actions; by_state: an output of the actor"
     )
-    initial_sd: Fixed[float] = Field(
+    initial_std: Fixed[float] = Field(
         1.0, gt=0, description="that deviation at the start, in half the range of the bounds"
     )
     max_grad_norm: Free[float] = Field(

@@ -25,7 +25,7 @@ _SMALL, _MEDIUM, _LARGE = 1_024, 2_048, 16_384  # steps of a rollout, of all cop
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemFacts:
     """What is known.
 
     Attributes:
@@ -52,7 +52,7 @@ class Problem:
         return round(1 - 1 / horizon, 4)
 
 
-def ppo(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+def ppo(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
     """A rollout of a fortieth of the budget, though not below 1,024 steps; many short passes.
 
     Args:
@@ -76,7 +76,7 @@ def ppo(problem: Problem, given: Mapping[str, Any]) -> Chosen:
     return chosen
 
 
-def practice(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+def practice(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
     """The same for PPO after imitation: what a clone knows is not to be run over."""
     chosen = ppo(problem, given)
     for key in ("learning_rate", "final_learning_rate"):
@@ -84,7 +84,7 @@ def practice(problem: Problem, given: Mapping[str, Any]) -> Chosen:
     return chosen
 
 
-def dqn(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+def dqn(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
     """Exploration that lasts for a tenth of the budget, and a memory that holds most of it.
 
     The target follows slowly, all the time; targets span three steps and are not overrated
@@ -111,7 +111,7 @@ def dqn(problem: Problem, given: Mapping[str, Any]) -> Chosen:
     return chosen
 
 
-def ddpg(problem: Problem, given: Mapping[str, Any]) -> Chosen:
+def ddpg(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
     """A memory that holds the budget, one network for state and action, and two of TD3's remedies.
 
     Twin critics and a slower actor (arXiv 1802.09477) keep the actor from climbing errors of the
@@ -145,7 +145,7 @@ def _power_below(number: int) -> int:
 _RULES: Final = {"ppo": ppo, "dqn": dqn, "ddpg": ddpg}
 
 
-def complete(kind: str, problem: Problem, tree: dict[str, Any]) -> None:
+def complete(kind: str, problem: ProblemFacts, tree: dict[str, Any]) -> None:
     """Put into a recipe's tree what it leaves open of its algorithm and its network.
 
     Args:

@@ -8,7 +8,7 @@ from compagnon.rl.recipe import BudgetSpec
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run is; saved with it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Progress:
         if self.lowest_after_clone is None:
             self.clone_return = mean
 
-    def practised(self, mean: float) -> None:
+    def trained(self, mean: float) -> None:
         """An evaluation during practice; before any imitation has ended it says nothing here."""
         if self.newest_clone is None:
             return
@@ -62,7 +62,7 @@ State = Literal["running", "finished", "cut", "interrupted", "stopped"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How far a run came, and why it stands there.
 
     Attributes:
@@ -74,7 +74,7 @@ class Outcome:
     """
 
     state: State
-    progress: Progress
+    progress: RunProgress
     iterations: int
     env_steps: int
     total: int | None

@@ -17,8 +17,8 @@ from compagnon.rl.ddpg_settings import DDPGSettings
 from compagnon.rl.dqn_settings import DQNSettings
 from compagnon.rl.hybrid_settings import HybridSettings
 from compagnon.rl.ppo_settings import PPOSettings
-from compagnon.rl.problem_defaults import EVALUATIONS, Problem, complete
-from compagnon.rl.settings import AlgorithmSettings, Fixed, Free, Settings
+from compagnon.rl.problem_defaults import EVALUATIONS, ProblemFacts, complete
+from compagnon.rl.settings import AlgorithmSettings, Fixed, Free, Settings, set_key
 from compagnon.worlds.registry import recipe_texts, usual_expert
 
 RECIPE_FILE = "recipe.toml"  # of a run
@@ -291,7 +291,7 @@ def complete_recipe(recipe: Recipe, where: str) -> Recipe:
     except InputError as error:
         raise InputError(f"{where}: env.id: {error}") from None
     budget = recipe.budget
-    problem = Problem(
+    problem = ProblemFacts(
         budget.env_steps,
         budget.iterations is not None or budget.env_steps is not None,
         episode_steps,
@@ -312,11 +312,16 @@ def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:
     parts = key.split(".")
     if parts[0] == "algo":
         parts[0] = "algorithm"
-    for part in parts[:-1]:
-        tree = tree.setdefault(part, {})
-        if not isinstance(tree, dict):
-            raise InputError(f"{said} {key}: {part} is a value, not a table")
-    tree[parts[-1]] = value
+    model: type[Settings] = Recipe
+    if parts[0] == "algorithm" and len(parts) > 1:
+        table = tree.setdefault(parts.pop(0), {})
+        if not isinstance(table, dict):
+            raise InputError(f"{said} {key}: algorithm is a value, not a table")
+        tree, model = table, ALGORITHMS.get(str(table.get("kind")), AlgorithmSettings)
+    try:
+        set_key(model, tree, parts, value)
+    except TypeError as error:
+        raise InputError(f"{said} {key}: {error} is a value, not a table") from None
 
 
 _KINDS = "{} or {}".format(", ".join(map(repr, list(ALGORITHMS)[:-1])), repr(list(ALGORITHMS)[-1]))

@@ -118,7 +118,7 @@ class Run:
         return self.path / CHECKPOINTS
 
     def write_outcome(self, tree: dict[str, Any]) -> None:
-        """Say how far the run is, see `Outcome.as_json`."""
+        """Say how far the run is, see `RunOutcome.as_json`."""
         write_file(self.path / OUTCOME_FILE, json.dumps(tree, indent=1) + "\n")
 
     def outcome(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The base of every algorithm's settings: typed, frozen, without unknown keys, sure of resuming."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -30,9 +30,23 @@ class Settings(BaseModel):
     """Validated settings; an unknown key is an error, not a silent default.
 
     Each field is `Fixed` or `Free`, or settings of its own.
+
+    Attributes:
+        renamed: old name -> name now; what was written with an old one is read as before.
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_names_now(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not cls.renamed.keys() & given.keys():
+            return given
+        for old, now in cls.renamed.items():
+            if old in given and now in given:
+                raise ValueError(f"{old}: is called {now} now, which is given too; give that alone")
+        return {cls.renamed.get(name, name): value for name, value in given.items()}
 
     @model_validator(mode="before")
     @classmethod
@@ -42,6 +56,35 @@ class Settings(BaseModel):
             if field is not None and truth_for_a_number(value, field.annotation):
                 raise ValueError(f"{name}: {NO_TRUTH}")
         return given
+
+
+def set_key(model: type[Settings], tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    """Set one key of a tree that `model` will read; an old name of it, or in it, counts as the new.
+
+    Args:
+        parts: of the dotted key.
+
+    Raises:
+        TypeError: a part on the way is a value, not a table; it names the part.
+    """
+    kind: Any = model
+    for place, part in enumerate(parts):
+        renamed = kind.renamed if _is_settings(kind) else {}
+        name = renamed.get(part, part)
+        for old in [old for old, now in renamed.items() if now == name and old in tree]:
+            tree[name] = tree.pop(old)
+        if place == len(parts) - 1:
+            tree[name] = value
+            return
+        tree = tree.setdefault(name, {})
+        if not isinstance(tree, dict):
+            raise TypeError(part)
+        field = kind.model_fields.get(name) if _is_settings(kind) else None
+        kind = None if field is None else field.annotation
+
+
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Settings)
 
 
 def may_change(field: FieldInfo) -> bool | None:

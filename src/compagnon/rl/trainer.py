@@ -85,7 +85,7 @@ class Trainer:
             try:
                 trainer.algorithm.load_state_dict(state["algorithm"])
                 trainer.network.load_state_dict(state["network"])
-                trainer.progress = Progress(**state["progress"])
+                trainer.progress = RunProgress(**state["progress"])
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 reason = str(error).partition("\n")[0]
                 raise InputError(
@@ -111,7 +111,7 @@ class Trainer:
         callback: Callback | None = None,
         *,
         signals: Sequence[signal.Signals] = ENDING_SIGNALS,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Iterate until the budget is spent, or a signal or the callback asks to stop.
 
         Args:
@@ -178,8 +178,8 @@ class Trainer:
             metrics = self._iterate()
             last_of_clone = phase == "dagger" and self._phase() != "dagger"
             self.progress.seconds = time.monotonic() - began
-            judged = self._evaluation_due() or last_of_clone or self._budget_spent()
-            if judged:
+            evaluated = self._evaluation_due() or last_of_clone or self._budget_spent()
+            if evaluated:
                 metrics |= self._evaluate(is_clone=last_of_clone)
                 self.progress.seconds = time.monotonic() - began
             self._look_at_episodes(metrics)
@@ -203,11 +203,11 @@ class Trainer:
         if self._saved != self.algorithm.iteration:
             self._save()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """How far it came, and why it stands there."""
         return self._outcome(self._state())
 
-    def _finish(self) -> Outcome:
+    def _finish(self) -> RunOutcome:
         outcome = self.outcome()
         self.run.write_outcome(outcome.as_json())
         self._say_in_manifests(outcome)
@@ -300,7 +300,7 @@ class Trainer:
             progress.new_clone(mean)
             save_policy(self._with_figures(policy, metrics), self.run.path / files.CLONE)
         else:
-            progress.practised(mean)
+            progress.trained(mean)
         return metrics
 
     def _look_at_episodes(self, metrics: dict[str, float]) -> None:
@@ -340,9 +340,9 @@ class Trainer:
         provenance = self.origin.provenance(done.iteration, done.env_steps)
         return self.network.as_policy(self.recipe.name, provenance)
 
-    def _outcome(self, state: State) -> Outcome:
+    def _outcome(self, state: State) -> RunOutcome:
         done = self.algorithm
-        return Outcome(
+        return RunOutcome(
             state,
             self.progress,
             done.iteration,
@@ -353,7 +353,7 @@ class Trainer:
             done.episodes,
         )
 
-    def _say_in_manifests(self, outcome: Outcome) -> None:
+    def _say_in_manifests(self, outcome: RunOutcome) -> None:
         """Let the run's policies say of themselves where their training was not finished."""
         for name in (files.BEST, files.LAST):
             path = self.run.path / name

@@ -206,10 +206,10 @@ def test_in_a_joint_network_the_value_s_loss_moves_the_policy():
 # -- deviations ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sd", "moves"), [("learnt", True), ("fixed", False)])
+@pytest.mark.parametrize(("std", "moves"), [("learnt", True), ("fixed", False)])
 @pytest.mark.parametrize("networks", ["separate", "joint"])
-def test_deviations_move_where_they_are_learnt(sd, moves, networks):
-    network = network_for(ECHO, sd=sd, networks=networks, initial_sd=0.5)
+def test_deviations_move_where_they_are_learnt(std, moves, networks):
+    network = network_for(ECHO, std=std, networks=networks, initial_std=0.5)
     steps = ActorCriticSteps(network, EPS)
     with torch.inference_mode():
         outputs, values = steps.forward(torch.ones(3, 2))

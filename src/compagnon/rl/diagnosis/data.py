@@ -18,7 +18,7 @@ OWN_PAST = ("last_", "reward_")
 CLOCKS = ("time", "time_left", "minute_of_day", "next_sale")
 
 
-class Decisions(NamedTuple):
+class LabelledDecisions(NamedTuple):
     """What an expert did: obs (N, F) as the environment gives them, masks (N, A), labels (N,)."""
 
     obs: NDArray[np.float32]
@@ -28,7 +28,7 @@ class Decisions(NamedTuple):
 
 def demonstrate(
     env_id: str, env_args: dict[str, Any], expert: Policy, seeds: list[int]
-) -> Decisions:
+) -> LabelledDecisions:
     """Every decision of the expert over the episodes of `seeds`."""
     env = BatchEnv(env_id, env_args, len(seeds))
     env.reset(seeds)
@@ -43,7 +43,7 @@ def demonstrate(
                 np.array(decision.action[playing], np.int64),
             )
         )
-    return Decisions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return LabelledDecisions(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Inputs:
     duplicates: tuple[tuple[str, str], ...]
 
 
-def what_expert_reads(expert: Policy, made: Decisions, seed: int) -> NDArray[np.float64]:
+def what_expert_reads(expert: Policy, made: LabelledDecisions, seed: int) -> NDArray[np.float64]:
     """(F,): share of decisions that change when one field is shuffled among the decisions."""
     rng = np.random.default_rng(seed)
     changed = np.empty(made.obs.shape[1])

@@ -4,7 +4,7 @@ from compagnon.rl.diagnosis.data import Ceiling
 from compagnon.rl.diagnosis.figures import Diagnosis
 from compagnon.rl.diagnosis.phrases import (
     Finding,
-    Sheet,
+    PhraseSheet,
     action,
     few,
     money,
@@ -60,7 +60,7 @@ def on_inputs(d: Diagnosis) -> Finding:
             )
         )
     columns = ("input", "mean", "sd", "low", "high", "expert reads", "")
-    sheet = Sheet("Inputs as the network gets them", columns, tuple(rows))
+    sheet = PhraseSheet("Inputs as the network gets them", columns, tuple(rows))
     return Finding("Inputs", sentences(words), (sheet,))
 
 
@@ -78,13 +78,13 @@ def on_labels(d: Diagnosis) -> Finding:
         f". The other {1 - labels.share:.1%} are spread over {labels.distinct - 1} actions of "
         f"{d.guessing.actions}: accuracy is to be read on these."
     )
-    sheets: tuple[Sheet, ...] = ()
+    sheets: tuple[PhraseSheet, ...] = ()
     if labels.families:
         rows = tuple(
             (name, f"{count:,}", f"{count / labels.decisions:.2%}")
             for name, count in labels.families.items()
         )
-        sheets = (Sheet("Labels", ("the expert decides", "decisions", "share"), rows),)
+        sheets = (PhraseSheet("Labels", ("the expert decides", "decisions", "share"), rows),)
     return Finding("Labels", words, sheets)
 
 
@@ -116,7 +116,7 @@ def on_loss(d: Diagnosis) -> Finding:
         ("quoting the expert's frequencies", f"{d.labels.entropy:.3f}"),
         ("the recipe, at its end", f"{last:.3f}"),
     )
-    return Finding("Loss", words, (Sheet("Cross-entropy, in nats", ("", "costs"), rows),))
+    return Finding("Loss", words, (PhraseSheet("Cross-entropy, in nats", ("", "costs"), rows),))
 
 
 def on_ceiling(d: Diagnosis) -> Finding:
@@ -149,7 +149,7 @@ def on_ceiling(d: Diagnosis) -> Finding:
     rows = [_ceiling_row("all inputs", ceiling)]
     rows += [] if core is None else [_ceiling_row("without clocks and own past", core)]
     columns = ("", "inputs", "different observations", "contradicted", "best accuracy")
-    return Finding("Ceiling", words, (Sheet("What the inputs allow", columns, tuple(rows)),))
+    return Finding("Ceiling", words, (PhraseSheet("What the inputs allow", columns, tuple(rows)),))
 
 
 def _ceiling_row(name: str, ceiling: Ceiling) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ from compagnon.rl.diagnosis.data import (
     CLOCKS,
     OWN_PAST,
     Ceiling,
-    Decisions,
     Inputs,
+    LabelledDecisions,
     demonstrate,
     look_at_contradictions,
     look_at_inputs,
@@ -414,7 +414,7 @@ def _curve(losses: NDArray[np.float64], epochs: int) -> tuple[float, ...]:
 
 
 def _core_ceiling(
-    own: NDArray[np.float32], network: PolicyNetwork, held_out: Decisions
+    own: NDArray[np.float32], network: PolicyNetwork, held_out: LabelledDecisions
 ) -> Ceiling | None:
     names = network.schema.observation.names
     core = [i for i, n in enumerate(names) if n not in CLOCKS and not n.startswith(OWN_PAST)]

@@ -11,7 +11,7 @@ from compagnon.evaluation.evaluate import Evaluation, compare
 from compagnon.reporting import svg
 from compagnon.reporting.report import Section, render_report
 from compagnon.rl.diagnosis.figures import CHANGES, Diagnosis
-from compagnon.rl.diagnosis.phrases import Finding, Sheet
+from compagnon.rl.diagnosis.phrases import Finding, PhraseSheet
 from compagnon.rl.diagnosis.words import findings
 
 _HEADER_END = "</header>"
@@ -90,7 +90,7 @@ def _card(finding: Finding, d: Diagnosis) -> str:
     return f'<div class="card">{"".join(parts)}</div>'
 
 
-def _table(sheet: Sheet) -> Markup:
+def _table(sheet: PhraseSheet) -> Markup:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in sheet.columns)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'

@@ -13,7 +13,7 @@ _MANY = 6  # names in a sentence; the table has them all
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PhraseSheet:
     """A table: column heads, and rows of as many cells."""
 
     title: str
@@ -27,7 +27,7 @@ class Finding:
 
     title: str
     words: str
-    sheets: tuple[Sheet, ...] = ()
+    sheets: tuple[PhraseSheet, ...] = ()
 
 
 def money(value: float) -> str:

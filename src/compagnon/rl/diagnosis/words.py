@@ -15,7 +15,7 @@ from compagnon.rl.diagnosis.figures import (
 )
 from compagnon.rl.diagnosis.phrases import (
     Finding,
-    Sheet,
+    PhraseSheet,
     action,
     capital,
     each,
@@ -98,7 +98,7 @@ def _training(d: Diagnosis) -> Finding:
         )
     else:
         columns, rows = columns[:2], [row[:2] for row in rows]
-    sheet = Sheet("Cross-entropy while training", columns, tuple(rows))
+    sheet = PhraseSheet("Cross-entropy while training", columns, tuple(rows))
     return Finding("Training", words + ".", (sheet,))
 
 
@@ -135,7 +135,7 @@ def _rerun(d: Diagnosis) -> Finding:
         "student", "mask ignored", "published",
     )  # fmt: skip
     width = len(columns) if d.published is not None else len(columns) - 1
-    sheet = Sheet(
+    sheet = PhraseSheet(
         f"The recipe as it is, reward {each(d)}",
         columns[:width],
         tuple(row[:width] for row in rows),
@@ -202,7 +202,7 @@ def _ladder(d: Diagnosis) -> Finding:
     return Finding("What mends it", text, tuple(sheets))
 
 
-def _rungs(title: str, rungs: Sequence[Rung], d: Diagnosis) -> Sheet:
+def _rungs(title: str, rungs: Sequence[Rung], d: Diagnosis) -> PhraseSheet:
     columns = ("", "steps", "rate", "cross-entropy", "right", "right, rare", f"reward {each(d)}",
                "mends")  # fmt: skip
     rows = tuple(
@@ -218,7 +218,7 @@ def _rungs(title: str, rungs: Sequence[Rung], d: Diagnosis) -> Sheet:
         )
         for rung in rungs
     )
-    return Sheet(title, columns, rows)
+    return PhraseSheet(title, columns, rows)
 
 
 def _differences(d: Diagnosis) -> Finding:
@@ -244,7 +244,7 @@ def _differences(d: Diagnosis) -> Finding:
             for kind in found.differences[:5]
         ]
     columns = ("policy", "expert would -> it does", f"times {each(d)}", "share")
-    sheet = Sheet("Where they differ", columns, tuple(rows))
+    sheet = PhraseSheet("Where they differ", columns, tuple(rows))
     return Finding("Which states differ", sentences(words), (sheet,))
 
 

@@ -4,4 +4,4 @@ from typing import Literal
 
 Networks = Literal["separate", "joint"]
 Norm = Literal["none", "layer", "batch"]
-Sd = Literal["fixed", "learnt", "by_state"]
+Std = Literal["fixed", "learnt", "by_state"]

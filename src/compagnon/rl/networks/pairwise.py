@@ -25,7 +25,7 @@ from compagnon.rl.networks.spec import NetworkArrays
 _NEAR = 0.1
 
 
-class Board(NamedTuple):
+class BoardTensors(NamedTuple):
     """As `compagnon.policy.pairwise.Board`, in tensors; of the pairs only those that are feasible.
 
     Attributes:
@@ -43,7 +43,7 @@ class Board(NamedTuple):
     feasible: torch.Tensor
 
 
-def read_board(x: torch.Tensor, groups: Groups, clip: float) -> Board:
+def read_board(x: torch.Tensor, groups: Groups, clip: float) -> BoardTensors:
     """Scaled observations (B, F), in the order of `Groups.names`, as a `Board`."""
     d0, p0, q0, end = groups.starts
     drivers, places = groups.drivers, groups.places
@@ -60,7 +60,9 @@ def read_board(x: torch.Tensor, groups: Groups, clip: float) -> Board:
     cost = torch.full(possible.shape, NEVER, dtype=x.dtype, device=x.device)
     cost = cost.flatten().index_copy(0, feasible, rows[:, groups.cost_at].clamp(max=NEVER))
     world = x[:, :d0].clamp(-clip, clip)
-    return Board(world, driver, place, rows, cost.view(possible.shape), present, shown, feasible)
+    return BoardTensors(
+        world, driver, place, rows, cost.view(possible.shape), present, shown, feasible
+    )
 
 
 def used_places(shown: torch.Tensor, groups: Groups) -> int:
@@ -191,7 +193,7 @@ class Trunk(nn.Module):
         self.place = Perceptron(place, how, None, generator)
         self.context = Perceptron(context, how, None, generator)
 
-    def read(self, x: torch.Tensor) -> tuple[Board, Lowest]:
+    def read(self, x: torch.Tensor) -> tuple[BoardTensors, Lowest]:
         """Scaled observations (B, F), drivers and places with the relations of priced pairs."""
         board = read_board(x, self.groups, self.spec.clip)
         prices = self.price(board.pair)[:, 0]
@@ -205,7 +207,7 @@ class Trunk(nn.Module):
         )
         return board, lowest
 
-    def sum_up(self, board: Board) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def sum_up(self, board: BoardTensors) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Embeddings (B, D, E) and (B, P, E), and the context (B, H)."""
         driver, place = self.driver(board.driver), self.place(board.place)
         pooled = [*self._pooled(driver, board.present), *self._pooled(place, board.shown)]
@@ -258,7 +260,7 @@ class PairwiseActor(Trunk):
 
     def _pairs(
         self,
-        board: Board,
+        board: BoardTensors,
         driver: torch.Tensor,
         place: torch.Tensor,
         context: torch.Tensor,

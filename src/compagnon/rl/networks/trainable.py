@@ -24,7 +24,7 @@ from compagnon.policy.manifest import (
 from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.provenance import Provenance
 from compagnon.policy.schema import Projection, Schema
-from compagnon.rl.networks.kinds import Networks, Sd
+from compagnon.rl.networks.kinds import Networks, Std
 from compagnon.rl.networks.mlp import Activation, Mlp, MlpArrays
 from compagnon.rl.networks.pairwise import PairwiseActor, PairwiseCritic
 from compagnon.rl.networks.scaler import RunningScaler
@@ -183,9 +183,9 @@ class PolicyNetwork(TrainableNetwork):
     Args:
         hidden: sizes of the hidden layers, actor and critic alike.
         networks: two of them, or one whose last output is the value.
-        sd: where actions are vectors, how the deviations come about: fixed, learnt, or learnt as a
+        std: where actions are vectors, how the deviations come about: fixed, learnt, or learnt as a
             function of the state.
-        initial_sd: the deviation at the start, in units of half the range of the bounds.
+        initial_std: the deviation at the start, in units of half the range of the bounds.
 
     Attributes:
         critic: its last output is the value; the actor itself where they are one network.
@@ -207,19 +207,19 @@ class PolicyNetwork(TrainableNetwork):
         scale_inputs: ScaleInputs = True,
         device: str = "cpu",
         networks: Networks = "separate",
-        sd: Sd = "learnt",
-        initial_sd: float = 1.0,
+        std: Std = "learnt",
+        initial_std: float = 1.0,
     ) -> None:
         super().__init__(given, observation, scale_inputs, device)
         generator = torch.Generator().manual_seed(seed)
         inputs, n = len(self.schema.observation.fields), given.action.n
         outputs = n
         if given.action.kind == "box":
-            self.head = GaussianHead(state_dependent=sd == "by_state")
-            if sd == "by_state":
+            self.head = GaussianHead(state_dependent=std == "by_state")
+            if std == "by_state":
                 outputs = 2 * n
             else:
-                self.log_std = LogStd(n, initial_sd, sd == "learnt").to(self.device)
+                self.log_std = LogStd(n, initial_std, std == "learnt").to(self.device)
         self.joint = networks == "joint"
         if self.joint:
             actor: Mlp = JointMlp([inputs, *hidden, outputs + 1], activation, generator)
@@ -229,7 +229,7 @@ class PolicyNetwork(TrainableNetwork):
             self.critic = Mlp([inputs, *hidden, 1], activation, 1.0, generator)
         if outputs > n:
             with torch.no_grad():
-                actor.last_layer.bias[n:outputs] = math.log(initial_sd)
+                actor.last_layer.bias[n:outputs] = math.log(initial_std)
         self.actor = actor.to(self.device)
         self.critic.to(self.device)
 
