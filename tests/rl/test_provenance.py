@@ -13,7 +13,7 @@ from compagnon.errors import InputError
 from compagnon.files import file_sha256
 from compagnon.policy import load_artefact
 from compagnon.policy.provenance import Provenance, RecipeChange, data_sha256, env_sha256
-from compagnon.rl.experience.demonstrations import Demonstrations
+from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.provenance import recipe_sha256, training_data
 from compagnon.rl.recipe import Recipe, change_recipe, load_recipe, parse_recipe
 from compagnon.rl.recipe_history import HISTORY_FILE, read_history, recipe_changes

@@ -16,7 +16,7 @@ from compagnon.tuning import search, study
 from compagnon.tuning.comparison import DEFAULT
 from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
 from compagnon.tuning.storage import open_store
-from compagnon.tuning.training import TrialTimes, judge, train
+from compagnon.tuning.training import TrialTimes, evaluate_best, train
 from compagnon.tuning.tune import tune
 from tests.tuning.small import bandit, plan_in
 
@@ -75,15 +75,16 @@ def test_the_objective_and_the_comparison_play_episodes_that_training_never_saw(
     assert curve.returns == [value for _, value in told]
     assert curve.steps == [20, 40, 60]
     assert times.training > 0
-    value = judge(recipe, tmp_path / "run", SEARCH_SEED, 50, times)
-    assert value == judge(recipe, tmp_path / "run", SEARCH_SEED, 50, times)
-    assert value != judge(recipe, tmp_path / "run", FINAL_SEED, 50, times)
+    value = evaluate_best(recipe, tmp_path / "run", SEARCH_SEED, 50, times)
+    assert value == evaluate_best(recipe, tmp_path / "run", SEARCH_SEED, 50, times)
+    assert value != evaluate_best(recipe, tmp_path / "run", FINAL_SEED, 50, times)
 
 
 def test_which_episodes_judge_what(tmp_path, trained, monkeypatch):
     judged = []
-    before = search.judge
-    monkeypatch.setattr(search, "judge", lambda *args: judged.append(args[2]) or before(*args))
+    before = search.evaluate_best
+    watched = lambda *args: judged.append(args[2]) or before(*args)  # noqa: E731
+    monkeypatch.setattr(search, "evaluate_best", watched)
     plan = plan_in(tmp_path, pruner="none")
     tune(plan)
     assert judged == [SEARCH_SEED] * 4 + [FINAL_SEED] * 6
@@ -177,7 +178,7 @@ def test_a_policy_whose_return_is_no_number_fails_its_trial(tmp_path, trained, m
     def nothing(*args):
         raise FloatingPointError("the mean return is nan")
 
-    monkeypatch.setattr(search, "judge", nothing)
+    monkeypatch.setattr(search, "evaluate_best", nothing)
     with pytest.raises(InputError, match="no trial of the search came to its end; one said: the"):
         tune(plan_in(tmp_path))
 

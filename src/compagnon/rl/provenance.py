@@ -30,7 +30,7 @@ from compagnon.policy.provenance import (
     env_sha256,
     timestamp,
 )
-from compagnon.rl.experience.demonstrations import Demonstrations
+from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.recipe import Recipe
 from compagnon.worlds.registry import find_world
 

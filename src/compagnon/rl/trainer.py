@@ -25,7 +25,7 @@ from compagnon.rl.callbacks import EVALUATION, Callback, IterationInfo, StopLear
 from compagnon.rl.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.rl.filming import check_filming, film_if_due
 from compagnon.rl.hybrid import Hybrid, HybridSettings
-from compagnon.rl.progress import Outcome, Progress, State
+from compagnon.rl.progress import RunOutcome, RunProgress, State
 from compagnon.rl.provenance import Origin
 from compagnon.rl.recipe import Recipe
 from compagnon.rl.recipe_history import note_recipe
@@ -56,7 +56,7 @@ class Trainer:
         with _threads(self.recipe.threads):  # first weights are made as they are in any run of it
             self.algorithm, self.network = build_algorithm(self.recipe, expert)
         self.origin = Origin(self.recipe, expert, run.path / files.CLONE)
-        self.progress = Progress()
+        self.progress = RunProgress()
         self.total = total_iterations(self.recipe)
         self._against: EpisodeResults | None = None
         self._stop = False

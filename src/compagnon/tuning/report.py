@@ -85,7 +85,7 @@ def spent_in_words(spent: Spent) -> str:
         return "No time was measured."
     return (
         f"The workers spent {spent.whole / 60:.1f} minutes: {spent.training / spent.whole:.1%} in "
-        f"training, {spent.judging / spent.whole:.1%} in judging the best policies on unseen "
+        f"training, {spent.evaluating / spent.whole:.1%} in judging the best policies on unseen "
         f"episodes, and {spent.overhead:.2%} in everything else."
     )
 

@@ -12,6 +12,7 @@ from compagnon.evaluation.episodes import play_episodes, seeds_from
 from compagnon.policy import Schema, load_policy
 from compagnon.rl.callbacks import IterationInfo
 from compagnon.rl.recipe import RECIPE_FILE, Recipe
+from compagnon.rl.recipe_history import HISTORY_FILE
 from compagnon.rl.run import BEST, LAST, LOCK_FILE, Run
 from compagnon.rl.trainer import start
 
@@ -21,7 +22,11 @@ class TrialTimes:
     """Where the seconds of a trial went."""
 
     training: float = 0.0
-    judging: float = 0.0
+    evaluating: float = 0.0
+
+    def as_json(self, whole: float) -> dict[str, float]:
+        """What a trial keeps of it, under the names that studies on disk have."""
+        return {"training": self.training, "judging": self.evaluating, "whole": whole}
 
 
 @dataclass
@@ -83,10 +88,13 @@ def _tidy(run: Run) -> None:
     """Keep the recipe, the metrics, the outcome and the best policy: a trial is never resumed."""
     for path in (run.checkpoints, run.path / "tensorboard", run.path / LAST):
         shutil.rmtree(path, ignore_errors=True)
-    (run.path / LOCK_FILE).unlink(missing_ok=True)
+    for name in (LOCK_FILE, HISTORY_FILE):
+        (run.path / name).unlink(missing_ok=True)
 
 
-def judge(recipe: Recipe, folder: Path, seed: int, episodes: int, times: TrialTimes) -> float:
+def evaluate_best(
+    recipe: Recipe, folder: Path, seed: int, episodes: int, times: TrialTimes
+) -> float:
     """Mean return of a run's best policy, greedy, on the episodes of seeds from `seed` on.
 
     Raises:
@@ -97,7 +105,7 @@ def judge(recipe: Recipe, folder: Path, seed: int, episodes: int, times: TrialTi
     one = BatchEnv(*env, 1)
     policy = load_policy(str(folder / BEST), Schema.of(one))
     mean = float(play_episodes(*env, policy, seeds_from(one, seed, episodes)).returns.mean())
-    times.judging += time.monotonic() - began
+    times.evaluating += time.monotonic() - began
     if not math.isfinite(mean):
         raise FloatingPointError(f"the mean return is {mean}")
     return mean
