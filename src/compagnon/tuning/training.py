@@ -12,7 +12,6 @@ from compagnon.evaluation.episodes import play_episodes, seeds_from
 from compagnon.policy import Schema, load_policy
 from compagnon.rl.callbacks import IterationInfo
 from compagnon.rl.recipe import RECIPE_FILE, Recipe
-from compagnon.rl.recipe_history import HISTORY_FILE
 from compagnon.rl.run import BEST, LAST, LOCK_FILE, Run
 from compagnon.rl.trainer import start
 
@@ -88,8 +87,7 @@ def _tidy(run: Run) -> None:
     """Keep the recipe, the metrics, the outcome and the best policy: a trial is never resumed."""
     for path in (run.checkpoints, run.path / "tensorboard", run.path / LAST):
         shutil.rmtree(path, ignore_errors=True)
-    for name in (LOCK_FILE, HISTORY_FILE):
-        (run.path / name).unlink(missing_ok=True)
+    (run.path / LOCK_FILE).unlink(missing_ok=True)
 
 
 def evaluate_best(
