@@ -39,12 +39,12 @@ class Spent:
 
     whole: float
     training: float
-    judging: float
+    evaluating: float
 
     @property
     def overhead(self) -> float:
         """Share of the time that was neither training nor judging a policy."""
-        return 1 - (self.training + self.judging) / self.whole if self.whole else 0.0
+        return 1 - (self.training + self.evaluating) / self.whole if self.whole else 0.0
 
 
 def study_progress(plan: StudyPlan, study: optuna.Study) -> StudyProgress:
@@ -94,7 +94,7 @@ def spent(studies_of_search: Sequence[optuna.Study]) -> Spent:
         for trial in study.get_trials(deepcopy=False)
         if "seconds" in trial.user_attrs
     ]
-    whole, training, judging = (
+    whole, training, evaluating = (
         sum(float(part[name]) for part in parts) for name in ("whole", "training", "judging")
     )
-    return Spent(whole, training, judging)
+    return Spent(whole, training, evaluating)

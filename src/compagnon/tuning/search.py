@@ -10,7 +10,7 @@ from compagnon.tuning import comparison, study
 from compagnon.tuning.plan import FINAL_SEED, SEARCH_SEED, StudyPlan
 from compagnon.tuning.progress import StudyProgress, study_progress
 from compagnon.tuning.storage import StudyStore
-from compagnon.tuning.training import TrialTimes, judge, train
+from compagnon.tuning.training import TrialTimes, evaluate_best, train
 
 Watch = Callable[[StudyProgress], None]
 Objective = Callable[[optuna.Trial, TrialTimes], float]
@@ -70,7 +70,7 @@ class Worker:
                 self._put_back(of, trial)
                 raise
             now = time.monotonic()
-            spent = {**vars(times), "whole": now - self._free_since}
+            spent = times.as_json(whole=now - self._free_since)
             self._free_since = now
             self._note(trial, TIMES, spent)
         of.tell(trial, value, state, skip_if_finished=True)
@@ -99,7 +99,7 @@ class Worker:
                 raise optuna.TrialPruned
 
         train(recipe, folder, times, evaluated, lambda: self._look(trial.study))
-        return judge(recipe, folder, SEARCH_SEED, self.plan.episodes, times)
+        return evaluate_best(recipe, folder, SEARCH_SEED, self.plan.episodes, times)
 
     def _compare(self, trial: optuna.Trial, times: TrialTimes) -> float:
         who, seed = comparison.suggest(trial, self.plan)
@@ -111,7 +111,7 @@ class Worker:
 
         curve = train(recipe, folder, times, evaluated, lambda: self._look(trial.study))
         self._note(trial, CURVE, vars(curve))
-        return judge(recipe, folder, FINAL_SEED, self.plan.episodes, times)
+        return evaluate_best(recipe, folder, FINAL_SEED, self.plan.episodes, times)
 
     def _look(self, of: optuna.Study, now: bool = False) -> None:
         if self.watch is None or (not now and time.monotonic() - self._looked < _LOOK_SECONDS):
