@@ -1,15 +1,15 @@
 """Writes what an evaluation found as one HTML file that needs nothing else to be read."""
 
+import contextlib
 import json
 import platform
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium
-import numba
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -308,7 +308,8 @@ def _settings(settings: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def versions() -> str:
     """What a page was made with."""
-    return (
-        f"compagnon {__version__}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}, numba {numba.__version__}, gymnasium {gymnasium.__version__}"
-    )
+    found = {"compagnon": __version__, "Python": platform.python_version()}
+    for package in ("numpy", "numba", "gymnasium"):
+        with contextlib.suppress(PackageNotFoundError):  # numba is there where worlds are
+            found[package] = version(package)
+    return ", ".join(f"{name} {number}" for name, number in found.items())
