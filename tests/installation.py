@@ -165,8 +165,9 @@ class Installations:
         for kind in ("*.nbi", "*.nbc"):
             for path in (source / OWN).rglob(kind):
                 target = self._own / path.relative_to(source)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copy2(path, target)
+                if target.parents[1].is_dir():  # else its module is there no more
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.copy2(path, target)
         for path in (source / OWN).rglob("*.py"):
             moment = path.stat().st_mtime_ns
             os.utime(self._own / path.relative_to(source), ns=(moment, moment))
