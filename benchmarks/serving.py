@@ -24,11 +24,11 @@ import msgspec
 import numpy as np
 
 from compagnon.envs import BatchEnv
+from compagnon.serving.decoding import read_decide
 from compagnon.serving.inference import decide, new_id
 from compagnon.serving.models import Model, open_model
-from compagnon.serving.schemas import read_decide
+from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
-from compagnon.serving.vectors import service_of
 from compagnon.store.decisions import Written
 from compagnon.store.secrets import Secret
 from harness import machine
@@ -61,7 +61,7 @@ def inside(model: Model, requests: list[bytes], count: int) -> dict[str, float]:
     """Microseconds of one decision within the process: read, decided, put into words."""
     settings = ServiceSettings(policy="", application="bench")
     nowhere: Any = None  # nothing is logged here
-    service = service_of(settings, nowhere, model, Secret(1, b"s" * 32), nowhere)
+    service = Service(settings, nowhere, model, Secret(1, b"s" * 32), nowhere)
     whole, deciding, batch = [], [], []
     for k in range(count):
         begun = time.perf_counter_ns()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +48,11 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def ours(policy: Path, folder: Path, mode: str) -> Iterator[Server]:
-    """`compagnon serve`."""
+def ours(policy: Path, folder: Path, mode: str, more: Sequence[str] = ()) -> Iterator[Server]:
+    """`compagnon serve`, with `more` options."""
     database = f"sqlite:///{folder / f'{mode}.db'}"
     words = ["serve", str(policy), "--db", database, "--mode", mode, "--port", "0", "--rate", "0"]
+    words += more
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", COMPAGNON, *words], stdout=subprocess.PIPE, text=True,

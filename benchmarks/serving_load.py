@@ -149,7 +149,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1, help="decisions in one request")
     given = parser.parse_args()
     url = urlsplit(given.url)
-    head = f"POST {url.path} HTTP/1.1\r\nhost: {url.netloc}\r\ncontent-type: application/json\r\n"
+    path = f"{url.path}?{url.query}" if url.query else url.path
+    head = f"POST {path} HTTP/1.1\r\nhost: {url.netloc}\r\ncontent-type: application/json\r\n"
     requests = [
         f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
         for body in given.bodies.read_bytes().splitlines()

@@ -14,6 +14,8 @@ from compagnon.serving.server import Server, listen
 from compagnon.serving.settings import ServiceSettings
 from tests.waiting import joined
 
+# How clients ask: the application itself, or over HTTP (`fast`, `plain`), which conftest says.
+WAYS = ["app"]
 SHOP = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}
 
 
@@ -23,7 +25,9 @@ class Client:
 
     parts: RunningService
     loop: asyncio.AbstractEventLoop
+    stack: contextlib.ExitStack
     headers: dict[str, str] = field(default_factory=dict)
+    over: dict[str, httpx.Client] = field(default_factory=dict)
 
     def run(self, coroutine: Any) -> Any:
         """Run a coroutine where the service runs."""
@@ -37,15 +41,25 @@ class Client:
         headers = {**self.headers, **options.pop("headers", {})}
         if "content" in options:
             headers = {"content-type": "application/json", **headers}
+        if WAYS[-1] != "app" and isinstance(options.get("content", b""), bytes | str):
+            return self.over_http(WAYS[-1]).request(method, path, headers=headers, **options)
 
         async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self.parts.front, raise_app_exceptions=True)
+            transport = httpx.ASGITransport(self.parts.app, raise_app_exceptions=True)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://127.0.0.1:8000"
             ) as client:
                 return await client.request(method, path, headers=headers, **options)
 
         return self.run(asked())
+
+    def over_http(self, way: str) -> httpx.Client:
+        """A connection to a server in front of the service, on the fast path or the plain one."""
+        if way not in self.over:
+            address = self.stack.enter_context(listening(self, fast_path=way == "fast"))
+            made = httpx.Client(base_url=address, timeout=60, trust_env=False)
+            self.over[way] = self.stack.enter_context(made)
+        return self.over[way]
 
     def decide(self, status: int = 200, **body: Any) -> Any:
         """Ask for a decision (of a shop, unless something else is given); the answer's JSON."""
@@ -71,7 +85,8 @@ def served(settings: ServiceSettings) -> Iterator[Client]:
     try:
         parts = asyncio.run_coroutine_threadsafe(service.__aenter__(), loop).result(60)
         try:
-            yield Client(parts, loop)
+            with contextlib.ExitStack() as stack:
+                yield Client(parts, loop, stack)
         finally:
             asyncio.run_coroutine_threadsafe(service.__aexit__(None, None, None), loop).result(60)
     finally:
@@ -84,7 +99,7 @@ def served(settings: ServiceSettings) -> Iterator[Client]:
 def listening(client: Client, **options: Any) -> Iterator[str]:
     """The address of a server in front of a client's service; `options` are its own."""
     made = listen("127.0.0.1", 0)
-    server = Server(client.parts.front, 5, lambda: None, lambda: None, **options)
+    server = Server(client.parts.app, 5, lambda: None, lambda: None, **options)
     serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[made]), client.loop)
     try:
         yield address_of(made)

@@ -26,6 +26,25 @@ def _untried(request, monkeypatch):
         monkeypatch.setattr("compagnon.serving.trial._try", lambda *_: None)
 
 
+# What these say of decisions is asked over HTTP, on either path.
+ON_BOTH_PATHS = (
+    "test_bad_requests", "test_decide", "test_masks", "test_question", "test_reasons",
+    "test_vectors", "test_poc_states", "test_dispatch_states",
+)  # fmt: skip
+
+
+def pytest_generate_tests(metafunc):
+    if "_way" in metafunc.fixturenames:
+        on_both = metafunc.module.__name__.rpartition(".")[2] in ON_BOTH_PATHS
+        metafunc.parametrize("_way", ["plain", "fast"] if on_both else ["app"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _way(request, monkeypatch):
+    """How `Client` asks."""
+    monkeypatch.setattr("tests.serving.client.WAYS", [request.param])
+
+
 @pytest.fixture(scope="session")
 def _artefact(tmp_path_factory) -> Path:
     return exported(tmp_path_factory.mktemp("policies") / "workshop")

@@ -195,7 +195,7 @@ def test_whoever_is_sent_away_is_told_when_its_turn_will_be(clock):
 
 
 def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
-    front = local.parts.front
+    front = local.parts.app
     full = [True]
     monkeypatch.setattr(front.admission, "is_full", lambda *_: full[0])
     monkeypatch.setattr(front.admission, "limit", 0)  # nobody outside has a turn
@@ -222,9 +222,9 @@ def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
 
 
 def test_how_many_are_under_way_is_told(local):
-    local.parts.front._active += 3
+    local.parts.app._active += 3
     assert "compagnon_requests_active 4.0" in local.ask("GET", "/metrics").text  # itself too
-    local.parts.front._active -= 3
+    local.parts.app._active -= 3
 
 
 def answer_of(connection):
@@ -240,7 +240,7 @@ def answer_of(connection):
 
 
 def test_who_left_while_it_waited_is_forgotten(local, monkeypatch):
-    front = local.parts.front
+    front = local.parts.app
     monkeypatch.setattr(front.admission, "is_full", lambda *_: True)
     monkeypatch.setattr(front.admission, "limit", 0)
     with connected(local) as connection:

@@ -156,11 +156,11 @@ def test_the_rate_holds_over_http_and_batches_count_whole(artefact, sqlite):
 
 def test_more_requests_than_may_wait_are_told_to_come_back(artefact, sqlite):
     with served(ServiceSettings(policy=str(artefact), db=sqlite, max_pending=1)) as client:
-        client.parts.front._active = 1
+        client.parts.app._active = 1
         response = client.ask("POST", "/v1/decide", json={"state": SHOP})
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
-        client.parts.front._active = 0
+        client.parts.app._active = 0
         assert client.ask("POST", "/v1/decide", json={"state": SHOP}).status_code == 200
 
 

@@ -136,7 +136,7 @@ def test_outcomes_are_bounded_and_hold_nothing_else_up(local, monkeypatch):
 
     async def many():
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(local.parts.front), base_url="http://127.0.0.1:8000"
+            transport=httpx.ASGITransport(local.parts.app), base_url="http://127.0.0.1:8000"
         ) as client:
             put = [
                 asyncio.create_task(client.put(f"/v1/outcomes/a/n{k}", json={"value": k}))

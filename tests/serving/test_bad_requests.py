@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from compagnon.serving import http
-from compagnon.serving.schemas import read_decide
+from compagnon.serving.decoding import read_decide
 from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import SHOP, served
 from tests.serving.support import exported

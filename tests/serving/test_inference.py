@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compagnon.serving.codec import likeliest
 from compagnon.serving.errors import ApiError
-from compagnon.serving.inference import likeliest, new_ids
+from compagnon.serving.inference import new_ids
 from compagnon.serving.parsing import RequestParser
 from compagnon.serving.schemas import DecideRequest
 from tests.policy.networks import schema_of

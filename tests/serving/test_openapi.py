@@ -9,8 +9,7 @@ import schemathesis
 from schemathesis.checks import CHECKS
 
 from compagnon.policy.manifest import GaussianHead
-from compagnon.serving.openapi import describe
-from compagnon.serving.openapi_requests import request_example
+from compagnon.serving.openapi import describe, request_example
 from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import listening, served
 from tests.serving.support import exported
@@ -42,7 +41,8 @@ def test_the_description_lists_every_route(shared):
     client, _ = shared
     found = client.get("/openapi.json")
     assert sorted(found["paths"]) == sorted(PATHS)
-    assert found == describe(client.parts.service.parser, client.parts.service.settings)
+    service = client.parts.service
+    assert found == describe(service.parser, service.codec, service.settings)
 
 
 def test_its_example_is_answered_and_fits_its_own_schema(shared):

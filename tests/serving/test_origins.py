@@ -171,6 +171,6 @@ def test_an_unexpected_error_is_counted_and_answered_like_any_other(raw, path, m
     assert (status, body) == (500, b"Internal Server Error")
     assert ("x-content-type-options", "nosniff") in headers
     counted = local.ask("GET", "/metrics").text
-    assert local.parts.front.active == 0
+    assert local.parts.app.active == 0
     route = "other" if "policy" in path else "/v1/decide"
     assert f'route="{route}",status="500"}} 1.0' in counted

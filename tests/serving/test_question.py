@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from compagnon.serving import question, service
+from compagnon.serving import decoding, parsing, service
 from tests.serving.client import SHOP
 
 FIELDS = {"raw": 12.0, "p1": 3.0}
@@ -81,7 +81,7 @@ def test_a_state_in_another_order_is_the_same_question(ask):
 
 def test_a_row_of_an_earlier_version_is_still_the_same_question(ask, monkeypatch):
     monkeypatch.setattr(
-        service, "question_sha256", lambda request, *_: question.sha256_as_written(request)
+        service, "question_sha256", lambda request, *_: parsing.sha256_as_written(request)
     )
     text = json.dumps({"id": "old", "state": SHOP})
     status, first = ask(text)
@@ -92,7 +92,27 @@ def test_a_row_of_an_earlier_version_is_still_the_same_question(ask, monkeypatch
 
 
 def test_whole_numbers_with_a_point_are_whole():
-    read = question._read_state.decode
+    read = parsing._read_state.decode
     same = ['{"a":12,"b":0}', '{"b":-0.0,"a":1.2e1}']
-    assert len({question._encode_sorted(read(text)) for text in same}) == 1
+    assert len({parsing._encode_sorted(read(text)) for text in same}) == 1
     assert read('{"a":1.5,"b":1e300}') == {"a": 1.5, "b": 1e300}
+
+
+@pytest.mark.parametrize(
+    ("body", "mask", "alternatives", "now", "before"),
+    [
+        (b'{"observation":{"b":2,"a":1.5},"mask_ids":[0],"key":"k"}', b"\x80", 3,
+         "2f56e9446f4139d5", "01b23ea31acee41c"),
+        (b'{"state":{"raw":12.0,"a":[1]},"alternatives":3,"episode":"e"}', b"\x80", 3,
+         "5b8885f5debbd007", "af108551b0e6f51c"),
+        (b'{"state":{"raw":12},"alternatives":0}', b"\x80", 0,
+         "35abfb2edaf32313", "8c4f0d2acdfd5b8e"),
+        (b'{"observation":[1.5,2.0]}', None, -1, "e1451cdb99fc637c", "0cb14e5d323dfe5a"),
+    ],
+)  # fmt: skip
+def test_the_rows_that_stand_have_the_hashes_of_their_questions(
+    body, mask, alternatives, now, before
+):
+    request = decoding.read_decide(body)
+    assert parsing.question_sha256(request, ("a", "b"), mask, alternatives).startswith(now)
+    assert parsing.sha256_as_written(request).startswith(before)

@@ -62,6 +62,7 @@ def test_an_answer_names_the_components_and_their_density(gaussian):
 def test_the_log_holds_what_the_vector_was_drawn_from(gaussian):
     answer = gaussian.decide(observation=HERE, id="a", key="line-1")
     row, model = logged(gaussian, "a"), gaussian.parts.service.model
+    codec = gaussian.parts.service.codec
     _, means, stds = model.say_vectors(np.frombuffer(row.features, np.float32)[None])
     own = model.policy.answer(np.frombuffer(row.features, np.float32)[None])
     np.testing.assert_allclose(means[0], 2 * own.outputs[0, :2], rtol=1e-6)
@@ -69,7 +70,7 @@ def test_the_log_holds_what_the_vector_was_drawn_from(gaussian):
     assert np.frombuffer(row.distribution).tolist() == [*means[0].tolist(), *stds[0].tolist()]
     vector = np.frombuffer(row.action_vector, np.float32)
     assert vector.tolist() == list(answer["action"].values())
-    assert row.log_density == log_density(vector, means[0], stds[0], model.bounds, 0.0)
+    assert row.log_density == log_density(vector, means[0], stds[0], codec.bounds, 0.0)
     assert row.probability == answer["density"] == math.exp(row.log_density)
     assert (row.mask, row.action, row.probabilities, row.mode) == (None, None, b"", "sampled")
     assert (row.key, row.epsilon, row.play, row.near) == ("line-1", 0.0, "sampled", None)
@@ -207,9 +208,10 @@ def test_vectors_from_before_replay_as_they_were_drawn(gaussian, policies):
     gaussian.decide(observation=HERE, id="new")
     row = logged(gaussian, "new")
     said = model.say_vectors(np.frombuffer(row.features, np.float32)[None])
+    bounds = gaussian.parts.service.codec.bounds
     for k in range(20):
         seed = decision_seed(f"old{k}", "default")
-        drawn = draw_vector(said.mean[0], said.std[0], model.bounds, 0.5, seed)
+        drawn = draw_vector(said.mean[0], said.std[0], bounds, 0.5, seed)
         old = row._replace(
             id=f"old{k}", seed=seed, epsilon=0.5, mode="sampled", play=None, secret=None,
             action_vector=drawn.action.tobytes(), log_density=drawn.log_density,

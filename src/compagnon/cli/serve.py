@@ -26,6 +26,9 @@ class Address:
         float, arg(metavar="S", help="seconds that a connection stays open without a request")
     ] = 75.0
     max_connections: Annotated[int, arg(metavar="N", help="clients at a time")] = 4_096
+    no_fast_path: Annotated[bool, flag("requests go the plain path; the answers are the same")] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def serve(
         workers=address.workers,
         keep_alive=address.keep_alive,
         max_connections=address.max_connections,
+        fast_path=not address.no_fast_path,
         db=database_address(deciding.db),
         play=deciding.play,
         explore=deciding.explore,

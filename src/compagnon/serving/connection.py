@@ -1,41 +1,46 @@
-"""HTTP on one connection: uvicorn's, but that everything is bounded that a client can send or keep.
+"""HTTP on one connection, as uvicorn and h11 read it: with a time for what they only give a size.
 
-Nobody is known yet when bytes arrive: heads, trailers, pipelined requests, bodies that nobody waits
-for, and answers that nobody reads have a size and a time. What is refused here is told in the form
-of every other refusal, after the answers to what came before it.
+h11 bounds heads, trailers and what stands between the parts of a body, and reads no further than
+one request ahead. What it does not know is time: who says a head slowly, reads an answer slowly,
+or sends on what nobody wants. This needs nothing of uvicorn but what asyncio calls, its `app` and
+its `conn`, so that it holds with any version.
 """
 
 import asyncio
 import functools
 import itertools
-from collections.abc import Callable, Iterable, MutableMapping
-from http import HTTPStatus
-from typing import Any, Final
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any
 
-import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from compagnon.serving.errors import RETRY_SECONDS, ApiError
-from compagnon.serving.http import BODY_SECONDS, CLOSE, JSON, SECURITY_HEADERS, Headers
+from compagnon.serving.http import (
+    CLOSE,
+    HEAD_SECONDS,
+    LARGE_HEAD,
+    MANY_FIELDS,
+    MAX_FIELDS,
+    MAX_HEAD,
+    WRITE_SECONDS,
+    App,
+    Receive,
+    Scope,
+    Send,
+    is_small,
+    problem_headers,
+    refusal_bytes,
+    reply,
+)
 
-MAX_HEAD: Final = 65_536  # bytes of a request before its body
-MAX_FIELDS: Final = 100  # headers of a request
-MAX_TRAILER: Final = 8_192  # bytes of headers after a body, which nobody reads
-MAX_WAITING: Final = 16  # requests of one connection that wait for the one before them
-HEAD_SECONDS: Final = 10.0  # for a request's head to arrive
-WRITE_SECONDS: Final = 30.0  # for a client to read what it asked for
-LINGER_SECONDS: Final = 2.0  # between the last answer and the end, for what is still under way
-LINGER_BYTES: Final = 1_000_000
-MOST_LEAVING: Final = 256  # connections that are one too many and are told so, at a time
-DRAINED: Final = 65_536  # bytes of a body that is not wanted any more and may still come
-# The parser takes this much at a time: it can't be stopped within, and a request may be tiny.
-_SLICE: Final = 4_096
-_BETWEEN, _HEAD, _BODY = range(3)  # where in a request the last byte stood
+MOST_LEAVING = 256  # connections that are one too many and are told so, at a time
+_LOOKED_AT = 64
 
 
-class State(ServerState):
+class BoundedState(ServerState):
     """What the connections of one server share.
 
     Attributes:
@@ -48,74 +53,78 @@ class State(ServerState):
         self.max_connections = max_connections
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's own, with bounds; the parser knows none."""
+def crowded(state: ServerState, fresh: Any) -> ApiError | None:
+    """What a fresh connection is told for which there is no room; None if there is.
 
-    _where = _BETWEEN
-    _begun = False  # a request began in this slice
-    _heard = False  # a part of a body came in this slice
-    _head = _unfinished_head = _fields = _silent = _trailer = 0
+    One that asks for nothing is closed for it. It is looked for among some, as all would take long.
+    """
+    most = getattr(state, "max_connections", None)
+    connections: Any = state.connections
+    if most is None or len(connections) <= most or _made_room(connections, fresh):
+        return None
+    return ApiError(503, "too many connections", None, RETRY_SECONDS)
+
+
+def far_too_many(state: ServerState) -> bool:
+    """Whether so many are being told so that no more are: each takes a file, as the store does."""
+    most = getattr(state, "max_connections", None)
+    return most is not None and len(state.connections) > most + MOST_LEAVING
+
+
+def _made_room(connections: Iterable[Any], fresh: Any) -> bool:
+    for other in itertools.islice(connections, _LOOKED_AT):
+        if other is not fresh and getattr(other, "is_idle", False):
+            other.transport.close()
+            connections.discard(other)  # type: ignore[attr-defined]
+            return True
+    return False
+
+
+class PlainProtocol(H11Protocol):
+    """uvicorn's own, with times."""
+
+    _under_way = 0  # requests that the application has and has not answered
+    _answered = 0
+    _said_all = False  # the client sends no more
+    _deaf = False  # what still comes is dropped
     _timer: asyncio.TimerHandle | None = None  # of what has to arrive in time
     _write_timer: asyncio.TimerHandle | None = None
-    _held = b""  # came, and is not parsed yet
-    _muted = False  # what comes waits until there is room for it
-    _deaf = False  # what still comes is dropped
-    _leaving = False  # all is said
-    _left = LINGER_BYTES
-    _fault: ApiError | None = None  # found within the parser
-    _running: Any = None  # the cycle that is being answered
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app: Any = functools.partial(self._asked, self.app)
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self.flow = self._flow = _Flow(transport)
-        most = getattr(self.server_state, "max_connections", None)
-        if most is not None and len(self.connections) > most and not self._make_room():
-            if len(self.connections) > most + MOST_LEAVING:
-                transport.abort()  # each takes a file, of which there must be some for the store
-                return
-            self._refuse(ApiError(503, "too many connections", None, RETRY_SECONDS))
-            return
-        self._wait(HEAD_SECONDS, self._no_head)
+        refusal = crowded(self.server_state, self)
+        if refusal is None:
+            self._wait(self._no_request)
+        elif far_too_many(self.server_state):
+            transport.abort()
+        else:
+            self._refuse(refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop()
-        self._held = b""
         if self._write_timer is not None:
             self._write_timer.cancel()
-        for cycle, _ in self.pipeline:
-            cycle.disconnected = True
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Take what came; it has some seconds to become a request."""
         if self._deaf:
-            self._left -= len(data)
-            if self._left < 0:
-                self.transport.close()
             return
-        self._unset_keepalive_if_required()
-        if self._held or self._muted:
-            self._held += data
-            # Who is muted is still read a little, so that we see it leave.
-            if not self._muted or len(self._held) > MAX_HEAD:
-                self._flow.hold()
-            return
-        self._feed(data)
+        if not self._under_way and self._timer is None:
+            self._wait(self._no_request)
+        super().data_received(data)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends no more; it may still read the answers to what it sent whole."""
-        if self._leaving:
+        if not self._under_way or self._is_half():
             return None
-        last = self._last_whole()
-        if last is None:
-            return None
-        last.keep_alive = False
-        self._drop_unfinished()
+        self._said_all = True
         return True
 
     def pause_writing(self) -> None:
@@ -130,323 +139,90 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_timer.cancel()
             self._write_timer = None
 
-    # What the parser calls.
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._where, self._begun, self._fields, self._head = _HEAD, True, 0, 0
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; one that comes after the body is none."""
-        size = len(name) + len(value) + 4
-        if self._where == _BODY:
-            self._trailer += size
-            if self._trailer > MAX_TRAILER:
-                self._stumble(431, f"trailers may have {MAX_TRAILER:,} bytes")
-            return
-        self._fields += 1
-        self._head += size
-        if self._fields > MAX_FIELDS:
-            self._stumble(431, f"a request may have {MAX_FIELDS} headers")
-        if self._head > MAX_HEAD:
-            self._stumble(431, _LARGE_HEAD)
-        super().on_header(name, value)
-
-    def on_url(self, url: bytes) -> None:
-        """A part of the path."""
-        self._head += len(url)
-        if self._head > MAX_HEAD:
-            self._stumble(431, _LARGE_HEAD)
-        super().on_url(url)
-
-    def on_headers_complete(self) -> None:
-        """The head has ended."""
-        self._end_head()
-        super().on_headers_complete()
-        self.cycle.transport = _Door(self)  # type: ignore[assignment]
-
-    def on_chunk_header(self) -> None:
-        """A part of a body begins."""
-        self._heard = True
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._heard = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._end_body()
-        super().on_message_complete()
-
-    # What uvicorn calls.
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, functools.partial(self._asked, cycle, app))
-
-    def on_response_complete(self) -> None:
-        """Go on with what waits, unless all is said."""
-        if self._leaving:
-            self.server_state.total_requests += 1
-            return
-        super().on_response_complete()
-        if self._where == _BODY and self._running is self.cycle:
-            self._wait(BODY_SECONDS, self._leave)
-        if self._held:
-            self.loop.call_soon(self._go_on)
-
-    async def _asked(
-        self, cycle: Any, app: Any, scope: Any, receive: Any, send: Callable[[Any], Any]
-    ) -> None:
-        """Let an answer say that the connection ends, when it comes before a large body has."""
-
-        async def sent(message: MutableMapping[str, Any]) -> None:
-            early = self._where == _BODY and cycle is self.cycle
-            if early and message["type"] == "http.response.start" and not _is_small(cycle.scope):
-                cycle.keep_alive = False
-            await send(message)
-
-        await app(scope, receive, sent)
-
-    # How bytes go to the parser.
-
-    def _feed(self, data: bytes) -> None:
-        at = 0
-        while at < len(data) and not self._deaf and not self.transport.is_closing():
-            if self._is_full():
-                self._held = data[at:]
-                self._flow.hold()
-                return
-            # Most of what comes is shorter, and is not copied.
-            part = data if len(data) <= _SLICE and not at else data[at : at + _SLICE]
-            at += self._parse(part)
-
-    def _parse(self, data: bytes) -> int:
-        """Let the parser have a slice; the bytes that it took."""
-        self._begun = self._heard = False
-        taken = len(data)
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Nobody can say where a body ends that the parser skipped: this is the last request.
-            self._deaf = True
-            self.cycle.keep_alive = False
-            return taken
-        except httptools.HttpParserError:
-            self._refuse(self._fault or ApiError(400, "this is not HTTP/1.1 as it should be"))
-            return taken
-        if self._where == _HEAD:
-            self._watch_head(taken)
-        elif self._where == _BODY:
-            self._silent = 0 if self._heard else self._silent + taken
-            if self._silent > MAX_HEAD:
-                self._refuse(ApiError(431, "this body has more beside it than in it"))
-        return max(1, taken)
-
-    def _watch_head(self, taken: int) -> None:
-        """A head that has not ended: so many bytes more, and some seconds."""
-        self._unfinished_head = taken if self._begun else self._unfinished_head + taken
-        if self._unfinished_head > MAX_HEAD:
-            self._refuse(ApiError(431, _LARGE_HEAD))
-        elif self._timer is None:
-            self._wait(HEAD_SECONDS, self._slow_head)
-
-    def _is_full(self) -> bool:
-        """Whether so much waits for its turn that no more is taken."""
-        pipeline = self.pipeline
-        return (
-            self._muted
-            or len(pipeline) >= MAX_WAITING
-            or (bool(pipeline) and len(pipeline[0][0].body) > HIGH_WATER_LIMIT)
-        )
-
-    def _go_on(self) -> None:
-        """Parse what was held back."""
-        if self.transport.is_closing() or not self._held:
-            return
-        held, self._held = self._held, b""
-        self._feed(held)
-        if not self._held:
-            self._flow.release()
-
-    # How it ends.
-
-    def _make_room(self) -> bool:
-        """Close a connection that asks for nothing; of some, as all would take long to look at."""
-        for other in itertools.islice(self.connections, 64):
-            if isinstance(other, BoundedProtocol) and other is not self and other.is_idle:
-                other.transport.close()
-                self.connections.discard(other)
-                return True
-        return False
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """What h11 cannot read is refused in the form of every other refusal, and is the last."""
+        fault = sys.exc_info()[1]
+        if getattr(fault, "error_status_hint", 400) == 431:
+            self._refuse(ApiError(431, LARGE_HEAD))
+        else:
+            self._refuse(ApiError(400, "this is not HTTP/1.1 as it should be"))
 
     @property
     def is_idle(self) -> bool:
         """Whether every request was answered, and none has begun."""
-        return self.cycle is not None and self.cycle.response_complete and self._where == _BETWEEN
+        return bool(self._answered) and not self._under_way and self._timer is None
 
-    def _end_head(self) -> None:
-        self._where, self._silent, self._trailer = _BODY, 0, 0
+    async def _asked(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on; the answer says that it is the last where a large body is not read."""
         self._stop()
+        self._under_way += 1
+        whole = False
 
-    def _end_body(self) -> None:
-        self._where = _BETWEEN
-        self._stop()
+        async def received() -> MutableMapping[str, Any]:
+            nonlocal whole
+            message = await receive()
+            whole = whole or not message.get("more_body", False)
+            return message
 
-    def _stumble(self, status: int, sentence: str) -> None:
-        """Stop the parser."""
-        self._fault = ApiError(status, sentence)
-        raise ValueError(sentence)
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            early = message["type"] == "http.response.start" and not whole and self._is_half()
+            headers = list(message.get("headers", ()))
+            if early and not is_small(scope) and CLOSE not in headers:
+                message["headers"] = [*headers, CLOSE]
+            await send(message)
+
+        try:
+            refusal = _too_much(scope)
+            if refusal is None:
+                await app(scope, received, sent)
+            else:
+                headers = [*problem_headers(refusal), CLOSE]
+                await reply(sent, refusal.status, refusal.body(), headers)
+        finally:
+            self._under_way -= 1
+            self._answered += 1
+            if self._said_all:
+                self.loop.call_soon(self._end)  # after the next request, if there is one, began
+
+    def _end(self) -> None:
+        """Close when all that came whole is answered."""
+        if not self._under_way or self._is_half():
+            self.transport.close()
+
+    def _is_half(self) -> bool:
+        """Whether the last request has begun and its body is not whole."""
+        return self.conn.their_state is h11.SEND_BODY
 
     def _refuse(self, refusal: ApiError) -> None:
-        """DecideAnswer what cannot be read, after what could, and end."""
-        running, last = self._running, self._last_whole()
         self._stop()
-        if last is not None:  # its answer comes first, and is the last one
-            last.keep_alive = False
-            self._drop_unfinished()
-            self._where, self._deaf, self._held = _BETWEEN, True, b""
-            return
-        started = False
-        if self._where == _BODY and running is not None and not running.response_complete:
-            started = running.response_started
-            running.disconnected = True
-            running.message_event.set()
-        if not started:
-            body = refusal.body()
-            headers = [JSON, CLOSE]
-            if refusal.retry_after is not None:
-                headers.insert(1, (b"retry-after", b"%d" % refusal.retry_after))
-            head = answer_head(refusal.status, headers, [], len(body))
-            self.transport.write(head + body)
+        started = self.conn.our_state is h11.SEND_BODY
+        if not started and not self._deaf:  # half an answer can only be broken off
+            self.transport.write(refusal_bytes(refusal))
         self._deaf = True
-        self._leave()
+        self.transport.close()
 
-    def _last_whole(self) -> Any:
-        """The cycle of the last request that came whole and is not answered yet; None for none."""
-        cycles = [cycle for cycle, _ in self.pipeline]
-        if self._running is not None and not self._running.response_complete:
-            cycles.append(self._running)
-        if self._where == _BODY and cycles and cycles[0] is self.cycle:
-            del cycles[0]
-        return cycles[0] if cycles else None
-
-    def _drop_unfinished(self) -> None:
-        """Forget a request that waits for its turn and never came whole."""
-        if self._where == _BODY and self.pipeline and self.pipeline[0][0] is self.cycle:
-            self.pipeline.popleft()
-
-    def _leave(self) -> None:
-        """Close, but let the client read its answer: data on the way would tear it up."""
-        self._stop()
-        if self._leaving or self.transport.is_closing():
-            return
-        if self._where == _BETWEEN and not self._held and not self._deaf:
+    def _no_request(self) -> None:
+        """Whoever said half a head is told so, and who never said anything is told nothing."""
+        self._timer = None
+        if self._is_half() or self.conn.trailing_data[0]:
+            self._refuse(ApiError(408, f"the head took longer than {HEAD_SECONDS:g} s"))
+        elif not self._answered:
             self.transport.close()
-            return
-        self._leaving = self._deaf = True
-        self._held = b""
-        self._unset_keepalive_if_required()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._flow.release()
-        self._wait(LINGER_SECONDS, self.transport.close)
 
-    def shutdown(self) -> None:
-        """The server ends."""
-        if self._leaving:
-            self.transport.close()
-        else:
-            super().shutdown()
-
-    def _wait(self, seconds: float, then: Any) -> None:
+    def _wait(self, then: Any) -> None:
         self._stop()
-        self._timer = self.loop.call_later(seconds, then)
+        self._timer = self.loop.call_later(HEAD_SECONDS, then)
 
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _slow_head(self) -> None:
-        self._timer = None
-        self._refuse(ApiError(408, f"the head took longer than {HEAD_SECONDS:g} s"))
 
-    def _no_head(self) -> None:
-        """Who never said anything is told nothing."""
-        if self._where == _HEAD:
-            self._slow_head()
-        else:
-            self.transport.close()
-
-
-_LARGE_HEAD: Final = f"a head may have {MAX_HEAD:,} bytes"
-
-
-class _Door:
-    """How a request leaves its connection: uvicorn's cycles write to it and close it."""
-
-    __slots__ = ("_protocol", "write")
-
-    def __init__(self, protocol: BoundedProtocol) -> None:
-        self._protocol = protocol
-        self.write = protocol.transport.write
-
-    def close(self) -> None:
-        """Close, once the client can have read the answer."""
-        self._protocol._leave()
-
-    def is_closing(self) -> bool:
-        """Whether there is nobody to write to."""
-        return self._protocol._leaving or self._protocol.transport.is_closing()
-
-
-class _Flow(FlowControl):
-    """uvicorn's, which resumes reading now and then; not while we hold something back."""
-
-    held = False
-
-    def hold(self) -> None:
-        """Read no more until `release`."""
-        self.held = True
-        self.pause_reading()
-
-    def release(self) -> None:
-        """Read again."""
-        self.held = False
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        """Read again, unless something is held back."""
-        if not self.held:
-            super().resume_reading()
-
-
-def _is_small(scope: Any) -> bool:
-    """Whether a body that nobody wants is short enough to wait for its end."""
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) <= DRAINED
-    return False
-
-
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
-
-
-_GOOD: Final = [JSON]
-_GOOD_LINES: Final = _lines(_GOOD)
-_LAST_LINES: Final = _lines(SECURITY_HEADERS) + b"\r\n"
-
-
-def answer_head(status: int, headers: Headers, default: Headers, length: int) -> bytes:
-    """The head of an answer, as uvicorn would send it."""
-    if status == 200 and headers == _GOOD:
-        first, lines = b"HTTP/1.1 200 OK\r\n", _GOOD_LINES
-    else:
-        first = b"HTTP/1.1 %d %s\r\n" % (status, HTTPStatus(status).phrase.encode())
-        lines = _lines(headers)
-    common = _lines(default)
-    return b"%s%s%scontent-length: %d\r\n%s" % (first, common, lines, length, _LAST_LINES)
+def _too_much(scope: Scope) -> ApiError | None:
+    """A head that came at once and was read, but is larger than any may be."""
+    headers = scope["headers"]
+    if len(headers) > MAX_FIELDS:
+        return ApiError(431, MANY_FIELDS)
+    size = len(scope.get("raw_path") or b"") + sum(len(a) + len(b) + 4 for a, b in headers)
+    return ApiError(431, LARGE_HEAD) if size > MAX_HEAD else None

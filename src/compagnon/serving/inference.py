@@ -1,23 +1,39 @@
-"""The decision itself: what the policy plays, drawn by the decision's id, put into words."""
+"""The decision itself: what the policy plays, drawn by the decision's id, as columns of the log.
 
+For actions that are one of several (`decide`) and for vectors (`decide_vectors`) alike the result
+is everything of a `DecisionRow` that follows from the observation, the mask, the id and the model;
+so the service writes with the functions that a replay computes again with.
+"""
+
+import math
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.policy.drawing import decision_seed
-from compagnon.policy.play import Play, PlayedAction, Quota, others, played, unpacked
+from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.policy.play import (
+    DETERMINISTIC,
+    OTHER_BYTES,
+    SAMPLED,
+    Play,
+    PolicyOutput,
+    Quota,
+    others,
+    played,
+)
+from compagnon.policy.vector_drawing import Bounds, draw_vector
+from compagnon.policy.vector_play import VectorsSaid, played_vector
 from compagnon.serving.models import Model
-from compagnon.serving.schemas import Alternative, DecideAnswer
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.secrets import Secret
-from compagnon.worlds.codec import ActionLabels
 
-Likely = list[tuple[int, float]]
+Columns = dict[str, Any]  # of a `DecisionRow`
+_MOST: Final = 1e300  # of a density that a column holds
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
@@ -40,19 +56,7 @@ class Draw:
         return [decision_seed(one, self.application, self.secret.value) for one in ids]
 
 
-@dataclass(slots=True, eq=False)  # a frozen one takes three times as long to make
-class DrawnDecision:
-    """What was decided.
-
-    Attributes:
-        seed: of the draw.
-        played: the action and what it was drawn from.
-        others: what the policy would have liked instead, see `policy.play.others`.
-    """
-
-    seed: int
-    played: PlayedAction
-    others: bytes
+# ------------------------------------------------------------------ one of several actions
 
 
 def decide(
@@ -63,7 +67,7 @@ def decide(
     draw: Draw,
     alternatives: Sequence[int],
     quota: Quota | None = None,
-) -> list[DrawnDecision]:
+) -> list[Columns]:
     """Decide N times, row by row what each gives alone.
 
     Args:
@@ -78,39 +82,120 @@ def decide(
     seeds = draw.seeds(ids)
     made = played(said, mask, draw.play, seeds, quota)
     liked = others(said, mask, [one.action for one in made], alternatives)
-    return [DrawnDecision(*each) for each in zip(seeds, made, liked, strict=True)]
-
-
-def likeliest(probabilities: NDArray[np.float64], action: int, count: int) -> Likely:
-    """The likeliest actions but for one, of a row from before the policy's liking was logged.
-
-    Of those that are as likely the first comes first.
-    """
-    left, found = probabilities.copy(), []
-    left[action] = 0.0
-    for _ in range(min(count, len(left) - 1)):
-        best = int(left.argmax())
-        if left[best] > 0.0:
-            found.append((best, float(left[best])))
-        left[best] = 0.0
+    packed = np.packbits(mask, axis=1)
+    found = []
+    for k, (action, probabilities, mode, rate) in enumerate(made):
+        found.append(
+            {
+                "mask": packed[k].tobytes(),
+                "probabilities": probabilities.astype("<f8", copy=False).tobytes(),
+                "action": action,
+                "action_vector": None,
+                "probability": float(probabilities[action]),
+                "seed": seeds[k],
+                "mode": mode,
+                "epsilon": rate,
+                "others": liked[k],
+            }
+        )
     return found
 
 
-def answer(row: DecisionRow, words: ActionLabels, alternatives: int) -> DecideAnswer:
-    """A logged decision in words, with the other actions that the policy likes best."""
-    assert row.action is not None
-    probabilities = np.frombuffer(row.probabilities, np.float64)
-    if row.others is None:
-        liked = likeliest(probabilities, row.action, alternatives)
+def decide_again(
+    row: DecisionRow, said: PolicyOutput, mask: NDArray[np.bool_], seed: int, play: Play | None
+) -> Columns:
+    """What `decide` makes of a logged decision.
+
+    Args:
+        said: of this row alone; `mask` (1, A) likewise.
+        play: how it was played; None where that was before it was told: those were drawn from the
+            policy, and explored everything that was possible.
+
+    Raises:
+        InputError: no action is possible, or there is no such rate.
+    """
+    again: Columns = {"mask": np.packbits(mask).tobytes(), "seed": seed}
+    if play is None:
+        probabilities = explored(said.probabilities[0], mask[0], row.epsilon)
+        action = draw(probabilities, seed)
     else:
-        liked = unpacked(row.others)
-    others = [
-        Alternative(other, words[other], float(probabilities[other]), preference)
-        for other, preference in liked
-    ]
-    return DecideAnswer(
-        row.id, row.action, words[row.action], row.probability, others, row.model_sha256
-    )
+        action, probabilities, mode, rate = played(said, mask, play, [seed])[0]
+        count = len(row.others or b"") // OTHER_BYTES
+        liked = others(said, mask, [action], [count])[0]
+        again |= {"mode": mode, "epsilon": rate, "others": liked}
+    return {
+        **again,
+        "probabilities": probabilities.astype("<f8").tobytes(),
+        "action": action,
+        "probability": float(probabilities[action]),
+    }
+
+
+# ------------------------------------------------------------------ vectors
+
+
+def decide_vector(
+    said: VectorsSaid, row: int, bounds: Bounds, play: Play, seed: int, rate: float
+) -> Columns:
+    """Play a vector.
+
+    Args:
+        said: from `Model.say_vectors`; `row` of it is decided.
+        rate: the share of exploration that applies.
+
+    Raises:
+        InputError: the policy makes no numbers of the observation.
+    """
+    made = played_vector(said, row, bounds, play, seed, rate)
+    return {
+        **_vector_columns(made.action, made.log_density, seed, made.mean, made.std),
+        "mode": made.mode,
+        "epsilon": made.rate,
+    }
+
+
+def decide_vector_again(
+    row: DecisionRow, said: VectorsSaid, place: int, bounds: Bounds, seed: int, play: Play | None
+) -> Columns:
+    """What `decide_vector` makes of a logged decision.
+
+    Args:
+        play: None where that was before it was told: drawn, or uniform within the bounds.
+
+    Raises:
+        InputError: there is no such rate, or the policy refuses the observation.
+    """
+    if play is not None:
+        return decide_vector(said, place, bounds, play, seed, row.epsilon)
+    mean, std = said.mean[place], said.std[place]
+    drawn = draw_vector(mean, std, bounds, row.epsilon, seed)
+    sure = not row.epsilon and not std.any()
+    return {
+        **_vector_columns(drawn.action, drawn.log_density, seed, mean, std),
+        "mode": DETERMINISTIC if sure else SAMPLED,
+    }
+
+
+def _vector_columns(
+    action: NDArray[np.float32],
+    log_density: float,
+    seed: int,
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+) -> Columns:
+    return {
+        "mask": None,
+        "probabilities": b"",
+        "action": None,
+        "action_vector": action.astype("<f4").tobytes(),
+        "probability": min(math.exp(min(log_density, 700.0)), _MOST),
+        "seed": seed,
+        "distribution": np.stack([mean, std]).astype("<f8").tobytes(),
+        "log_density": log_density,
+    }
+
+
+# ------------------------------------------------------------------ ids
 
 
 def new_id() -> str:

@@ -14,10 +14,10 @@ from typing import Final
 from compagnon.errors import InputError
 from compagnon.policy.loading import artefact_directory
 from compagnon.serving import routes, signals
+from compagnon.serving.app import Application
 from compagnon.serving.auth import Authenticator
 from compagnon.serving.cost_watch import CostWatch
 from compagnon.serving.ending import GRACE, Ending, ending
-from compagnon.serving.http import Front
 from compagnon.serving.model_source import ModelSource, source_of
 from compagnon.serving.reloader import Reloader
 from compagnon.serving.repository import Repository, open_service_store
@@ -25,7 +25,6 @@ from compagnon.serving.server import Server, listen, new_loop
 from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.starting import require_keys
-from compagnon.serving.vectors import service_of
 from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
 
@@ -38,11 +37,11 @@ class RunningService:
     """A service that answers.
 
     Attributes:
-        front: the ASGI application.
+        app: the ASGI application.
         source: where its models come from.
     """
 
-    front: Front
+    app: Application
     service: Service
     auth: Authenticator
     reloader: Reloader
@@ -83,7 +82,7 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
             raise InputError(str(error)) from None
         require_keys(settings, len(keys), store.where)
         auth = Authenticator(settings.rate, keys, settings.loopback)
-        service = service_of(settings, repository.log, model, secret, repository.lookups, explored)
+        service = Service(settings, repository.log, model, secret, repository.lookups, explored)
         del model  # the service lets go of it when another takes its place; so must we
         find = functools.partial(repository.watchers.read, source.find)
         cost = CostWatch(service, store)
@@ -91,12 +90,12 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         reloader = Reloader(
             service, find, source.load, settings.watch_seconds, version, cost.swapped
         )
-        front = Front(service, auth, routes.build(service, auth, repository, reloader))
+        app = Application(service, auth, routes.build(service, auth, repository, reloader))
         watching = [asyncio.create_task(_watch_keys(auth, repository))]
         if settings.model_name is not None:
             reloader.start()
         try:
-            yield RunningService(front, service, auth, reloader, repository, source)
+            yield RunningService(app, service, auth, reloader, repository, source)
         finally:
             service.draining = True
             for task in watching:
@@ -179,8 +178,8 @@ async def serve_on(
             task.add_done_callback(tasks.discard)
 
         server = Server(
-            parts.front, settings.drain_seconds, end, reload,
-            settings.keep_alive, settings.max_connections,
+            parts.app, settings.drain_seconds, end, reload,
+            settings.keep_alive, settings.max_connections, settings.fast_path,
         )  # fmt: skip
         # What was made so far lives as long as the process: no collection need look at it again.
         gc.collect()

@@ -1,8 +1,8 @@
-"""A policy as the service holds it: verified, warmed up, with the words for its answers."""
+"""A policy as the service holds it: verified, tried, and the same bits in every batch."""
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,7 @@ from compagnon.policy.loading import artefact_directory
 from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
 from compagnon.policy.play import PolicyOutput
-from compagnon.policy.vector_drawing import Bounds
 from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
-from compagnon.serving.actions import Component, action_components, action_words
 
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
 _WANTED: Final = [OUTPUTS, ACTION, PROBABILITIES]
@@ -30,14 +28,12 @@ class Model:
 
     Attributes:
         sha256: of the file that the policy was read from; answers and the log name it.
-        words: what each action means; empty for actions that are vectors.
         rowwise: what is said of a row depends, in its last bits, on the rows beside it, so that
             batches are decided row by row: a replay must find the same bits.
     """
 
     policy: OnnxPolicy
     sha256: str
-    words: tuple[str, ...] = field(repr=False)
     rowwise: bool = False
 
     @property
@@ -58,25 +54,8 @@ class Model:
         outputs, action, probabilities = parts
         return PolicyOutput(outputs, action, probabilities, self._valued)
 
-    @functools.cached_property
-    def _valued(self) -> bool:
-        return isinstance(self.manifest.head, ValuesHead)
-
-
-@dataclass(frozen=True, eq=False)
-class VectorModel(Model):
-    """One version of a policy whose actions are vectors.
-
-    Attributes:
-        components: what each number of a vector is.
-        bounds: of the vectors.
-    """
-
-    components: tuple[Component, ...] = field(repr=False, kw_only=True)
-    bounds: Bounds = field(repr=False, kw_only=True)
-
     def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:
-        """What the policy says of N observations, row by row the same bits in every batch."""
+        """The same of a policy whose actions are vectors."""
         if self.rowwise and len(obs) > 1:
             rows = [_run_vectors(self.policy, obs[k : k + 1]) for k in range(len(obs))]
             parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
@@ -87,6 +66,10 @@ class VectorModel(Model):
         schema = self.manifest.schema_.action
         action, outputs, std = parts
         return said_by_normals(schema, action, outputs[:, : schema.n], std)
+
+    @functools.cached_property
+    def _valued(self) -> bool:
+        return isinstance(self.manifest.head, ValuesHead)
 
 
 def open_model(
@@ -118,18 +101,9 @@ def open_model(
             f"{path} reads or chooses something else than the policy in service (schema "
             f"{manifest.schema_sha256[:12]}..., not {schema_sha256[:12]}...); start another service"
         )
-    schema = manifest.schema_
-    if schema.action.kind != "discrete":
-        return VectorModel(
-            policy,
-            policy.sha256,
-            (),
-            rowwise=_warm_up_vectors(policy, str(path)),
-            components=action_components(schema),
-            bounds=Bounds(schema.action.low, schema.action.high),
-        )
-    words = action_words(schema)
-    return Model(policy, policy.sha256, words, rowwise=_warm_up(policy, str(path)))
+    discrete = manifest.schema_.action.kind == "discrete"
+    warm_up = _warm_up if discrete else _warm_up_vectors
+    return Model(policy, policy.sha256, rowwise=warm_up(policy, str(path)))
 
 
 def _run(

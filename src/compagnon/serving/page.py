@@ -5,7 +5,7 @@ import shlex
 
 import msgspec
 
-from compagnon.serving.openapi_requests import request_example
+from compagnon.serving.openapi import OPERATIONS, Operation, request_example
 from compagnon.serving.service import Service
 
 # No style and no script: the security headers let a browser load and run nothing at all.
@@ -24,17 +24,6 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_ROUTES = (
-    ("POST /v1/decide", "one decision"),
-    ("POST /v1/decide/batch", "up to 1,024 decisions, answered in their order"),
-    ("PUT /v1/outcomes/ID/NAME", "what came of a decision"),
-    ("GET /v1/decisions/ID", "a decision as it was logged"),
-    ("GET /v1/policy", "what is in service: fields, actions, hashes"),
-    ("GET /openapi.json", "the whole description, with examples"),
-    ("GET /healthz", "the process answers"),
-    ("GET /readyz", "it can decide and log"),
-    ("GET /metrics", "counters for Prometheus"),
-)
 
 
 def page(service: Service, address: str, named: bool) -> bytes:
@@ -59,12 +48,13 @@ def page(service: Service, address: str, named: bool) -> bytes:
         about=html.escape(about),
         curl=html.escape(curl),
         rows="\n".join(
-            f"<tr><td>{_link(route)}</td><td>{what}</td></tr>" for route, what in _ROUTES
+            f"<tr><td>{_link(one)}</td><td>{one.summary}</td></tr>" for one in OPERATIONS
         ),
     ).encode()
 
 
-def _link(route: str) -> str:
-    method, _, path = route.partition(" ")
-    plain = method == "GET" and "ID" not in path
-    return f'<a href="{path}">{route}</a>' if plain else route
+def _link(one: Operation) -> str:
+    path = one.path.replace("{decision_id}", "ID").replace("{name}", "NAME")
+    said = f"{one.method} {path}"
+    plain = one.method == "GET" and path == one.path
+    return f'<a href="{path}">{said}</a>' if plain else said

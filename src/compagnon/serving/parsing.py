@@ -1,7 +1,15 @@
-"""From a request to what a policy reads: an observation in its own units, and a mask."""
+"""From a request to what a policy reads: an observation in its own units, and a mask.
 
-from typing import Final
+And to one hash, so that an id is asked once. A client that asks again may be another program, or
+the same one after an upgrade: the order of its names, `12` or `12.0`, a mask as ids or as bits mean
+nothing. What the policy reads means something.
+"""
 
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
 import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
@@ -15,7 +23,17 @@ Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Values = list[float] | NDArray[np.float64]
 
+_encode_as_asked = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+_pack = msgspec.msgpack.Encoder().encode
+_LARGEST_WHOLE: Final = 2.0**63
+_USUAL: Final = 3  # alternatives, where nobody said
 _LARGEST: Final = 1e30  # of a number without a range
+_OF_INDICES: Final = {
+    "mask_ids": "there is no mask",
+    "mask_bits": "there is no mask",
+    "alternatives": "lists no others",
+}
 
 
 class RequestParser:
@@ -27,14 +45,14 @@ class RequestParser:
 
     Attributes:
         low, high: (F,), the least and the largest value of each field that is taken.
-        chooses_vectors: the policies choose vectors, rather than one of several actions.
+        chooses_vectors: the policies choose vectors, rather than one of several actions: there is
+            nothing to mask, and there are no alternatives.
     """
-
-    chooses_vectors = False
 
     def __init__(self, schema: Schema, states: StateReader | None = None) -> None:
         self.schema = schema
         self.states = states
+        self.chooses_vectors = schema.action.kind != "discrete"
         self.names = schema.observation.names
         self.needs_mask = schema.needs_mask
         fields = schema.observation.fields
@@ -91,9 +109,11 @@ class RequestParser:
 
     def _parts(self, request: DecideRequest) -> tuple[Values, Mask | str]:
         """The fields in physical units, unchecked, and the mask, perhaps still as text."""
+        if self.chooses_vectors:
+            _refuse_of_indices(request)
         if request.observation is UNSET:
             return self._from_state(request)
-        if len(request.state):
+        if request.state is not UNSET:
             raise unprocessable("state", "give either an observation or a state, not both")
         if request.reasons is not UNSET:
             raise unprocessable("reasons", "they are those of a state; give one, or leave this out")
@@ -134,7 +154,7 @@ class RequestParser:
         return given
 
     def _from_state(self, request: DecideRequest) -> tuple[NDArray[np.float64], Mask]:
-        if not len(request.state):
+        if request.state is UNSET:
             raise unprocessable("observation", "give an observation, or a state")
         if self.states is None:
             raise unprocessable(
@@ -166,6 +186,13 @@ class RequestParser:
                 "mask_ids", "say what is possible: mask_ids or mask_bits, or a state"
             )
         return self._all
+
+
+def _refuse_of_indices(request: DecideRequest) -> None:
+    """Refuse what only a choice among several actions has."""
+    for name, without in _OF_INDICES.items():
+        if getattr(request, name) is not UNSET:
+            raise unprocessable(name, f"this policy chooses a vector, and {without}; leave it out")
 
 
 def _widened(bounds: list[float], sign: int) -> NDArray[np.float64]:
@@ -212,3 +239,51 @@ def _outside(schema: Schema, column: int, value: float) -> ApiError:
         f"{field.name} is {value:g}; in {field.unit or 'its unit'} it should be "
         f"{max(field.low, -_LARGEST):,g} to {min(field.high, _LARGEST):,g}",
     )
+
+
+# ------------------------------------------------------------------ the same question again
+
+
+def question_sha256(
+    request: DecideRequest, names: Sequence[str], mask: bytes | None, alternatives: int
+) -> str:
+    """The hash of a request that was read and found right.
+
+    Args:
+        request: which gives an observation or a state.
+        names: of the policy's fields, in its order.
+        mask: what is possible, packed; None where actions are vectors. It follows from a state,
+            so that it counts beside an observation alone.
+        alternatives: that the answer lists; -1 where actions are vectors.
+    """
+    given: Any
+    if request.observation is UNSET:
+        assert request.state is not UNSET
+        given = _encode_sorted(_read_state.decode(request.state))
+        mask = None
+    else:
+        values = request.observation
+        if isinstance(values, dict):
+            values = [values[name] for name in names]
+        given = (np.array(values, "<f8") + 0.0).tobytes()  # -0 is 0
+    kind = "state" if request.observation is UNSET else "observation"
+    asked: tuple[Any, ...] = (kind, given, mask, request.key, alternatives)
+    if request.episode:
+        asked = (*asked, request.episode)
+    return hashlib.sha256(_pack(asked)).hexdigest()
+
+
+def sha256_as_written(request: DecideRequest) -> str:
+    """The hash that rows have from before: of the names in the order in which they came."""
+    if request.alternatives == _USUAL:  # which was left out
+        request = msgspec.structs.replace(request, alternatives=UNSET)
+    return hashlib.sha256(_encode_as_asked(request)).hexdigest()
+
+
+def _number(text: str) -> float | int:
+    """A number with a point or an exponent; a whole one is the same as without them."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < _LARGEST_WHOLE else value
+
+
+_read_state = msgspec.json.Decoder(float_hook=_number)

@@ -1,21 +1,20 @@
 """Makes logged decisions again, from their ids, features and masks, with the model of the log."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.policy.drawing import decision_seed
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import OTHER_BYTES, PLAYS, Play, PolicyOutput, others, played
+from compagnon.policy.play import PLAYS, Play, PlayName
+from compagnon.serving.codec import ActionCodec, codec_of
 from compagnon.serving.model_source import open_version
-from compagnon.serving.models import Model, VectorModel
+from compagnon.serving.models import Model
 from compagnon.serving.trial import open_tried
-from compagnon.serving.vectors import decide_vector, decided_before
 from compagnon.store import DecisionRow, Store, registry
 from compagnon.store.replay import Recompute
 from compagnon.store.secrets import known
@@ -30,31 +29,39 @@ def recompute_with(model: Model, secrets: Mapping[int, bytes]) -> Recompute:
         secrets: that draws were made with, by their numbers in the log.
     """
 
+    codec = codec_of(model.manifest.schema_)
+
     def recompute(rows: Sequence[DecisionRow]) -> list[DecisionRow]:
         again: list[DecisionRow] = []
         for start in range(0, len(rows), _TOGETHER):
-            again += _again(model, rows[start : start + _TOGETHER], secrets)
+            again += _again(model, codec, rows[start : start + _TOGETHER], secrets)
         return again
 
     return recompute
 
 
 def _again(
-    model: Model, rows: Sequence[DecisionRow], secrets: Mapping[int, bytes]
+    model: Model,
+    codec: ActionCodec,
+    rows: Sequence[DecisionRow],
+    secrets: Mapping[int, bytes],
 ) -> list[DecisionRow]:
     """Rows made again; one that no service can have written is not as it was logged: seed -1."""
-    good = [row for row in rows if _fits(row, model) and row.secret in {None, *secrets}]
+    good = [
+        row
+        for row in rows
+        if codec.fits(row) and row.secret in {None, *secrets} and row.play in (None, *PLAYS)
+    ]
     found: dict[str, DecisionRow] = {}
     if good:
         obs = np.stack([np.frombuffer(row.features, "<f4") for row in good])
         obs = np.ascontiguousarray(obs, np.float32)
-        if isinstance(model, VectorModel):
-            decided = _vectors_again(model, good, obs, secrets)
-        else:
-            decided = _actions_again(model, good, obs, secrets)
-        for row, parts in zip(good, decided, strict=True):
-            if parts is not None:
-                found[row.id] = row._replace(**parts)
+        seeds = [_seed(row, secrets) for row in good]
+        plays = [_play(row) for row in good]
+        decided = codec.decide_again(model, obs, good, seeds, plays)
+        for row, columns in zip(good, decided, strict=True):
+            if columns is not None:
+                found[row.id] = row._replace(**columns)
     return [found.get(row.id, row._replace(seed=-1)) for row in rows]
 
 
@@ -67,84 +74,7 @@ def _play(row: DecisionRow) -> Play | None:
     """How a row was played; None where that was before it was told."""
     if row.play is None:
         return None
-    if row.play not in PLAYS:
-        raise InputError(f"no play is called {row.play!r}")
-    return Play(row.play, row.epsilon, row.near)
-
-
-def _vectors_again(
-    model: VectorModel,
-    rows: Sequence[DecisionRow],
-    obs: NDArray[np.float32],
-    secrets: Mapping[int, bytes],
-) -> Iterator[dict[str, Any] | None]:
-    said = model.say_vectors(obs)
-    for place, row in enumerate(rows):
-        seed = _seed(row, secrets)
-        try:
-            play = _play(row)
-            if play is None:
-                yield decided_before(model, said, place, seed, row.epsilon)
-            else:
-                yield decide_vector(model, said, place, play, seed, row.epsilon)
-        except InputError:  # no such rate, or what the policy refuses
-            yield None
-
-
-def _actions_again(
-    model: Model,
-    rows: Sequence[DecisionRow],
-    obs: NDArray[np.float32],
-    secrets: Mapping[int, bytes],
-) -> Iterator[dict[str, Any] | None]:
-    actions = model.manifest.schema_.action.n
-    packed = np.stack([np.frombuffer(row.mask or b"", np.uint8) for row in rows])
-    masks = np.unpackbits(packed, axis=1, count=actions).astype(np.bool_)
-    said = model.say(obs, masks)
-    for place, row in enumerate(rows):
-        one = slice(place, place + 1)
-        own = PolicyOutput(
-            said.outputs[one], said.action[one], said.probabilities[one], said.valued
-        )
-        try:
-            yield _action_again(row, own, masks[one], _seed(row, secrets))
-        except InputError:  # no action is possible, or no such rate
-            yield None
-
-
-def _action_again(
-    row: DecisionRow, said: PolicyOutput, mask: NDArray[np.bool_], seed: int
-) -> dict[str, Any]:
-    """Of one row; `said` and `mask` (1, A)."""
-    parts: dict[str, Any] = {"mask": np.packbits(mask).tobytes(), "seed": seed}
-    play = _play(row)
-    if play is None:
-        probabilities = explored(said.probabilities[0], mask[0], row.epsilon)
-        action = draw(probabilities, seed)
-    else:
-        action, probabilities, mode, rate = played(said, mask, play, [seed])[0]
-        count = len(row.others or b"") // OTHER_BYTES
-        parts |= {
-            "mode": mode,
-            "epsilon": rate,
-            "others": others(said, mask, [action], [count])[0],
-        }
-    return {
-        **parts,
-        "probabilities": probabilities.astype("<f8").tobytes(),
-        "action": action,
-        "probability": float(probabilities[action]),
-    }
-
-
-def _fits(row: DecisionRow, model: Model) -> bool:
-    """Whether its arrays have the sizes of a row that this model decided."""
-    schema = model.manifest.schema_
-    if len(row.features) != 4 * len(schema.observation.fields):
-        return False
-    if isinstance(model, VectorModel):
-        return True
-    return row.mask is not None and len(row.mask) == (schema.action.n + 7) // 8
+    return Play(cast(PlayName, row.play), row.epsilon, row.near)
 
 
 def loader(store: Store, paths: Sequence[Path]) -> Callable[[str], Recompute]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import resource
 import signal
 import socket
@@ -13,10 +14,11 @@ import uvicorn
 
 from compagnon.errors import InputError
 from compagnon.serving import signals
-from compagnon.serving.connection import State
-from compagnon.serving.http import App
-from compagnon.serving.protocol import DecisionProtocol
+from compagnon.serving.connection import BoundedState, PlainProtocol
+from compagnon.serving.fast_path import fast_protocol
+from compagnon.serving.http import MAX_HEAD, App
 
+_logger = logging.getLogger("compagnon.serving")
 _BACKLOG: Final = 4096  # connections that wait to be taken; the kernel may allow fewer
 _OTHER_FILES: Final = 512  # open at a time beside connections: the store, models, who is sent away
 
@@ -29,6 +31,7 @@ class Server(uvicorn.Server):
         drain_seconds: what requests under way get.
         keep_alive: seconds that a connection stays open without a request.
         max_connections: clients at a time.
+        fast_path: single decisions go the fast path, where it can be used.
         ending: is called when the end begins. reload: is called on SIGHUP.
     """
 
@@ -40,10 +43,14 @@ class Server(uvicorn.Server):
         reload: Callable[[], None],
         keep_alive: float = 75.0,
         max_connections: int = 4_096,
+        fast_path: bool = True,
     ) -> None:
+        if not fast_path:
+            _logger.info("requests go the plain path: the fast one is switched off")
         config = uvicorn.Config(
             app,
-            http=DecisionProtocol,
+            http=(fast_protocol() if fast_path else None) or PlainProtocol,
+            h11_max_incomplete_event_size=MAX_HEAD,
             loop="none",
             lifespan="off",
             ws="none",
@@ -57,7 +64,7 @@ class Server(uvicorn.Server):
             timeout_keep_alive=keep_alive,  # type: ignore[arg-type]  # it is a plain delay
         )
         super().__init__(config)
-        self.server_state = State(room_for(max_connections))
+        self.server_state = BoundedState(room_for(max_connections))
         self._ending = ending
         self._reload = reload
 

@@ -9,21 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-import numpy as np
 from msgspec import UNSET
 
 from compagnon.errors import InputError
 from compagnon.policy.play import EXPLORED
-from compagnon.serving import inference, schemas
+from compagnon.serving import decoding
+from compagnon.serving.codec import codec_of, mask_of
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.errors import RETRY_SECONDS, ApiError
-from compagnon.serving.inference import Draw
+from compagnon.serving.inference import Columns, Draw, new_id, new_ids
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.models import Model
-from compagnon.serving.parsing import Mask, Observation, RequestParser
-from compagnon.serving.question import question_sha256, sha256_as_written
+from compagnon.serving.parsing import (
+    Mask,
+    Observation,
+    RequestParser,
+    question_sha256,
+    sha256_as_written,
+)
 from compagnon.serving.read_pool import ReadPool
-from compagnon.serving.schemas import BatchAnswer, DecideRequest
+from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import state_reader
 from compagnon.store.decisions import DecisionRow, Written, compare
@@ -67,9 +72,8 @@ class Made:
 
 @dataclass(slots=True, eq=False)
 class Asked:
-    """A single decision that is made and not yet answered; it holds the model that made it."""
+    """A single decision that is made and not yet answered."""
 
-    model: Model
     request: DecideRequest
     made: Made
 
@@ -106,7 +110,9 @@ class Service:
         self.metrics = Metrics(settings, model.sha256)
         manifest = model.manifest
         states = state_reader(manifest.schema_, manifest.provenance.env_args)
-        self.parser = self._parser(manifest.schema_, states)
+        self.parser = RequestParser(manifest.schema_, states)
+        self.codec = codec_of(manifest.schema_)
+        self.codec.check(settings, model)
         self._states = states
         self._fast = settings.mode == "fast"
         self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
@@ -128,11 +134,6 @@ class Service:
                 manifest.schema_.env_id,
             )
 
-    # How requests are read; a service of vectors has its own.
-    _parser: type[RequestParser] = RequestParser
-    _read_one = staticmethod(schemas.read_decide)
-    _read_many = staticmethod(schemas.read_batch)
-
     @property
     def model(self) -> Model:
         """The model that decides now. A request reads this once."""
@@ -144,12 +145,14 @@ class Service:
         Whoever decides with the old one holds it until the answer is made; then it is gone.
 
         Raises:
-            InputError: it reads or chooses something else; the old model stays.
+            InputError: it reads or chooses something else, or could not explore as it should; the
+                old model stays.
         """
         if model.manifest.schema_sha256 != self.schema_sha256:
             raise InputError(
                 "the new model reads or chooses something else than the one in service"
             )
+        self.codec.check(self.settings, model)
         self.draw = replace(self.draw, play=self.settings.play_of(model.manifest.head))
         self._model = model
         self.swaps += 1
@@ -176,11 +179,11 @@ class Service:
             ApiError: 422.
         """
         begun = time.perf_counter_ns()
-        request = self._read_one(body)
+        request = decoding.read_decide(body)
         model = self._model
         made = self._make(model, request, begun)
         self.metrics.decided(1, time.perf_counter_ns() - begun)
-        return Asked(model, request, made)
+        return Asked(request, made)
 
     def must_look(self, asked: Asked) -> bool:
         """Whether the database must be read first: fast mode would see a known id too late."""
@@ -192,7 +195,7 @@ class Service:
         Raises:
             ApiError: 409.
         """
-        return _encode(self._answer(asked.model, asked.request, asked.made, written))
+        return _encode(self._answer(asked.request, asked.made, written))
 
     async def decide_batch(self, body: bytes, count: Any = None) -> bytes:
         """Many decisions at once, each like `decide`; a `schemas.BatchAnswer`.
@@ -202,7 +205,7 @@ class Service:
             count: is told how many decisions there are, before they are made.
         """
         begun = time.perf_counter_ns()
-        requests = self._read_many(body)
+        requests = decoding.read_batch(body)
         if count is not None:
             count(len(requests))
         model = self._model
@@ -221,21 +224,19 @@ class Service:
         answers = []
         for place, (request, one) in enumerate(zip(requests, made, strict=True)):
             try:
-                answers.append(self._answer(model, request, one, known[one.row.id]))
+                answers.append(self._answer(request, one, known[one.row.id]))
             except ApiError as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
-        return _encode(self._batch_answer(answers))
-
-    _batch_answer: Callable[[list[Any]], Any] = BatchAnswer
+        return _encode(self.codec.kinds.batch(answers))
 
     def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
         obs, mask = self.parser.read(request)
-        ids = [request.id or inference.new_id()]
+        ids = [request.id or new_id()]
         return self._decided(model, [request], ids, obs[None], mask[None], begun)[0]
 
     def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
         obs, masks = self.parser.read_many(requests)
-        fresh = inference.new_ids(len(requests))
+        fresh = new_ids(len(requests))
         ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
         return self._decided(model, requests, ids, obs, masks, begun)
 
@@ -248,43 +249,36 @@ class Service:
         masks: Mask,
         begun: int,
     ) -> list[Made]:
-        alternatives = [request.alternatives for request in requests]
+        alternatives = [self._alternatives(request) for request in requests]
         quota = self.episodes.asking([request.episode or None for request in requests])
         try:
-            decisions = inference.decide(model, obs, masks, ids, self.draw, alternatives, quota)
+            decided = self.codec.decide(model, obs, masks, ids, self.draw, alternatives, quota)
         except InputError as error:
             raise self._no_answer(error, len(ids)) from None
-        packed = np.packbits(masks, axis=1)
-        made = []
-        for k, (request, decision) in enumerate(zip(requests, decisions, strict=True)):
-            action, probabilities, mode, rate = decision.played
-            row = self._logged(
-                model, request, ids[k], obs[k], begun,
-                mask=packed[k].tobytes(),
-                probabilities=probabilities.tobytes(),
-                action=action,
-                action_vector=None,
-                probability=float(probabilities[action]),
-                seed=decision.seed,
-                mode=mode,
-                epsilon=rate,
-                others=decision.others,
-            )  # fmt: skip
-            made.append(Made(row, request.id is not UNSET))
-        return made
+        return [
+            Made(
+                self._row(model, request, ids[k], obs[k], begun, columns),
+                request.id is not UNSET,
+            )
+            for k, (request, columns) in enumerate(zip(requests, decided, strict=True))
+        ]
+
+    def _alternatives(self, request: DecideRequest) -> int:
+        given = request.alternatives
+        return self.codec.alternatives if given is UNSET else given
 
     def _no_answer(self, error: InputError, count: int) -> ApiError:
         where = "observation" if count == 1 else "decisions"
         return ApiError(422, f"the policy has no answer to it ({error})", where)
 
-    def _logged(
+    def _row(
         self,
         model: Model,
         request: DecideRequest,
         decision_id: str,
         obs: Observation,
         begun: int,
-        **decided: Any,
+        decided: Columns,
     ) -> DecisionRow:
         """What goes into the log: what every decision has, and what was `decided`."""
         settings = self.settings
@@ -306,7 +300,9 @@ class Service:
             time=time.time(),
             latency_us=(time.perf_counter_ns() - begun) // 1000,
             # A batch of one asks the same as a single one.
-            request_sha256=question_sha256(request, self.parser.names, decided["mask"]),
+            request_sha256=question_sha256(
+                request, self.parser.names, decided["mask"], self._alternatives(request)
+            ),
             **decided,
         )
 
@@ -333,18 +329,18 @@ class Service:
             503, f"the decision log cannot be written now ({error.public})", None, RETRY_SECONDS
         )
 
-    def _answer(self, model: Model, request: DecideRequest, made: Made, written: Written) -> Any:
+    def _answer(self, request: DecideRequest, made: Made, written: Written) -> Any:
         self._require_ours(request, made, written)
+        states, row = self._states, written.row
         labels: ActionLabels | None = None
-        if self._states is not None and len(request.state):
-            labels = self._states.action_labels(request.state)
-        words = labels or model.words
-        answer = inference.answer(written.row, words, request.alternatives)
-        packed = written.row.mask
-        if self._states is None or packed is None or request.reasons is not True:
+        if states is not None and request.state is not UNSET:
+            labels = states.action_labels(request.state)
+        answer = self.codec.answer(row, labels, self._alternatives(request))
+        if states is None or row.mask is None or request.reasons is not True:
             return answer
-        mask = np.unpackbits(np.frombuffer(packed, np.uint8), count=len(model.words))
-        reasons = self._states.reasons(request.state, mask.astype(np.bool_), words)
+        assert request.state is not UNSET
+        mask = mask_of(row, len(self.codec.words))
+        reasons = states.reasons(request.state, mask, labels or self.codec.words)
         return msgspec.structs.replace(answer, reasons=reasons)
 
     def _require_ours(self, request: DecideRequest, made: Made, written: Written) -> None:

@@ -41,6 +41,8 @@ class ServiceSettings:
         max_connections: clients at a time; more are told to come back.
         keep_alive: seconds that a connection stays open without a request. A proxy that keeps its
             own connections for less never finds one closed.
+        fast_path: single decisions go the fast path, where that can be used; the answers are the
+            same without it.
         watch_seconds: how often the registry's champion is looked up.
         drain_seconds: what requests under way get when the service ends.
     """
@@ -66,6 +68,7 @@ class ServiceSettings:
     max_pending: int = 512
     max_connections: int = 4_096
     keep_alive: float = 75.0
+    fast_path: bool = True
     watch_seconds: float = 1.0
     drain_seconds: float = 20.0
 

@@ -10,9 +10,11 @@ import functools
 from typing import Any, Final
 
 from compagnon.serving.admission import BACK_SECONDS
-from compagnon.serving.connection import BoundedProtocol, answer_head
+from compagnon.serving.app import BUSY, DECIDE, Application
 from compagnon.serving.errors import ApiError
-from compagnon.serving.http import BUSY, CLOSE, DECIDE, Front, Headers, problem_headers
+from compagnon.serving.fast_path.connection import BoundedProtocol
+from compagnon.serving.fast_path.decisions import Direct
+from compagnon.serving.http import CLOSE, Headers, answer_head, problem_headers
 
 _SHORT: Final = DECIDE.encode()
 
@@ -57,7 +59,7 @@ class DecisionProtocol(BoundedProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._front = self.app if isinstance(self.app, Front) else None
+        self._direct = Direct(self.app) if isinstance(self.app, Application) else None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -106,18 +108,18 @@ class DecisionProtocol(BoundedProtocol):
         self._end_body()
         cycle: Any = _Cycle()
         self.cycle = self._running = cycle
-        assert self._front is not None
-        if self._front.is_full():
-            self._send_away(cycle, self._front)
+        assert self._direct is not None
+        if self._direct.app.is_full():
+            self._send_away(cycle, self._direct.app)
             return
-        self._front.ask(self.headers, body, functools.partial(self._answer, cycle))
+        self._direct.ask(self.headers, body, functools.partial(self._answer, cycle))
 
     def _is_short(self) -> bool:
         """Whether this is a plain request for one decision, and nothing else is under way."""
         parser = self.parser
         return (
             self.url == _SHORT
-            and self._front is not None
+            and self._direct is not None
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
@@ -139,7 +141,7 @@ class DecisionProtocol(BoundedProtocol):
         self.transport.write(head + body)
         cycle.response_complete = True
         if not goes_on:
-            self._leave()
+            self.leave()
         if self.pipeline or self._held or not goes_on:
             self.on_response_complete()
             return
@@ -149,12 +151,12 @@ class DecisionProtocol(BoundedProtocol):
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
 
-    def _send_away(self, cycle: _Cycle, front: Front) -> None:
+    def _send_away(self, cycle: _Cycle, app: Application) -> None:
         """Say that there is no room, at the least cost, and do not listen until there may be."""
         cycle.response_complete = True
-        self.transport.write(_NO_ROOM[front.outside.seconds()])
+        self.transport.write(_NO_ROOM[app.outside.seconds()])
         self._muted = True
-        front.outside.add(self, self.loop)
+        app.outside.add(self, self.loop)
         self._idle, self._answered = True, self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
