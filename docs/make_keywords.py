@@ -16,13 +16,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel
 
 from compagnon.rl.recipe import (
-    ALGORITHMS,
     CheckpointSpec,
     EvaluationSpec,
     NetworkSpec,
     Recipe,
     VideoSpec,
 )
+from compagnon.rl.registry import settings_by_kind
 from compagnon.rl.settings import AlgorithmSettings
 
 TARGET = Path(__file__).parents[1] / "src" / "compagnon" / "api" / "keywords.py"
@@ -97,7 +97,7 @@ def text() -> str:
     shared.append("    # who steps the environment in training; it is always judged by gymnasium")
     shared.append('    backend: Literal["gymnasium", "envpool", "processes"]')
     add("LearnerKeywords", "What every algorithm takes beside its own settings.", iter(shared))
-    for kind, model in ALGORITHMS.items():
+    for kind, model in settings_by_kind().items():
         base = "LearnerKeywords"
         docstring = f"The settings of `{kind}`; see `{model.__name__}`."
         if kind in ("ppo", "dagger"):  # a hybrid takes these as tables

@@ -11,9 +11,10 @@ from compagnon.plugins import own_worlds
 from compagnon.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from compagnon.api.algorithms import DDPG, DQN, PPO, DAgger, Hybrid
     from compagnon.api.envs import make, schema_of
     from compagnon.api.evaluating import evaluate
-    from compagnon.api.learners import DDPG, DQN, PPO, DAgger, Hybrid, Learner
+    from compagnon.api.learners import Learner
     from compagnon.api.policies import export, from_onnx, from_sb3, load_policy
     from compagnon.api.running import resume, run
     from compagnon.errors import InputError
@@ -61,9 +62,10 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "compagnon.api.algorithms": ("DDPG", "DQN", "PPO", "DAgger", "Hybrid"),
     "compagnon.api.envs": ("make", "schema_of"),
     "compagnon.api.evaluating": ("evaluate",),
-    "compagnon.api.learners": ("DDPG", "DQN", "PPO", "DAgger", "Hybrid", "Learner"),
+    "compagnon.api.learners": ("Learner",),
     "compagnon.api.policies": ("export", "from_onnx", "from_sb3", "load_policy"),
     "compagnon.api.running": ("resume", "run"),
     "compagnon.errors": ("InputError",),

@@ -21,12 +21,14 @@ from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.policy import Schema, load_artefact, save_policy
 from compagnon.rl.algorithm import build_algorithm, total_iterations
 from compagnon.rl.callbacks import IterationInfo
-from compagnon.rl.recipe import ALGORITHMS
+from compagnon.rl.registry import settings_by_kind
 from compagnon.rl.trainer import Trainer, TrainingError, start
 from tests.rl.cases import CASES, QUICK, Case
 from tests.rl.small import through_disk
 from tests.rl.test_trainer import assert_same_run, flat, in_a_process, wait_for_lines
 from tests.tiers import full
+
+SETTINGS = settings_by_kind()
 
 EVERY_CASE = pytest.mark.parametrize(
     "case",
@@ -559,11 +561,11 @@ def settings_of(kind: str) -> dict[str, Any]:
     return settings
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize("actions", SERVED)
 def test_actions_are_served_or_refused_in_one_sentence(kind, actions):
     case = Case(settings_of(kind), SERVED[actions])
-    if actions in ALGORITHMS[kind].serves:
+    if actions in SETTINGS[kind].serves:
         assert any(each.kind == kind for each in CASES.values())
         build_algorithm(case.recipe())
         return
@@ -574,7 +576,7 @@ def test_actions_are_served_or_refused_in_one_sentence(kind, actions):
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize("env_id", registered(ODD))
 def test_other_spaces_are_refused_in_one_sentence(kind, env_id):
     with pytest.raises(InputError, match=re.escape(env_id)) as refusal:
@@ -582,22 +584,20 @@ def test_other_spaces_are_refused_in_one_sentence(kind, env_id):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind, it in ALGORITHMS.items() if "discrete" in it.serves]
-)
+@pytest.mark.parametrize("kind", [kind for kind, it in SETTINGS.items() if "discrete" in it.serves])
 @pytest.mark.parametrize("env_id", registered(ENCODED))
 def test_spaces_that_a_vector_can_hold_are_served(kind, env_id):
     build_algorithm(Case(settings_of(kind), env_id).recipe())
 
 
 def test_every_algorithm_has_cases():
-    assert {case.kind for case in CASES.values()} == set(ALGORITHMS)
-    assert {CASES[name].kind for name in QUICK} == set(ALGORITHMS)
-    for kind in ALGORITHMS:
+    assert {case.kind for case in CASES.values()} == set(SETTINGS)
+    assert {CASES[name].kind for name in QUICK} == set(SETTINGS)
+    for kind in SETTINGS:
         own = [case for case in CASES.values() if case.kind == kind]
         assert any(case.lesson is not None for case in own), kind
         served = {Schema.of(BatchEnv(each.env_id, each.env_args, 1)).action.kind for each in own}
-        assert served == set(ALGORITHMS[kind].serves), kind
+        assert served == set(SETTINGS[kind].serves), kind
 
 
 # -- learning -----------------------------------------------------------------------------------

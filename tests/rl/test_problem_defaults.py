@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from compagnon.envs import BatchEnv
 from compagnon.evaluation.episodes import play_episodes
 from compagnon.policy import Schema, load_policy
-from compagnon.rl.problem_defaults import ProblemFacts, ppo
+from compagnon.rl.ppo_settings import defaults as ppo
+from compagnon.rl.problem_defaults import ProblemFacts
 from compagnon.rl.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from compagnon.rl.run import LAST, Run
 from compagnon.rl.trainer import start

@@ -8,8 +8,11 @@ from compagnon.rl.algorithm import build_algorithm, total_iterations
 from compagnon.rl.dagger import DaggerSettings
 from compagnon.rl.hybrid import HybridSettings
 from compagnon.rl.ppo import PPOSettings
-from compagnon.rl.recipe import ALGORITHMS, load_recipe, shipped_recipes
+from compagnon.rl.recipe import load_recipe, shipped_recipes
+from compagnon.rl.registry import settings_by_kind
 from tests.rl.small import KINDS, recipe_of
+
+SETTINGS = settings_by_kind()
 
 GOOD = """
 name = "mine"
@@ -122,18 +125,18 @@ def test_a_key_of_another_algorithm_is_said_to_be_one(written, kind, line, said)
         assert "it is one of" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 def test_every_algorithm_has_defaults_that_make_a_recipe(written, kind):
     recipe = load_recipe(written(of_kind(kind, "")))
     assert recipe.algorithm.kind == kind
-    assert type(recipe.algorithm) is ALGORITHMS[kind]
+    assert type(recipe.algorithm) is SETTINGS[kind]
     text = tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
     assert load_recipe(written(text)) == recipe
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 def test_every_setting_has_a_sentence(kind):
-    for name, field in ALGORITHMS[kind].model_fields.items():
+    for name, field in SETTINGS[kind].model_fields.items():
         if name not in ("kind", "dagger", "ppo"):
             assert field.description, name
             assert "\n" not in field.description, name

@@ -8,8 +8,11 @@ import tomli_w
 from pydantic.fields import FieldInfo
 
 from compagnon.errors import InputError
-from compagnon.rl.recipe import ALGORITHMS, Recipe, change_recipe, load_recipe, parse_recipe
+from compagnon.rl.recipe import Recipe, change_recipe, load_recipe, parse_recipe
+from compagnon.rl.registry import settings_by_kind
 from compagnon.rl.settings import Settings, forbidden_changes, may_change
+
+SETTINGS = settings_by_kind()
 
 
 def settings_of(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
@@ -25,7 +28,7 @@ EVERY = [
     *((f"recipe.{name}", field) for name, field in settings_of(Recipe)),
     *(
         (f"{kind}.{name}", field)
-        for kind, model in ALGORITHMS.items()
+        for kind, model in SETTINGS.items()
         for name, field in settings_of(model)
     ),
 ]
@@ -67,9 +70,9 @@ MAY_CHANGE = {
 }
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 def test_what_a_checkpoint_holds_was_made_with_stays(kind):
-    fields = ALGORITHMS[kind].model_fields
+    fields = SETTINGS[kind].model_fields
     assert [name for name in MUST_STAY[kind] if may_change(fields[name])] == []
     assert [name for name in MAY_CHANGE[kind] if not may_change(fields[name])] == []
 

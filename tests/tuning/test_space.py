@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.rl.recipe import ALGORITHMS, load_recipe
+from compagnon.rl.recipe import load_recipe
+from compagnon.rl.registry import settings_by_kind
 from compagnon.tuning.space import ChoiceRange, FloatRange, IntRange, load_space, parse_space
 from tests.tuning.small import RANGES, SPACE, bandit
+
+SETTINGS = settings_by_kind()
 
 RECIPES = {
     "dqn": "mountaincar-dqn",
@@ -23,7 +26,7 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS)
+@pytest.mark.parametrize("kind", SETTINGS)
 def test_a_space_ships_for_each_algorithm_and_fits_its_recipes(kind):
     space = load_space(load_recipe(RECIPES[kind]))
     assert len(space.ranges) >= 4
@@ -161,4 +164,4 @@ def test_a_file_that_is_no_space_is_refused(tmp_path):
 
 def test_every_space_that_ships_belongs_to_an_algorithm():
     names = {entry.name for entry in files("compagnon.tuning").joinpath("spaces").iterdir()}
-    assert names == {f"{kind}.toml" for kind in ALGORITHMS}
+    assert names == {f"{kind}.toml" for kind in SETTINGS}

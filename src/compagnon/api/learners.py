@@ -1,4 +1,4 @@
-"""`PPO`, `DQN`, `DDPG`, `DAgger`, `Hybrid`: a recipe built in Python, and the run of it.
+"""A recipe built in Python, of whichever algorithm, and the run of it.
 
 Nothing is learnt here. A learner writes down what a recipe in TOML would say, hands it to the same
 trainer as the command line, and keeps what comes back; so a run from here and one from there are
@@ -13,34 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self, Unpack
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import ValidationError
 
 from compagnon.amounts import read_budget
 from compagnon.api.envs import schema_of_given
 from compagnon.api.experts import ExpertLike, GivenExpert, given_expert
-from compagnon.api.keywords import (
-    DaggerKeywords,
-    DDPGKeywords,
-    DQNKeywords,
-    HybridKeywords,
-    PPOKeywords,
-)
 from compagnon.envs.given import EnvLike, GivenEnv, given_env
 from compagnon.errors import InputError
 from compagnon.policy.artefact import load_artefact
 from compagnon.policy.bound import BoundPolicy
 from compagnon.rl.callbacks import Callback, IterationInfo, tell_all
-from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.progress import RunOutcome
 from compagnon.rl.recipe import (
-    ALGORITHMS,
     Recipe,
     change_recipe,
     explain,
     parse_recipe,
 )
+from compagnon.rl.registry import find_algorithm, settings_by_kind
 from compagnon.rl.run import BEST, CLONE, LAST, Run
 from compagnon.rl.trainer import Trainer, start
 
@@ -51,13 +43,6 @@ Budget = int | float | str | Mapping[str, Any]
 _BESIDE: Final = (
     "name", "description", "device", "threads", "network", "evaluation", "checkpoint", "video",
 )  # fmt: skip
-_CLASSES: Final = {
-    "ppo": "PPO",
-    "dqn": "DQN",
-    "ddpg": "DDPG",
-    "dagger": "DAgger",
-    "hybrid": "Hybrid",
-}
 # A second Ctrl-C ends at once; any other signal is the program's own.
 _SIGNALS: Final = (signal.SIGINT,)
 
@@ -95,6 +80,26 @@ class Learner:
         learner = Learner({}, GivenEnv(recipe.env.id, recipe.env.args), expert, recipe.name)
         learner._tree = recipe.model_dump(mode="json", exclude_none=True)
         return learner
+
+    @staticmethod
+    def of_kind(
+        kind: str,
+        env: EnvLike,
+        *,
+        seed: int = 0,
+        env_args: Mapping[str, Any] | None = None,
+        expert: ExpertLike | None = None,
+        **settings: Any,
+    ) -> "Learner":
+        """A learner of any algorithm by its kind, such as one that a program registered.
+
+        Args:
+            expert: whom it imitates, if it does. settings: those of a recipe.
+
+        Raises:
+            InputError: names the setting, what was given and what would be right.
+        """
+        return _OfKind(kind, env, seed, env_args, settings, expert)
 
     @classmethod
     def of_run(cls, path: Path, expert: GivenExpert | None = None) -> "Learner":
@@ -178,8 +183,9 @@ class Learner:
         tree = copy.deepcopy(self._tree)
         if budget is not None:
             tree["budget"] = _budget(budget, self._who)
-            if tree["algorithm"]["kind"] == "dagger" and "iterations" in tree["budget"]:
-                tree["algorithm"]["iterations"] = tree["budget"].pop("iterations")
+            own = find_algorithm(tree["algorithm"]["kind"]).settings.ends_after
+            if own is not None and "iterations" in tree["budget"]:
+                tree["algorithm"][own] = tree["budget"].pop("iterations")
         return parse_recipe(tree, self._who)
 
     # -- what was learnt ----------------------------------------------------------------------
@@ -208,7 +214,7 @@ class Learner:
 
     @property
     def clone(self) -> BoundPolicy | None:
-        """Of a hybrid, the policy when imitation ended."""
+        """The policy when imitation ended, where practice followed it."""
         return self._kept.get(CLONE)
 
     # -- the run ------------------------------------------------------------------------------
@@ -245,10 +251,10 @@ class Learner:
         done["minutes"] = done.get("seconds", 0.0) / 60
         more = {key: done.get(key, 0) + value for key, value in _budget(budget, self._who).items()}
         changes: dict[str, Any] = {"budget": more}
-        own = self.recipe_for().algorithm if self.recipe.algorithm.kind == "dagger" else None
-        if isinstance(own, DaggerSettings):  # it ends by itself, after so many iterations
-            after = more.pop("iterations", done.get("iterations", 0) + own.iterations)
-            changes["algorithm.iterations"] = after
+        key = self.recipe.algorithm.ends_after
+        if key is not None:  # it ends by itself, after so many iterations
+            own = self.recipe_for().algorithm.own_iterations or 0
+            changes[f"algorithm.{key}"] = more.pop("iterations", done.get("iterations", 0) + own)
         return change_recipe(self.recipe, changes, self._who)
 
     def _keep(self, run: Run) -> None:
@@ -262,7 +268,7 @@ class Learner:
                 self._kept[name] = BoundPolicy(own.bind(schema), schema)
 
 
-class _Algorithm(Learner):
+class AlgorithmLearner(Learner):
     """A learner that is an algorithm, made from its settings."""
 
     kind: ClassVar[str]
@@ -275,18 +281,18 @@ class _Algorithm(Learner):
         settings: Mapping[str, Any],
         expert: ExpertLike | None = None,
     ) -> None:
-        who = f"cp.{_CLASSES[self.kind]}"
+        who, model = called(self.kind), find_algorithm(self.kind).settings
         given = given_env(env, env_args)
         beside = {key: _plain(settings[key]) for key in _BESIDE if key in settings}
         own = {k: _plain(v) for k, v in settings.items() if k not in (*_BESIDE, "backend")}
         _check_names(self.kind, own, who)
         whom = None if expert is None else given_expert(expert, given)
         if whom is not None:
-            holder = own.setdefault("dagger", {}) if self.kind == "hybrid" else own
-            holder["expert"] = whom.name
-        if given.num_envs is not None:
-            holder = own.setdefault("ppo", {}) if self.kind == "hybrid" else own
-            holder.setdefault("num_envs", given.num_envs)
+            if model.expert_key is None:
+                raise InputError(f"{who}: it imitates nobody; leave expert away")
+            _put(own, model.expert_key, whom.name)
+        if given.num_envs is not None and model.num_envs_key is not None:
+            _put(own, model.num_envs_key, given.num_envs, always=False)
         table: dict[str, Any] = {"id": given.id, "args": given.args}
         if "backend" in settings:
             table["backend"] = settings["backend"]
@@ -300,127 +306,32 @@ class _Algorithm(Learner):
         super().__init__(tree, given, whom, who)
         # What is wrong with a setting is said where it was given, and not when learning begins.
         try:
-            ALGORITHMS[self.kind].model_validate(tree["algorithm"])
+            model.model_validate(tree["algorithm"])
         except ValidationError as error:
             raise InputError(f"{who}: {explain(error)}") from None
         self.recipe_for({"iterations": 1})
 
 
-class PPO(_Algorithm):
-    """Proximal policy optimisation, with action masks (Schulman et al. 2017, arXiv 1707.06347).
-
-    Args:
-        env: an id, ``module:ID``, an environment or a factory.
-        seed: of everything random in training.
-        env_args: the environment's arguments.
-        settings: those of a recipe, see `PPOKeywords`. What is left open is chosen by the problem,
-            as in a recipe.
-
-    Raises:
-        InputError: names the setting, what was given and what would be right.
-    """
-
-    kind = "ppo"
-
-    def __init__(
-        self,
-        env: EnvLike,
-        *,
-        seed: int = 0,
-        env_args: Mapping[str, Any] | None = None,
-        **settings: Unpack[PPOKeywords],
-    ) -> None:
-        super().__init__(env, seed, env_args, settings)
+def called(kind: str) -> str:
+    """What the Python side calls an algorithm: its class, where it has one."""
+    for learner in AlgorithmLearner.__subclasses__():
+        if getattr(learner, "kind", None) == kind:
+            return f"cp.{learner.__name__}"
+    return kind
 
 
-class DQN(_Algorithm):
-    """Deep Q-learning: masked, double, dueling, prioritised, n-step (arXiv 1710.02298).
-
-    Args, Raises: see `PPO`; the settings are those of `DQNKeywords`.
-    """
-
-    kind = "dqn"
-
-    def __init__(
-        self,
-        env: EnvLike,
-        *,
-        seed: int = 0,
-        env_args: Mapping[str, Any] | None = None,
-        **settings: Unpack[DQNKeywords],
-    ) -> None:
-        super().__init__(env, seed, env_args, settings)
-
-
-class DDPG(_Algorithm):
-    """Deterministic policy gradients with TD3's remedies (arXiv 1509.02971, 1802.09477).
-
-    Args, Raises: see `PPO`; the settings are those of `DDPGKeywords`.
-    """
-
-    kind = "ddpg"
-
-    def __init__(
-        self,
-        env: EnvLike,
-        *,
-        seed: int = 0,
-        env_args: Mapping[str, Any] | None = None,
-        **settings: Unpack[DDPGKeywords],
-    ) -> None:
-        super().__init__(env, seed, env_args, settings)
-
-
-class DAgger(_Algorithm):
-    """Imitation of an expert in the states that the student meets (Ross et al. 2011).
-
-    Args:
-        expert: a name, a path, a policy, a rule (object, class, or a function
-            ``(obs, action_mask) -> actions`` of batches); or `Demonstrations`, or the path of
-            some (CSV, npz), which are cloned as they are.
-        env: where both are; see `PPO` for this and what follows.
-        settings: see `DaggerKeywords`.
-    """
-
-    kind = "dagger"
-
-    def __init__(
-        self,
-        expert: ExpertLike,
-        env: EnvLike,
-        *,
-        seed: int = 0,
-        env_args: Mapping[str, Any] | None = None,
-        **settings: Unpack[DaggerKeywords],
-    ) -> None:
-        super().__init__(env, seed, env_args, settings, expert)
-
-
-class Hybrid(_Algorithm):
-    """Imitation by DAgger, then practice by PPO on the same policy, or both in turn.
-
-    Args:
-        expert, env: see `DAgger`.
-        settings: see `HybridKeywords`; ``dagger={...}`` and ``ppo={...}`` hold those of the two.
-    """
-
-    kind = "hybrid"
-
-    def __init__(
-        self,
-        expert: ExpertLike,
-        env: EnvLike,
-        *,
-        seed: int = 0,
-        env_args: Mapping[str, Any] | None = None,
-        **settings: Unpack[HybridKeywords],
-    ) -> None:
-        super().__init__(env, seed, env_args, settings, expert)
+def _put(table: dict[str, Any], key: str, value: Any, always: bool = True) -> None:
+    """Set a dotted key of a table, if it is to be set whatever stands there."""
+    *tables, name = key.split(".")
+    for part in tables:
+        table = table.setdefault(part, {})
+    if always or name not in table:
+        table[name] = value
 
 
 def _check_names(kind: str, own: Mapping[str, Any], who: str) -> None:
     """Refuse a keyword that is no setting, with what may have been meant."""
-    known = [*ALGORITHMS[kind].model_fields, *_BESIDE, "backend"]
+    known = [*find_algorithm(kind).settings.model_fields, *_BESIDE, "backend"]
     for hidden in ("kind", "expert"):
         if hidden in known:
             known.remove(hidden)
@@ -428,8 +339,8 @@ def _check_names(kind: str, own: Mapping[str, Any], who: str) -> None:
         if name in known:
             continue
         owners = [
-            f"cp.{_CLASSES[other]}"
-            for other, settings in ALGORITHMS.items()
+            called(other)
+            for other, settings in settings_by_kind().items()
             if name in settings.model_fields and name not in ("kind", "expert")
         ]
         near = difflib.get_close_matches(name, known, n=1)
@@ -464,6 +375,16 @@ def _check_free(folder: Path) -> None:
             f"out={folder} is there already: cp.resume({str(folder)!r}) goes on with a run; or "
             "give another folder"
         )
+
+
+class _OfKind(AlgorithmLearner):
+    """A learner of an algorithm without a class of its own here."""
+
+    kind: str  # type: ignore[misc]  # of each object its own
+
+    def __init__(self, kind: str, *given: Any) -> None:
+        self.kind = kind
+        super().__init__(*given)
 
 
 def _run_name(kind: str, env_id: str) -> str:

@@ -66,7 +66,7 @@ def _line_by_line(info: IterationInfo, lines: Console, errors: Console) -> None:
 
 
 def _phase(info: IterationInfo) -> str:
-    return "imitation" if info.phase == "dagger" else "practice"
+    return "imitation" if info.imitating else "practice"
 
 
 def _figures(info: IterationInfo) -> str:

@@ -181,8 +181,13 @@ def _run(recipe: "Recipe", folder: Path, resume: bool, changes: dict[str, Any]) 
             outcome = trainer.train(callback)
     except TrainingError as error:
         raise InputError(str(error)) from None
-    _say_how_it_ended(outcome, folder, recipe.algorithm.kind == "hybrid")
+    _say_how_it_ended(outcome, folder, _clones_then_practises(recipe))
     return 130 if outcome.state == "interrupted" else 0
+
+
+def _clones_then_practises(recipe: "Recipe") -> bool:
+    algorithm = recipe.algorithm
+    return algorithm.imitated is not None and algorithm.own_iterations is None
 
 
 def _say_how_it_ended(outcome: "RunOutcome", folder: Path, practises: bool) -> None:

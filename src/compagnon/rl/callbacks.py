@@ -15,9 +15,10 @@ class IterationInfo:
     Attributes:
         iteration: its number, from 1. total: of how many, where the budget says so.
         env_steps: environment steps so far. seconds: of wall clock so far.
-        phase: the algorithm that worked: in a hybrid ``dagger`` or ``ppo``.
+        phase: the algorithm that worked; one that is made of two says which of them.
         metrics: its figures by name; ``eval/return`` and others of ``eval/`` where it was judged.
         notices: what a person should know of the run and has not been told yet.
+        imitating: the iteration imitated somebody, rather than practised.
     """
 
     iteration: int
@@ -27,6 +28,7 @@ class IterationInfo:
     phase: str
     metrics: dict[str, float] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    imitating: bool = False
 
     @property
     def evaluation(self) -> float | None:
@@ -54,7 +56,7 @@ class StopOnPlateau:
     """Ends learning when its evaluations get no better.
 
     It counts evaluations, not iterations: how often a run is judged is its setting
-    ``evaluation.every``. In a hybrid the count begins anew where imitation gives way to practice.
+    ``evaluation.every``. Where there are phases the count begins anew where imitation gives way to practice.
 
     Args:
         patience: so many evaluations in a row without a better one end the run.

@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.policy import Policy, Schema
+from compagnon.policy import Policy, Schema, load_policy
+from compagnon.policy.loading import DECISIONS, IN_MEMORY
+from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.distributions import masked
 from compagnon.rl.networks.trainable import PolicyNetwork
+from compagnon.rl.ppo import policy_network
+from compagnon.rl.ppo_settings import PPOSettings
+from compagnon.worlds.registry import usual_expert
 
 __all__ = ["Dagger", "DaggerSettings"]
 HELD_OUT_ONE_IN = 20  # episodes
@@ -38,6 +43,8 @@ class Dagger:
     Attributes:
         step_losses: (S,) mean cross-entropy of each gradient step of the last iteration.
     """
+
+    imitating = True
 
     def __init__(
         self,
@@ -65,6 +72,16 @@ class Dagger:
         )
         self.collection_return = float("nan")
         self.step_losses = np.zeros(0)
+
+    @property
+    def phase(self) -> str:
+        """See `Algorithm`."""
+        return self.settings.kind
+
+    @property
+    def practice(self) -> "Dagger":
+        """See `Algorithm`."""
+        return self
 
     @property
     def finished(self) -> bool:
@@ -255,3 +272,30 @@ class Dagger:
         self.rng.bit_generator.state = state["rng"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.data.load_state_dict(state["data"])
+
+
+def build(plan: BuildPlan) -> tuple[Dagger, PolicyNetwork]:
+    """DAgger as a recipe describes it, on a network that PPO could go on with.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    assert isinstance(plan.settings, DaggerSettings)
+    network = policy_network(plan, PPOSettings())
+    return on_network(plan, plan.settings, network), network
+
+
+def on_network(plan: BuildPlan, settings: DaggerSettings, network: PolicyNetwork) -> Dagger:
+    """DAgger on a network that is there.
+
+    Raises:
+        InputError: there is no such expert.
+    """
+    expert = plan.expert
+    if expert is None and settings.expert == IN_MEMORY:
+        raise plan.refuse("what it imitates were arrays of a Python program; give them again there")
+    if expert is None and settings.expert.startswith(DECISIONS):
+        expert = Demonstrations.load(settings.expert.removeprefix(DECISIONS))
+    if expert is None:
+        expert = load_policy(settings.expert or usual_expert(plan.schema.env_id), plan.schema)
+    return Dagger(settings, network, plan.env(settings.num_envs), expert, plan.recipe.seed)

@@ -11,6 +11,9 @@ from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
 class DaggerSettings(AlgorithmSettings):
     """Settings of DAgger."""
 
+    ends_after = "iterations"
+    expert_key = "expert"
+    num_envs_key = "num_envs"
     kind: Fixed[Literal["dagger"]] = "dagger"
     expert: Fixed[str] = Field(
         "",
@@ -53,6 +56,11 @@ class DaggerSettings(AlgorithmSettings):
     hold_out: Fixed[bool] = Field(
         True, description="keep one episode in 20 out of training, to measure agreement on"
     )
+
+    @property
+    def imitated(self) -> str:
+        """See `AlgorithmSettings.imitated`."""
+        return self.expert
 
     @property
     def collected_steps(self) -> int:

@@ -18,6 +18,7 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
+from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
 from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
@@ -43,6 +44,8 @@ class DDPG:
     Raises:
         InputError: settings that do not suit the actions.
     """
+
+    imitating = False
 
     def __init__(
         self,
@@ -85,6 +88,16 @@ class DDPG:
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
         self.goes_on = True
+
+    @property
+    def phase(self) -> str:
+        """See `Algorithm`."""
+        return self.settings.kind
+
+    @property
+    def practice(self) -> "DDPG":
+        """See `Algorithm`."""
+        return self
 
     @property
     def episodes(self) -> int:
@@ -350,3 +363,22 @@ def _parts(*modules: nn.Module) -> list[torch.Tensor]:
         for part in (*module.parameters(), *module.buffers())
         if part.is_floating_point()
     ]
+
+
+def build(plan: BuildPlan) -> tuple[DDPG, ActorCritic]:
+    """DDPG as a recipe describes it.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    settings, recipe, spec = plan.settings, plan.recipe, plan.recipe.network
+    assert isinstance(settings, DDPGSettings)
+    if spec.kind != "mlp":
+        raise plan.refuse("ddpg trains perceptrons (network.kind 'mlp')")
+    network = ActorCritic(
+        plan.schema, spec.hidden, spec.activation, recipe.seed, settings.critic_state_hidden,
+        settings.critic_action_hidden, settings.critic_hidden, settings.norm, settings.squash,
+        settings.twin_critics, spec.fields, spec.scale_inputs, recipe.device,
+    )  # fmt: skip
+    env = plan.env(settings.num_envs)
+    return DDPG(settings, network, env, recipe.seed + 1, plan.total), network

@@ -1,11 +1,13 @@
 """The settings of DDPG and TD3, apart from them: reading a recipe needs no torch."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from compagnon.rl.exploration.settings import ExplorationSettings
 from compagnon.rl.off_policy import OffPolicySettings
+from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill
 from compagnon.rl.settings import Fixed, Free
 
 Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
@@ -15,6 +17,8 @@ class DDPGSettings(OffPolicySettings, ExplorationSettings):
     """Settings of DDPG."""
 
     serves = ("box", "discrete")
+    num_envs_key = "num_envs"
+    network_defaults = {"hidden": [128, 128], "activation": "relu"}  # noqa: RUF012
     kind: Fixed[Literal["ddpg"]] = "ddpg"
     version: Fixed[Literal["double", "simple"]] = Field(
         "double", description="with target networks (double) or without (simple)"
@@ -72,3 +76,34 @@ class DDPGSettings(OffPolicySettings, ExplorationSettings):
         if self.norm == "batch" and self.batch_size == 1:
             raise ValueError("batch_size: norm = 'batch' needs more than one transition")
         return self
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """See `AlgorithmSettings.complete`."""
+        fill(given, defaults(problem, given))
+
+
+def defaults(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
+    """A memory that holds the budget, one network for state and action, and two of TD3's remedies.
+
+    Twin critics and a slower actor (arXiv 1802.09477) keep the actor from climbing errors of the
+    critic, which is how the plain algorithm breaks down. Noise is wide and pushes one way for some
+    67 steps (1 over theta dt): what has to swing, such as a car in a valley, gets somewhere.
+    """
+    capacity = given.get("capacity", min(max(problem.steps, 10_000), 200_000))
+    chosen = {
+        "capacity": capacity,
+        "learning_starts": min(500, capacity),
+        "batch_size": 256,
+        "gamma": problem.gamma,
+        "reward_scale": "auto",
+        "tau": 0.01,
+        "critic_state_hidden": [],
+        "critic_action_hidden": [],
+        "squash": "tanh",
+        "twin_critics": True,
+        "actor_delay": 2,
+    }
+    if given.get("exploration") in (None, "ou"):
+        chosen |= {"noise_std": 0.5, "ou_dt": 0.1}
+    return chosen

@@ -17,6 +17,7 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy.manifest import Head, MatchingHead, PairwiseSpec, ValuesHead
 from compagnon.policy.schema import Schema
+from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
 from compagnon.rl.buffers.prioritized import PrioritizedSampler
 from compagnon.rl.buffers.replay import NStep, ReplayBuffer
@@ -104,6 +105,8 @@ class DQN:
         total_iterations: the budget, if known, that schedules run over.
     """
 
+    imitating = False
+
     def __init__(
         self,
         settings: DQNSettings,
@@ -136,6 +139,16 @@ class DQN:
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
         self.goes_on = True
+
+    @property
+    def phase(self) -> str:
+        """See `Algorithm`."""
+        return self.settings.kind
+
+    @property
+    def practice(self) -> "DQN":
+        """See `Algorithm`."""
+        return self
 
     @property
     def episodes(self) -> int:
@@ -335,3 +348,27 @@ class DQN:
         if not self.goes_on:
             self.returns.restart()
             self.windows.clear()
+
+
+def build(plan: BuildPlan) -> tuple[DQN, QNetwork]:
+    """DQN as a recipe describes it.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    settings, recipe, spec = plan.settings, plan.recipe, plan.recipe.network
+    assert isinstance(settings, DQNSettings)
+    if spec.kind == "pairwise":
+        if settings.dueling:
+            raise plan.refuse("algorithm.dueling is for perceptrons, not pairwise networks")
+        network: QNetwork = PairwiseQNetwork(
+            plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device,
+            MatchingHead() if spec.greedy == "matching" else ValuesHead(),
+        )  # fmt: skip
+    else:
+        network = QNetwork(
+            plan.schema, spec.hidden, spec.activation, recipe.seed, settings.dueling, spec.fields,
+            spec.scale_inputs, recipe.device,
+        )  # fmt: skip
+    env = plan.env(settings.num_envs)
+    return DQN(settings, network, env, recipe.seed + 1, plan.total), network

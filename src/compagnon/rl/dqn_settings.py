@@ -1,16 +1,20 @@
 """The settings of DQN, apart from it: reading a recipe needs no torch."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from compagnon.rl.off_policy import OffPolicySettings
+from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill
 from compagnon.rl.settings import Fixed, Free
 
 
 class DQNSettings(OffPolicySettings):
     """Settings of DQN."""
 
+    num_envs_key = "num_envs"
+    network_defaults = {"hidden": [128, 128], "activation": "relu"}  # noqa: RUF012
     kind: Fixed[Literal["dqn"]] = "dqn"
     capacity: Fixed[int] = Field(10_000, ge=1, description="transitions that are remembered")
     learning_starts: Free[int] = Field(128, ge=1, description="transitions before the first update")
@@ -61,3 +65,35 @@ class DQNSettings(OffPolicySettings):
         if self.learning_starts > self.capacity:
             raise ValueError("learning_starts: more than capacity holds; nothing would be learnt")
         return self
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """See `AlgorithmSettings.complete`."""
+        fill(given, defaults(problem, given))
+
+
+def defaults(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
+    """Exploration that lasts for a tenth of the budget, and a memory that holds most of it.
+
+    The target follows slowly, all the time; targets span three steps and are not overrated
+    (double): both bring a reward that comes late to where it was earned. Large rewards are scaled,
+    as a Huber loss learns values of hundreds one unit at a time.
+    """
+    num_envs = given.get("num_envs", 4)  # an update for each of their steps: fewer fail more often
+    capacity = given.get("capacity", min(max(problem.steps, 10_000), 100_000))
+    chosen = {
+        "num_envs": num_envs,
+        "updates": num_envs,
+        "capacity": capacity,
+        "learning_starts": min(1_000, capacity),
+        "gamma": problem.gamma,
+        "reward_scale": "auto",
+        "target_every": num_envs,
+        "tau": 0.01,
+        "epsilon_steps": max(1_000, problem.steps // 10),
+        "double": True,
+        "n_step": 3,
+    }
+    if problem.scheduled and "learning_rate" not in given:
+        chosen |= {"learning_rate": 5e-4, "final_learning_rate": 1e-5}
+    return chosen

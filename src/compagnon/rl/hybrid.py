@@ -5,8 +5,11 @@ from typing import Any
 import torch
 
 from compagnon.envs import BatchEnv
+from compagnon.rl import dagger, ppo
+from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.hybrid_settings import HybridSettings
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO
 
 __all__ = ["Hybrid", "HybridSettings"]
@@ -49,6 +52,16 @@ class Hybrid:
         """Which algorithm the next iteration belongs to."""
         return self.settings.phase(self.iteration, self.dagger.iteration)
 
+    @property
+    def imitating(self) -> bool:
+        """See `Algorithm`."""
+        return self.phase == self.dagger.phase
+
+    @property
+    def practice(self) -> PPO:
+        """See `Algorithm`."""
+        return self.ppo
+
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""
         if self.phase == "ppo" and self._imitated_last:
@@ -85,3 +98,18 @@ class Hybrid:
         self.iteration = int(state["iteration"])
         self.dagger.load_state_dict(state["dagger"])
         self.ppo.load_state_dict(state["ppo"])
+
+
+def build(plan: BuildPlan) -> tuple[Hybrid, PolicyNetwork]:
+    """The hybrid as a recipe describes it.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    settings = plan.settings
+    assert isinstance(settings, HybridSettings)
+    network = ppo.policy_network(plan, settings.ppo)
+    imitates = dagger.on_network(plan, settings.dagger, network)
+    total = None if plan.total is None else max(1, plan.total - settings.dagger.iterations)
+    practises = ppo.on_network(plan.of(settings.ppo, total), settings.ppo, network)
+    return Hybrid(settings, imitates, practises), network

@@ -1,17 +1,20 @@
 """The settings of the hybrid, apart from it: reading a recipe needs no torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.ppo_settings import PPOSettings
+from compagnon.rl.problem_defaults import ProblemFacts
 from compagnon.rl.settings import AlgorithmSettings, Fixed
 
 
 class HybridSettings(AlgorithmSettings):
     """Settings of the hybrid."""
 
+    expert_key = "dagger.expert"
+    num_envs_key = "ppo.num_envs"
     kind: Fixed[Literal["hybrid"]] = "hybrid"
     mode: Fixed[Literal["sequence", "alternate"]] = Field(
         "sequence", description="all imitation first, or one iteration of each in turn"
@@ -49,3 +52,13 @@ class HybridSettings(AlgorithmSettings):
                 taken += a_ppo
             iteration += 1
         return iteration
+
+    @property
+    def imitated(self) -> str:
+        """See `AlgorithmSettings.imitated`."""
+        return self.dagger.imitated
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """See `AlgorithmSettings.complete`."""
+        PPOSettings.complete_practice(problem, given.setdefault("ppo", {}))

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
+from compagnon.policy.manifest import CategoricalHead, MatchingHead
+from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.buffers.collector import Collector
 from compagnon.rl.buffers.reward_scale import (
     RunningRewardScale,
@@ -16,7 +18,7 @@ from compagnon.rl.buffers.rollout import Batch, Rollout, generalised_advantages
 from compagnon.rl.distributions import masked
 from compagnon.rl.distributions.action_distribution import Surrogate, distribution_for
 from compagnon.rl.networks.optim import ActorCriticSteps
-from compagnon.rl.networks.trainable import PolicyNetwork
+from compagnon.rl.networks.trainable import PairwiseNetwork, PolicyNetwork
 from compagnon.rl.networks.value_scale import ValueScale
 from compagnon.rl.ppo_settings import PPOSettings
 
@@ -33,6 +35,8 @@ class PPO:
         seed: of action draws, minibatches and episodes.
         total_iterations: the budget, if known, that schedules run over.
     """
+
+    imitating = False
 
     def __init__(
         self,
@@ -58,6 +62,16 @@ class PPO:
         self._rates = (settings.learning_rate, settings.learning_rate)
         self._entropy_coef = settings.entropy_coef
         self.reference: dict[str, dict[str, torch.Tensor]] | None = None
+
+    @property
+    def phase(self) -> str:
+        """See `Algorithm`."""
+        return self.settings.kind
+
+    @property
+    def practice(self) -> "PPO":
+        """See `Algorithm`."""
+        return self
 
     @property
     def rollout(self) -> Rollout:
@@ -306,6 +320,46 @@ class PPO:
                 for name, module in reference.items()
             }
         self.reference = reference
+
+
+def build(plan: BuildPlan) -> tuple[PPO, PolicyNetwork]:
+    """PPO as a recipe describes it.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    assert isinstance(plan.settings, PPOSettings)
+    network = policy_network(plan, plan.settings)
+    return on_network(plan, plan.settings, network), network
+
+
+def on_network(plan: BuildPlan, settings: PPOSettings, network: PolicyNetwork) -> PPO:
+    """PPO on a network that is there, such as a clone."""
+    env = plan.env(settings.num_envs)
+    return PPO(settings, network, env, plan.recipe.seed + 1, plan.total)
+
+
+def policy_network(plan: BuildPlan, settings: PPOSettings) -> PolicyNetwork:
+    """The actor and the critic that a recipe describes.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    recipe, spec = plan.recipe, plan.recipe.network
+    if spec.kind == "pairwise":
+        if settings.networks == "joint":
+            raise plan.refuse(
+                "algorithm.networks 'joint' is for perceptrons; pairwise actors and critics are "
+                "separate"
+            )
+        head = MatchingHead() if spec.greedy == "matching" else CategoricalHead()
+        return PairwiseNetwork(
+            plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device, head
+        )
+    return PolicyNetwork(
+        plan.schema, spec.hidden, spec.activation, recipe.seed, spec.fields, spec.scale_inputs,
+        recipe.device, settings.networks, settings.std, settings.initial_std,
+    )  # fmt: skip
 
 
 class TrainBatch(NamedTuple):

@@ -1,11 +1,16 @@
-"""The settings of PPO, and which of them exclude each other."""
+"""The settings of PPO, which of them exclude each other, and what they are by default."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from compagnon.rl.networks.kinds import Networks, Std
+from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill, power_below
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
+
+_UPDATES: Final = 40  # rollouts that a budget is cut into, unless they become too short or too long
+_SMALL, _MEDIUM, _LARGE = 1_024, 2_048, 16_384  # steps of a rollout, of all copies together
 
 
 class PPOSettings(AlgorithmSettings):
@@ -13,6 +18,7 @@ class PPOSettings(AlgorithmSettings):
 
     serves = ("discrete", "box")
     renamed = {"sd": "std", "initial_sd": "initial_std"}  # noqa: RUF012 (a ClassVar of the base)
+    num_envs_key = "num_envs"
     kind: Fixed[Literal["ppo"]] = "ppo"
     num_envs: Fixed[int] = Field(256, ge=1, description="copies of the environment")
     rollout_steps: Free[int] = Field(64, ge=1, description="steps of each copy between two updates")
@@ -94,3 +100,40 @@ class PPOSettings(AlgorithmSettings):
         if self.episodes_per_env:
             return None
         return -(-env_steps // (self.num_envs * self.rollout_steps))
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """See `AlgorithmSettings.complete`."""
+        fill(given, defaults(problem, given))
+
+    @classmethod
+    def complete_practice(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """The same for PPO after imitation: what a clone knows is not to be run over."""
+        chosen = defaults(problem, given)
+        for key in ("learning_rate", "final_learning_rate"):
+            chosen.pop(key, None)
+        fill(given, chosen)
+
+
+def defaults(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
+    """A rollout of a fortieth of the budget, though not below 1,024 steps; many short passes.
+
+    Args:
+        given: what the recipe says of these settings; sizes follow the copies that it asks for.
+    """
+    most = _LARGE if problem.compiled else _MEDIUM
+    rollout = min(max(power_below(problem.steps // _UPDATES), _SMALL), most)
+    num_envs = given.get("num_envs", max(8, rollout // 64) if problem.compiled else 8)
+    large = rollout > _MEDIUM
+    chosen = {
+        "num_envs": num_envs,
+        "rollout_steps": max(1, rollout // num_envs),
+        "minibatch_size": rollout // 8 if large else 64,
+        "epochs": 3 if large else 10,
+        "gamma": problem.gamma,
+    }
+    if given.get("episodes_per_env"):
+        del chosen["num_envs"], chosen["rollout_steps"]
+    if problem.scheduled and "learning_rate" not in given:
+        chosen |= {"learning_rate": 1e-3, "final_learning_rate": 1e-5}
+    return chosen

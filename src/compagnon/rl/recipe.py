@@ -4,7 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from compagnon.envs import making
 from compagnon.envs.finding import find_env
@@ -12,24 +13,13 @@ from compagnon.errors import InputError
 from compagnon.files import read_text
 from compagnon.policy.loading import is_played
 from compagnon.policy.manifest import PairwiseSpec
-from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.ddpg_settings import DDPGSettings
-from compagnon.rl.dqn_settings import DQNSettings
-from compagnon.rl.hybrid_settings import HybridSettings
-from compagnon.rl.ppo_settings import PPOSettings
-from compagnon.rl.problem_defaults import EVALUATIONS, ProblemFacts, complete
+from compagnon.rl.problem_defaults import EVALUATIONS, ProblemFacts, fill
+from compagnon.rl.registry import find_algorithm, kinds_in_words, settings_by_kind
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free, Settings, set_key
 from compagnon.worlds.registry import recipe_texts, usual_expert
 
 RECIPE_FILE = "recipe.toml"  # of a run
 _MAX_BYTES = 1_000_000
-ALGORITHMS: dict[str, type[AlgorithmSettings]] = {
-    "dqn": DQNSettings,
-    "ppo": PPOSettings,
-    "ddpg": DDPGSettings,
-    "dagger": DaggerSettings,
-    "hybrid": HybridSettings,
-}
 
 
 class EnvSpec(Settings):
@@ -141,6 +131,32 @@ class VideoSpec(Settings):
     )
 
 
+def _by_kind(given: Any) -> Any:
+    """A recipe's table of its algorithm, read by the settings of whoever brings that kind."""
+    if isinstance(given, AlgorithmSettings):
+        return given
+    kind = given.get("kind") if isinstance(given, dict) else None
+    if kind is None:
+        raise PydanticCustomError("no_kind", "{kinds}", {"kinds": kinds_in_words()})
+    try:
+        settings = find_algorithm(str(kind)).settings
+    except InputError as error:
+        raise PydanticCustomError("no_such_kind", "{why}", {"why": str(error)}) from None
+    try:
+        return settings.model_validate(given)
+    except ValidationError as error:  # which key it is: the kind first, as in a union by tag
+        lines: list[InitErrorDetails] = [
+            {
+                "type": line["type"],
+                "loc": (str(kind), *line["loc"]),
+                "input": line["input"],
+                "ctx": line.get("ctx", {}),
+            }
+            for line in error.errors()
+        ]
+        raise ValidationError.from_exception_data(settings.__name__, lines) from None
+
+
 class Recipe(Settings):
     """Everything that decides a run."""
 
@@ -153,10 +169,7 @@ class Recipe(Settings):
     )
     env: EnvSpec
     network: NetworkSpec = NetworkSpec()
-    algorithm: Annotated[
-        DQNSettings | PPOSettings | DDPGSettings | DaggerSettings | HybridSettings,
-        Field(discriminator="kind"),
-    ]
+    algorithm: Annotated[SerializeAsAny[AlgorithmSettings], BeforeValidator(_by_kind)]
     budget: BudgetSpec = BudgetSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
@@ -167,12 +180,8 @@ class Recipe(Settings):
 
     def expert(self) -> str | None:
         """The policy that is imitated, if any is."""
-        algorithm = self.algorithm
-        if isinstance(algorithm, HybridSettings):
-            algorithm = algorithm.dagger
-        if not isinstance(algorithm, DaggerSettings):
-            return None
-        return algorithm.expert or usual_expert(self.env.id)
+        named = self.algorithm.imitated
+        return None if named is None else named or usual_expert(self.env.id)
 
     def references(self) -> list[str]:
         """The policies that a report compares the run with, the one to beat first."""
@@ -186,7 +195,7 @@ class Recipe(Settings):
     def _bounded(self) -> "Recipe":
         budget = self.budget
         bounds = (budget.iterations, budget.env_steps, budget.episodes, budget.minutes)
-        if self.algorithm.kind != "dagger" and not any(bounds):
+        if self.algorithm.own_iterations is None and not any(bounds):
             raise ValueError("budget: give iterations, env_steps, episodes or minutes")
         return self
 
@@ -298,7 +307,13 @@ def complete_recipe(recipe: Recipe, where: str) -> Recipe:
         making.is_compiled(recipe.env.id),
     )
     tree = recipe.model_dump(mode="json", exclude_unset=True)
-    complete(recipe.algorithm.kind, problem, tree)
+    recipe.algorithm.complete(problem, tree["algorithm"])
+    network = tree.setdefault("network", {})
+    if network.get("kind", "mlp") == "mlp":
+        fill(network, dict(recipe.algorithm.network_defaults))
+    if not problem.compiled:
+        # A policy that fails one start in four passes 16 episodes now and then, and would be kept.
+        fill(tree.setdefault("evaluation", {}), {"episodes": 32})
     completed = Recipe.model_validate(tree)
     every = completed.evaluation.every
     if "every" not in recipe.evaluation.model_fields_set and budget.env_steps is not None:
@@ -317,14 +332,12 @@ def _change(tree: dict[str, Any], key: str, value: Any, said: str) -> None:
         table = tree.setdefault(parts.pop(0), {})
         if not isinstance(table, dict):
             raise InputError(f"{said} {key}: algorithm is a value, not a table")
-        tree, model = table, ALGORITHMS.get(str(table.get("kind")), AlgorithmSettings)
+        tree = table
+        model = settings_by_kind().get(str(table.get("kind")), AlgorithmSettings)
     try:
         set_key(model, tree, parts, value)
     except TypeError as error:
         raise InputError(f"{said} {key}: {error} is a value, not a table") from None
-
-
-_KINDS = "{} or {}".format(", ".join(map(repr, list(ALGORITHMS)[:-1])), repr(list(ALGORITHMS)[-1]))
 
 
 def explain(error: ValidationError) -> str:
@@ -339,11 +352,10 @@ def explain(error: ValidationError) -> str:
         return f"unknown key {where}{_other_kinds(kind, parts[1:])}{_near(where)}"
     if first["type"] == "missing":
         return f"the key {where} is missing"
-    if first["type"] == "union_tag_not_found":
-        return f"the key algorithm.kind is missing: {_KINDS}"
-    if first["type"] == "union_tag_invalid":
-        given = first["ctx"]["tag"]
-        return f"algorithm.kind: should be {_KINDS}, got {given!r}"
+    if first["type"] == "no_kind":
+        return f"the key algorithm.kind is missing: {first['msg']}"
+    if first["type"] == "no_such_kind":
+        return first["msg"]
     if not where:
         return first["msg"].removeprefix("Value error, ")
     given = first.get("input")
@@ -353,7 +365,9 @@ def explain(error: ValidationError) -> str:
 
 def _other_kinds(kind: str | None, rest: list[str]) -> str:
     """Whose key it is, where an algorithm was given one of another algorithm."""
-    owners = [name for name, model in ALGORITHMS.items() if rest and rest[0] in model.model_fields]
+    owners = [
+        name for name, model in settings_by_kind().items() if rest and rest[0] in model.model_fields
+    ]
     if kind is None or len(rest) != 1 or not owners:
         return ""
     return f": it is one of {' and '.join(owners)}, and this recipe is for {kind}"
@@ -366,7 +380,7 @@ def _near(key: str) -> str:
     tables = (EnvSpec, NetworkSpec, BudgetSpec, EvaluationSpec, CheckpointSpec, VideoSpec)
     for model in (Recipe, *tables):
         known |= set(model.model_fields)
-    for settings in ALGORITHMS.values():
+    for settings in settings_by_kind().values():
         known |= set(settings.model_fields)
     name = key.rpartition(".")[2]
     near = difflib.get_close_matches(name, sorted(known - {name}), n=1)

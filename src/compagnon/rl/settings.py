@@ -1,6 +1,5 @@
 """The base of every algorithm's settings: typed, frozen, without unknown keys, sure of resuming."""
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 from compagnon.envs.options import NO_TRUTH, truth_for_a_number
+from compagnon.rl.problem_defaults import ProblemFacts
 
 T = TypeVar("T")
 
@@ -109,14 +109,39 @@ def forbidden_changes(
 
 
 class AlgorithmSettings(Settings):
-    """Settings of an algorithm that practises in an environment.
+    """Settings of an algorithm, and what a recipe and a trainer need to know of it before torch.
 
     Attributes:
+        kind: what a recipe calls the algorithm; each one's own is a `Literal`.
         serves: the kinds of actions that it can choose: discrete, box.
+        ends_after: the setting that says after how many iterations it ends by itself, if it does.
+        expert_key, num_envs_key: the dotted settings that name whom it imitates, and how many
+            copies of the environment it trains in; None where it has none.
+        network_defaults: of a perceptron, where the recipe leaves them open.
     """
 
     serves: ClassVar[tuple[str, ...]] = ("discrete",)
+    ends_after: ClassVar[str | None] = None
+    expert_key: ClassVar[str | None] = None
+    num_envs_key: ClassVar[str | None] = None
+    network_defaults: ClassVar[Mapping[str, Any]] = {}
 
-    @abstractmethod
-    def iterations_for(self, env_steps: int) -> int | None:
+    kind: Fixed[str]
+
+    def iterations_for(self, env_steps: int) -> int | None:  # noqa: ARG002
         """Iterations until so many environment steps are taken; None where that is not known."""
+        return None
+
+    @property
+    def own_iterations(self) -> int | None:
+        """Iterations after which it ends by itself; None where it goes on."""
+        return None if self.ends_after is None else int(getattr(self, self.ends_after))
+
+    @property
+    def imitated(self) -> str | None:
+        """Whom it imitates by name, "" for the usual expert of the world; None for nobody."""
+        return None
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """Put into its table of a recipe what is left open and depends on the problem."""

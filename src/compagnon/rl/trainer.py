@@ -24,7 +24,6 @@ from compagnon.rl.algorithm import Expert, build_algorithm, total_iterations
 from compagnon.rl.callbacks import EVALUATION, Callback, IterationInfo, StopLearning
 from compagnon.rl.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.rl.filming import check_filming, film_if_due
-from compagnon.rl.hybrid import Hybrid, HybridSettings
 from compagnon.rl.progress import RunOutcome, RunProgress, State
 from compagnon.rl.provenance import Origin
 from compagnon.rl.recipe import Recipe
@@ -174,9 +173,10 @@ class Trainer:
     def _iterations(self, board: Any) -> Iterator[IterationInfo]:
         began = time.monotonic() - self.progress.seconds
         while not self._stop and not self._budget_spent():
-            phase, episodes = self._phase(), self.algorithm.episodes
+            phase, episodes = self.algorithm.phase, self.algorithm.episodes
+            imitated = self.algorithm.imitating
             metrics = self._iterate()
-            last_of_clone = phase == "dagger" and self._phase() != "dagger"
+            last_of_clone = imitated and not self.algorithm.imitating
             self.progress.seconds = time.monotonic() - began
             evaluated = self._evaluation_due() or last_of_clone or self._budget_spent()
             if evaluated:
@@ -187,7 +187,7 @@ class Trainer:
             if self._checkpoint_due() or last_of_clone or self._budget_spent():
                 self._save()
             self._film(episodes)
-            yield self._info(metrics, phase)
+            yield self._info(metrics, phase, imitated)
 
     def _tell(self, callback: Callback, info: IterationInfo) -> None:
         try:
@@ -242,11 +242,6 @@ class Trainer:
     def _checkpoint_due(self) -> bool:
         every = self.recipe.checkpoint.every or self.recipe.evaluation.every
         return self.algorithm.iteration % every == 0
-
-    def _phase(self) -> str:
-        if isinstance(self.algorithm, Hybrid):
-            return self.algorithm.phase
-        return self.recipe.algorithm.kind
 
     @contextmanager
     def _stop_on_signal(self, signals: Sequence[signal.Signals]) -> Iterator[None]:
@@ -305,13 +300,10 @@ class Trainer:
 
     def _look_at_episodes(self, metrics: dict[str, float]) -> None:
         """Say so where practice never comes to the end of an episode."""
-        settings, practised = self.recipe.algorithm, self.algorithm
-        if isinstance(settings, HybridSettings) and isinstance(practised, Hybrid):
-            settings, practised = settings.ppo, practised.ppo
-        assert not isinstance(settings, HybridSettings)
-        if practised.episodes or self._phase() == "dagger" or not practised.iteration:
+        practised = self.algorithm.practice
+        if practised.episodes or self.algorithm.imitating or not practised.iteration:
             return
-        steps = practised.env_steps // settings.num_envs
+        steps = practised.env_steps // practised.env.num_envs
         length = metrics.get("eval/length", math.inf)
         if steps < 2 * length and not self._budget_spent():
             return
@@ -375,7 +367,7 @@ class Trainer:
 
     def _iterate(self) -> dict[str, float]:
         """One iteration, refused where it left something that is no finite number."""
-        number, phase = self.algorithm.iteration + 1, self._phase()
+        number, phase = self.algorithm.iteration + 1, self.algorithm.phase
         try:
             metrics = self.algorithm.iterate()
         except FloatingPointError as error:
@@ -429,7 +421,7 @@ class Trainer:
         folder = self.run.path / "tensorboard"
         return SummaryWriter(str(folder), purge_step=self.algorithm.iteration + 1)
 
-    def _info(self, metrics: dict[str, float], phase: str) -> IterationInfo:
+    def _info(self, metrics: dict[str, float], phase: str, imitated: bool) -> IterationInfo:
         return IterationInfo(
             self.algorithm.iteration,
             self.total,
@@ -438,6 +430,7 @@ class Trainer:
             phase,
             metrics,
             self._untold(),
+            imitated,
         )
 
     def _untold(self) -> list[str]:

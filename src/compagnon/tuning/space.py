@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from compagnon.errors import InputError
 from compagnon.files import read_text
 from compagnon.rl.recipe import Recipe, change_recipe
+from compagnon.rl.registry import find_algorithm
 from compagnon.rl.settings import Settings
 
 if TYPE_CHECKING:
@@ -177,7 +178,12 @@ def load_space(recipe: Recipe, path: Path | None = None) -> Space:
     kind = recipe.algorithm.kind
     if path is None:
         where = f"the space of {kind}"
-        text = files(__package__).joinpath("spaces", f"{kind}.toml").read_text(encoding="utf-8")
+        shipped = files(__package__).joinpath("spaces", f"{kind}.toml")
+        text = find_algorithm(kind).space
+        if not text and shipped.is_file():
+            text = shipped.read_text(encoding="utf-8")
+        if not text:
+            raise InputError(f"{where}: {kind} brings none; write one, and give it as --space")
     else:
         where = str(path)
         text = read_text(path, _MAX_BYTES, "a space is TOML")
