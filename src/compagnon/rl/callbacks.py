@@ -56,7 +56,7 @@ class StopOnPlateau:
     """Ends learning when its evaluations get no better.
 
     It counts evaluations, not iterations: how often a run is judged is its setting
-    ``evaluation.every``. Where there are phases the count begins anew where imitation gives way to practice.
+    ``evaluation.every``. The count begins anew where imitation gives way to practice.
 
     Args:
         patience: so many evaluations in a row without a better one end the run.
