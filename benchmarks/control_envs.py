@@ -10,7 +10,7 @@ import tyro
 from compagnon.envs import BatchEnv
 from compagnon.envs.pool import served_ids
 from compagnon.worlds.ball import BALL
-from harness import Work, console, machine, print_machine, table, take_turns, write_json
+from harness import Work, console, machine, print_machine, shortened, table, take_turns, write_json
 
 
 @dataclass
@@ -27,12 +27,15 @@ class Settings:
     """How often each measurement has its turn."""
     seconds: float = 1.0
     """Length of one turn."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
+    settings = shortened(settings, balls=(16,), rounds=1, seconds=0.01)
     about = machine()
     made = contenders(settings)
     rates = take_turns(made, settings.rounds, settings.seconds)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.recipe import parse_recipe
-from harness import Work, console, machine, print_machine, table, take_turns, write_json
+from harness import QUICK, Work, console, machine, print_machine, table, take_turns, write_json
 
 STEPS = 200  # of a turn's smallest part, one episode
 BEFORE = 100  # steps before the first update
@@ -33,7 +33,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.01
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     screen, about = console(), machine()

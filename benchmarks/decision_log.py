@@ -20,7 +20,7 @@ from compagnon.store.decisions import DecisionRow
 from compagnon.store.factory import open_store
 from compagnon.store.log import DecisionLog
 from compagnon.store.migrating import upgrade
-from harness import console, machine, print_machine, write_json
+from harness import console, machine, print_machine, shortened, write_json
 
 
 @dataclass
@@ -39,11 +39,14 @@ class Settings:
     """Numbers of an observation."""
     actions: int = 201
     """Actions of the probability vector; both are the workshop's by default."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
 
 def main(settings: Settings) -> None:
+    settings = shortened(settings, rows=640, repeats=1)
     screen, about = console(), machine()
     print_machine(screen, about)
     with tempfile.TemporaryDirectory(dir=settings.folder) as folder:

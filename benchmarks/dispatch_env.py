@@ -10,7 +10,7 @@ import tyro
 from rich.table import Table
 
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
-from harness import console, machine, print_machine, write_json
+from harness import console, machine, print_machine, shortened, write_json
 
 
 @dataclass
@@ -23,12 +23,15 @@ class Settings:
     """Copies that step together."""
     decisions: int = 200_000
     """Decisions of each measurement."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
+    settings = shortened(settings, preset="clinic-day", num_envs=4, decisions=100)
     rates = {name: rate(settings, name) for name in ("random", "first feasible")}
     screen = console()
     about = machine()

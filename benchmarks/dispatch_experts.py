@@ -10,7 +10,7 @@ from rich.table import Table
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds.dispatch import DISPATCH
-from harness import console, machine, print_machine, write_json
+from harness import console, machine, print_machine, shortened, write_json
 
 NAMES = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret")
 
@@ -25,12 +25,15 @@ class Settings:
     """Copies that are decided for together."""
     decisions: int = 20_000
     """Decisions of each measurement."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
+    settings = shortened(settings, preset="clinic-day", num_envs=2, decisions=40)
     rates = {name: rate(settings, name) for name in NAMES}
     screen = console()
     about = machine()

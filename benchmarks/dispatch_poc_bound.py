@@ -24,6 +24,7 @@ from compagnon.worlds.dispatch_poc.core import PocCore
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.outlook import reward_of
 from compagnon.worlds.dispatch_poc.travel import cosine, kilometres, minutes_a_km
+from harness import QUICK
 
 CENTRE = 0  # the place where drivers begin; place 1 + b is the drop-off of booking b
 
@@ -146,7 +147,10 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1_000_000)
     parser.add_argument("--hours", type=int, default=8)
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     given = parser.parse_args()
+    if given.quick:
+        given.days, given.hours = 3, 1
     options = PocOptions.parse(hours=given.hours)
     seeds = np.arange(given.seed, given.seed + given.days, dtype=np.uint64)
     ticks = options.hours * 60 // rules.TICK_MINUTES

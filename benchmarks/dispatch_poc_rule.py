@@ -16,6 +16,7 @@ from compagnon.evaluation.statistics import estimate_each
 from compagnon.policy import Schema
 from compagnon.worlds.dispatch_poc import DISPATCH_POC
 from compagnon.worlds.dispatch_poc.experts.outlook import LATER, POINTS, OutlookRule
+from harness import QUICK
 
 ARGS = {"observation": "trips"}
 PARTS = {
@@ -31,7 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--seed", type=int, default=7_000_000)
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     given = parser.parse_args()
+    if given.quick:
+        given.days = 3
     seeds = list(range(given.seed, given.seed + given.days))
     schema = Schema.of(BatchEnv(DISPATCH_POC, ARGS, 1))
 

@@ -18,7 +18,7 @@ from compagnon.worlds.dispatch.importing.public import read_public
 from compagnon.worlds.dispatch.instance import Instance
 from compagnon.worlds.dispatch.kpis import KPI_NAMES
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
-from harness import console, machine, print_machine, write_json
+from harness import console, machine, print_machine, shortened, write_json
 
 RULES = (
     *("nearest", "earliest", "least-loaded", "matching", "insertion", "regret"),
@@ -40,12 +40,15 @@ class Settings:
     """Search of OR-Tools with full information, for each instance; 0 leaves it out."""
     also: tuple[str, ...] = ()
     """More policies to play, by name or folder; a learned one of any board."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here, after each set."""
 
 
 def main(settings: Settings) -> None:
     """Play, print, and write."""
+    settings = shortened(settings, board=4, seconds=0.05)
     screen = console()
     about = machine()
     print_machine(screen, about)

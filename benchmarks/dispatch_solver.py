@@ -20,7 +20,7 @@ from compagnon.evaluation.episodes import EpisodeResults, play_episodes
 from compagnon.evaluation.evaluate import compare, score_policy
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds.dispatch import DISPATCH
-from harness import console, machine, print_machine, table
+from harness import console, machine, print_machine, shortened, table
 
 SHOWN = (
     *("cost", "cost_rejected", "cost_late", "cost_wait", "cost_ride", "cost_km"),
@@ -42,12 +42,15 @@ class Settings:
     """Seed of the first day."""
     days: int = 30
     """Days to play."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     against: tuple[str, ...] = ()
     """Policies to compare with OR-Tools on the days that the files hold."""
 
 
 def main(settings: Settings) -> None:
     """Play what is missing, or print the comparison."""
+    settings = shortened(settings, seconds=0.01, days=2)
     if settings.against:
         compare_played(settings)
         return

@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 import numpy as np
 import tyro
 
-from harness import console, machine, print_machine, table
+from harness import console, machine, print_machine, shortened, table
 
 
 @dataclass
@@ -27,12 +27,15 @@ class Settings:
     """Decisions of each copy in a turn."""
     threads: int = 1
     """Threads of each."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     first_feasible: bool = False
     """Take the first feasible pair, not a random possible decision."""
 
 
 def main(settings: Settings) -> None:
     """Measure and print."""
+    settings = shortened(settings, turns=2, steps=1)
     trees = [settings.other.resolve(), Path(__file__).resolve().parents[1]]
     workers = [start(tree, settings) for tree in trees]
     results: list[list[tuple[float, float]]] = [[], []]

@@ -6,10 +6,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +23,17 @@ _PACKAGES = (
     "stable-baselines3",
     "sb3-contrib",
 )
+
+QUICK = "a moment of each, to see that everything runs; the figures mean nothing"
+
+
+class Quick(Protocol):
+    """Settings that may ask for a moment of everything."""
+
+    quick: bool
+
+
+S = TypeVar("S", bound=Quick)
 
 # One unit of work: does it, and says how many environment steps it was.
 Work = Callable[[], int]
@@ -73,6 +84,11 @@ class Target:
     @property
     def met(self) -> bool:
         return self.value <= self.wanted if self.at_most else self.value >= self.wanted
+
+
+def shortened(settings: S, **few: Any) -> S:
+    """The settings as they are, or with `--quick` so few of everything."""
+    return replace(settings, **few) if settings.quick else settings  # type: ignore[type-var]
 
 
 def take_turns(contenders: dict[str, Work], rounds: int, seconds: float) -> dict[str, Rates]:

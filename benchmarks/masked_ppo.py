@@ -23,6 +23,7 @@ from harness import (
     console,
     machine,
     print_machine,
+    shortened,
     table,
     take_turns,
     targets_table,
@@ -55,6 +56,8 @@ class Settings:
     """How often each contender has its turn."""
     seconds: float = 5.0
     """Length of one turn; it ends with the iteration that passes it."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
@@ -74,8 +77,8 @@ class TimedPPO(PPO):
     def _collect(self) -> None:
         self._timed("collect", super()._collect)
 
-    def _credit(self) -> Any:
-        return self._timed("credit", super()._credit)
+    def _credit(self, *given: Any) -> Any:
+        return self._timed("credit", super()._credit, *given)
 
     def _learn(self, *given: Any) -> Any:
         return self._timed("learn", super()._learn, *given)
@@ -90,6 +93,7 @@ class TimedPPO(PPO):
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
+    settings = shortened(settings, num_envs=8, minibatch_size=64, rounds=1, seconds=0.01)
     numba.set_num_threads(min(settings.threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(settings.threads)  # after numba, which sets it too when it wakes
     env_id, env_args = environment(settings)
@@ -101,7 +105,7 @@ def main(settings: Settings) -> None:
     contenders: dict[str, Work] = {
         OURS: lambda: ours.iterate() and settings.rows,
         SAME: same_copies(settings, env_id, env_args),
-        USUAL: usual(env_id, env_args),
+        USUAL: usual(env_id, env_args, {"n_steps": 128} if settings.quick else {}),
         "bare matrix products": products,
         "matrix products and tanh": with_tanh,
     }
@@ -158,10 +162,10 @@ def same_copies(settings: Settings, env_id: str, env_args: dict[str, Any]) -> Wo
     return one_iteration(model)
 
 
-def usual(env_id: str, env_args: dict[str, Any]) -> Work:
+def usual(env_id: str, env_args: dict[str, Any], few: dict[str, int]) -> Work:
     """MaskablePPO as its documentation shows it: one copy in ActionMasker, nothing set."""
     env = one_masked_env(gymnasium.make(env_id, **env_args))
-    return one_iteration(MaskablePPO("MlpPolicy", env, seed=0, device="cpu"))
+    return one_iteration(MaskablePPO("MlpPolicy", env, seed=0, device="cpu", **few))
 
 
 def one_iteration(model: MaskablePPO) -> Work:

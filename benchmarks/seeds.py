@@ -19,6 +19,7 @@ from compagnon.policy.network import DeterministicPolicy, ValuesPolicy
 from compagnon.rl.recipe import load_recipe
 from compagnon.rl.run import CLONE, LAST, Run
 from compagnon.rl.trainer import Trainer, start
+from harness import QUICK
 
 EPISODES, UNSEEN = 100, 1_000_000
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     options = parser.parse_args()
     rows = [one_seed(options, seed) for seed in options.seeds]
     show(options.recipe, rows)
@@ -40,6 +42,8 @@ def main() -> int:
 
 def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
     changes: dict[str, object] = {"seed": seed}
+    if options.quick:
+        changes |= {"budget.iterations": 2, "evaluation.episodes": 1}
     if options.threads is not None:
         changes["threads"] = options.threads
     recipe = load_recipe(options.recipe, changes)
@@ -52,10 +56,14 @@ def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
     began = time.monotonic()
     outcome = trainer.train()
     print(f"{recipe.name} seed {seed}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return {"seed": seed, "minutes": outcome.progress.seconds / 60, **judge(Run(folder))}
+    return {
+        "seed": seed,
+        "minutes": outcome.progress.seconds / 60,
+        **judge(Run(folder), 2 if options.quick else EPISODES),
+    }
 
 
-def judge(run: Run) -> dict[str, object]:
+def judge(run: Run, episodes: int) -> dict[str, object]:
     """Figures of a run's best policy on episodes that its training never saw."""
     recipe = run.recipe
     env = (recipe.env.id, recipe.env.args)
@@ -63,17 +71,17 @@ def judge(run: Run) -> dict[str, object]:
     names = recipe.references()
     policies = [load_policy(name, schema) for name in names]
     best, last = load_policy(str(run.path), schema), load_policy(str(run.path / LAST), schema)
-    found = evaluate([*policies, best], *env, EPISODES, UNSEEN)
+    found = evaluate([*policies, best], *env, episodes, UNSEEN)
     score = found.scores[-1]
     figures: dict[str, object] = {
         "best": score.mean,
         "sd": score.sd,
-        "last": evaluate([last], *env, EPISODES, UNSEEN).scores[0].mean,
+        "last": evaluate([last], *env, episodes, UNSEEN).scores[0].mean,
         **{name: score.kpis[name] for name in ("profit", "survived") if name in score.kpis},
         "against": {name: score.mean for name, score in zip(names, found.scores, strict=False)},
     }
     if not isinstance(best, ValuesPolicy | DeterministicPolicy):
-        sampled = evaluate([best], *env, EPISODES, UNSEEN, sampled=True)
+        sampled = evaluate([best], *env, episodes, UNSEEN, sampled=True)
         figures["best_sampled"] = sampled.scores[0].mean
     if names:
         figures["paired"] = found.paired[-1].mean
@@ -81,9 +89,9 @@ def judge(run: Run) -> dict[str, object]:
         figures["win_share"] = found.paired[-1].win_share
     if (run.path / CLONE).is_dir():
         clone = load_policy(str(run.path / CLONE), schema)
-        figures["clone"] = evaluate([clone], *env, EPISODES, UNSEEN).scores[0].mean
+        figures["clone"] = evaluate([clone], *env, episodes, UNSEEN).scores[0].mean
         figures["clone_sampled"] = (
-            evaluate([clone], *env, EPISODES, UNSEEN, sampled=True).scores[0].mean
+            evaluate([clone], *env, episodes, UNSEEN, sampled=True).scores[0].mean
         )
     lines = run.metrics()
     judged = [line for line in lines if "eval/return" in line]

@@ -31,7 +31,7 @@ from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store.decisions import Written
 from compagnon.store.secrets import Secret
-from harness import machine
+from harness import QUICK, machine
 from serving_contenders import HERE, Server, bento, cpu_seconds, ours, plain, ray
 
 LIMIT_MS = 28.0  # the roadmap's hope for one decision
@@ -169,7 +169,7 @@ def measure(contenders: dict[str, Server], file: Path, given: argparse.Namespace
             "ready_s": server.ready_s,
             "ready_cpu_s": server.ready_cpu_s,
             "runs": singles[name],
-            "highest_rate": highest_rate(server, file, given.search),
+            "highest_rate": highest_rate(server, file, given.search) if given.search else 0.0,
         }
         for name, server in contenders.items()
     }
@@ -244,7 +244,10 @@ def main() -> None:
     parser.add_argument("--ray", type=Path, help="a Python with ray[serve] and onnxruntime")
     parser.add_argument("--folder", type=Path, help="where the databases lie, instead of TMPDIR")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     given = parser.parse_args()
+    if given.quick:
+        given.seconds, given.rounds, given.rates, given.search = 0.2, 1, [50.0], 0
     folder = Path(tempfile.mkdtemp(prefix="serving-", dir=given.folder))
     found: Figures = {}
     try:
@@ -277,7 +280,7 @@ def main() -> None:
                 ]
                 for name, server in list(three.items())[:2]
             }
-        found["inside"] = inside(model, requests, 20_000)
+        found["inside"] = inside(model, requests, 200 if given.quick else 20_000)
         for name, start, python in (
             ("BentoML, no log", bento, given.bento), ("Ray Serve, no log", ray, given.ray),
         ):  # fmt: skip

@@ -24,6 +24,7 @@ from harness import (
     console,
     machine,
     print_machine,
+    shortened,
     table,
     take_turns,
     targets_table,
@@ -47,12 +48,15 @@ class Settings:
     """How often each measurement has its turn."""
     seconds: float = 1.0
     """Length of one turn."""
+    quick: bool = False
+    """A moment of each, to see that everything runs; the figures mean nothing."""
     json: Path | None = None
     """Also write the figures here."""
 
 
 def main(settings: Settings) -> None:
     """Measure, print, and write."""
+    settings = shortened(settings, num_envs=8, recorded=20, rounds=1, seconds=0.01)
     WORLD.register()
     wait(64)  # so that the compiled code is loaded before memory is looked at
     before = resident_mb()
