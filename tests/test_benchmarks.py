@@ -42,6 +42,7 @@ ELSEWHERE = {
     "as_served": "tests/serving/test_as_served.py",
     "overload": "tests/serving/test_admission.py",
     "refusals": "tests/serving/test_refusals.py",
+    "serving_paths": "tests/serving/test_fast_path.py",
 }
 # What others import or start.
 PARTS = {
