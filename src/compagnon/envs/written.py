@@ -14,7 +14,8 @@ NO: Final = frozenset(("", "no", "n", "false", "0", "non", "faux", "nein", "fals
 _ISO_DAY = r"(?P<year>\d{4})[-/](?P<month>\d\d)[-/](?P<day>\d\d)"
 _LOCAL_DAY = r"(?P<first>\d{1,2})(?P<mark>[./-])(?P<second>\d{1,2})(?P=mark)(?P<late>\d{4}|\d\d)"
 _CLOCK = (
-    r"(?P<hour>\d{1,2})(?:\s?[:hH]\s?(?P<minute>\d\d)?(?::(?P<seconds>\d\d(?:[.,]\d{1,6})?))?)"
+    r"(?P<hour>\d{1,2})(?:\s?[:hH]\s?(?P<minute>\d\d)?(?::(?P<seconds>\d\d(?:[.,]\d{1,6})?))?"
+    r"|\.(?P<dotted>\d\d)|(?=\s?[aApP]\.?[mM]))"
     r"(?:\s?(?P<half>[aApP])\.?[mM]\.?)?(?P<zone>[Zz]|[+-]\d\d:?\d\d)?"
 )
 _WHEN = re.compile(rf"(?:(?:{_ISO_DAY}|{_LOCAL_DAY})(?:(?:[T ]|, ?| à | at )\s*)?)?(?:{_CLOCK})?")
@@ -107,8 +108,8 @@ def when_of(text: str, month_first: bool = False) -> When | None:
     """The day, the time, or both, that a text says; None if it is no moment in a known form.
 
     Known are `2026-03-02`, `02/03/2026`, `02.03.2026`, `2/3/26`, each alone or with a time behind
-    it, and times such as `08:15`, `8h15`, `8 h`, `8:15:30`, `8:15 AM`, with an offset behind them
-    or none.
+    it, and times such as `08:15`, `8h15`, `8 h`, `8:15:30`, `8:15 AM`, `8 AM`, `8.15`, with an
+    offset behind them or none.
 
     Raises:
         ValueError: it has that form, and there is no such day or time.
@@ -141,7 +142,9 @@ def _clock(match: re.Match[str]) -> time:
             raise ValueError
         hour = hour % 12 + (12 if match["half"] in "pP" else 0)
     seconds = float((match["seconds"] or "0").replace(",", "."))
-    whole = datetime.combine(date.min, time(hour, int(match["minute"] or 0), int(seconds)))
+    whole = datetime.combine(
+        date.min, time(hour, int(match["minute"] or match["dotted"] or 0), int(seconds))
+    )
     return (whole + timedelta(seconds=seconds % 1)).time()
 
 

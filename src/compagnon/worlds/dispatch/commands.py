@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -10,9 +10,10 @@ from compagnon import output
 from compagnon.arguments import Force, check_seed, flag, optional
 from compagnon.errors import InputError
 from compagnon.worlds.command import Command, CommandGroup
+from compagnon.worlds.dispatch.layout_options import Layout
 
 _File = Annotated[
-    Path, Positional, arg(metavar="FILE", help="bookings (CSV), or an instance (JSON)")
+    Path, Positional, arg(metavar="FILE", help="bookings (CSV, XLSX), or an instance")
 ]
 _Days = Annotated[Path, Positional, arg(metavar="DAYS", help="a folder of days, or one (JSON)")]
 _Drivers = Annotated[Path | None, optional("FILE", "the drivers' shifts (CSV)")]
@@ -21,6 +22,8 @@ _Zone = Annotated[str, arg(metavar="ZONE", help="the clock that counts, such as 
 _Area = Annotated[str, optional("LAT,LON,KM", "where places lie; else 100 km around the median")]
 _Speed = Annotated[float, arg(metavar="X", help="on roads without a matrix")]
 _Out = Annotated[Path, arg(metavar="DIR", help="a new folder")]
+_AS_KNOWN: Final = Layout()
+_NEVER: Final = "Nobody could take these, were there no other ride; they can only be refused"
 _Seed = Annotated[int, arg(metavar="S", help="of what is drawn")]
 
 
@@ -34,25 +37,26 @@ def import_(
     area: _Area = "",
     speed_kmh: _Speed = 30.0,
     strict: Annotated[bool, flag("import nothing if anything is at fault")] = False,
+    layout: Layout = _AS_KNOWN,
 ) -> int:
     """Turn bookings and drivers, or a public instance, into days to replay and to train on.
 
     $ compagnon data import bookings.csv --drivers drivers.csv --out days
+    $ compagnon data import trips.xlsx --drivers drivers.csv --guess --places places.csv
     $ compagnon data import a2-16.json --out public
     """
     from compagnon.worlds.dispatch.importing.tables import save_days
 
     output.claim_folder(out)
-    days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, strict))
-    _show(faults)
-    _show(unservable, "Nobody could take these, were there no other ride; they can only be refused")
-    save_days(days, out)
+    found = read_files(file, drivers, matrix, (zone, area, speed_kmh, strict), layout)
+    _show(found.faults)
+    _show(found.unservable, _NEVER)
+    save_days(found.days, out)
     screen = output.console()
-    for line in said:
+    for line in found.said:
         screen.print(line)
-    screen.print(
-        f"wrote {len(days)} {'day' if len(days) == 1 else 'days'} to {out}", soft_wrap=True
-    )
+    days = len(found.days)
+    screen.print(f"wrote {days} {'day' if days == 1 else 'days'} to {out}", soft_wrap=True)
     screen.print(
         f"Play them with --env compagnon/Dispatch-v0 --env-args days={out}", soft_wrap=True
     )
@@ -67,25 +71,27 @@ def check(
     zone: _Zone = "",
     area: _Area = "",
     speed_kmh: _Speed = 30.0,
+    layout: Layout = _AS_KNOWN,
 ) -> int:
-    """Read whole files, write nothing, and list all that cannot be used, or never be served.
+    """Read whole files, import nothing, and list all that cannot be used, or never be served.
 
     $ compagnon data check bookings.csv --drivers drivers.csv
     """
-    days, faults, said, unservable = _read(file, drivers, matrix, (zone, area, speed_kmh, False))
-    _show(faults)
-    _show(unservable, "Nobody could take these, were there no other ride; they can only be refused")
+    found = read_files(file, drivers, matrix, (zone, area, speed_kmh, False), layout)
+    _show(found.faults)
+    _show(found.unservable, _NEVER)
     screen = output.console()
-    for line in said:
+    for line in found.said:
         screen.print(line)
-    if faults or unservable:
-        count, never = len(faults), len(unservable)
+    if found.faults or found.unservable:
+        count, never = len(found.faults), len(found.unservable)
         parts = [f"{count} {'fault' if count == 1 else 'faults'}"] if count else []
         if never:
             many = "booking" if never == 1 else "bookings"
             parts.append(f"{never} {many} that nobody can ever serve")
         raise InputError(f"{' and '.join(parts)} (listed above)")
-    screen.print(f"{file}: good, {len(days)} {'day' if len(days) == 1 else 'days'}", soft_wrap=True)
+    days = len(found.days)
+    screen.print(f"{file}: good, {days} {'day' if days == 1 else 'days'}", soft_wrap=True)
     return 0
 
 
@@ -199,28 +205,56 @@ def generate(
     return 0
 
 
-def _read(
-    file: Path, drivers: Path | None, matrix: Path | None, how: tuple[str, str, float, bool]
-) -> tuple[tuple[Any, ...], tuple[Any, ...], list[str], tuple[Any, ...]]:
+class Found(NamedTuple):
     """The days of a file, its faults, what else there is to say, and what nobody can serve."""
-    from compagnon.worlds.dispatch.importing.public import read_any, unservable_faults
+
+    days: tuple[Any, ...]
+    faults: tuple[Any, ...]
+    said: list[str]
+    unservable: tuple[Any, ...]
+
+
+def read_files(
+    file: Path,
+    drivers: Path | None,
+    matrix: Path | None,
+    how: tuple[str, str, float, bool],
+    layout: Layout,
+) -> Found:
+    """What is in the files.
+
+    Args:
+        how: zone, area, speed in km/h, and whether any fault is too many.
+
+    Raises:
+        InputError: the files cannot be used.
+    """
+    from compagnon.worlds.dispatch.importing import public, text_instances
+    from compagnon.worlds.dispatch.importing.profile import INSTANCES
     from compagnon.worlds.dispatch.importing.tables import Reading, import_tables
 
-    if file.suffix.lower() == ".json":
+    if layout.missing is not None:
+        output.claim(False, layout.missing)
+    rides, fleet = layout.profiles()
+    kind = rides.kind if rides.kind in INSTANCES else text_instances.kind_of(file)
+    if kind:
         if drivers is not None or matrix is not None:
             raise InputError(f"{file} holds its own drivers; leave --drivers and --matrix out")
-        days, faults, said = read_any(file, how[3])
-        return days, faults, said, tuple(unservable_faults(days, file.name))
-    if drivers is None:
-        raise InputError("bookings need the shifts of the drivers: --drivers drivers.csv")
-    report = import_tables(file, drivers, matrix, Reading(*how))
+        days, faults, said = (
+            public.read_any(file, how[3])
+            if kind == "dial-a-ride"
+            else text_instances.read_instance(file, kind)
+        )
+        return Found(days, faults, said, tuple(public.unservable_faults(days, file.name)))
+    reading = Reading(*how, rides, fleet, layout.places, layout.missing, layout.vehicles)
+    report = import_tables(file, drivers, matrix, layout.learnt(reading, file, drivers))
     left = report.bookings_read - report.bookings, report.shifts_read - report.shifts
     said = [
         *report.notes,
         f"{report.bookings:,} of {report.bookings_read:,} bookings, {left[0]:,} left out; "
         f"{report.shifts:,} of {report.shifts_read:,} shifts, {left[1]:,} left out",
     ]
-    return report.days, report.faults, said, report.unservable
+    return Found(report.days, report.faults, said, report.unservable)
 
 
 def _show(faults: tuple[Any, ...], title: str = "") -> None:

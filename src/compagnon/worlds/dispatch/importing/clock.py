@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -60,10 +61,10 @@ class Clock:
         """
         month_first = month_comes_first(texts)
         offsets: Counter[str] = Counter()
-        for text in texts:
+        for text, times in Counter(texts).items():
             found = _known(text, month_first)
             if found is not None and found.clock is not None:
-                offsets[_offset(found.zone)] += 1
+                offsets[_offset(found.zone)] += times
         local = offsets.pop("", 0)
         if len(offsets) > 1 and zone is None:
             raise InputError(
@@ -80,7 +81,7 @@ class Clock:
         """
         right = "a day such as 2026-03-02 or 02/03/2026"
         try:
-            found = when_of(text, self.month_first)
+            found = _when(text, self.month_first)
         except ValueError:
             raise WrongTimeError("is not a day of the calendar", right) from None
         if found is None or found.day is None:
@@ -99,7 +100,7 @@ class Clock:
             WrongTimeError: it is not on the file's clock.
         """
         try:
-            found = when_of(text, self.month_first)
+            found = _when(text, self.month_first)
         except ValueError:
             right = f"write it as {RIGHT}"
             raise WrongTimeError("is not a day and time that there is", right) from None
@@ -162,9 +163,13 @@ def shown_at(minute: float, midnight: datetime) -> datetime:
     return there if midnight.tzinfo is None else there.astimezone(midnight.tzinfo)
 
 
+# Each cell is read twice, for the clock of the file and for the row, and many hold the same.
+_when = lru_cache(maxsize=1 << 17)(when_of)
+
+
 def _known(text: str, month_first: bool) -> When | None:
     try:
-        return when_of(text, month_first)
+        return _when(text, month_first)
     except ValueError:
         return None
 

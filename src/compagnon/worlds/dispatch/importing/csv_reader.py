@@ -1,4 +1,4 @@
-"""Reads a CSV within bounds: its size, its encoding, its columns; what is personal stays outside.
+"""Reads a table within bounds: its size, its encoding, its columns; what is personal stays outside.
 
 Only the columns that are asked for leave this file. All others, names and telephone numbers among
 them, are dropped here, before any row is looked at.
@@ -7,86 +7,34 @@ them, are dropped here, before any row is looked at.
 import csv
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from compagnon.envs.written import heading, translated
 from compagnon.errors import InputError
 from compagnon.files import read_file
-from compagnon.worlds.dispatch.importing.headings import addresses
+from compagnon.worlds.dispatch.importing.columns import Table, find_columns
+from compagnon.worlds.dispatch.importing.findings import Fault, Findings, Row
+from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile
+from compagnon.worlds.dispatch.importing.xlsx_reader import Lines, is_xlsx, read_xlsx
 
 MAX_BYTES: Final = 50_000_000
-MESSAGE_FAULTS: Final = 10
 _EXCEL = re.compile(r"sep=[,;\t]", re.IGNORECASE)  # how Excel is told the delimiter
-# Words of a column's name that say that it is about a person. Whatever is not asked for is dropped
-# all the same; the words only decide how that is said.
-_PERSONAL: Final = frozenset((
-    "name", "surname", "firstname", "lastname", "patient", "client", "person", "phone",
-    "telephone", "tel", "mobile", "cell", "fax", "mail", "email", "address", "street",
-    "house", "city", "zip", "postcode", "birth", "birthday", "dob", "age", "sex", "gender",
-    "insurance", "ssn", "avs", "note", "notes", "comment", "comments", "remark", "remarks",
-    "diagnosis", "nom", "prenom", "adresse", "rue", "naissance", "courriel", "portable",
-    "remarque", "remarques", "motif", "secu", "prescripteur", "ald", "purpose", "customer",
-    "strasse", "vorname", "nachname", "telefon",
-))  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something in a file that cannot be used.
-
-    Attributes:
-        file: name of the file.
-        row: line of the file, the header being line 1; of a JSON file the request, from 1.
-        field: the column, or ``row`` for the row as a whole.
-        given: what stands there.
-        fault: what is wrong with it.
-        right: what would be right.
-    """
-
-    file: str
-    row: int
-    field: str
-    given: str
-    fault: str
-    right: str
-
-    def __str__(self) -> str:
-        what = f" {self.given!r}" if self.given else ""
-        return f"{self.file}, row {self.row}, {self.field}:{what} {self.fault}; {self.right}"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What is said about the files.
-
-    Attributes:
-        faults: rows that can't be used.
-        unservable: bookings that are used and can only be refused: nobody could take them.
-        notes: about a file as a whole.
-    """
-
-    faults: list[Fault] = field(default_factory=list)
-    unservable: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-class Row(NamedTuple):
-    """One row that is not blank: its line, and the cells of the columns that were asked for."""
-
-    line: int
-    cells: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """The rows of one file; `columns` are those of the asked-for columns that it has."""
+    """The rows of one file.
+
+    Attributes:
+        columns: those of the asked-for columns that it has.
+        sources: under which heading a profile says that each stands in the file.
+    """
 
     file: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -112,86 +60,97 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_text(path: Path, notes: list[str]) -> str:
-    """A text file in UTF-8; another encoding is recognised, and said in `notes`.
+def read_text(path: Path, data: bytes, notes: list[str], encoding: str = "") -> str:
+    """What a text file says, in UTF-8; another encoding is recognised, and said in `notes`.
+
+    Args:
+        encoding: the one that it is in; empty to find out.
 
     Raises:
-        InputError: it is too large, empty, or no text.
+        InputError: it is no text, or not in that encoding.
     """
-    data = read_bytes(path)
-    if data.startswith(b"PK\x03\x04"):
-        raise InputError(f"{path} is a spreadsheet; save it as CSV")
     encodings: tuple[str, ...] = ("utf-8-sig", "cp1252", "latin-1")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encodings = ("utf-16",)
-    for encoding in encodings:
+    for one in (encoding,) if encoding else encodings:
         try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
+            text = data.decode(one)
+        except UnicodeDecodeError as error:
+            if encoding:
+                raise InputError(
+                    f"{path} is not in {encoding} (byte {error.start:,}); give its encoding, or "
+                    "leave it out to find out"
+                ) from None
             continue
         if "\0" in text:
             break
-        if encoding != "utf-8-sig":
-            notes.append(f"{path.name} is not UTF-8; it was read as {encoding}")
-        return text
+        if one != "utf-8-sig" and not encoding:
+            notes.append(f"{path.name} is not UTF-8; it was read as {one}")
+        return text.removeprefix("\ufeff")
     raise InputError(f"{path} is not a text file; it should be a CSV in UTF-8")
 
 
-def read_sheet(
-    path: Path,
-    words: Mapping[str, Sequence[str]],
-    required: Collection[str],
-    findings: Findings,
-    one_of: Collection[str] = (),
-) -> CsvRows:
-    """The columns of a CSV that are asked for; all others are dropped, and the notes say which.
-
-    Args:
-        words: for each column that is asked for, other headings that mean it.
-        required: the columns without which nothing can be read.
-        one_of: columns of which one at least has to be there.
+def read_sheet(path: Path, table: Table, findings: Findings, profile: Profile = KNOWN) -> CsvRows:
+    """The columns of a table that are asked for; all others are dropped, and the notes say which.
 
     Raises:
         InputError: the file as a whole cannot be used.
     """
-    lines = read_lines(path, findings)
+    lines = read_lines(path, findings, profile)
     given = lines[0][1]
-    header = translated(given, words)
-    missing = [name for name in required if name not in header]
-    if one_of and not set(one_of) & set(header):
-        missing.append(" nor ".join(one_of))
-    if missing:
-        raise InputError(_missing(path, given, header, missing, words))
-    _check_once(path, header, tuple(words))
-    _note_read(path, given, header, words, findings.notes)
-    _note_dropped(path, [one for one in header if one not in words], findings.notes)
-    places = {name: header.index(name) for name in words if name in header}
+    columns = find_columns(path, given, table, profile, findings.notes)
+    width = len(given)
+    single = {name: at[0] for name, at in columns.at.items() if len(at) == 1}
+    joined = {name: at for name, at in columns.at.items() if len(at) > 1}
+    constants = dict(profile.constants)
     rows = []
     for line, cells in lines[1:]:
-        if len(cells) > len(header):
+        if len(cells) > width:
             findings.faults.append(
                 Fault(path.name, line, "row", f"{len(cells)} cells", "has too many cells",
-                      f"{len(header)} cells as in the first line; quote text that holds commas")
+                      f"{width} cells as in the first line; quote text that holds commas")
             )  # fmt: skip
             continue
-        cells = cells + [""] * (len(header) - len(cells))
-        rows.append(Row(line, {name: cells[at].strip() for name, at in places.items()}))
+        cells = cells + [""] * (width - len(cells))
+        row = {name: cells[at].strip() for name, at in single.items()}
+        for name, places in joined.items():
+            row[name] = ", ".join(part for k in places if (part := cells[k].strip()))
+        for name, value in constants.items():
+            row[name] = row.get(name) or value
+        rows.append(Row(line, row))
     if len(lines) == 1:
         raise InputError(f"{path} has a header and no rows")
-    return CsvRows(path.name, tuple(places), tuple(rows))
+    sources = {name: " + ".join(cells) for name, cells in profile.columns.items()}
+    return CsvRows(path.name, (*columns.at, *constants), tuple(rows), sources)
 
 
-def read_lines(path: Path, findings: Findings) -> list[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not blank; the delimiter is found out.
+def read_lines(path: Path, findings: Findings, profile: Profile = KNOWN) -> Lines:
+    """Line number and cells of every line that is not blank, from that of the headings on.
+
+    The delimiter is found out, if the profile has none; an XLSX is read by its sheet.
 
     Raises:
-        InputError: the file is no CSV.
+        InputError: the file is no CSV and no XLSX, or has no line of headings.
     """
-    text = read_text(path, findings.notes)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    data = read_bytes(path)
+    if is_xlsx(data):
+        lines = read_xlsx(data, path, profile.sheet, findings.notes)
+    else:
+        if data.startswith(b"\xd0\xcf\x11\xe0"):
+            raise InputError(f"{path} is a spreadsheet of the old kind; save it as XLSX or CSV")
+        lines = _csv_lines(path, read_text(path, data, findings.notes, profile.encoding), profile)
+    lines = [one for one in lines if one[0] >= profile.header]
+    if not lines:
+        raise InputError(f"{path} is empty" + (" from its header on" if profile.header > 1 else ""))
+    return lines
+
+
+def _csv_lines(path: Path, text: str, profile: Profile) -> Lines:
+    begin = text.splitlines()[profile.header - 1 :] if profile.header > 1 else text.splitlines()
+    first = next((line for line in begin if line.strip()), "")
     if not first:
-        raise InputError(f"{path} is empty")
-    delimiter = max(",;\t", key=first.count)
+        raise InputError(f"{path} is empty" + (" from its header on" if profile.header > 1 else ""))
+    delimiter = profile.delimiter or max(",;\t|", key=first.count)
     if _EXCEL.fullmatch(first.strip()):
         delimiter, text = first.strip()[-1], "\n" + text.partition(first)[2].lstrip("\r\n")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -199,79 +158,3 @@ def read_lines(path: Path, findings: Findings) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise InputError(f"{path}: line {reader.line_num} is not CSV ({error})") from None
-
-
-def _check_once(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
-    twice = [name for name in wanted if header.count(name) > 1]
-    if twice:
-        raise InputError(f"{path}: the column {twice[0]} stands there twice")
-
-
-def _missing(
-    path: Path,
-    given: Sequence[str],
-    header: Sequence[str],
-    missing: Sequence[str],
-    words: Mapping[str, Sequence[str]],
-) -> str:
-    """What a first line lacks, what it has, and what may be behind that."""
-    lines = [f"{path}: no column {', '.join(missing)} in its first line"]
-    known = _renamed(given, header, words)
-    known += [name for name in header if name in words and name not in "".join(known)]
-    lines.append(f"it has {', '.join(known)}" if known else "none of its headings is known")
-    where = addresses(given)
-    if where and any(name.endswith(("_lat", "_lon")) for name in missing):
-        lines.append(
-            f"{', '.join(where)}: an address is no place on a map; add the degrees of each, such "
-            "as 46.2044 and 6.1432"
-        )
-    return "; ".join(lines) + ". Rename the columns that mean the same (docs/dispatch_data.md)"
-
-
-def _renamed(
-    given: Sequence[str], header: Sequence[str], words: Mapping[str, Sequence[str]]
-) -> list[str]:
-    pairs = zip(given, header, strict=True)
-    return [
-        f"{ours} ({theirs.strip()})"
-        for theirs, ours in pairs
-        if ours in words and heading(theirs) != ours
-    ]
-
-
-def few(what: Sequence[str]) -> str:
-    """The first of them, and how many others there are."""
-    others = len(what) - MESSAGE_FAULTS
-    return ", ".join(what[:MESSAGE_FAULTS]) + (f" and {others} more" if others > 0 else "")
-
-
-def listed(faults: Sequence[Fault]) -> str:
-    """The first faults, one a line, and how many others there are."""
-    shown = "\n  ".join(str(fault) for fault in faults[:MESSAGE_FAULTS])
-    others = len(faults) - MESSAGE_FAULTS
-    return f"\n  {shown}" + (f"\n  and {others} more" if others > 0 else "")
-
-
-def _note_read(
-    path: Path,
-    given: Sequence[str],
-    header: Sequence[str],
-    words: Mapping[str, Sequence[str]],
-    notes: list[str],
-) -> None:
-    renamed = _renamed(given, header, words)
-    if renamed:
-        notes.append(f"{path.name}: headings read as {', '.join(renamed)}")
-
-
-def _note_dropped(path: Path, dropped: list[str], notes: list[str]) -> None:
-    personal = [one for one in dropped if _is_personal(one)]
-    others = [one for one in dropped if one and one not in personal]
-    if personal:
-        notes.append(f"{path.name}: personal, dropped and nowhere stored: {', '.join(personal)}")
-    if others:
-        notes.append(f"{path.name}: not known, dropped: {', '.join(others)}")
-
-
-def _is_personal(column: str) -> bool:
-    return any(word in _PERSONAL for word in column.split("_"))

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from compagnon.worlds.dispatch.generator import DETOUR, SPEED
-from compagnon.worlds.dispatch.importing.csv_reader import Fault, Findings, few
+from compagnon.worlds.dispatch.importing.findings import Fault, Findings, few
 from compagnon.worlds.dispatch.importing.matrix import Matrix
 from compagnon.worlds.dispatch.importing.parsers import Point, distance_km
 from compagnon.worlds.dispatch.importing.reach import (

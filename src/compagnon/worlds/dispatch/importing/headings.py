@@ -99,6 +99,52 @@ DRIVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "start_place": ("lieu_depart", "lieu_de_depart", "lieu_debut", "depot"),
     "end_place": ("lieu_arrivee", "lieu_d_arrivee", "lieu_fin"),
 }  # fmt: skip
+# Fields that a layout may have beside the importer's own columns, which they are turned into. They
+# are read where a profile, `--map` or a guess says so, or under just these names.
+BOOKING_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "pickup_time": (
+        "heure", "time", "heure_depart", "heure_de_depart", "heure_prise_en_charge",
+        "heure_de_prise_en_charge", "heure_pec", "pu_time", "pickup", "pick_up_time", "pick_up",
+        "scheduled_pickup", "requested_pickup_time", "departure_time", "abholzeit", "h_pec",
+        "tpep_pickup_datetime", "depart_prevu", "depart_souhaite", "req_time",
+    ),
+    "dropoff_time": (
+        "heure_arrivee", "heure_d_arrivee", "heure_depose", "arrivee_prevue", "arrivee_souhaitee",
+        "arrival_time", "do_time", "drop_off_time", "dropoff", "appt", "appointment", "rdv_a",
+        "termin", "scheduled_dropoff", "delivery_time",
+    ),
+    "return_time": (
+        "heure_retour", "heure_de_retour", "retour", "retour_a", "return", "return_pickup",
+        "return_pickup_time", "will_call_time", "h_retour",
+    ),
+    "pickup_address": (
+        "adresse_depart", "adresse_de_depart", "adresse_prise_en_charge",
+        "adresse_de_prise_en_charge", "pu_address", "pick_up_address", "origin_address", "origin",
+        "from", "from_address", "lieu_prise_en_charge", "lieu_de_prise_en_charge", "origine",
+        "provenance", "start",
+    ),
+    "dropoff_address": (
+        "adresse_arrivee", "adresse_d_arrivee", "adresse_destination", "adresse_de_destination",
+        "do_address", "drop_off_address", "drop_off", "destination_address", "destination", "to",
+        "to_address", "lieu_depose", "lieu_de_depose", "end",
+    ),
+    "companions": (
+        "guests", "accompagnants", "nombre_accompagnants", "nb_accompagnants", "escorts",
+        "attendants", "nb_acc",
+    ),
+    "passengers": (
+        "passenger_count", "passagers", "nombre_passagers", "nb_passagers", "number_of_passengers",
+        "pax", "nb_pax", "riders",
+    ),
+    "cancelled": ("annule", "annulee", "canceled", "cancelled_yn", "supprime"),
+}  # fmt: skip
+DRIVER_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "start_address": (
+        "adresse", "adresse_depot", "adresse_du_depot", "depot_address", "base", "garage",
+        "home_base", "address", "adresse_depart",
+    ),
+    "end_address": ("adresse_fin", "adresse_retour", "end_base", "return_address"),
+}  # fmt: skip
 _ADDRESS: Final = frozenset((
     "adresse", "address", "rue", "street", "ville", "city", "town", "cp", "zip", "pick", "drop",
 ))  # fmt: skip

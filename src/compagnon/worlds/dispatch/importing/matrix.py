@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 
 from compagnon.envs.written import number_of
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.importing.csv_reader import (
-    Fault,
-    Findings,
-    few,
-    read_lines,
-)
+from compagnon.worlds.dispatch.importing.csv_reader import read_lines
+from compagnon.worlds.dispatch.importing.findings import Fault, Findings, few
 
 MEASURES: Final = ("minutes", "km")
 MAX_PLACES: Final = 2000

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from compagnon.envs.written import number_of, plain, truth_of
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.clock import Clock, WrongTimeError, moment, second_time
-from compagnon.worlds.dispatch.importing.csv_reader import Fault, Row
+from compagnon.worlds.dispatch.importing.findings import Fault, Row
 from compagnon.worlds.dispatch.instance import SEAT_TYPES
 from compagnon.worlds.dispatch.travel import EARTH_KM
 
@@ -26,13 +27,15 @@ _AND = re.compile(r"\+|,|;|&|\bet\b|\band\b")
 _SEAT_WORDS: Final = {
     "ambulatory": (
         "vsl", "assis", "assise", "marchant", "marchante", "valide", "taxi", "tap", "sitting",
-        "walking", "seat", "place assise",
+        "walking", "seat", "place assise", "ambulant", "ambulante", "vsl assis",
+        "taxi conventionne", "standard", "sedan",
     ),
     "wheelchair": (
-        "fauteuil", "fauteuil roulant", "tpmr", "pmr", "roulant", "wheel chair", "chair",
+        "fauteuil", "fauteuil roulant", "fauteuil electrique", "tpmr", "pmr", "roulant",
+        "wheel chair", "chair", "wav", "wc", "wch",
     ),
     "stretcher": ("amb", "ambulance", "allonge", "allongee", "couche", "couchee", "brancard",
-                  "civiere", "lying"),
+                  "civiere", "lying", "gurney", "str"),
     "companion": ("accompagnant", "accompagnante", "accompagnateur", "accompagnatrice", "guest",
                   "escort", "attendant"),
 }  # fmt: skip
@@ -110,7 +113,7 @@ class RowParser:
     clock: Clock
     area: Area
     faults: list[Fault]
-    notes: list[str] = field(default_factory=list)
+    tolerance: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     good: bool = True
 
     def cell(self, column: str) -> str:
@@ -225,20 +228,31 @@ class RowParser:
 
     def seats(self, column: str) -> tuple[int, ...]:
         """Seats by type, such as ``2 ambulatory + wheelchair``, in the order of `SEAT_TYPES`."""
-        found = dict.fromkeys(SEAT_TYPES, 0)
-        right = f"such as '2 ambulatory + wheelchair'; types are {', '.join(SEAT_TYPES)}"
-        for part in _AND.split(plain(self.cell(column))):
-            match = _SEAT.fullmatch(part.strip())
-            word = match[2].strip() if match else ""
-            kind = _KIND.get(word) or _KIND.get(word.removesuffix("s"), "")
-            if kind not in found:
-                fault = "has an unknown seat type" if part.strip() else "has no seat type"
-                self.refuse(column, fault, right)
-                break
-            found[kind] += int(match[1] or 1) if match else 0
-        if self.good and not 0 < max(found.values()) <= 100:
+        text = self.cell(column)
+        found = seats_of(text)
+        if found is None:
+            right = f"such as '2 ambulatory + wheelchair'; types are {', '.join(SEAT_TYPES)}"
+            blank = not all(part.strip() for part in _AND.split(plain(text)))
+            fault = "has no seat type" if blank else "has an unknown seat type"
+            self.refuse(column, fault, right)
+            return (0,) * len(SEAT_TYPES)
+        if self.good and not 0 < max(found) <= 100:
             self.refuse(column, "has no seat or too many", "1 to 100 seats")
-        return tuple(found.values())
+        return found
+
+
+@lru_cache(maxsize=4096)
+def seats_of(text: str) -> tuple[int, ...] | None:
+    """Seats by type, in the order of `SEAT_TYPES`; None where a word is no type of seat."""
+    found = dict.fromkeys(SEAT_TYPES, 0)
+    for part in _AND.split(plain(text)):
+        match = _SEAT.fullmatch(part.strip())
+        word = match[2].strip() if match else ""
+        kind = _KIND.get(word) or _KIND.get(word.removesuffix("s"), "")
+        if not match or kind not in found:
+            return None
+        found[kind] += int(match[1] or 1)
+    return tuple(found.values())
 
 
 def _within(points: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The public dynamic dial-a-ride instances (JSON): their structure exactly, and as a day.
+"""The public dial-a-ride instances (JSON), dynamic and static: their structure, and as a day.
 
 Format: requests with time windows, service times, a load and the time at which they become known
 (Berbeglia, Cordeau and Laporte 2012), on a plane with Euclidean travel times.
@@ -14,7 +14,8 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.importing.csv_reader import Fault, listed, read_bytes
+from compagnon.worlds.dispatch.importing.csv_reader import read_bytes
+from compagnon.worlds.dispatch.importing.findings import Fault, listed
 from compagnon.worlds.dispatch.importing.reach import unservable
 from compagnon.worlds.dispatch.instance import FORMAT, SEATS, Bookings, Drivers, Instance, Travel
 
@@ -123,6 +124,8 @@ def read_public(path: Path, strict: bool = False) -> PublicInstance:
     if depot is None:
         raise InputError(f"{path}: static_info.depot_location should have x_coord and y_coord")
     faults: list[Fault] = []
+    if is_static(requests):
+        requests = [{**one, "arrival_time": 0} for one in requests]
     read = [_request(path.name, row, one, faults) for row, one in enumerate(requests, 1)]
     good = _first_of_each(path.name, read, faults)
     if faults and strict:
@@ -132,6 +135,13 @@ def read_public(path: Path, strict: bool = False) -> PublicInstance:
     name = str(head.get("instance", path.stem))
     return PublicInstance(
         name, int(vehicles), int(capacity), ride, route, horizon, depot, tuple(good), tuple(faults)
+    )
+
+
+def is_static(requests: Sequence[Any]) -> bool:
+    """Whether all requests are known in advance: none says when it becomes known."""
+    return bool(requests) and all(
+        isinstance(one, dict) and "arrival_time" not in one for one in requests
     )
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import le
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -202,19 +203,19 @@ def own_trouble(ride: BookingRow, ways: Ways) -> Trouble | None:
 
 def fleet_trouble(ride: BookingRow, shifts: Sequence[DriverRow], ways: Ways) -> Trouble | None:
     """Why none of the shifts of a day could take the booking, were there no other ride."""
-    at = ride.midnight
+    at, t = ride.midnight, times_of(ride, ways)
+    # The first that could is enough: most days have one near the top of the list.
+    if any(_fits(ride, one) and _in_time(ride, t, one, ways) for one in shifts):
+        return None
     fits = [one for one in shifts if _fits(ride, one)]
     if not fits:
         return _no_seats(ride, shifts)
-    if any(_in_time(ride, one, ways) for one in fits):
-        return None
     field = "pickup_to" if ride.windows[1] < math.inf else "dropoff_to"
     spans = ", ".join(
         sorted({f"{clock(s.shift[0], at)} to {clock(s.shift[1], at)}" for s in fits})[:4]
     )
     others = len(fits) < len(shifts)
     who = "shifts with such seats" if others else "shifts"
-    t = times_of(ride, ways)
     if all(t.by < one.shift[0] or t.ready > one.shift[1] for one in fits):
         return Trouble(field, f"is outside all {who}{_of(ride)} ({spans})", _SHIFT_RIGHT)
     start = _ends(ride)[0]
@@ -309,12 +310,12 @@ def _rows_of(day: Instance) -> tuple[list[BookingRow], list[DriverRow]]:
 
 
 def _ends(row: BookingRow | DriverRow) -> tuple[End, End]:
-    first, last = (End(*pair) for pair in zip(row.ends, row.places, strict=True))
-    return first, last
+    (first, last), (here, there) = row.ends, row.places
+    return End(first, here), End(last, there)
 
 
 def _fits(ride: BookingRow, shift: DriverRow) -> bool:
-    return all(asked <= there for asked, there in zip(ride.load, shift.seats, strict=True))
+    return all(map(le, ride.load, shift.seats))
 
 
 def _no_seats(ride: BookingRow, shifts: Sequence[DriverRow]) -> Trouble:
@@ -336,9 +337,11 @@ def _home_by(shift: DriverRow, ways: Ways) -> float:
     return max(shift.shift[1], ways.arrival(shift.shift[0], ways.base(*_ends(shift))))
 
 
-def _in_time(ride: BookingRow, shift: DriverRow, ways: Ways) -> bool:
-    t = times_of(ride, ways)
-    begins = max(ways.arrival(shift.shift[0], ways.base(_ends(shift)[0], _ends(ride)[0])), t.ready)
+def _in_time(ride: BookingRow, t: BookingReach, shift: DriverRow, ways: Ways) -> bool:
+    if shift.shift[0] > t.by + _SLACK:
+        return False  # also without the way there
+    (pickup, dropoff), (start, end) = _ends(ride), _ends(shift)
+    begins = max(ways.arrival(shift.shift[0], ways.base(start, pickup)), t.ready)
     break_from, break_to, rest = shift.pause
     # With a break there are two ways: the ride before it, or after it.
     for boards in (begins, max(begins, break_from + rest)) if rest else (begins,):
@@ -351,7 +354,7 @@ def _in_time(ride: BookingRow, shift: DriverRow, ways: Ways) -> bool:
         if rest and boards < break_from + rest and done > break_to + _SLACK:
             continue
         after = max(done, break_from) + rest if rest and boards < break_from + rest else done
-        home = ways.arrival(after, ways.base(_ends(ride)[1], _ends(shift)[1]))
+        home = ways.arrival(after, ways.base(dropoff, end))
         if home <= _home_by(shift, ways) + _SLACK:
             return True
     return False

@@ -1,13 +1,13 @@
 """What one row of bookings or drivers says, checked: windows, seats, links within the row alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from compagnon.worlds.dispatch.generator import ALIGHTING, BOARDING
-from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of
+from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of, moment
 from compagnon.worlds.dispatch.importing.parsers import Point, RowParser
 from compagnon.worlds.dispatch.instance import LATEST_MINUTE
 
@@ -164,17 +164,48 @@ def parse_driver(reader: RowParser) -> DriverRow | None:
 
 def _booking_times(reader: RowParser, day: date | None) -> dict[str, datetime | None]:
     """The times of a booking; one without a day of its own comes after those before it."""
-    begin = reader.time("pickup_from", day)
-    until = reader.time("pickup_to", day, begin)
-    arrive = reader.time("dropoff_from", day, begin or until)
+    begin, until = _around(
+        reader, "pickup", reader.time("pickup_time", day),
+        reader.time("pickup_from", day), lambda after: reader.time("pickup_to", day, after),
+    )  # fmt: skip
+    arrive, latest = _around(
+        reader, "dropoff", reader.time("dropoff_time", day, begin or until),
+        reader.time("dropoff_from", day, begin or until),
+        lambda after: reader.time("dropoff_to", day, after or begin or until),
+    )  # fmt: skip
     return {
         "pickup_from": begin,
         "pickup_to": until,
         "dropoff_from": arrive,
-        "dropoff_to": reader.time("dropoff_to", day, arrive or begin or until),
+        "dropoff_to": latest,
         "booked_at": reader.time("booked_at", day),
         "cancelled_at": reader.time("cancelled_at", day),
     }
+
+
+def _around(
+    reader: RowParser,
+    end: str,
+    when: datetime | None,
+    begin: datetime | None,
+    until: Callable[[datetime | None], datetime | None],
+) -> tuple[datetime | None, datetime | None]:
+    """The window at one end: as it is written, and where it is not, around the one time."""
+    if when is None:
+        return begin, until(begin)
+    if end not in reader.tolerance:
+        right = f"minutes around it, such as --tolerance {end}=15"
+        reader.refuse(f"{end}_time", "is one time, and no window", right)
+        return begin, None
+    before, after = (timedelta(minutes=minutes) for minutes in reader.tolerance[end])
+    begin = begin or _shifted(when, -before)
+    return begin, until(begin) or _shifted(when, after)
+
+
+def _shifted(when: datetime, by: timedelta) -> datetime:
+    """So much earlier or later in time that passes, also when clocks change."""
+    there = moment(when) + by
+    return there if when.tzinfo is None else there.astimezone(when.tzinfo)
 
 
 def _delays(reader: RowParser) -> tuple[float, float]:

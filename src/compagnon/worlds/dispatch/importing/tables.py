@@ -1,23 +1,18 @@
 """Bookings, drivers and a matrix as CSV files turned into days, with a report of every bad row."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from compagnon.envs.written import has_slashes
+from compagnon.envs.written import has_slashes, heading
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
-from compagnon.worlds.dispatch.importing import headings, records
+from compagnon.worlds.dispatch.importing import records
 from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
-from compagnon.worlds.dispatch.importing.csv_reader import (
-    CsvRows,
-    Fault,
-    Findings,
-    listed,
-    read_sheet,
-)
+from compagnon.worlds.dispatch.importing.columns import BOOKINGS, DRIVERS
+from compagnon.worlds.dispatch.importing.csv_reader import CsvRows, read_sheet
 from compagnon.worlds.dispatch.importing.days import (
     SPEED_KMH,
     Files,
@@ -25,9 +20,14 @@ from compagnon.worlds.dispatch.importing.days import (
     link_rows,
     place_rows,
 )
+from compagnon.worlds.dispatch.importing.findings import Fault, Findings, listed
+from compagnon.worlds.dispatch.importing.fleet import FILE, read_vehicles, shifts_of
 from compagnon.worlds.dispatch.importing.matrix import read_matrix
 from compagnon.worlds.dispatch.importing.parsers import Area, Point, RowParser
+from compagnon.worlds.dispatch.importing.places import Places, has_addresses
+from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile, Span
 from compagnon.worlds.dispatch.importing.reach import Ways
+from compagnon.worlds.dispatch.importing.refine import check_day_order, refine_rows
 from compagnon.worlds.dispatch.instance import Instance
 
 
@@ -39,12 +39,21 @@ class Reading(NamedTuple):
         area: ``LAT,LON,KM`` of the disc that all places lie in; empty for 100 km around the median.
         speed_kmh: on roads without a matrix, at relative speed 1.
         strict: refuse files that have a fault.
+        bookings, drivers: how the two tables are read.
+        places: tables of addresses and their points.
+        missing: where addresses without a point are listed; None for nowhere.
+        vehicles: for bookings without a table of drivers, such as `3 x 2 ambulatory`.
     """
 
     zone: str = ""
     area: str = ""
     speed_kmh: float = SPEED_KMH
     strict: bool = False
+    bookings: Profile = KNOWN
+    drivers: Profile = Profile("drivers")
+    places: tuple[Path, ...] = ()
+    missing: Path | None = None
+    vehicles: tuple[str, ...] = ()
 
 
 _AS_IT_STANDS = Reading()
@@ -75,9 +84,15 @@ class ImportReport:
 
 
 def import_tables(
-    bookings: Path, drivers: Path, matrix: Path | None = None, reading: Reading = _AS_IT_STANDS
+    bookings: Path,
+    drivers: Path | None,
+    matrix: Path | None = None,
+    reading: Reading = _AS_IT_STANDS,
 ) -> ImportReport:
     """Read the files; rows at fault are left out and reported.
+
+    Args:
+        drivers: None where `reading.vehicles` says what there is.
 
     Raises:
         InputError: a file as a whole cannot be used, or nothing in it; with `reading.strict`, any
@@ -85,13 +100,19 @@ def import_tables(
     """
     if not 1 <= reading.speed_kmh <= 200:
         raise InputError(f"--speed-kmh {reading.speed_kmh:g}: give 1 to 200")
-    zone = find_zone(reading.zone)
+    vehicles = _vehicles(drivers, matrix, reading)
+    zone = find_zone(reading.zone or reading.bookings.zone)
     findings = Findings()
-    ends = ("pickup_to", "dropoff_to")
-    rides = read_sheet(bookings, headings.BOOKINGS, records.BOOKING_NEEDS, findings, ends)
-    fleet = read_sheet(drivers, headings.DRIVERS, records.DRIVER_NEEDS, findings)
+    rides = read_sheet(bookings, BOOKINGS, findings, reading.bookings)
+    fleet = CsvRows(FILE, (), ())
+    if drivers is not None:
+        fleet = read_sheet(drivers, DRIVERS, findings, reading.drivers)
     read = len(rides.rows), len(fleet.rows)
-    times = _cells(rides, ("date", *records.BOOKING_TIMES)) + _cells(
+    rides = refine_rows(rides, reading.bookings, findings)
+    fleet = refine_rows(fleet, reading.drivers, findings) if drivers is not None else fleet
+    rides, fleet = _located(rides, fleet, reading, findings)
+    check_day_order((rides, fleet))
+    times = _cells(rides, ("date", "pickup_time", "dropoff_time", *records.BOOKING_TIMES)) + _cells(
         fleet, ("date", *records.DRIVER_TIMES)
     )
     clock = Clock.of(times, zone)
@@ -99,7 +120,10 @@ def import_tables(
         first = "the month, as in the USA" if clock.month_first else "the day"
         findings.notes.append(f"days such as 02/03/2026 are read with {first} first")
     area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
-    good, shifts = _parse(rides, fleet, clock, area, findings.faults)
+    good, shifts = _parse(rides, fleet, clock, area, reading.bookings.tolerance, findings.faults)
+    if vehicles:
+        shifts = shifts_of(vehicles, good)
+        read = read[0], len(shifts)
     travel = None
     names = Files(rides.file, fleet.file)
     if matrix is not None:
@@ -111,7 +135,7 @@ def import_tables(
         shifts = place_rows(shifts, ("start", "end"), names.drivers, travel, seen, findings.faults)
     ways = Ways.of_files(travel, reading.speed_kmh)
     good, shifts = link_rows(good, shifts, names, ways, findings)
-    faults = tuple(sorted(findings.faults, key=lambda fault: (fault.file, fault.row)))
+    faults = tuple(sorted(_named(findings.faults, rides, fleet), key=lambda f: (f.file, f.row)))
     if faults and reading.strict:
         raise InputError(f"{len(faults)} faults, and --strict imports none of it:{listed(faults)}")
     if not good:
@@ -162,15 +186,82 @@ def _uses(rides: Sequence[records.BookingRow], shifts: Sequence[records.DriverRo
     return uses
 
 
+def _vehicles(drivers: Path | None, matrix: Path | None, reading: Reading) -> list[tuple[int, ...]]:
+    if drivers is None and not reading.vehicles:
+        raise InputError(
+            "bookings need the shifts of the drivers: --drivers drivers.csv, or --vehicles "
+            "'3 x 2 ambulatory + wheelchair'"
+        )
+    if reading.vehicles and (drivers is not None or matrix is not None):
+        other = "--drivers" if drivers is not None else "--matrix"
+        raise InputError(f"{FILE} and {other} cannot go together; leave one out")
+    return read_vehicles(reading.vehicles)
+
+
+def _located(
+    rides: CsvRows, fleet: CsvRows, reading: Reading, findings: Findings
+) -> tuple[CsvRows, CsvRows]:
+    """The rows with the points of their addresses; what has none is listed in a file."""
+    asked = has_addresses(rides.columns), has_addresses(fleet.columns)
+    if not reading.places and reading.missing is None:
+        for sheet, names in zip((rides, fleet), asked, strict=True):
+            if names:
+                raise InputError(
+                    f"{sheet.file}: {names[0]} is an address; give --places with the points of "
+                    "addresses, and --missing FILE to list those that are still to be found"
+                )
+        return rides, fleet
+    if not any(asked):
+        findings.notes.append("no column of an address was read, so --places was of no use")
+        return rides, fleet
+    places = Places()
+    for path in reading.places:
+        places.read(path, findings)
+    told = ", ".join(path.name for path in reading.places) or "--places, which is not given"
+    filled = (
+        places.fill(rides, ("pickup", "dropoff"), findings.faults, told),
+        places.fill(fleet, ("start", "end"), findings.faults, told),
+    )
+    findings.notes.append("addresses are looked up, and nowhere stored")
+    if places.missing:
+        many = f"{len(places.missing):,} addresses have no point"
+        if reading.missing is not None:
+            places.write_missing(reading.missing)
+            many += f"; they are listed in {reading.missing}: fill in lat and lon, and give it as "
+            many += "--places too"
+        else:
+            many += "; --missing FILE lists them"
+        findings.notes.append(many)
+    return filled
+
+
+def _named(faults: Sequence[Fault], *sheets: CsvRows) -> list[Fault]:
+    """Faults with the heading of the person's own file, where that is another than our name."""
+    sources = {sheet.file: sheet.sources for sheet in sheets}
+    named = []
+    for fault in faults:
+        source = sources.get(fault.file, {}).get(fault.field, "")
+        if source and heading(source) != fault.field:
+            fault = replace(fault, field=f"{fault.field} ({source})")
+        named.append(fault)
+    return named
+
+
 def _cells(sheet: CsvRows, columns: Sequence[str]) -> list[str]:
     return [row.cells.get(name, "") for row in sheet.rows for name in columns]
 
 
 def _parse(
-    rides: CsvRows, fleet: CsvRows, clock: Clock, area: Area, faults: list[Fault]
+    rides: CsvRows,
+    fleet: CsvRows,
+    clock: Clock,
+    area: Area,
+    tolerance: Mapping[str, Span],
+    faults: list[Fault],
 ) -> tuple[list[records.BookingRow], list[records.DriverRow]]:
     good = [
-        records.parse_booking(RowParser(rides.file, row, clock, area, faults)) for row in rides.rows
+        records.parse_booking(RowParser(rides.file, row, clock, area, faults, tolerance))
+        for row in rides.rows
     ]
     shifts = [
         records.parse_driver(RowParser(fleet.file, row, clock, area, faults)) for row in fleet.rows
