@@ -37,7 +37,8 @@ class When(NamedTuple):
 
 def plain(text: str) -> str:
     """Without accents, in small letters, with single spaces: `Départ ` is `depart`."""
-    bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    typed = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    bare = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
     return " ".join(bare.lower().split())
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import Final
@@ -72,6 +72,15 @@ class Clock:
                 "clock counts, such as --zone Europe/Zurich"
             )
         return cls(zone, offsets.total() >= local and bool(offsets), month_first)
+
+    def of_file(self, texts: Sequence[str]) -> "Clock":
+        """The same for the times of one file, which may have zones where another has none.
+
+        Without a zone that counts nothing would say how the two go together.
+        """
+        if self.zone is None:
+            return self
+        return replace(Clock.of(texts, self.zone), month_first=self.month_first)
 
     def day(self, text: str) -> date:
         """The day that a text says.

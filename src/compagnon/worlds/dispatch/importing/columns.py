@@ -145,8 +145,8 @@ def _check_missing(
             "dropoff_address"
         )
     raise InputError(
-        "; ".join(lines) + ". Say which columns they are by --map or --guess, or rename them "
-        "(docs/dispatch_data.md)"
+        "; ".join(lines) + ". Say which columns they are by --map or --guess, what they always are "
+        "by --set, or rename them (docs/dispatch_data.md)"
     )
 
 

@@ -123,8 +123,10 @@ def _sure(cell: str, values: Sequence[str], name: str, words: Sequence[str]) -> 
         return 0.0
     filled = [value for value in values if value]
     fits = _READS.get(_kind(name))
-    if fits is None or not filled:
-        return like if filled else 0.8 * like
+    if not filled:
+        return 0.8 if like == 1.0 else 0.0  # nothing bears it out
+    if fits is None:
+        return like
     share = sum(map(fits, filled)) / len(filled)
     return like * share if share >= LEAST else 0.0
 

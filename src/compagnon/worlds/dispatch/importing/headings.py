@@ -119,13 +119,15 @@ BOOKING_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "pickup_address": (
         "adresse_depart", "adresse_de_depart", "adresse_prise_en_charge",
-        "adresse_de_prise_en_charge", "pu_address", "pick_up_address", "origin_address", "origin",
+        "adresse_de_prise_en_charge", "pu_address", "pick_up_address", "pick_up", "pickup",
+        "origin_address", "origin",
         "from", "from_address", "lieu_prise_en_charge", "lieu_de_prise_en_charge", "origine",
         "provenance", "start",
     ),
     "dropoff_address": (
         "adresse_arrivee", "adresse_d_arrivee", "adresse_destination", "adresse_de_destination",
-        "do_address", "drop_off_address", "drop_off", "destination_address", "destination", "to",
+        "do_address", "drop_off_address", "drop_off", "dropoff", "destination_address",
+        "destination", "to",
         "to_address", "lieu_depose", "lieu_de_depose", "end",
     ),
     "companions": (

@@ -17,7 +17,7 @@ from compagnon.worlds.dispatch.importing.findings import Fault, Findings, Row
 from compagnon.worlds.dispatch.importing.profile import SINCE_MIDNIGHT, Profile
 
 _TIMES: Final = (
-    *records.BOOKING_TIMES, "pickup_time", "dropoff_time", "return_time", *records.DRIVER_TIMES,
+    "pickup_time", "dropoff_time", "return_time", *records.BOOKING_TIMES, *records.DRIVER_TIMES,
 )  # fmt: skip
 _RETURN: Final = "-R"
 _MOST: Final = 100

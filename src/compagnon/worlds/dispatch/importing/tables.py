@@ -1,7 +1,7 @@
 """Bookings, drivers and a matrix as CSV files turned into days, with a report of every bad row."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from compagnon.worlds.dispatch.importing.fleet import FILE, read_vehicles, shift
 from compagnon.worlds.dispatch.importing.matrix import read_matrix
 from compagnon.worlds.dispatch.importing.parsers import Area, Point, RowParser
 from compagnon.worlds.dispatch.importing.places import Places, has_addresses
-from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile, Span
+from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile
 from compagnon.worlds.dispatch.importing.reach import Ways
 from compagnon.worlds.dispatch.importing.refine import check_day_order, refine_rows
 from compagnon.worlds.dispatch.instance import Instance
@@ -112,15 +112,22 @@ def import_tables(
     fleet = refine_rows(fleet, reading.drivers, findings) if drivers is not None else fleet
     rides, fleet = _located(rides, fleet, reading, findings)
     check_day_order((rides, fleet))
-    times = _cells(rides, ("date", "pickup_time", "dropoff_time", *records.BOOKING_TIMES)) + _cells(
-        fleet, ("date", *records.DRIVER_TIMES)
+    ride_times, shift_times = (
+        _cells(sheet, ("date", *names))
+        for sheet, names in (
+            (rides, ("pickup_time", "dropoff_time", *records.BOOKING_TIMES)),
+            (fleet, records.DRIVER_TIMES),
+        )
     )
-    clock = Clock.of(times, zone)
-    if any(has_slashes(text) for text in times):
+    clock = Clock.of(ride_times + shift_times, zone)
+    if any(has_slashes(text) for text in ride_times + shift_times):
         first = "the month, as in the USA" if clock.month_first else "the day"
         findings.notes.append(f"days such as 02/03/2026 are read with {first} first")
     area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
-    good, shifts = _parse(rides, fleet, clock, area, reading.bookings.tolerance, findings.faults)
+    good, shifts = _parse(
+        _parsers(rides, clock.of_file(ride_times), area, reading.bookings, findings),
+        _parsers(fleet, clock.of_file(shift_times), area, reading.drivers, findings),
+    )
     if vehicles:
         shifts = shifts_of(vehicles, good)
         read = read[0], len(shifts)
@@ -139,7 +146,8 @@ def import_tables(
     if faults and reading.strict:
         raise InputError(f"{len(faults)} faults, and --strict imports none of it:{listed(faults)}")
     if not good:
-        raise InputError(f"no booking of {bookings} can be used:{listed(faults)}")
+        where = f" ({reading.missing} lists addresses)" if reading.missing is not None else ""
+        raise InputError(f"no booking of {bookings} can be used{where}:{listed(faults)}")
     days = tuple(build_days(good, shifts, travel, reading.speed_kmh))
     used = {ride.day for ride in good}
     idle = len({shift.day for shift in shifts} - used)
@@ -217,18 +225,18 @@ def _located(
     places = Places()
     for path in reading.places:
         places.read(path, findings)
-    told = ", ".join(path.name for path in reading.places) or "--places, which is not given"
+    told = ", ".join(path.name for path in reading.places) or "--places (none given)"
     filled = (
         places.fill(rides, ("pickup", "dropoff"), findings.faults, told),
         places.fill(fleet, ("start", "end"), findings.faults, told),
     )
     findings.notes.append("addresses are looked up, and nowhere stored")
     if places.missing:
-        many = f"{len(places.missing):,} addresses have no point"
+        count = len(places.missing)
+        many = f"{count:,} {'address has' if count == 1 else 'addresses have'} no point"
         if reading.missing is not None:
             places.write_missing(reading.missing)
-            many += f"; they are listed in {reading.missing}: fill in lat and lon, and give it as "
-            many += "--places too"
+            many += f"; see {reading.missing}: fill in lat and lon, and give it as --places too"
         else:
             many += "; --missing FILE lists them"
         findings.notes.append(many)
@@ -251,19 +259,18 @@ def _cells(sheet: CsvRows, columns: Sequence[str]) -> list[str]:
     return [row.cells.get(name, "") for row in sheet.rows for name in columns]
 
 
+def _parsers(
+    sheet: CsvRows, clock: Clock, area: Area, profile: Profile, findings: Findings
+) -> list[RowParser]:
+    return [
+        RowParser(sheet.file, row, clock, area, findings.faults, profile.tolerance)
+        for row in sheet.rows
+    ]
+
+
 def _parse(
-    rides: CsvRows,
-    fleet: CsvRows,
-    clock: Clock,
-    area: Area,
-    tolerance: Mapping[str, Span],
-    faults: list[Fault],
+    rides: Sequence[RowParser], fleet: Sequence[RowParser]
 ) -> tuple[list[records.BookingRow], list[records.DriverRow]]:
-    good = [
-        records.parse_booking(RowParser(rides.file, row, clock, area, faults, tolerance))
-        for row in rides.rows
-    ]
-    shifts = [
-        records.parse_driver(RowParser(fleet.file, row, clock, area, faults)) for row in fleet.rows
-    ]
+    good = [records.parse_booking(row) for row in rides]
+    shifts = [records.parse_driver(row) for row in fleet]
     return [ride for ride in good if ride], [shift for shift in shifts if shift]
