@@ -16,7 +16,7 @@ from pathlib import Path
 
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
-from compagnon.serving import decoding
+from compagnon.serving import parsing
 from compagnon.serving.errors import ApiError
 from compagnon.serving.parsing import RequestParser
 from compagnon.serving.states import state_reader
@@ -149,12 +149,12 @@ BOARDS: dict[str, Shape] = {
 def readers(boards: bool) -> Iterator[tuple[str, Read, dict[str, Shape]]]:
     """Each route with how its bodies are read and the shapes that are tried."""
     reader = _reader(WORKSHOP)
-    yield "decide", lambda body: reader.read(decoding.read_decide(body)), DECIDE
-    yield "batch", lambda body: reader.read_many(decoding.read_batch(body)), BATCH
-    yield "outcome", decoding.read_outcome, OUTCOME
+    yield "decide", lambda body: reader.read(parsing.read_decide(body)), DECIDE
+    yield "batch", lambda body: reader.read_many(parsing.read_batch(body)), BATCH
+    yield "outcome", parsing.read_outcome, OUTCOME
     if boards:
         shown = _reader(DISPATCH)
-        yield "board", lambda body: shown.read(decoding.read_decide(body)), BOARDS
+        yield "board", lambda body: shown.read(parsing.read_decide(body)), BOARDS
 
 
 def _reader(env_id: str) -> RequestParser:

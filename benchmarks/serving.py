@@ -24,9 +24,9 @@ import msgspec
 import numpy as np
 
 from compagnon.envs import BatchEnv
-from compagnon.serving.decoding import read_decide
-from compagnon.serving.inference import decide, new_id
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.inference import Model, decide, new_id
+from compagnon.serving.models import open_model
+from compagnon.serving.parsing import read_decide
 from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store.decisions import Written

@@ -8,7 +8,7 @@ from compagnon.errors import InputError
 from compagnon.serving import lifespan
 from compagnon.serving.auth import Authenticator, Bucket
 from compagnon.serving.errors import ApiError
-from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.repository import ReadPool
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys, open_store
 from compagnon.store.errors import StoreUnavailable

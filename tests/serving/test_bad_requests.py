@@ -6,8 +6,8 @@ import json
 import msgspec
 import pytest
 
-from compagnon.serving import http
-from compagnon.serving.decoding import read_decide
+from compagnon.serving import app
+from compagnon.serving.parsing import read_decide
 from compagnon.serving.settings import ServiceSettings
 from tests.serving.client import SHOP, served
 from tests.serving.support import exported
@@ -161,7 +161,7 @@ def test_bodies_that_are_too_large(shared):
 
 
 def test_a_body_that_does_not_end_is_given_up(shared, monkeypatch):
-    monkeypatch.setattr(http, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(app, "BODY_SECONDS", 0.01)
 
     async def slowly():
         yield b"{"

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from compagnon.serving import app, server
 from compagnon.serving import connection as plain
-from compagnon.serving import server
 from compagnon.serving.fast_path import connection as fast
 from compagnon.serving.fast_path.protocol import DecisionProtocol
 from compagnon.serving.settings import ServiceSettings
@@ -67,6 +67,7 @@ def raw_fast(local):
 
 def patch(monkeypatch, name, value):
     """Change a bound of both paths, where they have it."""
+    monkeypatch.setattr(app, name, value, raising=False)
     monkeypatch.setattr(plain, name, value, raising=False)
     monkeypatch.setattr(fast, name, value, raising=False)
 

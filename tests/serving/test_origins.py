@@ -162,7 +162,7 @@ def test_an_unexpected_error_is_counted_and_answered_like_any_other(raw, path, m
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(service_module.Service, "begin", broken)
-    monkeypatch.setattr("compagnon.serving.routes.policy_info", broken)
+    monkeypatch.setattr("compagnon.serving.app.policy_info", broken)
     if "policy" in path:
         connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
     else:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from compagnon.serving import decoding, parsing, service
+from compagnon.serving import parsing, service
 from tests.serving.client import SHOP
 
 FIELDS = {"raw": 12.0, "p1": 3.0}
@@ -113,6 +113,6 @@ def test_whole_numbers_with_a_point_are_whole():
 def test_the_rows_that_stand_have_the_hashes_of_their_questions(
     body, mask, alternatives, now, before
 ):
-    request = decoding.read_decide(body)
+    request = parsing.read_decide(body)
     assert parsing.question_sha256(request, ("a", "b"), mask, alternatives).startswith(now)
     assert parsing.sha256_as_written(request).startswith(before)

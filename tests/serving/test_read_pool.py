@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.repository import ReadPool
 from compagnon.store.errors import LogFull, StoreUnavailable
 
 

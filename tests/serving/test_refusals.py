@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compagnon.serving import decoding
+from compagnon.serving import parsing, validation_errors
 from compagnon.serving.errors import ApiError
 from compagnon.serving.states import state_reader
 from compagnon.worlds.workshop import WORKSHOP
@@ -55,7 +55,7 @@ def test_a_refusal_that_copies_the_path_for_each_item_would_be_seen(script):
     assert script.too_much([quick, script.Cost(100_000, 422, 150.0, 0)]) is None
 
 
-def refused(body, read=decoding.read_decide):
+def refused(body, read=parsing.read_decide):
     with pytest.raises(ApiError) as found:
         read(body)
     assert found.value.status == 422
@@ -96,11 +96,11 @@ def test_where_a_number_that_is_not_finite_stands(body, field):
 
 
 def test_of_a_large_body_the_byte_is_told():
-    field, error = refused(b'{"state":[' + b"0," * decoding.NAMED_BYTES + b"NaN]}")
+    field, error = refused(b'{"state":[' + b"0," * validation_errors.NAMED_BYTES + b"NaN]}")
     assert field == "body"
-    assert f"(byte {10 + 2 * decoding.NAMED_BYTES})" in error
+    assert f"(byte {10 + 2 * validation_errors.NAMED_BYTES})" in error
     assert refused(b'{"observation":{"a":' + b"9" * 400 + b',"b":1}}')[0] == "observation.a"
-    large = b",".join(b'"k%d":0' % k for k in range(decoding.NAMED_BYTES // 7))
+    large = b",".join(b'"k%d":0' % k for k in range(validation_errors.NAMED_BYTES // 7))
     assert refused(b'{"observation":{' + large + b',"b":"x"}}')[0] == "observation"
 
 

@@ -228,7 +228,7 @@ def _shop():
 
 
 def _request():
-    from compagnon.serving.decoding import read_decide
+    from compagnon.serving.parsing import read_decide
 
     return read_decide(b'{"state":%s}' % _shop())
 

@@ -30,12 +30,12 @@ from compagnon.serving import schemas
 from compagnon.serving.inference import (
     Columns,
     Draw,
+    Model,
     decide,
     decide_again,
     decide_vector,
     decide_vector_again,
 )
-from compagnon.serving.models import Model
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store.decisions import DecisionRow
 from compagnon.worlds import find_world
@@ -85,9 +85,12 @@ class IndexCodec:
         ids: Sequence[str],
         draw: Draw,
         alternatives: Sequence[int],
-        quota: Quota,
+        quota: Quota | None,
     ) -> list[Columns]:
         """Decide N times, see `inference.decide`.
+
+        Args:
+            quota: how much each may explore; None where nothing is explored.
 
         Raises:
             InputError: the policy has no answer to an observation.
@@ -181,13 +184,14 @@ class VectorCodec:
         ids: Sequence[str],
         draw: Draw,
         alternatives: Sequence[int],  # noqa: ARG002
-        quota: Quota,
+        quota: Quota | None,
     ) -> list[Columns]:
         """See `IndexCodec`; there is no mask, and there are no others."""
         said, found = model.say_vectors(obs), []
         for k, seed in enumerate(draw.seeds(ids)):
-            found.append(decide_vector(said, k, self.bounds, draw.play, seed, quota.rate(k)))
-            if found[-1]["mode"] == EXPLORED:
+            rate = 0.0 if quota is None else quota.rate(k)
+            found.append(decide_vector(said, k, self.bounds, draw.play, seed, rate))
+            if quota is not None and found[-1]["mode"] == EXPLORED:
                 quota.explored(k)
         return found
 

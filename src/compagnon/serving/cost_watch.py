@@ -21,7 +21,8 @@ from typing import Final
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import GREEDY
 from compagnon.serving import costs
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.inference import Model
+from compagnon.serving.models import open_model
 from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import bound_child, fault_of, kill, run_bounded

@@ -16,11 +16,11 @@ from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import COST_SEED, GREEDY, what_differs
+from compagnon.serving.inference import Model
 from compagnon.serving.model_source import source_of
-from compagnon.serving.models import Model
 from compagnon.serving.repository import open_service_store
+from compagnon.serving.server import check_place
 from compagnon.serving.settings import ServiceSettings
-from compagnon.serving.starting import check_place
 from compagnon.serving.trial import open_tried
 from compagnon.store import Store
 from compagnon.store.errors import StoreUnavailable

@@ -1,6 +1,5 @@
 """What every way of HTTP shares: heads and bodies within their bounds, and answers as bytes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -33,50 +32,6 @@ SECURITY_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-
-
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        ApiError: 413 for one that says, or turns out, to be larger than `limit`; 408 for one that
-            does not end; 400 for one whose sender went away.
-    """
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > limit:
-            raise too_large(limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _rest(receive, body, limit)
-        except TimeoutError:
-            raise ApiError(408, f"the body took longer than {BODY_SECONDS:g} s", WHOLE) from None
-    elif message["type"] == "http.disconnect":
-        raise _broken_off()
-    if len(body) > limit:
-        raise too_large(limit)
-    return body
-
-
-async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    """A body that comes in parts, as long as it is within the limit."""
-    parts, size, more = [first], len(first), True
-    while more:
-        if size > limit:
-            raise too_large(limit)
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _broken_off()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-    return b"".join(parts)
-
-
-def _broken_off() -> ApiError:
-    return ApiError(400, "the connection was closed before the whole body was there")
 
 
 def too_large(limit: int) -> ApiError:

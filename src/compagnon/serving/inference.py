@@ -5,6 +5,7 @@ is everything of a `DecisionRow` that follows from the observation, the mask, th
 so the service writes with the functions that a replay computes again with.
 """
 
+import functools
 import math
 import os
 import time
@@ -16,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
+from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
+from compagnon.policy.onnx_policy import OnnxPolicy
 from compagnon.policy.play import (
     DETERMINISTIC,
     OTHER_BYTES,
@@ -27,14 +31,86 @@ from compagnon.policy.play import (
     played,
 )
 from compagnon.policy.vector_drawing import Bounds, draw_vector
-from compagnon.policy.vector_play import VectorsSaid, played_vector
-from compagnon.serving.models import Model
+from compagnon.policy.vector_play import (
+    VectorsSaid,
+    played_vector,
+    said_by_normals,
+    said_surely,
+)
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.secrets import Secret
 
 Columns = dict[str, Any]  # of a `DecisionRow`
+_WANTED: Final = [OUTPUTS, ACTION, PROBABILITIES]
 _MOST: Final = 1e300  # of a density that a column holds
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One version of a policy.
+
+    Attributes:
+        sha256: of the file that the policy was read from; answers and the log name it.
+        rowwise: what is said of a row depends, in its last bits, on the rows beside it, so that
+            batches are decided row by row: a replay must find the same bits.
+    """
+
+    policy: OnnxPolicy
+    sha256: str
+    rowwise: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the policy reads and chooses, and where it comes from."""
+        return self.policy.manifest
+
+    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> PolicyOutput:
+        """What the policy says of N observations, row by row the same bits in every batch.
+
+        Observations and masks were checked by whoever read the request.
+        """
+        if self.rowwise and len(obs) > 1:
+            rows = [run(self.policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))]
+            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
+        else:
+            parts = run(self.policy, obs, mask)
+        outputs, action, probabilities = parts
+        return PolicyOutput(outputs, action, probabilities, self._valued)
+
+    def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:
+        """The same of a policy whose actions are vectors."""
+        if self.rowwise and len(obs) > 1:
+            rows = [run_vectors(self.policy, obs[k : k + 1]) for k in range(len(obs))]
+            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
+        else:
+            parts = run_vectors(self.policy, obs)
+        if not isinstance(self.manifest.head, GaussianHead):
+            return said_surely(parts[0])
+        schema = self.manifest.schema_.action
+        action, outputs, std = parts
+        return said_by_normals(schema, action, outputs[:, : schema.n], std)
+
+    @functools.cached_property
+    def _valued(self) -> bool:
+        return isinstance(self.manifest.head, ValuesHead)
+
+
+def run(
+    policy: OnnxPolicy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> list[NDArray[Any]]:
+    """Outputs, the best actions and probabilities, without the checks of `OnnxPolicy.answer`."""
+    found: list[NDArray[Any]] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})
+    return found
+
+
+def run_vectors(policy: OnnxPolicy, obs: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """The best vectors; of a Gaussian policy its outputs and deviations as well."""
+    gaussian = isinstance(policy.manifest.head, GaussianHead)
+    found: list[NDArray[Any]] = policy.session.run(
+        [ACTION, OUTPUTS, STD] if gaussian else [ACTION], {OBS: obs}
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,18 +13,17 @@ from typing import Final
 
 from compagnon.errors import InputError
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving import routes, signals
-from compagnon.serving.app import Application
+from compagnon.serving import signals
+from compagnon.serving.app import Application, build_router
 from compagnon.serving.auth import Authenticator
 from compagnon.serving.cost_watch import CostWatch
-from compagnon.serving.ending import GRACE, Ending, ending
 from compagnon.serving.model_source import ModelSource, source_of
 from compagnon.serving.reloader import Reloader
 from compagnon.serving.repository import Repository, open_service_store
-from compagnon.serving.server import Server, listen, new_loop
+from compagnon.serving.server import Server, listen, new_loop, require_keys
 from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
-from compagnon.serving.starting import require_keys
+from compagnon.serving.signals import GRACE, Ending, ending
 from compagnon.serving.workers import Workers
 from compagnon.store.errors import StoreUnavailable
 
@@ -90,7 +89,7 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         reloader = Reloader(
             service, find, source.load, settings.watch_seconds, version, cost.swapped
         )
-        app = Application(service, auth, routes.build(service, auth, repository, reloader))
+        app = Application(service, auth, build_router(service, auth, repository, reloader))
         watching = [asyncio.create_task(_watch_keys(auth, repository))]
         if settings.model_name is not None:
             reloader.start()

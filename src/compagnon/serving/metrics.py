@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from compagnon.serving.models import Model
+from compagnon.serving.inference import Model
 from compagnon.serving.settings import ServiceSettings
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -7,7 +7,7 @@ from typing import Protocol
 from compagnon.errors import InputError
 from compagnon.policy.exported import RECORD_FILE
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving.models import Model
+from compagnon.serving.inference import Model
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import open_tried
 from compagnon.store import Store, registry

@@ -1,8 +1,6 @@
-"""A policy as the service holds it: verified, tried, and the same bits in every batch."""
+"""Loads a policy for the service: verified, warmed up, tried for the same bits in every batch."""
 
-import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,66 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_policy import OnnxPolicy, load_onnx
-from compagnon.policy.play import PolicyOutput
-from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
+from compagnon.serving.inference import Model, run, run_vectors
 
 _WARM_UP: Final = 64  # observations that a fresh model is tried on
-_WANTED: Final = [OUTPUTS, ACTION, PROBABILITIES]
 _PARTS: Final = (2, 3, 7, 64)  # batch sizes that must give the same bits as one at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """One version of a policy.
-
-    Attributes:
-        sha256: of the file that the policy was read from; answers and the log name it.
-        rowwise: what is said of a row depends, in its last bits, on the rows beside it, so that
-            batches are decided row by row: a replay must find the same bits.
-    """
-
-    policy: OnnxPolicy
-    sha256: str
-    rowwise: bool = False
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the policy reads and chooses, and where it comes from."""
-        return self.policy.manifest
-
-    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> PolicyOutput:
-        """What the policy says of N observations, row by row the same bits in every batch.
-
-        Observations and masks were checked by whoever read the request.
-        """
-        if self.rowwise and len(obs) > 1:
-            rows = [_run(self.policy, obs[k : k + 1], mask[k : k + 1]) for k in range(len(obs))]
-            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
-        else:
-            parts = _run(self.policy, obs, mask)
-        outputs, action, probabilities = parts
-        return PolicyOutput(outputs, action, probabilities, self._valued)
-
-    def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:
-        """The same of a policy whose actions are vectors."""
-        if self.rowwise and len(obs) > 1:
-            rows = [_run_vectors(self.policy, obs[k : k + 1]) for k in range(len(obs))]
-            parts = [np.concatenate(part) for part in zip(*rows, strict=True)]
-        else:
-            parts = _run_vectors(self.policy, obs)
-        if not isinstance(self.manifest.head, GaussianHead):
-            return said_surely(parts[0])
-        schema = self.manifest.schema_.action
-        action, outputs, std = parts
-        return said_by_normals(schema, action, outputs[:, : schema.n], std)
-
-    @functools.cached_property
-    def _valued(self) -> bool:
-        return isinstance(self.manifest.head, ValuesHead)
 
 
 def open_model(
@@ -106,23 +50,6 @@ def open_model(
     return Model(policy, policy.sha256, rowwise=warm_up(policy, str(path)))
 
 
-def _run(
-    policy: OnnxPolicy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> list[NDArray[Any]]:
-    """Outputs, the best actions and probabilities, without the checks of `OnnxPolicy.answer`."""
-    found: list[NDArray[Any]] = policy.session.run(_WANTED, {OBS: obs, ACTION_MASK: mask})
-    return found
-
-
-def _run_vectors(policy: OnnxPolicy, obs: NDArray[np.float32]) -> list[NDArray[Any]]:
-    """The best vectors; of a Gaussian policy its outputs and deviations as well."""
-    gaussian = isinstance(policy.manifest.head, GaussianHead)
-    found: list[NDArray[Any]] = policy.session.run(
-        [ACTION, OUTPUTS, STD] if gaussian else [ACTION], {OBS: obs}
-    )
-    return found
-
-
 def _warm_up(policy: OnnxPolicy, who: str) -> bool:
     """Let a policy answer before anybody asks; whether its batches change the bits of a row.
 
@@ -137,7 +64,7 @@ def _warm_up(policy: OnnxPolicy, who: str) -> bool:
     good = np.isfinite(alone).all() and not alone[~mask].any() and (alone >= 0).all()
     if not good or np.abs(alone.sum(axis=1) - 1).max() > 1e-6:
         raise InputError(f"{who}: on a trial it gave no probabilities inside the mask")
-    return _rows_depend(lambda part: _run(policy, obs[part], mask[part]), len(obs))
+    return _rows_depend(lambda part: run(policy, obs[part], mask[part]), len(obs))
 
 
 def _warm_up_vectors(policy: OnnxPolicy, who: str) -> bool:
@@ -155,7 +82,7 @@ def _warm_up_vectors(policy: OnnxPolicy, who: str) -> bool:
         good = good and np.isfinite(answer.std).all() and (answer.std >= 0).all()
     if not good:
         raise InputError(f"{who}: on a trial it gave no vectors within the bounds")
-    return _rows_depend(lambda part: _run_vectors(policy, obs[part]), len(obs))
+    return _rows_depend(lambda part: run_vectors(policy, obs[part]), len(obs))
 
 
 def _rows_depend(run: Callable[[slice], list[NDArray[Any]]], count: int) -> bool:

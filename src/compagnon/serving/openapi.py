@@ -42,7 +42,7 @@ class Operation(NamedTuple):
     """One route, as it is answered and described.
 
     Attributes:
-        endpoint: the name of the method of `routes.Routes` that answers it.
+        endpoint: the name of the method of `app.Routes` that answers it.
         scope: of the key that it asks for; None for none.
         takes: the structure of its body.
         gives: that of its answer: a structure, `answer`, `batch` or `policy` for the one that fits

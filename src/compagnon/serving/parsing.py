@@ -1,13 +1,14 @@
-"""From a request to what a policy reads: an observation in its own units, and a mask.
+"""From a body to what a policy reads, strictly: an observation in its own units, and a mask.
 
-And to one hash, so that an id is asked once. A client that asks again may be another program, or
-the same one after an upgrade: the order of its names, `12` or `12.0`, a mask as ids or as bits mean
-nothing. What the policy reads means something.
+What is not as `schemas` says is 422 with the name of the field. A question also becomes one hash,
+so that an id is asked once. A client that asks again may be another program, or the same one after
+an upgrade: the order of its names, `12` or `12.0`, a mask as ids or as bits mean nothing. What the
+policy reads means something.
 """
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,14 +16,20 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from compagnon.policy import Schema
+from compagnon.serving import schemas
 from compagnon.serving.errors import NAME_LETTERS, ApiError, clipped, unprocessable
 from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.states import StateReader
+from compagnon.serving.validation_errors import explain, explain_text, too_deep
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Values = list[float] | NDArray[np.float64]
 
+_T = TypeVar("_T")
+_decide = msgspec.json.Decoder(schemas.DecideRequest)
+_batch = msgspec.json.Decoder(schemas.BatchRequest)
+_outcome = msgspec.json.Decoder(schemas.OutcomeRequest)
 _encode_as_asked = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -34,6 +41,100 @@ _OF_INDICES: Final = {
     "mask_bits": "there is no mask",
     "alternatives": "lists no others",
 }
+
+
+# ------------------------------------------------------------------ from bytes to a structure
+
+
+def read_decide(body: bytes) -> schemas.DecideRequest:
+    """Read the body of one decision.
+
+    Raises:
+        ApiError: 422, with the field.
+    """
+    return _checked(_read(_decide, body))
+
+
+def read_batch(body: bytes) -> list[schemas.DecideRequest]:
+    """Read the body of a batch; 1 to `schemas.MAX_BATCH` decisions, no id twice.
+
+    Raises:
+        ApiError: 422, with the field.
+    """
+    return _checked_all(_read(_batch, body).decisions)
+
+
+def _checked_all(decisions: list[schemas.DecideRequest]) -> list[schemas.DecideRequest]:
+    if not 1 <= len(decisions) <= schemas.MAX_BATCH:
+        raise unprocessable(
+            "decisions",
+            f"a batch holds 1 to {schemas.MAX_BATCH:,} decisions, not {len(decisions):,}",
+        )
+    seen: set[str] = set()
+    for place, request in enumerate(decisions):
+        try:
+            _checked(request)
+        except ApiError as refusal:
+            raise refusal.under(f"decisions[{place}]") from None
+        if request.reasons is not UNSET:
+            raise unprocessable(
+                f"decisions[{place}].reasons", "reasons are given for one decision at a time"
+            )
+        if request.id is not UNSET:
+            if request.id in seen:
+                raise unprocessable(f"decisions[{place}].id", f"{request.id} stands there twice")
+            seen.add(request.id)
+    return decisions
+
+
+def read_outcome(body: bytes) -> schemas.OutcomeRequest:
+    """Read the body of an outcome.
+
+    Raises:
+        ApiError: 422, with the field.
+    """
+    return _read(_outcome, body)
+
+
+def check_id(text: str, field: str = "id") -> str:
+    """A decision's id, or 422."""
+    if not schemas.ID.match(text):
+        raise unprocessable(
+            field, "an id is 1 to 64 letters, digits and . _ : - and begins with a letter or digit"
+        )
+    return text
+
+
+def check_name(text: str, field: str = "name") -> str:
+    """An outcome's name, or 422."""
+    if not schemas.NAME.match(text):
+        raise unprocessable(
+            field, "a name is 1 to 64 letters, digits and . _ - and begins with a letter or digit"
+        )
+    return text
+
+
+def _checked(request: schemas.DecideRequest) -> schemas.DecideRequest:
+    if request.id is not UNSET:
+        check_id(request.id)
+    for name in ("key", "episode"):
+        if "\x00" in getattr(request, name):
+            raise unprocessable(name, "it may not hold the character of code 0")
+    return request
+
+
+def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise explain(error, body) from None
+    except RecursionError:
+        raise too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise explain_text(error, body) from None
+
+
+# ------------------------------------------------------------------ from there to arrays
 
 
 class RequestParser:

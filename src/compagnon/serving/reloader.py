@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from compagnon.errors import InputError
-from compagnon.serving.models import Model
+from compagnon.serving.inference import Model
 from compagnon.serving.service import Service
 from compagnon.serving.trial import end_trials
 from compagnon.store.errors import StoreUnavailable

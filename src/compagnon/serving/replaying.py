@@ -12,8 +12,8 @@ from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.play import PLAYS, Play, PlayName
 from compagnon.serving.codec import ActionCodec, codec_of
+from compagnon.serving.inference import Model
 from compagnon.serving.model_source import open_version
-from compagnon.serving.models import Model
 from compagnon.serving.trial import open_tried
 from compagnon.store import DecisionRow, Store, registry
 from compagnon.store.replay import Recompute

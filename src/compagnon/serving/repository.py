@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from compagnon.errors import InputError
 from compagnon.serving.episodes import explored_before
 from compagnon.serving.errors import RETRY_SECONDS, ApiError, unprocessable
-from compagnon.serving.read_pool import ReadPool
 from compagnon.serving.schemas import OutcomeAnswer, OutcomeRequest
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import (
@@ -20,10 +20,12 @@ from compagnon.store import (
     secrets,
 )
 from compagnon.store.address import is_file
+from compagnon.store.errors import LogFull, StoreUnavailable
 from compagnon.store.keys import Keyring, keyring
 from compagnon.store.outcome_log import OutcomeLog, Result
 from compagnon.store.secrets import Secret
 
+_T = TypeVar("_T")
 PATIENCE: Final = 5.0  # seconds that a statement may take, and then is given up
 SILENCE: Final = 3.0  # seconds without an answer of the database, after which nobody should ask
 _READERS: Final = 2  # threads
@@ -51,6 +53,56 @@ def open_service_store(settings: ServiceSettings) -> Store:
         store.close()
         raise
     return store
+
+
+class ReadPool:
+    """Reads the store in a few threads that do nothing else.
+
+    Args:
+        name: of the threads.
+        threads: how many read at a time.
+        bound: how many reads may be under way or wait; more are refused.
+    """
+
+    def __init__(self, name: str, threads: int, bound: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, name)
+        self._bound = bound
+        self._reading = 0
+        self._failed_at = float("-inf")  # of `time.monotonic`
+        self._failure: StoreUnavailable | None = None
+
+    async def read(self, function: Callable[..., _T], *args: object) -> _T:
+        """What a function that reads the store gives.
+
+        Whoever waits for a thread while another read finds that the store is away is told the same
+        then, and waits no second time for a store that does not answer.
+
+        Raises:
+            StoreUnavailable: too many read, or as `function`.
+        """
+        if self._reading >= self._bound:
+            raise LogFull(f"{self._reading} others wait to read")
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._read, time.monotonic(), function, args
+            )
+        finally:
+            self._reading -= 1
+
+    def _read(self, asked_at: float, function: Callable[..., _T], args: tuple[object, ...]) -> _T:
+        failure = self._failure
+        if failure is not None and asked_at <= self._failed_at:
+            raise StoreUnavailable(str(failure), failure.public)
+        try:
+            return function(*args)
+        except StoreUnavailable as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+
+    def close(self) -> None:
+        """Read no more; what is under way comes to its end by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Repository:

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with bounded heads, our signals, and an end that loses nothing."""
+"""The HTTP server: what it listens on, our signals, and an end that loses nothing."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,9 @@ from compagnon.serving import signals
 from compagnon.serving.connection import BoundedState, PlainProtocol
 from compagnon.serving.fast_path import fast_protocol
 from compagnon.serving.http import MAX_HEAD, App
+from compagnon.serving.repository import open_service_store
+from compagnon.serving.settings import ServiceSettings
+from compagnon.store.keys import keyring
 
 _logger = logging.getLogger("compagnon.serving")
 _BACKLOG: Final = 4096  # connections that wait to be taken; the kernel may allow fewer
@@ -144,3 +147,36 @@ def new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def check_place(settings: ServiceSettings) -> None:
+    """Refuse an address or a database that cannot be used.
+
+    Raises:
+        InputError: the port is taken, there is no key, or another process logs to the same file.
+        StoreUnavailable: the database is away.
+    """
+    listen(settings.host, settings.port).close()
+    store = open_service_store(settings)
+    try:
+        require_keys(settings, len(keyring(store)), store.where)
+        with store.only_log():
+            pass
+    finally:
+        store.close()
+
+
+def require_keys(settings: ServiceSettings, keys: int, where: str) -> None:
+    """Refuse to let anybody but this machine ask without a key.
+
+    Args:
+        where: the database, without a password.
+
+    Raises:
+        InputError: names the command that makes a key.
+    """
+    if not keys and not settings.loopback:
+        raise InputError(
+            f"--host {settings.host} lets other machines ask, and there is no key: make one with "
+            f"`compagnon keys create --scope decide --db {where}`, or serve 127.0.0.1"
+        )

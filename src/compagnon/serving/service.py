@@ -13,21 +13,21 @@ from msgspec import UNSET
 
 from compagnon.errors import InputError
 from compagnon.policy.play import EXPLORED
-from compagnon.serving import decoding
 from compagnon.serving.codec import codec_of, mask_of
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.errors import RETRY_SECONDS, ApiError
-from compagnon.serving.inference import Columns, Draw, new_id, new_ids
+from compagnon.serving.inference import Columns, Draw, Model, new_id, new_ids
 from compagnon.serving.metrics import Metrics
-from compagnon.serving.models import Model
 from compagnon.serving.parsing import (
     Mask,
     Observation,
     RequestParser,
     question_sha256,
+    read_batch,
+    read_decide,
     sha256_as_written,
 )
-from compagnon.serving.read_pool import ReadPool
+from compagnon.serving.repository import ReadPool
 from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import state_reader
@@ -179,7 +179,7 @@ class Service:
             ApiError: 422.
         """
         begun = time.perf_counter_ns()
-        request = decoding.read_decide(body)
+        request = read_decide(body)
         model = self._model
         made = self._make(model, request, begun)
         self.metrics.decided(1, time.perf_counter_ns() - begun)
@@ -205,7 +205,7 @@ class Service:
             count: is told how many decisions there are, before they are made.
         """
         begun = time.perf_counter_ns()
-        requests = decoding.read_batch(body)
+        requests = read_batch(body)
         if count is not None:
             count(len(requests))
         model = self._model
@@ -250,7 +250,9 @@ class Service:
         begun: int,
     ) -> list[Made]:
         alternatives = [self._alternatives(request) for request in requests]
-        quota = self.episodes.asking([request.episode or None for request in requests])
+        quota = None
+        if self.draw.play.explore:
+            quota = self.episodes.asking([request.episode or None for request in requests])
         try:
             decided = self.codec.decide(model, obs, masks, ids, self.draw, alternatives, quota)
         except InputError as error:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy import Schema
-from compagnon.serving.decoding import explain, too_deep
 from compagnon.serving.errors import NAME_LETTERS, ApiError, clipped, unprocessable
 from compagnon.serving.schemas import Reason
+from compagnon.serving.validation_errors import explain, too_deep
 from compagnon.worlds import find_world
 from compagnon.worlds.codec import ActionLabels, StateCodec
 

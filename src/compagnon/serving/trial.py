@@ -29,7 +29,8 @@ from compagnon.files import make_folder, read_file
 from compagnon.policy.artefact import MANIFEST_FILE
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.serving.models import Model, open_model
+from compagnon.serving.inference import Model
+from compagnon.serving.models import open_model
 
 MEMORY: Final = 4 << 30  # bytes of address space, beside four times the model's own
 CPU_SECONDS: Final = 10  # and as many more as it has `_SIZE_A_SECOND`

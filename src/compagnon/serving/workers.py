@@ -14,8 +14,8 @@ from typing import Final
 
 from compagnon.errors import InputError
 from compagnon.serving import signals
-from compagnon.serving.ending import GRACE
 from compagnon.serving.settings import ServiceSettings
+from compagnon.serving.signals import GRACE
 
 FIRST_SECONDS: Final = 1.0  # before a worker that died is started again; twice as long each time
 LAST_SECONDS: Final = 30.0  # the longest of these pauses

@@ -1,11 +1,11 @@
 """A faster way for single decisions, beside the plain one: optional, and pinned to what it extends.
 
-`connection` bounds what uvicorn's own httptools protocol takes, `protocol` hands a plain
-`POST /v1/decide` that came whole to `decisions`, which answers it without a scope, a task or
-messages; everything else goes through the application. All of it extends what uvicorn keeps to
-itself, so it is used with the versions that it was tested with alone. Without it every request goes
-the plain way (`serving.connection`, `serving.app`), with the same answers and the same bounds.
-`benchmarks/serving_paths.py` says what it buys.
+`connection` bounds what uvicorn's own httptools protocol takes, `protocol` answers a plain
+`POST /v1/decide` that came whole without a scope, a task or messages; everything else goes through
+the application. All of it extends what uvicorn keeps to itself, so it is used with the versions
+that it was tested with alone. Without it every request goes the plain path (`serving.connection`,
+`serving.app`), with the same answers and the same bounds. `benchmarks/serving_paths.py` says what
+it buys.
 """
 
 import asyncio

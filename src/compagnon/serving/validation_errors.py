@@ -1,119 +1,28 @@
-"""How a body is read strictly: it becomes what `schemas` says, or 422 and the name of the field.
+"""Which field of a body is wrong: it is looked for after the fast reading has failed.
 
-Finding that name happens after the fast reading has failed; it takes time and memory in proportion
-to the body, and of a large body the byte alone is told.
+That takes time and memory in proportion to the body, and of a large body the byte alone is told.
 """
 
 import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
-from compagnon.serving import schemas
 from compagnon.serving.errors import WHOLE, ApiError, unprocessable
 
 # Up to here the entry that is wrong is looked for in Python; a decoder names the byte anyhow.
 NAMED_BYTES: Final = 50_000
 
-_T = TypeVar("_T")
-_decide = msgspec.json.Decoder(schemas.DecideRequest)
-_batch = msgspec.json.Decoder(schemas.BatchRequest)
-_outcome = msgspec.json.Decoder(schemas.OutcomeRequest)
 
-
-def read_decide(body: bytes) -> schemas.DecideRequest:
-    """Read the body of one decision.
-
-    Raises:
-        ApiError: 422, with the field.
-    """
-    return _checked(_read(_decide, body))
-
-
-def read_batch(body: bytes) -> list[schemas.DecideRequest]:
-    """Read the body of a batch; 1 to `schemas.MAX_BATCH` decisions, no id twice.
-
-    Raises:
-        ApiError: 422, with the field.
-    """
-    return _checked_all(_read(_batch, body).decisions)
-
-
-def _checked_all(decisions: list[schemas.DecideRequest]) -> list[schemas.DecideRequest]:
-    if not 1 <= len(decisions) <= schemas.MAX_BATCH:
-        raise unprocessable(
-            "decisions",
-            f"a batch holds 1 to {schemas.MAX_BATCH:,} decisions, not {len(decisions):,}",
-        )
-    seen: set[str] = set()
-    for place, request in enumerate(decisions):
-        try:
-            _checked(request)
-        except ApiError as refusal:
-            raise refusal.under(f"decisions[{place}]") from None
-        if request.reasons is not UNSET:
-            raise unprocessable(
-                f"decisions[{place}].reasons", "reasons are given for one decision at a time"
-            )
-        if request.id is not UNSET:
-            if request.id in seen:
-                raise unprocessable(f"decisions[{place}].id", f"{request.id} stands there twice")
-            seen.add(request.id)
-    return decisions
-
-
-def read_outcome(body: bytes) -> schemas.OutcomeRequest:
-    """Read the body of an outcome.
-
-    Raises:
-        ApiError: 422, with the field.
-    """
-    return _read(_outcome, body)
-
-
-def check_id(text: str, field: str = "id") -> str:
-    """A decision's id, or 422."""
-    if not schemas.ID.match(text):
-        raise unprocessable(
-            field, "an id is 1 to 64 letters, digits and . _ : - and begins with a letter or digit"
-        )
-    return text
-
-
-def check_name(text: str, field: str = "name") -> str:
-    """An outcome's name, or 422."""
-    if not schemas.NAME.match(text):
-        raise unprocessable(
-            field, "a name is 1 to 64 letters, digits and . _ - and begins with a letter or digit"
-        )
-    return text
-
-
-def _checked(request: schemas.DecideRequest) -> schemas.DecideRequest:
-    if request.id is not UNSET:
-        check_id(request.id)
-    for name in ("key", "episode"):
-        if "\x00" in getattr(request, name):
-            raise unprocessable(name, "it may not hold the character of code 0")
-    return request
-
-
-def _read(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise explain(error, body) from None
-    except RecursionError:
-        raise too_deep() from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        path = _not_finite(body)
-        if path is not None:
-            raise unprocessable(path, "it is no finite number, which JSON does not know") from None
-        raise unprocessable(WHOLE, f"it is not JSON ({error})") from None
+def explain_text(error: Exception, body: bytes) -> ApiError:
+    """The refusal of what is no JSON."""
+    path = _not_finite(body)
+    if path is not None:
+        return unprocessable(path, "it is no finite number, which JSON does not know")
+    return unprocessable(WHOLE, f"it is not JSON ({error})")
 
 
 def too_deep(field: str = WHOLE) -> ApiError:

@@ -1,11 +1,14 @@
-"""The page at `/`: what a person finds who opens the service's address in a browser."""
+"""What a service says of itself: to programs (`/v1/policy`), and the page at `/` to a person."""
 
 import html
+import math
 import shlex
+from typing import Any
 
 import msgspec
 
 from compagnon.serving.openapi import OPERATIONS, Operation, request_example
+from compagnon.serving.schemas import FieldInfo, finite
 from compagnon.serving.service import Service
 
 # No style and no script: the security headers let a browser load and run nothing at all.
@@ -24,6 +27,45 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+
+def policy_info(service: Service) -> Any:
+    """What `/v1/policy` says."""
+    model, settings, parser = service.model, service.settings, service.parser
+    schema = model.manifest.schema_
+    return service.codec.kinds.policy(
+        model=model.sha256,
+        name=model.manifest.name,
+        schema_sha256=model.manifest.schema_sha256,
+        env=schema.env_id,
+        fields=[
+            FieldInfo(one.name, one.unit, finite(one.low), finite(one.high), one.meaning)
+            for one in schema.observation.fields
+        ],
+        reads_states=parser.states is not None,
+        application=settings.application,
+        mode=settings.mode,
+        play=service.draw.play.name,
+        explore=service.draw.play.explore,
+        near=service.draw.play.near,
+        explore_cap=settings.explore_cap,
+        cost=service.cost,
+        swaps=service.swaps,
+        refused=service.refused,
+        manifest=_plain(model.manifest.model_dump(mode="json", by_alias=True)),
+        **service.codec.described(model, parser.needs_mask),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Without infinities, which JSON does not know; a range without an end has null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
 
 
 def page(service: Service, address: str, named: bool) -> bytes:
