@@ -393,8 +393,9 @@ def test_of_far_too_many_the_last_are_told_nothing(artefact, sqlite, path_kind, 
             socket.create_connection(first.getpeername(), 20) as third,
         ):
             assert answer(second)[0] == 503
+            # The plain path closes at once whom it has told, so that few are leaving at a time.
             with contextlib.suppress(ConnectionResetError):
-                assert third.recv(100) == b""
+                assert statuses(third.recv(100)) in ([[]] if path_kind == "fast" else [[], [503]])
             second.close()
 
 
