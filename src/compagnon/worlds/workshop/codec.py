@@ -19,7 +19,11 @@ class ShopCodec(StateCodec[ShopState]):
 
     kind = ShopState
     description = "a shop; the fields and the mask follow from it"
-    example = {"time": 600, "raw": 12, "p1": 3, "p2_inter": 4, "p2": 0, "backlog_p1": 5}  # noqa: RUF012
+    # Wednesday at ten: M1 stands ready for P2, M2 is broken down, and twelve P1 are waited for.
+    example = {  # noqa: RUF012
+        "time": 3480, "raw": 18, "p1": 0, "p2_inter": 4, "p2": 1, "backlog_p1": 12,
+        "raw_in_transit": 30, "next_delivery": 60, "m1_ready_for": "p2_step1", "m2_down": True,
+    }  # fmt: skip
 
     def __init__(self, schema: Schema) -> None:
         place = {field.name: index for index, field in enumerate(FIELDS)}
