@@ -11,11 +11,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# Clone the shop's rule, practise, compare on unseen weeks, then on an order book; about 3 minutes.
+# From the tuned rule of a shop to a decision that is served, logged and replayed; about 3 minutes.
 demo: $(INSTALLED)
-	$(BIN)/compagnon learn workshop-tight --out runs/demo --resume
-	$(BIN)/compagnon order-book check src/compagnon/worlds/workshop/data/order_book.csv
-	$(BIN)/compagnon report runs/demo --order-book src/compagnon/worlds/workshop/data/order_book.csv
+	$(BIN)/compagnon demo
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

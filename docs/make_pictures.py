@@ -1,11 +1,15 @@
 """Draws the pictures of these pages: `python docs/make_pictures.py ddpg --runs runs/seeds`.
 
+That of the README is drawn from the run that `compagnon demo` leaves: `python docs/make_pictures.py
+readme --runs runs`.
+
 Those of noise are drawn from the code alone. Those of learning are drawn from the runs that
 ``python benchmarks/seeds.py RECIPE --out runs/seeds`` leaves, for RECIPE `ball-ddpg`,
 `ball-2d-ddpg` and `pendulum-ddpg`; they are left as they are where those runs are not there.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +32,7 @@ from compagnon.rl.run import Run
 
 IMAGES = Path(__file__).parent / "images"
 STEPS, COMPONENTS, SEED = 700, 5, 3
+MOMENT = 3 * 1440 + 840  # Thursday, 14:00
 RECIPES = ("pendulum-ddpg", "ball-ddpg", "ball-2d-ddpg")
 
 
@@ -163,15 +168,27 @@ def ball_pictures(folder: Path) -> Image.Image | None:
     return whole.quantize(64)
 
 
-def episode(env_id: str, env_args: dict[str, object], policy: Policy) -> Image.Image:
-    """The picture of one whole episode."""
+def episode(
+    env_id: str, env_args: dict[str, object], policy: Policy, until: float = math.inf
+) -> Image.Image:
+    """The picture of one whole episode, or of one until so many units of its time."""
     env = make(env_id, **env_args, render_mode="rgb_array")
-    obs, _ = env.reset(seed=1_000_000)
-    over = False
-    while not over:
-        obs, _, terminated, truncated, _ = env.step(policy.act(obs[None])[0])
-        over = terminated or truncated
+    obs, info = env.reset(seed=1_000_000)
+    over, elapsed = False, 0.0
+    while not over and elapsed < until:
+        mask = info.get("action_mask")
+        action = policy.act(obs[None], None if mask is None else mask[None])[0]
+        obs, _, terminated, truncated, info = env.step(action)
+        over, elapsed = terminated or truncated, elapsed + info.get("elapsed", 1.0)
     return Image.fromarray(env.render())
+
+
+def readme(runs: Path) -> None:
+    """The demo's shop on the fourth day of a week that nobody trained on."""
+    recipe = Run.open(runs / "demo").recipe
+    policy = load_policy(str(runs / "demo"), Schema.of(BatchEnv(recipe.env.id, recipe.env.args, 1)))
+    picture = episode(recipe.env.id, recipe.env.args, policy, MOMENT)
+    picture.quantize(64).save(IMAGES / "workshop.png", optimize=True)
 
 
 def ddpg(runs: Path) -> None:
@@ -194,7 +211,7 @@ def ddpg(runs: Path) -> None:
             picture.save(IMAGES / name, optimize=True)
 
 
-PAGES = {"ddpg": ddpg}
+PAGES = {"ddpg": ddpg, "readme": readme}
 
 
 def main() -> int:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from compagnon.rl.recipe import load_recipe
+from compagnon.worlds.registry import usual_world
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"),
          *ROOT.glob("examples/*/*.md")]  # fmt: skip
@@ -41,13 +44,54 @@ def test_no_figure_is_left_open():
     assert left == []
 
 
-def test_both_readmes_give_the_same_figures():
-    def figures(name: str) -> list[str]:
-        shown = (ROOT / name).read_text().partition("<!-- demo output -->")[2]
-        code = re.findall(r"```.*?```", shown, flags=re.DOTALL)
-        return [line for block in code for line in block.splitlines() if line[:1] != "#"]
+READMES = ("README.md", "README.fr.md")
 
-    english, french = figures("README.md"), figures("README.fr.md")
-    assert len(english) > 20
-    commands = {line for line in english if line.startswith(("compagnon ", "make "))}
-    assert commands <= set(french)
+
+def shown(text: str) -> list[str]:
+    """The lines of all blocks that are no Python: commands, and what they print."""
+    blocks = re.findall(r"```(\w*)\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for kind, block in blocks if kind != "python" for line in block.splitlines()]
+    return [line.strip() for line in lines]
+
+
+def claims(text: str) -> list[tuple[list[str], str]]:
+    """Of each row of the table of what has been shown: its commands, and its figures' digits."""
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [
+        (re.findall(r"`[^`]+`", command), re.sub(r"\D", "", what + figures))
+        for what, figures, command in rows[1:]
+    ]
+
+
+def test_both_readmes_give_the_same_commands_and_figures():
+    english, french = ((ROOT / name).read_text() for name in READMES)
+    assert len(shown(english)) > 40
+    assert shown(english) == shown(french)
+    assert len(claims(english)) > 6
+    assert claims(english) == claims(french)
+    assert all(commands and digits for commands, digits in claims(english))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("| a | 10,540.5 | `x` |", "| b | 10 540,5 | `x` |", True),
+     ("| a | 10,540 | `x` |", "| a | 10,541 | `x` |", False),
+     ("| a | 1 | `x` |", "| a | 1 | `y` |", False)],
+)  # fmt: skip
+def test_another_figure_or_command_is_seen(one, other, same):
+    head = "| what | figures | command |\n"
+    assert (claims(head + one) == claims(head + other)) is same
+
+
+def test_the_readmes_are_short():
+    # What takes more room has a page of its own.
+    assert all((ROOT / name).stat().st_size <= 10_400 for name in READMES)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_demo_s_output_is_that_of_its_recipe(name):
+    text = (ROOT / name).read_text().partition("<!-- demo output -->")[2].partition("<!-- end")[0]
+    recipe = load_recipe(usual_world().demo_recipe)
+    assert f"{recipe.name}: {recipe.description}" in text
+    assert str(recipe.evaluation.against) in text
+    assert re.search(rf"practice +{recipe.budget.iterations} ", text)
