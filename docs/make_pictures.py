@@ -32,7 +32,7 @@ from compagnon.rl.run import Run
 
 IMAGES = Path(__file__).parent / "images"
 STEPS, COMPONENTS, SEED = 700, 5, 3
-MOMENT = 3 * 1440 + 840  # Thursday, 14:00
+MOMENT = 3 * 1440 + 18 * 60  # Thursday, 18:00
 RECIPES = ("pendulum-ddpg", "ball-ddpg", "ball-2d-ddpg")
 
 
