@@ -83,7 +83,7 @@ def test_the_extra_that_a_verb_names_brings_all_that_it_asks_for(verb: str) -> N
         (["tune", "mountaincar-dqn"], {"torch", "optuna"}),
         (["tune", "mountaincar-dqn"], {"optuna"}),
         (["export", "nowhere"], {"onnx", "onnxruntime", "torch"}),
-        (["serve", "nowhere"], {"sqlalchemy", "fastapi"}),
+        (["serve", "nowhere"], {"sqlalchemy", "starlette"}),
         (["db", "check"], {"sqlalchemy"}),
         (["data", "collect", "--from", "sqlite:///x.db"], {"sqlalchemy"}),
         (["play", "car"], {"pygame"}),
