@@ -37,6 +37,9 @@ def import_(
     area: _Area = "",
     speed_kmh: _Speed = 30.0,
     strict: Annotated[bool, flag("import nothing if anything is at fault")] = False,
+    keep_ids: Annotated[
+        Path | None, optional("FILE", "write ids and names of places, for data export")
+    ] = None,
     layout: Layout = _AS_KNOWN,
 ) -> int:
     """Turn bookings and drivers, or a public instance, into days to replay and to train on.
@@ -48,10 +51,17 @@ def import_(
     from compagnon.worlds.dispatch.importing.tables import save_days
 
     output.claim_folder(out)
+    output.claim(False, keep_ids)
     found = read_files(file, drivers, matrix, (zone, area, speed_kmh, strict), layout)
+    if keep_ids is not None and found.rows is None:
+        raise InputError(f"--keep-ids: {file} is an instance, whose requests have numbers alone")
     _show(found.faults)
     _show(found.unservable, _NEVER)
     save_days(found.days, out)
+    if keep_ids is not None and found.rows is not None:
+        from compagnon.worlds.dispatch.itineraries.names import write_names
+
+        write_names(keep_ids, *found.rows)
     screen = output.console()
     for line in found.said:
         screen.print(line)
@@ -206,12 +216,66 @@ def generate(
 
 
 class Found(NamedTuple):
-    """The days of a file, its faults, what else there is to say, and what nobody can serve."""
+    """The days of a file, its faults, what else there is to say, and what nobody can serve.
+
+    Attributes:
+        rows: bookings and drivers of a table, by their ids, in the days' order; None for an
+            instance.
+    """
 
     days: tuple[Any, ...]
     faults: tuple[Any, ...]
     said: list[str]
     unservable: tuple[Any, ...]
+    rows: tuple[tuple[Any, ...], tuple[Any, ...]] | None = None
+
+
+def export(
+    days: _Days,
+    /,
+    policy: Annotated[
+        str, arg(metavar="POLICY", help="who decides (see `compagnon policies`)")
+    ] = "expert:dispatch-regret",
+    day: Annotated[
+        tuple[str, ...], optional("NAME...", "days to play, such as 2026-03-02; else all")
+    ] = (),
+    format: Annotated[
+        tuple[str, ...], arg(metavar="KIND...", help="csv, xlsx, ics (calendars), html (to print)")
+    ] = ("csv", "ics", "html"),
+    ids: Annotated[
+        Path | None, optional("FILE", "names of bookings and places: data import --keep-ids")
+    ] = None,
+    on: Annotated[
+        date | None, arg(name="date", metavar="DATE", help="of a day whose name is none")
+    ] = None,
+    zone: _Zone = "",
+    out: _Out = Path("itineraries"),
+) -> int:
+    """Write what a policy would have each driver do: tables, calendars, a manifest to print.
+
+    $ compagnon data export days --day 2026-03-02 --policy expert:dispatch-regret
+    $ compagnon data export days --policy runs/mine --format xlsx --zone Europe/Zurich
+    """
+    output.claim_folder(out)
+    from compagnon.worlds.dispatch.itineraries.files import Options, write_itineraries
+    from compagnon.worlds.dispatch.itineraries.ical import default_stamp
+    from compagnon.worlds.dispatch.itineraries.names import Names, read_names
+    from compagnon.worlds.dispatch.itineraries.played import play_days
+
+    with output.busy("playing"):
+        found = play_days(policy, days, day)
+    names = read_names(ids, [one.day for one in found]) if ids is not None else Names()
+    count = write_itineraries(found, out, Options(format, names, default_stamp(), on, zone))
+    screen = output.console()
+    for one in found:
+        rides = sum(itinerary.rides for itinerary in one.itineraries)
+        screen.print(
+            f"{one.day.name}: {rides} of {len(one.day.bookings)} rides by "
+            f"{len(one.itineraries)} drivers",
+            soft_wrap=True,
+        )
+    screen.print(f"wrote {count} {'file' if count == 1 else 'files'} to {out}", soft_wrap=True)
+    return 0
 
 
 def read_files(
@@ -254,7 +318,7 @@ def read_files(
         f"{report.bookings:,} of {report.bookings_read:,} bookings, {left[0]:,} left out; "
         f"{report.shifts:,} of {report.shifts_read:,} shifts, {left[1]:,} left out",
     ]
-    return Found(report.days, report.faults, said, report.unservable)
+    return Found(report.days, report.faults, said, report.unservable, report.rows)
 
 
 def _show(faults: tuple[Any, ...], title: str = "") -> None:
@@ -274,6 +338,7 @@ COMMANDS: Final = {
             "import": Command(import_, *_WORLDS),
             "check": Command(check, *_WORLDS),
             "describe": Command(describe, *_WORLDS),
+            "export": Command(export, *_WORLDS),
             "resample": Command(resample, *_WORLDS),
             "collect": Command(collect, "collect", ("sqlalchemy", "numba")),
             "generate": Command(generate, *_WORLDS),

@@ -34,11 +34,13 @@ class Places:
     Attributes:
         points: by key.
         rows: file and row that a key's point stands in.
+        names: by key, the name that a place has besides its address.
         missing: addresses without a point: how they are written, and how many rows need them.
     """
 
     points: dict[str, Point] = field(default_factory=dict)
     rows: dict[str, tuple[str, int]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     missing: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def read(self, path: Path, findings: Findings) -> None:
@@ -72,9 +74,11 @@ class Places:
                 right = "degrees, such as 46.2044 and 6.1432"
                 findings.faults.append(Fault(path.name, line, "lat", shown, fault, right))
                 continue
+            called = next((cells[k] for k in named if header[k] == "name" and cells[k]), "")
             for k in named:
                 if cells[k]:
                     self._put(cells[k], (lat, lon), path.name, line)
+                    self.names.setdefault(_key(cells[k]), called)
 
     def _put(self, name: str, point: Point, file: str, line: int) -> None:
         key = _key(name)
@@ -108,6 +112,8 @@ class Places:
                 point = self.points.get(_key(address)) if address else None
                 if point is not None:
                     cells[f"{end}_lat"], cells[f"{end}_lon"] = repr(point[0]), repr(point[1])
+                    if not cells.get(f"{end}_place"):
+                        cells[f"{end}_place"] = self.names.get(_key(address), "")
                 elif end != "end" or address:
                     lost = True
                     self._miss(address)

@@ -71,6 +71,7 @@ class ImportReport:
             them, were there no other ride.
         bookings, bookings_read: how many bookings the days hold, of how many rows.
         shifts, shifts_read: how many shifts of drivers, of how many rows.
+        rows: the bookings and the shifts that the days hold, by their ids, in the days' order.
     """
 
     days: tuple[Instance, ...]
@@ -81,6 +82,7 @@ class ImportReport:
     shifts: int
     shifts_read: int
     unservable: tuple[Fault, ...] = ()
+    rows: tuple[tuple[records.BookingRow, ...], tuple[records.DriverRow, ...]] = ((), ())
 
 
 def import_tables(
@@ -159,6 +161,7 @@ def import_tables(
     return ImportReport(
         days, faults, tuple(findings.notes), len(good), read[0], count, read[1],
         tuple(sorted(findings.unservable, key=lambda fault: fault.row)),
+        (tuple(good), tuple(shift for shift in shifts if shift.day in used)),
     )  # fmt: skip
 
 

@@ -1,0 +1,319 @@
+"""Itineraries of a played day: what the day did, driver by driver, and each file of it."""
+
+import csv
+import dataclasses
+import io
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from compagnon.cli import main
+from compagnon.envs import BatchEnv
+from compagnon.errors import InputError
+from compagnon.policy import Schema, load_policy
+from compagnon.worlds.dispatch import DISPATCH
+from compagnon.worlds.dispatch.generator import generate
+from compagnon.worlds.dispatch.itineraries import ical, played
+from compagnon.worlds.dispatch.itineraries.clock import Calendar
+from compagnon.worlds.dispatch.itineraries.files import COLUMNS, Options, write_itineraries
+from compagnon.worlds.dispatch.itineraries.manifest import to_html
+from compagnon.worlds.dispatch.itineraries.names import Names, read_names
+from compagnon.worlds.dispatch.travel import arrival
+from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS
+
+POLICY = "expert:dispatch-regret"
+STAMP = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two clinic days, the second with rides that nobody comes to."""
+    path = tmp_path_factory.mktemp("days")
+    for number, name in ((3, "2026-03-02"), (7, "2026-03-03")):
+        day = generate("clinic-day", number)
+
+        dataclasses.replace(day, name=name).save(path / f"{name}.json")
+    return path
+
+
+@pytest.fixture(scope="module")
+def days(folder):
+    return played.play_days(POLICY, folder)
+
+
+def by_kind(one, kind):
+    return [stop for plan in one.itineraries for stop in plan.stops if stop.kind == kind]
+
+
+def test_every_booking_is_ridden_once_or_left(days, folder):
+    env = BatchEnv(DISPATCH, {"days": str(folder)}, 1)
+    for number, one in enumerate(days):
+        dropped = [stop.booking for stop in by_kind(one, played.DROPOFF)]
+        assert sorted(dropped) == sorted(stop.booking for stop in by_kind(one, played.PICKUP))
+        assert sorted([*dropped, *one.left]) == list(range(len(one.day.bookings)))
+        env.reset([number])
+        policy = load_policy(POLICY, Schema.of(env))
+        while not (step := env.step(policy.act(env.obs, env.action_mask, None))).terminated[0]:
+            pass
+        kpis = dict(zip(env.kpi_names, step.kpis[0], strict=True))
+        assert kpis["served"] == len(dropped)
+
+
+def test_drivers_are_where_they_can_be_when_they_can_be_there(days):
+    """The roads, the doors, the seats and the windows, checked from the day's own numbers."""
+    for one in days:
+        day, b = one.day, one.day.bookings
+        for plan in one.itineraries:
+            aboard = np.zeros(4, int)
+            boarded: dict[int, float] = {}
+            for before, stop in zip(plan.stops, plan.stops[1:], strict=False):
+                at = _standing(plan, before)
+                if stop.place >= 0 and before.kind != played.BREAK:
+                    assert stop.begins >= _drive(day, at, stop.place, before.ends) - 1e-3
+                assert stop.begins >= before.ends - 1e-6
+                if stop.kind == played.PICKUP:
+                    aboard += stop.load
+                    boarded[stop.booking] = stop.ends
+                    door = b.boarding[stop.booking] + b.boarding_delay[stop.booking]
+                    assert stop.ends - stop.begins == pytest.approx(door)
+                    assert stop.begins >= b.pickup_from[stop.booking] - 1e-6
+                    assert stop.place == b.pickup[stop.booking]
+                if stop.kind == played.DROPOFF:
+                    assert stop.begins >= boarded.pop(stop.booking)
+                    aboard -= stop.load
+                assert (aboard <= day.drivers.seats[plan.driver]).all()
+            assert not aboard.any()
+            assert not boarded
+
+
+def _standing(plan, before):
+    """The last place that a driver was at, up to a stop."""
+    past = plan.stops[: plan.stops.index(before) + 1]
+    return next(stop.place for stop in reversed(past) if stop.place >= 0)
+
+
+def _drive(day, start, end, leave):
+    """When a driver who leaves then is there, by the great circle and the speed of the hour."""
+    p, q = np.radians(day.travel.coordinates[start]), np.radians(day.travel.coordinates[end])
+    half = np.sin((p[0] - q[0]) / 2) ** 2
+    half += np.cos(p[0]) * np.cos(q[0]) * np.sin((p[1] - q[1]) / 2) ** 2
+    km = 2 * 6371.0088 * np.arcsin(np.sqrt(half)) * day.travel.detour
+    speed = day.travel.speed
+    return arrival.py_func(speed, leave, km * 60 / day.travel.speed_kmh)
+
+
+def test_nobody_is_met_only_where_nobody_was(days):
+    for one in days:
+        for stop in by_kind(one, played.NOBODY):
+            assert one.day.bookings.no_show[stop.booking]
+            assert stop.booking in one.left
+
+
+def test_a_break_is_as_long_as_it_should_be(days):
+    breaks = [stop for one in days for stop in by_kind(one, played.BREAK)]
+    assert breaks
+    assert {round(stop.ends - stop.begins) for stop in breaks} == {30}
+
+
+def unfolded(text):
+    """Content lines of an iCalendar stream, by section 3.1 of RFC 5545, each checked."""
+    assert text.endswith("\r\n")
+    lines = []
+    for raw in text[:-2].split("\r\n"):
+        assert "\n" not in raw
+        assert "\r" not in raw
+        assert len(raw.encode()) <= 75
+        if raw.startswith(" "):
+            lines[-1] += raw[1:]
+        else:
+            lines.append(raw)
+    return lines
+
+
+def parsed(text):
+    """Components as (name, {property: [(params, value)]}, children), by a reader of its own."""
+    stack = [("", {}, [])]
+    for line in unfolded(text):
+        head, _, value = line.partition(":")
+        name, *params = head.split(";")
+        if name == "BEGIN":
+            stack.append((value, {}, []))
+        elif name == "END":
+            done = stack.pop()
+            assert done[0] == value
+            stack[-1][2].append(done)
+        else:
+            assert name.replace("-", "").isalnum()
+            stack[-1][1].setdefault(name, []).append((params, value))
+    ((_, _, (calendar,)),) = [tuple(stack.pop())]
+    assert not stack
+    return calendar
+
+
+def unescaped(value):
+    found, k = "", 0
+    while k < len(value):
+        if value[k] == "\\":
+            found += {"n": "\n", "N": "\n"}.get(value[k + 1], value[k + 1])
+            k += 2
+            continue
+        assert value[k] not in ",;"
+        found += value[k]
+        k += 1
+    return found
+
+
+def test_a_calendar_is_one_by_the_standard(days):
+    one = days[0]
+    names = Names(ids={(one.day.name, "driver", 0): 'Équipe "A", nord; ' + "é" * 60})
+    for zone, utc in (("Europe/Zurich", True), ("", False)):
+        calendar = Calendar.of(one.day, None, zone)
+        text = ical.to_ical(one.itineraries[0], one.day, names, calendar, STAMP)
+        kind, top, events = parsed(text)
+        assert kind == "VCALENDAR"
+        assert [value for _, value in top["VERSION"]] == ["2.0"]
+        assert "PRODID" in top
+        assert unescaped(top["X-WR-CALNAME"][0][1]).startswith('Équipe "A", nord; éé')
+        assert len(events) == len(one.itineraries[0].stops)
+        assert len({event[1]["UID"][0][1] for event in events}) == len(events)
+        for event, stop in zip(events, one.itineraries[0].stops, strict=True):
+            fields = {name: values[0][1] for name, values in event[1].items()}
+            assert event[0] == "VEVENT"
+            assert all(len(values) == 1 for values in event[1].values())
+            assert fields["DTSTAMP"] == "20260301T120000Z"
+            form = "%Y%m%dT%H%M%SZ" if utc else "%Y%m%dT%H%M%S"
+            begin, end = (datetime.strptime(fields[f"DT{k}"], form) for k in ("START", "END"))
+            assert begin < end
+            shown = (begin.hour + utc) * 60 + begin.minute  # in March, Zurich is an hour ahead
+            assert shown == int(stop.begins)
+            if "GEO" in fields:
+                lat, lon = (float(part) for part in fields["GEO"].split(";"))
+                there = one.day.travel.coordinates[stop.place]
+                assert (lat, lon) == pytest.approx(there.tolist(), abs=1e-6)
+                assert unescaped(fields["LOCATION"]) == names.place(one.day, stop.place)
+
+
+def test_long_lines_are_folded_between_characters():
+    for text in ("x" * 200, "é" * 100, "\N{WHEELCHAIR SYMBOL}" * 60, "a" + "é" * 74):
+        parts = list(ical.fold(text))
+        assert all(len(part.encode()) <= 75 for part in parts)
+        assert parts[0] + "".join(part[1:] for part in parts[1:]) == text
+    assert unescaped(ical.escape("a, b; c\\d\ne\x07")) == "a, b; c\\d\ne"
+
+
+def written(days, folder, names=None, formats=("csv", "xlsx", "ics", "html")):
+    options = Options(formats, names or Names(), STAMP, zone="Europe/Zurich")
+    return write_itineraries(days, folder, options)
+
+
+def test_all_files_say_the_same(days, tmp_path):
+    import openpyxl
+
+    out = tmp_path / "out"
+    drivers = sum(len(one.itineraries) for one in days)
+    assert written(days, out) == len(list(out.iterdir())) == 3 * len(days) + drivers
+    rows = list(csv.reader(io.StringIO((out / "2026-03-02.csv").read_text("utf-8"))))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) - 1 == sum(len(plan.stops) for plan in days[0].itineraries)
+    book = openpyxl.load_workbook(out / "2026-03-02.xlsx")
+    assert book.sheetnames == [f"D{k + 1}" for k in range(len(days[0].itineraries))]
+    cells = [
+        ["" if cell is None else str(cell) for cell in row]
+        for sheet in book
+        for row in list(sheet.values)[1:]
+    ]
+    assert cells == rows[1:]
+    page = (out / "2026-03-02.html").read_text("utf-8")
+    assert page.count("<section>") == len(days[0].itineraries)
+    for row in rows[1:]:
+        assert row[4] in page
+
+
+def test_what_looks_like_a_formula_is_none(days, tmp_path):
+    import openpyxl
+
+    day = days[0].day
+    names = Names(ids={(day.name, "driver", 0): "=1+1", (day.name, "driver", 1): "<b>&"})
+    names.ids |= {(day.name, "booking", b): f"@{b}" for b in range(len(day.bookings))}
+    written(days[:1], tmp_path / "out", names)
+    assert ",'=1+1," in (tmp_path / "out" / "2026-03-02.csv").read_text("utf-8")
+    book = openpyxl.load_workbook(tmp_path / "out" / "2026-03-02.xlsx")
+    assert book.worksheets[0]["B2"].data_type == "s"
+    page = (tmp_path / "out" / "2026-03-02.html").read_text("utf-8")
+    assert "<b>&" not in page
+    assert "&lt;b&gt;&amp;" in page
+
+
+def test_what_cannot_be_written_is_refused_and_nothing_is(days, folder, tmp_path):
+    out = tmp_path / "out"
+    for formats, said in ((("pdf",), "use csv, xlsx, ics, html"), ((), "use csv")):
+        with pytest.raises(InputError, match=said):
+            written(days, out, formats=formats)
+    with pytest.raises(InputError, match="no such time zone"):
+        write_itineraries(days, out, Options(("csv",), Names(), STAMP, zone="Mars"))
+    with pytest.raises(InputError, match=r"it does not name booking 1 of 2026-03-02"):
+        written(days, out, Names(ids={("2026-03-02", "booking", 40000): "x"}))
+    with pytest.raises(InputError, match=r"--day 2026-03-09: .* has 2026-03-02, 2026-03-03"):
+        played.play_days(POLICY, folder, ("2026-03-09",))
+    assert not out.exists()
+
+
+def test_a_day_without_a_date_needs_one(days):
+
+    day = dataclasses.replace(days[0].day, name="a2-16")
+    with pytest.raises(InputError, match="a2-16 is no date; say which day it is by --date"):
+        Calendar.of(day, None, "")
+    assert Calendar.of(day, date(2026, 5, 1), "").clock(1450) == "00:10 +1"
+
+
+def test_the_clock_of_the_wall_is_kept_when_it_is_put_forward():
+    calendar = Calendar(date(2026, 3, 29), ZoneInfo("Europe/Zurich"))
+    assert calendar.clock(119) == "01:59"
+    assert calendar.clock(120) == "03:00"  # an hour of that night is not there
+    assert calendar.utc(120) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+def test_the_manifest_has_a_page_a_driver(days):
+    page = to_html(days[0], Names(), Calendar.of(days[0].day, None, ""))
+    assert "@page" in page
+    assert "break-after: page" in page
+    assert page.count('<tr class="pickup">') == len(by_kind(days[0], played.PICKUP))
+    assert "Monday, 02 March 2026" in page
+
+
+def test_the_command_calls_things_by_their_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.csv").write_text(BOOKINGS)
+    (tmp_path / "d.csv").write_text(DRIVERS)
+    both = ["b.csv", "--drivers", "d.csv", "--keep-ids", "ids.csv"]
+    assert main(["data", "import", *both]) == 0
+    ids = (tmp_path / "ids.csv").read_text()
+    assert ids.splitlines()[:2] == ["day,kind,row,id,from,to", "2026-03-02,booking,0,a,,"]
+    assert "Lovelace" not in ids
+    command = ["data", "export", "days", "--ids", "ids.csv", "--zone", "Europe/Zurich"]
+    assert main([*command, "--format", "csv", "ics"]) == 0
+    assert "wrote 2 files to itineraries" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "itineraries" / "2026-03-02.csv").open()))
+    assert {row["driver"] for row in rows} == {"d1"}
+    assert {row["booking"] for row in rows} == {"", "a", "b", "c"}
+    assert (tmp_path / "itineraries" / "2026-03-02-d1.ics").exists()
+    assert main(command) == 2
+    assert "itineraries is not empty" in capsys.readouterr().err
+    assert main(["data", "export", "days", "--ids", "b.csv", "--out", "other"]) == 2
+    assert "as data import --keep-ids writes it" in capsys.readouterr().err
+    assert main(["data", "export", "days", "--policy", "expert:nobody", "--out", "other"]) == 2
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("2026-03-02,booking,x,a,,", "row 2: it should have"),
+     ("2026-03-02,booking,99999,a,,", "has no booking 99999")],
+)  # fmt: skip
+def test_names_that_cannot_be_are_named_by_their_row(days, tmp_path, line, said):
+    path = tmp_path / "ids.csv"
+    path.write_text(f"day,kind,row,id,from,to\n{line}\n")
+    with pytest.raises(InputError, match=said):
+        read_names(path, [days[0].day])
