@@ -3,12 +3,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Tests start many interpreters: what one of them translated, the next one reads.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-full kernels coverage lint bench clean
 
+# Of 120 packages little is ever imported, and that is translated when it is.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	touch $@
 
 # From the tuned rule of a shop to a decision that is served, logged and replayed; about 3 minutes.
