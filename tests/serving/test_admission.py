@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,22 @@ def test_who_asks_again_at_once_is_heard_at_its_turn(local, monkeypatch):
     counted = local.ask("GET", "/metrics").text
     assert 'route="/v1/decide",status="503"} 1.0' in counted
     assert front.active == 0
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_who_sends_slowly_is_no_queue(local, monkeypatch, fast_path):
+    admission, seen = local.parts.app.admission, []
+    monkeypatch.setattr(admission, "ended", lambda seconds, _: seen.append(seconds))
+    with connected(local, fast_path=fast_path) as connection:
+        connection.sendall(request()[:-5])
+        wait_until(lambda: local.parts.app.active == 1)
+        time.sleep(0.5)
+        connection.sendall(request()[-5:])
+        assert answer(connection)[0] == 200
+        wait_until(lambda: seen)
+    assert seen[0] < 0.5
+    local.decide()  # and who sends at once is counted too
+    wait_until(lambda: len(seen) == 2)
 
 
 def test_how_many_are_under_way_is_told(local):

@@ -50,6 +50,7 @@ DECIDE: Final = "/v1/decide"
 BATCH: Final = "/v1/decide/batch"
 BUSY: Final = "too many requests at a time"
 _SAID: Final = {404: "there is no such path", 405: "not by this method"}
+_READ: Final = "compagnon.read"  # of a scope: when the body of a single decision was whole
 _SMALL_BODY: Final = 10_000
 _JSON: Final = "application/json"
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -120,8 +121,8 @@ class Application:
         finally:
             self._active -= 1
             seconds = time.perf_counter() - begun
-            if path == DECIDE:  # a batch may take long though nobody waits before it
-                self.admission.ended(seconds, self._active)
+            if _READ in scope:  # whoever sends slowly has not waited for us
+                self.admission.ended(time.perf_counter() - scope[_READ], self._active)
             self.service.metrics.answered(path if deciding else "other", found, seconds)
 
     def begun(self) -> float:
@@ -218,6 +219,8 @@ class Routes:
     async def decide(self, request: Request) -> Response:
         """One decision."""
         body = await read_body(request.scope, request.receive, self._service.settings.max_body)
+        # Of single ones alone: a batch may take long though nobody waits before it.
+        request.scope[_READ] = time.perf_counter()
         self._auth.take(request.state.key, 1)
         return _json(await self._service.decide(body))
 
