@@ -21,8 +21,8 @@ from torch import nn
 from compagnon.envs import BatchEnv
 from compagnon.policy import Schema
 from compagnon.rl.buffers.replay import Transitions
-from compagnon.rl.distributions.q_values import td_gradient, td_targets
 from compagnon.rl.dqn import DQN, DQNSettings, QNetwork
+from compagnon.rl.fast.q_values import td_gradient, td_targets
 from harness import Rates, Target, Work, table, take_turns, targets_table
 
 ENV, BATCH, HIDDEN, ROWS = "MountainCar-v0", 128, 128, 10_000

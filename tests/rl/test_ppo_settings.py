@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
-from compagnon.rl.networks.optim import ActorCriticSteps
-from compagnon.rl.ppo import PPO, MetricAccumulator, PPOSettings
+from compagnon.rl.fast.optim import ActorCriticSteps
+from compagnon.rl.ppo import PPO, AutogradSteps, PPOSettings
 from tests.rl.practice import COUNTDOWN, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.rl.small import BANDIT, CLOCK, CONTEXTS, network_for
 
@@ -197,22 +197,24 @@ def test_a_value_moves_no_further_than_its_clip(value_clip):
         bounded = before + (values - before).clamp(-value_clip, value_clip)
         loss = torch.maximum(loss, (bounded - target) ** 2)
     (0.7 * loss.mean() / 2).backward()
-    metrics = MetricAccumulator()
-    gradient = ppo._value_gradient(train_batch, index, values.detach(), metrics)
+    half = ppo.steps._value_gradient(train_batch, index, values.detach())
+    gradient = ppo.steps._by_values
     torch.testing.assert_close(gradient, values.grad)
-    assert metrics.value_loss == pytest.approx(loss.mean().item() / 2)
+    assert half == pytest.approx(loss.mean().item() / 2)
+    plain = AutogradSteps(ppo.network, ppo.distribution, ppo.settings)
+    assert plain._value_loss(train_batch, index, values).item() == pytest.approx(half)
     assert (gradient == 0).any() == (value_clip > 0)
 
 
 def spy_on_advantages(ppo: PPO) -> list[np.ndarray]:
     """What the policy's gradient is taken with, minibatch by minibatch."""
-    found, gradient = [], ppo.distribution.gradient
+    found, losses = [], ppo.steps.losses
 
-    def spy(outputs, batch, rows, advantages, loss, stats):
-        found.append(advantages[rows].copy())
-        return gradient(outputs, batch, rows, advantages, loss, stats)
+    def spy(batch, rows):
+        found.append(batch.advantages[rows].copy())
+        return losses(batch, rows)
 
-    ppo.distribution.gradient = spy
+    ppo.steps.losses = spy
     return found
 
 

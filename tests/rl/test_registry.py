@@ -13,7 +13,7 @@ import compagnon as cp
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.rl import registry
-from compagnon.rl.algorithm import BuildPlan, build_algorithm
+from compagnon.rl.algorithm import BuildPlan, Practising, build_algorithm
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.recipe import parse_recipe
 from compagnon.rl.registry import AlgorithmEntry, register, settings_by_kind
@@ -38,20 +38,16 @@ class SearchSettings(AlgorithmSettings):
         return -(-env_steps // self.steps)
 
 
-class RandomSearch:
+class RandomSearch(Practising):
     """Tries other weights, and keeps those that earned more (Rastrigin 1963)."""
 
-    phase, imitating, goes_on = "random-search", False, True
+    goes_on = True  # each iteration begins new episodes
 
     def __init__(self, settings: SearchSettings, network: PolicyNetwork, env: BatchEnv, seed: int):
         self.settings, self.network, self.env = settings, network, env
         self.rng = np.random.default_rng(seed)
         self.iteration = self.env_steps = self.episodes = 0
         self.best = -np.inf
-
-    @property
-    def practice(self) -> "RandomSearch":
-        return self
 
     def iterate(self) -> dict[str, float]:
         before = [p.detach().clone() for p in self.network.actor.parameters()]

@@ -1,7 +1,7 @@
 """What every algorithm is to the trainer, and how a recipe becomes one."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -74,6 +74,23 @@ class Algorithm(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
         ...
+
+
+class Practising:
+    """What an algorithm that practises all the time says of itself; a base to inherit from."""
+
+    imitating = False
+    settings: Any
+
+    @property
+    def phase(self) -> str:
+        """See `Algorithm`."""
+        return str(self.settings.kind)
+
+    @property
+    def practice(self) -> Self:
+        """See `Algorithm`."""
+        return self
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.distributions import masked
+from compagnon.rl.fast import masked
+from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
-from compagnon.rl.ppo import policy_network
-from compagnon.rl.ppo_settings import PPOSettings
 from compagnon.worlds.registry import usual_expert
 
 __all__ = ["Dagger", "DaggerSettings"]
@@ -281,7 +280,7 @@ def build(plan: BuildPlan) -> tuple[Dagger, PolicyNetwork]:
         InputError: a setting that does not fit the environment.
     """
     assert isinstance(plan.settings, DaggerSettings)
-    network = policy_network(plan, PPOSettings())
+    network = policy_network(plan)
     return on_network(plan, plan.settings, network), network
 
 

@@ -18,20 +18,20 @@ from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.rl.algorithm import BuildPlan
+from compagnon.rl.algorithm import BuildPlan, Practising
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
 from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
 from compagnon.rl.ddpg_settings import DDPGSettings
 from compagnon.rl.exploration.explorer import Explorer
+from compagnon.rl.fast.adam import FlatAdam
+from compagnon.rl.fast.backprop import forward_pass
 from compagnon.rl.networks.actor_critic import ActorCritic, CriticPass, list_of
-from compagnon.rl.networks.adam import FlatAdam
-from compagnon.rl.networks.backprop import forward_pass
 
 __all__ = ["DDPG", "DDPGSettings"]
 
 
-class DDPG:
+class DDPG(Practising):
     """Learns an actor by climbing a critic of what it remembers.
 
     Args:
@@ -45,8 +45,6 @@ class DDPG:
         InputError: settings that do not suit the actions.
     """
 
-    imitating = False
-
     def __init__(
         self,
         settings: DDPGSettings,
@@ -57,7 +55,8 @@ class DDPG:
     ) -> None:
         if network.discrete and settings.target_noise > 0:
             raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
-        self.settings, self.network, self.env = settings, network, env
+        self.settings: DDPGSettings = settings
+        self.network, self.env = network, env
         self.total_iterations = total_iterations
         self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
@@ -88,16 +87,6 @@ class DDPG:
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
         self.goes_on = True
-
-    @property
-    def phase(self) -> str:
-        """See `Algorithm`."""
-        return self.settings.kind
-
-    @property
-    def practice(self) -> "DDPG":
-        """See `Algorithm`."""
-        return self
 
     @property
     def episodes(self) -> int:

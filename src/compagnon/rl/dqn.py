@@ -17,19 +17,19 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy.manifest import Head, MatchingHead, PairwiseSpec, ValuesHead
 from compagnon.policy.schema import Schema
-from compagnon.rl.algorithm import BuildPlan
+from compagnon.rl.algorithm import BuildPlan, Practising
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
 from compagnon.rl.buffers.prioritized import PrioritizedSampler
 from compagnon.rl.buffers.replay import NStep, ReplayBuffer
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
-from compagnon.rl.distributions.q_values import (
+from compagnon.rl.dqn_settings import DQNSettings
+from compagnon.rl.fast.adam import FlatAdam
+from compagnon.rl.fast.array_networks import array_network
+from compagnon.rl.fast.q_values import (
     epsilon_greedy,
     td_gradient,
     td_targets,
 )
-from compagnon.rl.dqn_settings import DQNSettings
-from compagnon.rl.networks.adam import FlatAdam
-from compagnon.rl.networks.array_networks import array_network
 from compagnon.rl.networks.mlp import Activation, DuelingMlp, Mlp
 from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork, board_groups
@@ -94,7 +94,7 @@ class PairwiseQNetwork(QNetwork):
         self.actor = PairwiseActor(spec, groups, generator, output_gain=1.0).to(self.device)
 
 
-class DQN:
+class DQN(Practising):
     """Learns the values of actions from what it remembers.
 
     Args:
@@ -105,8 +105,6 @@ class DQN:
         total_iterations: the budget, if known, that schedules run over.
     """
 
-    imitating = False
-
     def __init__(
         self,
         settings: DQNSettings,
@@ -115,7 +113,8 @@ class DQN:
         seed: int,
         total_iterations: int | None = None,
     ) -> None:
-        self.settings, self.network, self.env = settings, network, env
+        self.settings: DQNSettings = settings
+        self.network, self.env = network, env
         self.total_iterations = total_iterations
         self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
@@ -139,16 +138,6 @@ class DQN:
         self.returns = EpisodeReturns(env.num_envs)
         self._started = False
         self.goes_on = True
-
-    @property
-    def phase(self) -> str:
-        """See `Algorithm`."""
-        return self.settings.kind
-
-    @property
-    def practice(self) -> "DQN":
-        """See `Algorithm`."""
-        return self
 
     @property
     def episodes(self) -> int:

@@ -9,6 +9,7 @@ from compagnon.rl import dagger, ppo
 from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.hybrid_settings import HybridSettings
+from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO
 
@@ -108,7 +109,8 @@ def build(plan: BuildPlan) -> tuple[Hybrid, PolicyNetwork]:
     """
     settings = plan.settings
     assert isinstance(settings, HybridSettings)
-    network = ppo.policy_network(plan, settings.ppo)
+    own = settings.ppo
+    network = policy_network(plan, own.networks, own.std, own.initial_std)
     imitates = dagger.on_network(plan, settings.dagger, network)
     total = None if plan.total is None else max(1, plan.total - settings.dagger.iterations)
     practises = ppo.on_network(plan.of(settings.ppo, total), settings.ppo, network)

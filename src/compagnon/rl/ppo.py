@@ -1,5 +1,10 @@
-"""Proximal policy optimisation (arXiv 1707.06347) over masked discrete actions and over vectors."""
+"""Proximal policy optimisation (arXiv 1707.06347) over masked discrete actions and over vectors.
 
+Play, see which choices paid more than expected, make those likelier, and never move far at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,25 +12,33 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.policy.manifest import CategoricalHead, MatchingHead
-from compagnon.rl.algorithm import BuildPlan
+from compagnon.rl.algorithm import BuildPlan, Practising
 from compagnon.rl.buffers.collector import Collector
-from compagnon.rl.buffers.reward_scale import (
-    RunningRewardScale,
-    standardised_by_trajectory,
-)
+from compagnon.rl.buffers.reward_scale import RunningRewardScale, standardised_by_trajectory
 from compagnon.rl.buffers.rollout import Batch, Rollout, generalised_advantages
-from compagnon.rl.distributions import masked
-from compagnon.rl.distributions.action_distribution import Surrogate, distribution_for
-from compagnon.rl.networks.optim import ActorCriticSteps
-from compagnon.rl.networks.trainable import PairwiseNetwork, PolicyNetwork
+from compagnon.rl.distributions.action_distribution import ActionDistribution, distribution_for
+from compagnon.rl.fast.ppo import fast_steps
+from compagnon.rl.fast.protocol import (
+    APPROX_KL,
+    CLIPPED,
+    ENTROPY,
+    LOSS,
+    NUM_STATS,
+    RATIO,
+    REFERENCE_KL,
+    ActorCriticLosses,
+    GradientSteps,
+    MetricAccumulator,
+)
+from compagnon.rl.networks.building import policy_network
+from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.networks.value_scale import ValueScale
 from compagnon.rl.ppo_settings import PPOSettings
 
 __all__ = ["PPO", "PPOSettings"]
 
 
-class PPO:
+class PPO(Practising):
     """Improves a policy by practice.
 
     Args:
@@ -34,9 +47,8 @@ class PPO:
         env: the copies to practise in; this object resets them.
         seed: of action draws, minibatches and episodes.
         total_iterations: the budget, if known, that schedules run over.
+        fast: take the fast path, where there is one for the network.
     """
-
-    imitating = False
 
     def __init__(
         self,
@@ -45,33 +57,28 @@ class PPO:
         env: BatchEnv,
         seed: int,
         total_iterations: int | None = None,
+        fast: bool = True,
     ) -> None:
-        self.settings, self.network, self.env = settings, network, env
+        self.settings: PPOSettings = settings
+        self.network, self.env = network, env
         self.total_iterations = total_iterations
         self.iteration = 0
         self.goes_on = True
         self.rng = np.random.default_rng(seed)
         self.value_scale = ValueScale()
         self.reward_scale = RunningRewardScale(env.num_envs)
-        self.distribution = distribution_for(network)
+        self.distribution = distribution_for(network.schema)
         self.collector = Collector(
             network, env, self.distribution, settings.gamma, settings.rollout_steps,
             settings.episodes_per_env, self._values, self.rng,
         )  # fmt: skip
-        self.steps = ActorCriticSteps(network, settings.adam_eps)
+        found = fast_steps(network, self.distribution, settings) if fast else None
+        self.steps: GradientSteps[TrainBatch] = found or AutogradSteps(
+            network, self.distribution, settings
+        )
         self._rates = (settings.learning_rate, settings.learning_rate)
         self._entropy_coef = settings.entropy_coef
         self.reference: dict[str, dict[str, torch.Tensor]] | None = None
-
-    @property
-    def phase(self) -> str:
-        """See `Algorithm`."""
-        return self.settings.kind
-
-    @property
-    def practice(self) -> "PPO":
-        """See `Algorithm`."""
-        return self
 
     @property
     def rollout(self) -> Rollout:
@@ -157,13 +164,12 @@ class PPO:
         count, stop = len(batch.obs), False
         for _ in range(settings.epochs):
             order = self.rng.permutation(count)
-            kl_before, rows_before = metrics.stats[masked.APPROX_KL], metrics.rows
+            kl_before, rows_before = metrics.stats[APPROX_KL], metrics.rows
             for rows in np.array_split(order, max(1, count // settings.minibatch_size)):
-                with torch.inference_mode():
-                    stop = self._minibatch(train_batch, rows, metrics)
+                stop = self._minibatch(train_batch, rows, metrics)
                 if stop:
                     break
-            kl = metrics.stats[masked.APPROX_KL] - kl_before
+            kl = metrics.stats[APPROX_KL] - kl_before
             if stop or self._too_far(kl, metrics.rows - rows_before):
                 stop = True
                 break
@@ -201,77 +207,42 @@ class PPO:
         )
 
     def _minibatch(
-        self, train_batch: "TrainBatch", rows: NDArray[np.int64], metrics: "MetricAccumulator"
+        self, batch: "TrainBatch", rows: NDArray[np.int64], metrics: MetricAccumulator
     ) -> bool:
         """One gradient step of both networks; True, and no step, if the policy is too far."""
-        settings, network = self.settings, self.network
-        index = torch.from_numpy(rows)
-        outputs, values = self.steps.forward(train_batch.obs[index], train_batch.loss is not None)
-        value_gradient = self._value_gradient(train_batch, index, values, metrics)
-        policy = None
-        if outputs is not None and train_batch.loss is not None:
-            advantages = train_batch.advantages
-            if settings.standardise_advantages == "minibatch":
-                advantages = np.empty_like(train_batch.advantages)
-                advantages[rows] = _standardised(train_batch.advantages[rows])
-            stats = np.empty((len(rows), masked.NUM_STATS), np.float32)
-            by_output, by_log_std = self.distribution.gradient(
-                outputs.cpu().numpy(), train_batch.batch, rows, advantages, train_batch.loss, stats
-            )
-            sums = stats.sum(axis=0, dtype=np.float64)
-            metrics.stats += sums
-            metrics.rows += len(rows)
-            if settings.target_kl_after == "minibatch" and self._too_far(
-                sums[masked.APPROX_KL], len(rows)
-            ):
-                return True
-            log_std = None if by_log_std is None else network.tensor(by_log_std)
-            policy = (network.tensor(by_output), log_std)
-        metrics.grad_norm += self.steps.step(
-            policy, value_gradient, self._rates, settings.max_grad_norm
-        )
+        settings = self.settings
+        if settings.standardise_advantages == "minibatch":
+            advantages = np.empty_like(batch.advantages)
+            advantages[rows] = _standardised(batch.advantages[rows])
+            batch = batch._replace(advantages=advantages)
+        losses = self.steps.losses(batch, rows)
+        metrics.add(losses)
+        if settings.target_kl_after == "minibatch" and self._too_far(
+            losses.stats[APPROX_KL], losses.rows
+        ):
+            return True
+        metrics.grad_norm += self.steps.step(self._rates)
         metrics.batches += 1
         return False
-
-    def _value_gradient(
-        self,
-        train_batch: "TrainBatch",
-        index: torch.Tensor,
-        values: torch.Tensor,
-        metrics: "MetricAccumulator",
-    ) -> torch.Tensor:
-        """Of half the mean squared error, with respect to values (B,)."""
-        settings = self.settings
-        error = values - train_batch.targets[index]
-        square = error**2
-        gradient = error / (len(index) / settings.value_coef)
-        if settings.value_clip > 0:
-            # the worse of the two errors counts; that of the bounded value has no slope
-            old, bound = train_batch.values[index], settings.value_clip
-            bounded = (old + (values - old).clamp_(-bound, bound) - train_batch.targets[index]) ** 2
-            gradient[bounded > square] = 0.0
-            square = torch.maximum(square, bounded)
-        metrics.value_loss += float(square.mean()) / 2
-        return gradient
 
     def _too_far(self, kl: float, rows: int) -> bool:
         target = self.settings.target_kl
         return target is not None and kl / max(rows, 1) > target
 
-    def _reference(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    def _reference(self, x: NDArray[np.float32]) -> tuple[torch.Tensor, float]:
         """What the start says of the rollout's observations, and how much it weighs now."""
         after_warmup = max(0, self.iteration - self.settings.critic_warmup)
         coef = self.settings.reference_coef * 0.5 ** (
             after_warmup / self.settings.reference_half_life
         )
         if self.reference is None or coef < 1e-4:
-            return np.zeros((1, 1), np.float32), 0.0
+            return torch.zeros(1, 1), 0.0
         with torch.inference_mode():
             outputs = torch.func.functional_call(
                 self.network.actor, self.reference["actor"], (self.network.tensor(x),)
             )
-        log_std = self.reference.get("log_std", {"value": torch.zeros(0)})["value"]
-        return self.distribution.reference(outputs.cpu().numpy(), log_std.cpu().numpy()), coef
+            log_std = self.reference.get("log_std", {}).get("value")
+            return self.network.params(outputs, log_std), coef
 
     def _set_schedules(self) -> None:
         settings = self.settings
@@ -322,44 +293,18 @@ class PPO:
         self.reference = reference
 
 
-def build(plan: BuildPlan) -> tuple[PPO, PolicyNetwork]:
-    """PPO as a recipe describes it.
+@dataclass(frozen=True)
+class Surrogate:
+    """The parts of the actor's loss.
 
-    Raises:
-        InputError: a setting that does not fit the environment.
+    Attributes:
+        reference: (M, K), what the start says of the rollout's observations; (1, 1) without.
     """
-    assert isinstance(plan.settings, PPOSettings)
-    network = policy_network(plan, plan.settings)
-    return on_network(plan, plan.settings, network), network
 
-
-def on_network(plan: BuildPlan, settings: PPOSettings, network: PolicyNetwork) -> PPO:
-    """PPO on a network that is there, such as a clone."""
-    env = plan.env(settings.num_envs)
-    return PPO(settings, network, env, plan.recipe.seed + 1, plan.total)
-
-
-def policy_network(plan: BuildPlan, settings: PPOSettings) -> PolicyNetwork:
-    """The actor and the critic that a recipe describes.
-
-    Raises:
-        InputError: a setting that does not fit the environment.
-    """
-    recipe, spec = plan.recipe, plan.recipe.network
-    if spec.kind == "pairwise":
-        if settings.networks == "joint":
-            raise plan.refuse(
-                "algorithm.networks 'joint' is for perceptrons; pairwise actors and critics are "
-                "separate"
-            )
-        head = MatchingHead() if spec.greedy == "matching" else CategoricalHead()
-        return PairwiseNetwork(
-            plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device, head
-        )
-    return PolicyNetwork(
-        plan.schema, spec.hidden, spec.activation, recipe.seed, spec.fields, spec.scale_inputs,
-        recipe.device, settings.networks, settings.std, settings.initial_std,
-    )  # fmt: skip
+    clip_coef: float
+    entropy_coef: float
+    reference_coef: float
+    reference: torch.Tensor
 
 
 class TrainBatch(NamedTuple):
@@ -378,28 +323,126 @@ class TrainBatch(NamedTuple):
     loss: Surrogate | None
 
 
-class MetricAccumulator:
-    """Sums over the minibatches of an iteration."""
+class AutogradSteps:
+    """The losses in plain autograd, for any modules, and Adam's steps down them.
 
-    def __init__(self) -> None:
-        self.stats = np.zeros(masked.NUM_STATS)
-        self.rows = self.batches = 0
-        self.value_loss = self.grad_norm = 0.0
+    Two networks have a loss, a bound of the gradient's norm and an optimiser each; a joint network
+    has the sum of both losses.
+    """
 
-    def means(self) -> dict[str, float]:
-        """The metrics."""
-        stats, batches = self.stats / max(self.rows, 1), max(self.batches, 1)
-        return {
-            "policy_loss": float(stats[masked.LOSS]),
-            "value_loss": self.value_loss / batches,
-            "entropy": float(stats[masked.ENTROPY]),
-            "approx_kl": float(stats[masked.APPROX_KL]),
-            "clip_fraction": float(stats[masked.CLIPPED]),
-            "reference_kl": float(stats[masked.REFERENCE_KL]),
-            "grad_norm": self.grad_norm / batches,
-        }
+    def __init__(
+        self, network: PolicyNetwork, distribution: ActionDistribution, settings: PPOSettings
+    ) -> None:
+        self.network, self.distribution, self.settings = network, distribution, settings
+        self.groups = network.parameter_groups()
+        self.optimisers = [torch.optim.Adam(group, eps=settings.adam_eps) for group in self.groups]
+        self._losses: list[torch.Tensor] = []
+
+    def losses(self, batch: TrainBatch, rows: NDArray[np.int64]) -> ActorCriticLosses:
+        """See `GradientSteps.losses`."""
+        index = torch.from_numpy(rows).to(batch.obs.device)
+        x = batch.obs[index]
+        value = self._value_loss(batch, index, self.network.critic.values(x)[:, 0])
+        self._losses = [self.settings.value_coef * value]
+        if batch.loss is None:
+            return ActorCriticLosses(np.zeros(NUM_STATS), 0, value.item())
+        policy, stats = self._policy_loss(batch, rows, index, self.network.actor(x))
+        self._losses.insert(0, policy)
+        return ActorCriticLosses(stats, len(rows), value.item())
+
+    def _policy_loss(
+        self,
+        batch: TrainBatch,
+        rows: NDArray[np.int64],
+        index: torch.Tensor,
+        outputs: torch.Tensor,
+    ) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """Equation 7, less an entropy bonus, and a KL to where learning began."""
+        loss, own, network = batch.loss, batch.batch, self.network
+        assert loss is not None
+        mask, actions = network.tensor(own.action_mask[rows]), network.tensor(own.actions[rows])
+        advantages = network.tensor(batch.advantages[rows])
+        params = network.params(outputs)
+        log_ratio = self.distribution.log_prob(params, actions, mask) - network.tensor(
+            own.log_probs[rows]
+        )
+        ratio = log_ratio.exp()
+        bounded = ratio.clamp(1 - loss.clip_coef, 1 + loss.clip_coef)
+        surrogate = torch.minimum(ratio * advantages, bounded * advantages)
+        entropy = self.distribution.entropy(params, mask)
+        policy = -surrogate.mean() - loss.entropy_coef * entropy.mean()
+        reference_kl = torch.zeros_like(ratio)
+        if loss.reference_coef > 0:
+            reference_kl = self.distribution.kl(loss.reference[index], params, mask)
+            policy = policy + loss.reference_coef * reference_kl.mean()
+        stats = np.zeros(NUM_STATS)
+        clipped = (bounded - ratio) * advantages.sign() < 0
+        columns = {
+            LOSS: -surrogate, ENTROPY: entropy, APPROX_KL: ratio - 1 - log_ratio,
+            CLIPPED: clipped, REFERENCE_KL: reference_kl, RATIO: ratio,
+        }  # fmt: skip
+        for column, values in columns.items():
+            stats[column] = float(values.detach().double().sum())
+        return policy, stats
+
+    def _value_loss(
+        self, batch: TrainBatch, index: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        """Half the mean squared error; with `value_clip` the worse of two errors counts."""
+        square = (values - batch.targets[index]) ** 2
+        bound = self.settings.value_clip
+        if bound > 0:
+            old = batch.values[index]
+            bounded = old + (values - old).clamp(-bound, bound)
+            square = torch.maximum(square, (bounded - batch.targets[index]) ** 2)
+        return square.mean() / 2
+
+    def step(self, learning_rates: Sequence[float]) -> float:
+        """See `GradientSteps.step`."""
+        losses, groups = self._losses, list(zip(self.optimisers, self.groups, strict=True))
+        rates = list(learning_rates)[: len(groups)]
+        if self.network.joint:
+            losses = [sum(losses, torch.zeros(()))]
+        elif len(losses) < len(groups):  # the critic alone
+            groups, rates = groups[1:], rates[1:]
+        norms = []
+        for loss, (optimiser, group), rate in zip(losses, groups, rates, strict=True):
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            bound = self.settings.max_grad_norm or torch.inf
+            norms.append(float(torch.nn.utils.clip_grad_norm_(group, bound)))
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
+        return norms[0] if len(norms) == len(self.groups) else 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `GradientSteps`."""
+        return {"adam": [optimiser.state_dict() for optimiser in self.optimisers]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `GradientSteps`."""
+        for optimiser, saved in zip(self.optimisers, state["adam"], strict=True):
+            optimiser.load_state_dict(saved)
 
 
 def _standardised(advantages: NDArray[Any]) -> NDArray[Any]:
     """With mean 0 and deviation 1."""
     return np.asarray((advantages - advantages.mean()) / (advantages.std() + 1e-8))
+
+
+def build(plan: BuildPlan) -> tuple[PPO, PolicyNetwork]:
+    """PPO as a recipe describes it.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    assert isinstance(plan.settings, PPOSettings)
+    own = plan.settings
+    network = policy_network(plan, own.networks, own.std, own.initial_std)
+    return on_network(plan, own, network), network
+
+
+def on_network(plan: BuildPlan, settings: PPOSettings, network: PolicyNetwork) -> PPO:
+    """PPO on a network that is there, such as a clone."""
+    env = plan.env(settings.num_envs)
+    return PPO(settings, network, env, plan.recipe.seed + 1, plan.total)

@@ -22,8 +22,8 @@ def collector_on(
 ) -> Collector:  # fmt: skip
     network = network_for(env_id, env_args, scale_inputs=scale_inputs)
     return Collector(
-        network, BatchEnv(env_id, env_args or {}, copies), distribution_for(network), 0.9, steps,
-        episodes,
+        network, BatchEnv(env_id, env_args or {}, copies), distribution_for(network.schema), 0.9,
+        steps, episodes,
         lambda x: 100.0 + x[:, 0].astype(np.float64), np.random.default_rng(seed),
     )  # fmt: skip
 

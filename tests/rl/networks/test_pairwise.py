@@ -10,8 +10,8 @@ from compagnon.errors import InputError
 from compagnon.policy.manifest import PairwiseSpec
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.dqn import PairwiseQNetwork
-from compagnon.rl.networks.backprop import AutogradPass
-from compagnon.rl.networks.optim import ActorCriticSteps
+from compagnon.rl.fast.backprop import AutogradPass
+from compagnon.rl.fast.optim import ActorCriticSteps
 from compagnon.rl.networks.trainable import PairwiseNetwork
 from compagnon.rl.recipe import load_recipe
 from tests.policy.boards import Cut, schema

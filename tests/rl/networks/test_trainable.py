@@ -7,7 +7,7 @@ import torch
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_artefact, save_policy
-from compagnon.rl.distributions import masked
+from compagnon.rl.fast import masked
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.worlds.workshop import WORKSHOP
 from tests.rl.small import SHORT, network_for

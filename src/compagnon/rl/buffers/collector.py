@@ -102,7 +102,7 @@ class Collector:
         if env.action_mask is not None:
             rollout.action_mask[t] = env.action_mask
         actions = self._distribution.draw(
-            network.outputs(rollout.obs[t]),
+            network.action_params(rollout.obs[t]),
             rollout.action_mask[t],
             self._rng,
             rollout.actions[t],

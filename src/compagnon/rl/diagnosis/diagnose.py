@@ -47,7 +47,7 @@ from compagnon.rl.diagnosis.figures import (
     Size,
     Training,
 )
-from compagnon.rl.distributions import masked
+from compagnon.rl.fast import masked
 from compagnon.rl.hybrid import HybridSettings
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.recipe import BudgetSpec, Recipe

@@ -1,36 +1,27 @@
-"""How a network's outputs become actions and gradients, for each kind of action."""
+"""The distributions that actions are drawn from, by what the network says of each state.
 
-from dataclasses import dataclass
+`params` are what a network gives for B states: logits (B, A), or means and logarithms of deviations
+side by side (B, 2D). A distribution of one's own has the methods of `ActionDistribution`, and is
+named in a recipe once it is registered; see `registry`.
+"""
+
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.distributions import Categorical, Normal, kl_divergence
 
-from compagnon.rl.buffers.rollout import Batch
-from compagnon.rl.distributions import gaussian, masked
-from compagnon.rl.networks.trainable import PolicyNetwork
-
-
-@dataclass(frozen=True)
-class Surrogate:
-    """The parts of PPO's loss of the actor.
-
-    Attributes:
-        reference: (M, K), of the start, by `ActionDistribution.reference`; (1, 1) without.
-    """
-
-    clip_coef: float
-    entropy_coef: float
-    reference_coef: float
-    reference: NDArray[np.float32]
+from compagnon.policy.schema import ActionSchema, Schema
+from compagnon.rl.fast import gaussian, masked
 
 
 class ActionDistribution(Protocol):
-    """What differs between kinds of actions."""
+    """How actions are drawn, and how likely they are."""
 
     def draw(
         self,
-        outputs: NDArray[np.float32],
+        params: NDArray[np.float32],
         action_mask: NDArray[np.bool_] | None,
         rng: np.random.Generator,
         actions: NDArray[Any],
@@ -39,40 +30,31 @@ class ActionDistribution(Protocol):
         """Draw actions as they are kept, with their log-probabilities, and return the env's.
 
         Args:
-            outputs: (N, K). actions: (N,) or (N, D), written. log_probs: (N,), written.
+            params: (N, K). actions: (N,) or (N, D), written. log_probs: (N,), written.
         """
         ...
 
-    def gradient(
-        self,
-        outputs: NDArray[np.float32],
-        batch: Batch,
-        rows: NDArray[np.int64],
-        advantages: NDArray[np.float32],
-        loss: Surrogate,
-        stats: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Gradients of the actor's loss with respect to outputs (B, K) and `log_std` (D,).
-
-        Args:
-            outputs: (B, K), of the rows of `batch` that the minibatch is.
-            advantages: (M,). stats: (B, NUM_STATS), written.
-        """
+    def log_prob(
+        self, params: torch.Tensor, actions: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """(B,), of actions as they were kept; `mask` (B, A) has no columns for vectors."""
         ...
 
-    def reference(
-        self, outputs: NDArray[np.float32], log_std: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """The start's outputs (M, K) and deviations, as `Surrogate.reference` holds them."""
+    def entropy(self, params: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(B,), in nats."""
+        ...
+
+    def kl(self, before: torch.Tensor, params: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """KL(before || params), (B,), in nats."""
         ...
 
 
 class MaskedCategorical:
-    """One of A actions, among those that the mask allows."""
+    """One of A actions, among those that the mask allows: the others have probability 0."""
 
     def draw(
         self,
-        outputs: NDArray[np.float32],
+        params: NDArray[np.float32],
         action_mask: NDArray[np.bool_] | None,
         rng: np.random.Generator,
         actions: NDArray[Any],
@@ -80,51 +62,41 @@ class MaskedCategorical:
     ) -> NDArray[Any]:
         """See `ActionDistribution.draw`."""
         assert action_mask is not None
-        masked.sample_actions(outputs, action_mask, rng.random(len(outputs)), actions, log_probs)
+        masked.sample_actions(params, action_mask, rng.random(len(params)), actions, log_probs)
         return actions
 
-    def gradient(
-        self,
-        outputs: NDArray[np.float32],
-        batch: Batch,
-        rows: NDArray[np.int64],
-        advantages: NDArray[np.float32],
-        loss: Surrogate,
-        stats: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """See `ActionDistribution.gradient`."""
-        gradient = np.empty(outputs.shape, np.float32)
-        masked.ppo_gradient(
-            outputs, batch.action_mask, rows, batch.actions, batch.log_probs, advantages,
-            loss.clip_coef, loss.entropy_coef, loss.reference, loss.reference_coef,
-            gradient, stats,
-        )  # fmt: skip
-        return gradient, None
+    def log_prob(
+        self, params: torch.Tensor, actions: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """See `ActionDistribution.log_prob`."""
+        return self._of(params, mask).log_prob(actions)  # type: ignore[no-any-return,no-untyped-call]
 
-    def reference(
-        self,
-        outputs: NDArray[np.float32],
-        log_std: NDArray[np.float32],  # noqa: ARG002
-    ) -> NDArray[np.float32]:
-        """See `ActionDistribution.reference`."""
-        return outputs
+    def entropy(self, params: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """See `ActionDistribution.entropy`."""
+        return self._of(params, mask).entropy()  # type: ignore[no-any-return,no-untyped-call]
+
+    def kl(self, before: torch.Tensor, params: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """See `ActionDistribution.kl`."""
+        return kl_divergence(self._of(before, mask), self._of(params, mask))
+
+    def _of(self, logits: torch.Tensor, mask: torch.Tensor) -> Categorical:
+        # the lowest number rather than minus infinity, whose product with 0 is no number
+        lowest = torch.finfo(logits.dtype).min
+        return Categorical(logits=logits.masked_fill(~mask, lowest))
 
 
 class DiagonalGaussian:
-    """A vector, drawn from a normal distribution and clipped by the environment's bounds."""
+    """A vector, drawn from normal distributions and clipped by the environment's bounds.
 
-    def __init__(self, network: PolicyNetwork) -> None:
-        self._action = network.schema.action
-        self._network = network
-        self._no_log_std = np.zeros(0, np.float32)
+    What is kept, and its density, is of the vector before it is clipped; see `fast.gaussian`.
+    """
 
-    def _log_std(self) -> NDArray[np.float32]:
-        log_std = self._network.log_std
-        return self._no_log_std if log_std is None else log_std.numpy()
+    def __init__(self, action: ActionSchema) -> None:
+        self._action = action
 
     def draw(
         self,
-        outputs: NDArray[np.float32],
+        params: NDArray[np.float32],
         action_mask: NDArray[np.bool_] | None,  # noqa: ARG002
         rng: np.random.Generator,
         actions: NDArray[Any],
@@ -132,40 +104,37 @@ class DiagonalGaussian:
     ) -> NDArray[Any]:
         """See `ActionDistribution.draw`; the actions kept are not clipped, the env's are."""
         noise = rng.standard_normal(actions.shape).astype(np.float32)
-        gaussian.sample_actions(outputs, self._log_std(), noise, actions, log_probs)
+        gaussian.sample_actions(params, np.zeros(0, np.float32), noise, actions, log_probs)
         return self._action.from_units(actions)
 
-    def gradient(
+    def log_prob(
         self,
-        outputs: NDArray[np.float32],
-        batch: Batch,
-        rows: NDArray[np.int64],
-        advantages: NDArray[np.float32],
-        loss: Surrogate,
-        stats: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """See `ActionDistribution.gradient`."""
-        size = self._action.n
-        gradient = np.empty((len(rows), 2 * size), np.float32)
-        gaussian.ppo_gradient(
-            outputs, self._log_std(), rows, batch.actions, batch.log_probs, advantages,
-            loss.clip_coef, loss.entropy_coef, loss.reference, loss.reference_coef,
-            gradient, stats,
-        )  # fmt: skip
-        if outputs.shape[1] > size:
-            return gradient, None
-        return gradient[:, :size], gradient[:, size:].sum(axis=0)
+        params: torch.Tensor,
+        actions: torch.Tensor,
+        mask: torch.Tensor,  # noqa: ARG002
+    ) -> torch.Tensor:
+        """See `ActionDistribution.log_prob`."""
+        return self._of(params).log_prob(actions).sum(1)  # type: ignore[no-any-return,no-untyped-call]
 
-    def reference(
-        self, outputs: NDArray[np.float32], log_std: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """See `ActionDistribution.reference`."""
-        if outputs.shape[1] > self._action.n:
-            return outputs
-        return np.concatenate([outputs, np.broadcast_to(log_std, outputs.shape)], axis=1)
+    def entropy(self, params: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """See `ActionDistribution.entropy`."""
+        return self._of(params).entropy().sum(1)  # type: ignore[no-any-return,no-untyped-call]
+
+    def kl(
+        self,
+        before: torch.Tensor,
+        params: torch.Tensor,
+        mask: torch.Tensor,  # noqa: ARG002
+    ) -> torch.Tensor:
+        """See `ActionDistribution.kl`."""
+        return kl_divergence(self._of(before), self._of(params)).sum(1)
+
+    def _of(self, params: torch.Tensor) -> Normal:
+        mean, log_std = params.chunk(2, dim=1)
+        return Normal(mean, log_std.exp())
 
 
-def distribution_for(network: PolicyNetwork) -> ActionDistribution:
-    """The distribution that fits the network's actions."""
-    discrete = network.schema.action.kind == "discrete"
-    return MaskedCategorical() if discrete else DiagonalGaussian(network)
+def distribution_for(schema: Schema) -> ActionDistribution:
+    """The distribution that is usual for the actions."""
+    action = schema.action
+    return MaskedCategorical() if action.kind == "discrete" else DiagonalGaussian(action)

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.rl.distributions import masked
 from compagnon.rl.exploration.noise import (
     GaussianNoise,
     Noise,
@@ -16,6 +15,7 @@ from compagnon.rl.exploration.noise import (
 )
 from compagnon.rl.exploration.parameter_noise import ParameterNoise
 from compagnon.rl.exploration.settings import Exploration, ExplorationSettings
+from compagnon.rl.fast import masked
 from compagnon.rl.networks.actor_critic import ActorCritic
 from compagnon.rl.networks.mlp import NormedMlp
 

@@ -243,6 +243,15 @@ class PolicyNetwork(TrainableNetwork):
             found["log_std"] = self.log_std
         return found
 
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """Those of the actor, with deviations that are learnt, and the critic's if they are two."""
+        groups = [list(self.actor.parameters())]
+        if not self.joint:
+            groups.append(list(self.critic.parameters()))
+        if self.log_std is not None and self.log_std.value.requires_grad:
+            groups[0].append(self.log_std.value)
+        return groups
+
     def logits(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unmasked logits (B, A) of read observations (B, F), outside autograd."""
         return self.outputs(x)
@@ -251,6 +260,22 @@ class PolicyNetwork(TrainableNetwork):
         """The critic's output (B,) for read observations (B, F), outside autograd."""
         with torch.inference_mode():
             return self.critic.values(self.tensor(x)).cpu().numpy()[:, 0]
+
+    def params(self, outputs: torch.Tensor, log_std: torch.Tensor | None = None) -> torch.Tensor:
+        """What the actor's outputs (B, K) say of actions: with the deviations of every state.
+
+        Args:
+            log_std: (D,), those to take instead of the network's own.
+        """
+        if self.log_std is None:
+            return outputs
+        own = self.log_std.value if log_std is None else log_std
+        return torch.cat([outputs, own.expand_as(outputs)], 1)
+
+    def action_params(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same for read observations (B, F), outside autograd."""
+        with torch.inference_mode():
+            return self.params(self.actor(self.tensor(x))).cpu().numpy()
 
     def actor_arrays(self) -> NumpyNetwork:
         """The actor as the policy floor knows it, with the deviations where it has them not."""

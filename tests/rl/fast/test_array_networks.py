@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compagnon.rl.networks.adam import FlatAdam
-from compagnon.rl.networks.array_networks import NumpyMlp, TorchNetwork, array_network
-from compagnon.rl.networks.kernels import adam_step
+from compagnon.rl.fast.adam import FlatAdam
+from compagnon.rl.fast.array_networks import NumpyMlp, TorchNetwork, array_network
+from compagnon.rl.fast.kernels import adam_step
 from compagnon.rl.networks.mlp import DuelingMlp, Mlp
 from tests.rl.small import through_disk
 

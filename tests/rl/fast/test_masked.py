@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
 from compagnon.errors import InputError
-from compagnon.rl.distributions import masked
+from compagnon.rl.fast import masked
 
 MANY = 256  # enough rows for the threads to be used
 FEW = 5

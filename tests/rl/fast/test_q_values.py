@@ -9,7 +9,7 @@ from scipy import stats
 from torch.nn import functional
 
 from compagnon.errors import InputError
-from compagnon.rl.distributions.q_values import (
+from compagnon.rl.fast.q_values import (
     epsilon_greedy,
     td_gradient,
     td_targets,

@@ -6,7 +6,7 @@ import torch
 from scipy import stats as scipy_stats
 from torch.distributions import Normal, kl_divergence
 
-from compagnon.rl.distributions import gaussian, masked
+from compagnon.rl.fast import gaussian, masked
 
 BATCH, SIZE = 64, 3
 BY_STATE = pytest.mark.parametrize("by_state", [False, True])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from compagnon.rl.networks.adam import FlatAdam
+from compagnon.rl.fast.adam import FlatAdam
 from compagnon.rl.networks.mlp import Mlp
 from tests.rl.small import through_disk
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from compagnon.rl.networks.adam import Adam, bound_norm
+from compagnon.rl.fast.adam import Adam, bound_norm
+from compagnon.rl.fast.optim import ActorCriticSteps
 from compagnon.rl.networks.mlp import Mlp
-from compagnon.rl.networks.optim import ActorCriticSteps
 from compagnon.rl.networks.trainable import PolicyNetwork
 from tests.rl.small import BANDIT, ECHO, network_for, through_disk
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compagnon.rl.networks import kernels
-from compagnon.rl.networks.backprop import Pass, forward_pass
+from compagnon.rl.fast import kernels
+from compagnon.rl.fast.backprop import Pass, forward_pass
 from compagnon.rl.networks.mlp import Mlp
 
 FloatArray = NDArray[np.float32]

@@ -15,12 +15,9 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
+from compagnon.rl.fast.protocol import APPROX_KL, CLIPPED, ENTROPY, LOSS, RATIO, REFERENCE_KL
 
 _PARALLEL_FROM = 128  # below so many rows, waking threads costs more than it saves
-
-# Columns of the per-row statistics that `ppo_gradient` writes.
-LOSS, ENTROPY, APPROX_KL, CLIPPED, REFERENCE_KL, RATIO = range(6)
-NUM_STATS = 6
 
 
 def _by_size(kernel: Callable[..., None]) -> Callable[..., None]:

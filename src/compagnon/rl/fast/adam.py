@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from compagnon.rl.networks.kernels import adam_step
+from compagnon.rl.fast.kernels import adam_step
 
 BETAS = 0.9, 0.999
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.rl.distributions.masked import (
+from compagnon.rl.fast.protocol import (
     APPROX_KL,
     CLIPPED,
     ENTROPY,

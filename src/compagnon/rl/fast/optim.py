@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from compagnon.rl.networks.adam import Adam, bound_norm
-from compagnon.rl.networks.backprop import Pass, forward_pass
+from compagnon.rl.fast.adam import Adam, bound_norm
+from compagnon.rl.fast.backprop import Pass, forward_pass
 from compagnon.rl.networks.trainable import PolicyNetwork
 
 ACTOR, CRITIC = 0, 1  # groups of parameters; a joint network is one group, the actor's
@@ -29,13 +29,9 @@ class ActorCriticSteps:
 
     def __init__(self, network: PolicyNetwork, eps: float) -> None:
         self._network = network
-        self._groups = [list(network.actor.parameters())]
-        if not network.joint:
-            self._groups.append(list(network.critic.parameters()))
+        self._groups = network.parameter_groups()
         log_std = None if network.log_std is None else network.log_std.value
         self._log_std = log_std if log_std is not None and log_std.requires_grad else None
-        if self._log_std is not None:
-            self._groups[ACTOR].append(self._log_std)
         for group in self._groups:
             for parameter in group:
                 parameter.grad = torch.zeros_like(parameter)

@@ -1,0 +1,1 @@
+"""Fast paths: what plain autograd computes, by hand-written passes and compiled loops."""
