@@ -261,7 +261,8 @@ def test_the_policy_is_the_network(std, networks, scale_inputs, tmp_path):
     np.testing.assert_allclose(policy.act(obs), units, rtol=1e-5, atol=1e-6)
     # one generator, one draw: what the policy plays is what was trained
     actions, log_probs = np.empty((50, 2), np.float32), np.empty(50, np.float32)
-    played = ppo.distribution.draw(outputs, None, np.random.default_rng(5), actions, log_probs)
+    params = network.action_params(network.read(obs))
+    played = ppo.distribution.draw(params, None, np.random.default_rng(5), actions, log_probs)
     np.testing.assert_allclose(
         policy.act(obs, rng=np.random.default_rng(5)), played, rtol=1e-4, atol=1e-4
     )

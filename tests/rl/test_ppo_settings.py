@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compagnon.envs import BatchEnv
-from compagnon.rl.fast.optim import ActorCriticSteps
+from compagnon.rl.fast.ppo import fast_steps
 from compagnon.rl.ppo import PPO, AutogradSteps, PPOSettings
 from tests.rl.practice import COUNTDOWN, SMALL, TO_LEARN, ppo_on, same, weights
 from tests.rl.small import BANDIT, CLOCK, CONTEXTS, network_for
@@ -316,7 +316,7 @@ def test_an_epoch_is_that_of_plain_autograd(env_id, networks):
     ppo = PPO(settings, network, BatchEnv(env_id, {}, settings.num_envs), 0)
     ppo.iterate()
     ppo._collect()
-    ppo.steps = ActorCriticSteps(network, settings.adam_eps)  # moments at zero, as plain_ppo's
+    ppo.steps = fast_steps(network, ppo.distribution, settings)  # moments at zero, as plain_ppo's
     order = np.random.default_rng()
     order.bit_generator.state = ppo.rng.bit_generator.state
     before = weights(torch.nn.ModuleList(network.modules.values()))

@@ -6,7 +6,7 @@ import torch
 from scipy import stats as scipy_stats
 from torch.distributions import Normal, kl_divergence
 
-from compagnon.rl.fast import gaussian, masked
+from compagnon.rl.fast import gaussian, protocol
 
 BATCH, SIZE = 64, 3
 BY_STATE = pytest.mark.parametrize("by_state", [False, True])
@@ -96,7 +96,7 @@ def test_ppo_s_gradient_is_autograd_s(by_state, entropy_coef, reference_coef):
     advantages = rng.normal(size=2 * BATCH).astype(np.float32)
     reference = rng.normal(size=(2 * BATCH, 2 * SIZE)).astype(np.float32)
     gradient = np.full((BATCH, 2 * SIZE), np.nan, np.float32)
-    stats = np.full((BATCH, masked.NUM_STATS), np.nan, np.float32)
+    stats = np.full((BATCH, protocol.NUM_STATS), np.nan, np.float32)
     gaussian.ppo_gradient(
         outputs[rows], log_std, rows, actions, old, advantages, 0.2, entropy_coef,
         reference if reference_coef else np.zeros((1, 1), np.float32), reference_coef,
@@ -108,14 +108,16 @@ def test_ppo_s_gradient_is_autograd_s(by_state, entropy_coef, reference_coef):
     )  # fmt: skip
     close = {"atol": 1e-5, "rtol": 1e-4}
     np.testing.assert_allclose(gradient, wanted, **close)
-    np.testing.assert_allclose(stats[:, masked.LOSS], loss, **close)
-    np.testing.assert_allclose(stats[:, masked.ENTROPY], entropy, **close)
-    np.testing.assert_allclose(stats[:, masked.APPROX_KL], approx_kl, **close)
-    np.testing.assert_allclose(stats[:, masked.RATIO], ratio, **close)
-    np.testing.assert_allclose(stats[:, masked.REFERENCE_KL], kl if reference_coef else 0, **close)
+    np.testing.assert_allclose(stats[:, protocol.LOSS], loss, **close)
+    np.testing.assert_allclose(stats[:, protocol.ENTROPY], entropy, **close)
+    np.testing.assert_allclose(stats[:, protocol.APPROX_KL], approx_kl, **close)
+    np.testing.assert_allclose(stats[:, protocol.RATIO], ratio, **close)
+    np.testing.assert_allclose(
+        stats[:, protocol.REFERENCE_KL], kl if reference_coef else 0, **close
+    )
     up, down = advantages[rows] > 0, advantages[rows] < 0
     clipped = (up & (ratio > 1.2)) | (down & (ratio < 0.8))
-    np.testing.assert_array_equal(stats[:, masked.CLIPPED], clipped)
+    np.testing.assert_array_equal(stats[:, protocol.CLIPPED], clipped)
     for met in (up & clipped, down & clipped, up & (ratio < 0.8), down & (ratio > 1.2)):
         assert met.any()
 
@@ -125,13 +127,13 @@ def test_the_policy_that_drew_has_ratios_of_1():
     actions, log_probs = sample(outputs, log_std, rng)
     assert np.abs(actions).max() > 1  # some of these the environment gets clipped
     stats = gradient_of(outputs, log_std, actions, log_probs, np.ones(BATCH, np.float32))[1]
-    np.testing.assert_allclose(stats[:, masked.RATIO], 1, atol=1e-5)
-    assert (np.abs(stats[:, masked.APPROX_KL]) < 1e-9).all()
+    np.testing.assert_allclose(stats[:, protocol.RATIO], 1, atol=1e-5)
+    assert (np.abs(stats[:, protocol.APPROX_KL]) < 1e-9).all()
 
 
 def gradient_of(outputs, log_std, actions, log_probs, advantages):
     gradient = np.empty((len(actions), 2 * actions.shape[1]), np.float32)
-    stats = np.empty((len(actions), masked.NUM_STATS), np.float32)
+    stats = np.empty((len(actions), protocol.NUM_STATS), np.float32)
     gaussian.ppo_gradient(
         outputs, log_std, np.arange(len(actions)), actions, log_probs, advantages, 0.2, 0.0,
         np.zeros((1, 1), np.float32), 0.0, gradient, stats,
@@ -167,4 +169,4 @@ def test_outputs_that_are_no_numbers_show_in_every_loss():
     ones = np.ones(BATCH, np.float32)
     stats = gradient_of(outputs, log_std, actions, log_probs, ones)[1]
     spoilt = np.arange(BATCH) == 2
-    np.testing.assert_array_equal(np.isnan(stats[:, masked.APPROX_KL]), spoilt)
+    np.testing.assert_array_equal(np.isnan(stats[:, protocol.APPROX_KL]), spoilt)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
 
 from compagnon.errors import InputError
-from compagnon.rl.fast import masked
+from compagnon.rl.fast import masked, protocol
 
 MANY = 256  # enough rows for the threads to be used
 FEW = 5
@@ -72,7 +72,7 @@ def test_ppo_s_gradient_is_autograd_s(batch, entropy_coef, reference_coef):
     advantages = rng.normal(size=2 * batch).astype(np.float32)
     reference = rng.normal(size=logits.shape).astype(np.float32)
     gradient = np.full((batch, 30), np.nan, np.float32)
-    stats = np.full((batch, masked.NUM_STATS), np.nan, np.float32)
+    stats = np.full((batch, protocol.NUM_STATS), np.nan, np.float32)
     masked.ppo_gradient(
         logits[rows], mask, rows, actions, old, advantages, 0.2, entropy_coef,
         reference if reference_coef else np.zeros((1, 1), np.float32), reference_coef,
@@ -86,14 +86,16 @@ def test_ppo_s_gradient_is_autograd_s(batch, entropy_coef, reference_coef):
     assert (gradient[~mask[rows]] == 0).all()
     loss, entropy, approx_kl, kl, ratio = wanted_stats
     close = {"atol": 3e-6, "rtol": 1e-4}
-    np.testing.assert_allclose(stats[:, masked.LOSS], loss, **close)
-    np.testing.assert_allclose(stats[:, masked.ENTROPY], entropy, **close)
-    np.testing.assert_allclose(stats[:, masked.APPROX_KL], approx_kl, **close)
-    np.testing.assert_allclose(stats[:, masked.RATIO], ratio, **close)
-    np.testing.assert_allclose(stats[:, masked.REFERENCE_KL], kl if reference_coef else 0, **close)
+    np.testing.assert_allclose(stats[:, protocol.LOSS], loss, **close)
+    np.testing.assert_allclose(stats[:, protocol.ENTROPY], entropy, **close)
+    np.testing.assert_allclose(stats[:, protocol.APPROX_KL], approx_kl, **close)
+    np.testing.assert_allclose(stats[:, protocol.RATIO], ratio, **close)
+    np.testing.assert_allclose(
+        stats[:, protocol.REFERENCE_KL], kl if reference_coef else 0, **close
+    )
     up, down = advantages[rows] > 0, advantages[rows] < 0
     clipped = (up & (ratio > 1.2)) | (down & (ratio < 0.8))
-    np.testing.assert_array_equal(stats[:, masked.CLIPPED], clipped)
+    np.testing.assert_array_equal(stats[:, protocol.CLIPPED], clipped)
     if batch == MANY:  # each way of clipping and of not clipping was met
         assert (up & clipped).any()
         assert (down & clipped).any()
@@ -123,13 +125,13 @@ def test_one_choice_gives_nothing_to_learn():
     mask = np.array([[False, True, False]])
     zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     gradient = np.full_like(logits, np.nan)
-    stats = np.empty((1, masked.NUM_STATS), np.float32)
+    stats = np.empty((1, protocol.NUM_STATS), np.float32)
     masked.ppo_gradient(
         logits, mask, zero, one, np.zeros(1, np.float32), np.ones(1, np.float32), 0.2, 0.1,
         logits, 1.0, gradient, stats,
     )  # fmt: skip
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
-    assert stats[0, masked.ENTROPY] == pytest.approx(0, abs=1e-6)
+    assert stats[0, protocol.ENTROPY] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("batch", [FEW, MANY])
@@ -140,7 +142,7 @@ def test_extreme_logits_give_finite_numbers(batch):
     assert np.isfinite(log_probs).all()
     assert mask[np.arange(batch), actions].all()
     gradient, losses = np.empty_like(logits), np.empty(batch, np.float32)
-    stats = np.empty((batch, masked.NUM_STATS), np.float32)
+    stats = np.empty((batch, protocol.NUM_STATS), np.float32)
     rows, ones = np.arange(batch), np.ones(batch, np.float32)
     masked.cross_entropy_gradient(logits, mask, rows, actions, ones, gradient, losses)
     assert np.isfinite(gradient).all()
@@ -158,15 +160,15 @@ def test_logits_that_are_no_numbers_show_in_every_loss(batch):
     actions, log_probs = sample(logits, mask, rng.random(batch))
     logits[2, actions[2]] = np.nan
     gradient, losses = np.empty_like(logits), np.empty(batch, np.float32)
-    stats = np.empty((batch, masked.NUM_STATS), np.float32)
+    stats = np.empty((batch, protocol.NUM_STATS), np.float32)
     rows, ones = np.arange(batch), np.ones(batch, np.float32)
     masked.cross_entropy_gradient(logits, mask, rows, actions, ones, gradient, losses)
     np.testing.assert_array_equal(np.isnan(losses), rows == 2)
     masked.ppo_gradient(
         logits, mask, rows, actions, log_probs, ones, 0.2, 0.1, -logits, 1.0, gradient, stats
     )
-    np.testing.assert_array_equal(np.isnan(stats[:, masked.APPROX_KL]), rows == 2)
-    np.testing.assert_array_equal(np.isnan(stats[:, masked.ENTROPY]), rows == 2)
+    np.testing.assert_array_equal(np.isnan(stats[:, protocol.APPROX_KL]), rows == 2)
+    np.testing.assert_array_equal(np.isnan(stats[:, protocol.ENTROPY]), rows == 2)
 
 
 # -- the choices --------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_threads_do_not_change_a_bit():
         both(masked.cross_entropy_gradient)[which](
             logits, mask, rows, best[rows.argsort()], ones, clone, losses
         )
-        gradient, stats = np.empty_like(logits), np.empty((MANY, masked.NUM_STATS), np.float32)
+        gradient, stats = np.empty_like(logits), np.empty((MANY, protocol.NUM_STATS), np.float32)
         both(masked.ppo_gradient)[which](
             logits[rows], mask, rows, actions, log_probs, ones, 0.2, 0.1, reference, 0.5,
             gradient, stats,
