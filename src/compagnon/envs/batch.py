@@ -139,6 +139,11 @@ class BatchEnv:
         """Which sums are figures: not those of which a KPI that was named at an end speaks."""
         return [k for k, name in enumerate(self._sum_names) if name not in self._kpi_names]
 
+    @property
+    def began_at(self) -> NDArray[np.int64]:
+        """(N,), after how many steps of the batch the running episode of each copy began."""
+        return self._began_at.copy()
+
     def gives_masks(self) -> bool:
         """Whether the environment says what is possible; one that has not begun yet begins."""
         if self._all_actions is not None and not self._begun:

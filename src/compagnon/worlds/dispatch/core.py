@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compagnon.envs.field import Field
 from compagnon.envs.kernels import Threads
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import kernel, running_days, tables
+from compagnon.worlds.dispatch import futures, kernel, running_days, tables
 from compagnon.worlds.dispatch.fields import Layout, all_fields, scales
 from compagnon.worlds.dispatch.generator import PRESETS, max_bookings
 from compagnon.worlds.dispatch.instance import Instance
@@ -132,6 +132,19 @@ class DispatchCore:
         one.out = kernel.DispatchOutputs(**{name: array[[row]] for name, array in out.items()})
         one._all = np.arange(1)
         return one
+
+    def redraw(self, seeds: NDArray[np.uint64]) -> None:
+        """Draw what is still to come of every running day anew, see `futures`.
+
+        Args:
+            seeds: (N,).
+        """
+        bookings, drivers = self.worlds.found.shape[1:3]
+        futures.redraw(
+            self.worlds, self._all, np.ascontiguousarray(seeds, np.uint64), self.settings,
+            futures.experience_of(self.settings.days, self.settings.habits), self.view,
+            tables.day_row(tables.allocate_days(1, bookings, drivers), 0), np.zeros(bookings),
+        )  # fmt: skip
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""

@@ -1,5 +1,8 @@
 """`compagnon/Dispatch-v0`, N copies stepped at once by the compiled kernel."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compagnon.envs.decisions import DecisionVectorEnv
 from compagnon.worlds.dispatch import running_days
 from compagnon.worlds.dispatch.core import DispatchCore
@@ -56,6 +59,11 @@ class DispatchVectorEnv(DecisionVectorEnv):
         """A world of one copy that stands where copy `row` does, to try what might come of it."""
         core: DispatchCore = self._core
         return core.fork(row)
+
+    def redraw(self, seeds: NDArray[np.uint64]) -> None:
+        """Draw what nobody can know yet of every running day anew, copy i from ``seeds[i]``."""
+        core: DispatchCore = self._core
+        core.redraw(seeds)
 
     @property
     def view(self) -> View:

@@ -42,6 +42,7 @@ class Dispatch(World):
             "dispatch-regret": f"{_HERE}.experts:regret",
             "dispatch-ortools": f"{_HERE}.experts:ortools",
             "dispatch-clairvoyant": f"{_HERE}.experts.clairvoyant:clairvoyant",
+            "dispatch-rollout": f"{_HERE}.experts.rollout:rollout",
         }
 
     def register(self) -> None:

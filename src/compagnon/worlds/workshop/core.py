@@ -67,6 +67,19 @@ class WorkshopCore:
         """KPIs of the episodes that the last step ended; rows are valid where `out.terminated`."""
         return episode_kpis(self.out.final_state, self.out.final_money, self.out.final_counters)
 
+    def redraw(self, seeds: NDArray[np.uint64]) -> None:
+        """Draw everything random from now on anew, shop i from ``seeds[i]``.
+
+        What an order book holds of a running week is not known before it is asked for; the rest of
+        another of its weeks comes instead, where there is another one.
+        """
+        self.shops.seeds[:, 1] = seeds
+        weeks = len(self._book)
+        if self.params.book_weeks and weeks > 1:
+            week = self.shops.state[:, kernel.WEEK]
+            other = 1 + (seeds % np.uint64(weeks - 1)).astype(np.int64)
+            self.shops.state[:, kernel.WEEK] = (week + other) % weeks
+
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""
         return {

@@ -1,5 +1,8 @@
 """`compagnon/Workshop-v0`, N copies stepped at once by the compiled kernel."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from compagnon.envs.decisions import DecisionVectorEnv
 from compagnon.worlds.workshop import rules
 from compagnon.worlds.workshop.core import WorkshopCore
@@ -38,3 +41,8 @@ class WorkshopVectorEnv(DecisionVectorEnv):
     def distinct_episodes(self) -> int | None:
         """How many different demands there are to play: the weeks of the order book, if any."""
         return self._core.params.book_weeks or None
+
+    def redraw(self, seeds: NDArray[np.uint64]) -> None:
+        """Draw everything random from now on anew, shop i from ``seeds[i]``."""
+        core: WorkshopCore = self._core
+        core.redraw(seeds)

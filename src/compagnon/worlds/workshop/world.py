@@ -38,6 +38,7 @@ class Workshop(World):
             "workshop-v2": f"{_HERE}.experts:workshop_v2",
             "workshop-base-stock": f"{_HERE}.experts:workshop_base_stock",
             "workshop-over-producer": f"{_HERE}.experts:workshop_over_producer",
+            "workshop-rollout": f"{_HERE}.experts.rollout:rollout",
         }
 
     def register(self) -> None:

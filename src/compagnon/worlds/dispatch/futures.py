@@ -1,0 +1,294 @@
+"""Draws the rest of a day anew: what dispatch knows stays, what it cannot know comes from a seed.
+
+Known are the bookings it has heard of, with their windows and seats, the plans, and where everybody
+is. It cannot know which bookings are still to come, when a patient will call for the way home,
+how long the doors will take, who will cancel and who will not be there. A look-ahead that
+averages over such futures is told nothing that a dispatcher is not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.envs import streams
+from compagnon.envs.kernels import kernel, kernel_entry
+from compagnon.worlds.dispatch import dynamics, generator, running_days, tables, travel
+
+# Random streams of a future; those of `generator` draw the fresh day under the same seed.
+_DAY, _CALL, _DOOR, _ABSENT, _CANCELS, _CANCEL_AT = range(41, 47)
+_DELAYS = (tables.BOARDING_DELAY, tables.ALIGHTING_DELAY)
+_EARLIEST_CANCEL = 240.0  # minutes before the pickup window; as in `generator`
+
+
+class Experience(NamedTuple):
+    """How days go here, as far as a dispatcher can know it from other days.
+
+    Attributes:
+        stays: (K,) minutes from the end of an outbound ride's window to the call for its return.
+        delay: mean minutes that a door takes longer than planned.
+        no_show, cancel: probabilities.
+    """
+
+    stays: NDArray[np.float64]
+    delay: float
+    no_show: float
+    cancel: float
+
+
+def experience_of(days: tables.Day, habits: generator.Habits) -> Experience:
+    """What the replayed days say; what the generator draws from, where there are none."""
+    if not len(days.size):
+        return Experience(generator.TREATMENTS, habits.delay_minutes, habits.no_show, habits.cancel)
+    there = np.arange(days.bookings.shape[1]) < days.size[:, tables.BOOKINGS, None]
+    stays = []
+    for day, known in zip(days.bookings, there, strict=True):
+        linked = day[:, tables.LINKED_TO].astype(np.int64)
+        back = known & (linked >= 0)
+        outbound = day[np.where(back, linked, 0)]
+        stay = day[:, tables.ANNOUNCE] - outbound[:, tables.DROPOFF_TO]
+        stays.append(stay[back & np.isfinite(stay) & (stay > 0.0)])
+    rows = days.bookings[there]
+    alone = rows[rows[:, tables.LINKED_TO] < 0]
+    found = np.concatenate(stays)
+    return Experience(
+        found if len(found) else generator.TREATMENTS,
+        float(rows[:, list(_DELAYS)].mean()) if len(rows) else 0.0,
+        float((alone[:, tables.NO_SHOW] > 0.0).mean()) if len(alone) else 0.0,
+        float(np.isfinite(rows[:, tables.CANCEL]).mean()) if len(rows) else 0.0,
+    )  # fmt: skip
+
+
+@kernel
+def _draw_fresh(w, seed, settings, fresh):
+    """Write another day into `fresh`: of the generator, or one of the other replayed days.
+
+    Where a single day is replayed there is no other one, and `fresh` has no bookings.
+    """
+    fresh.size[:] = 0
+    fresh.bookings[:], fresh.coordinates[:], fresh.place[:] = 0.0, 0.0, 0
+    fresh.drivers[:], fresh.rule[:] = 0.0, 0.0
+    days = settings.days
+    count = days.size.shape[0]
+    if count == 0:
+        generator.draw_day(seed, settings.preset, settings.habits, fresh)
+        return
+    own = (w.seeds[0] + np.uint64(w.counts[running_days.EPISODE] - 1)) % np.uint64(count)
+    begin = int(streams.uniform(seed, _DAY, 0) * count)
+    for step in range(count):
+        k = (begin + step) % count
+        if k == int(own) or days.size[k, tables.MATRIX_ROW] != w.size[tables.MATRIX_ROW]:
+            continue
+        for column in range(tables.SIZE_COLUMNS):
+            fresh.size[column] = days.size[k, column]
+        for b in range(days.bookings.shape[1]):
+            for column in range(tables.BOOKING_COLUMNS):
+                fresh.bookings[b, column] = days.bookings[k, b, column]
+        for node in range(days.place.shape[1]):
+            fresh.place[node] = days.place[k, node]
+            fresh.coordinates[node, 0] = days.coordinates[k, node, 0]
+            fresh.coordinates[node, 1] = days.coordinates[k, node, 1]
+        return
+
+
+@kernel
+def _heard_of(w, b):
+    """Whether dispatch knows of booking `b`: it was announced, or its outbound ride was."""
+    outbound = int(w.bookings[b, tables.LINKED_TO])
+    if w.status[b] != running_days.LATER:
+        return True
+    return outbound >= 0 and w.status[outbound] != running_days.LATER
+
+
+@kernel
+def _forget(w, b):
+    """Empty the row of a booking that nobody has heard of: it never comes."""
+    for column in range(tables.BOOKING_COLUMNS):
+        w.bookings[b, column] = 0.0
+    w.bookings[b, tables.LINKED_TO] = -1.0
+    w.bookings[b, tables.ANNOUNCE] = np.inf
+    w.bookings[b, tables.CANCEL] = np.inf
+    w.bookings[b, tables.PICKUP_TO] = w.bookings[b, tables.DROPOFF_TO] = np.inf
+    w.bookings[b, tables.DROPOFF_FROM] = -np.inf
+    w.bookings[b, tables.MAX_RIDE] = 1440.0
+    for end in range(2):
+        w.place[2 * b + end] = 0
+        w.coordinates[2 * b + end, 0] = w.coordinates[2 * b + end, 1] = 0.0
+
+
+@kernel
+def _take(w, b, fresh, f, linked_to):
+    """Put booking `f` of the fresh day into row `b`."""
+    for column in range(tables.BOOKING_COLUMNS):
+        w.bookings[b, column] = fresh.bookings[f, column]
+    w.bookings[b, tables.LINKED_TO] = linked_to
+    for end in range(2):
+        w.place[2 * b + end] = fresh.place[2 * f + end]
+        w.coordinates[2 * b + end, 0] = fresh.coordinates[2 * f + end, 0]
+        w.coordinates[2 * b + end, 1] = fresh.coordinates[2 * f + end, 1]
+    w.status[b] = running_days.LATER
+    for column in range(running_days.RIDE_COLUMNS):
+        w.rides[b, column] = 0.0
+
+
+@kernel
+def _next_free(w, b, known):
+    """The first row from `b` on without anybody known; how many rows there are where none is."""
+    while b < w.bookings.shape[0] and known[b] > 0.0:
+        b += 1
+    return b
+
+
+@kernel
+def _replace_unknown(w, fresh, known):
+    """What is still to come, from the fresh day: its bookings that are announced after now.
+
+    Args:
+        known: scratch (M,), written: 1 for each booking that dispatch has heard of.
+    """
+    now, before = w.money[running_days.NOW], w.size[tables.BOOKINGS]
+    for b in range(w.bookings.shape[0]):
+        known[b] = 1.0 if b < before and _heard_of(w, b) else 0.0
+        if known[b] == 0.0:
+            _forget(w, b)
+    last = 0
+    for b in range(before):
+        last = b + 1 if known[b] > 0.0 else last
+    at = 0
+    for f in range(fresh.size[tables.BOOKINGS]):
+        outbound = int(fresh.bookings[f, tables.LINKED_TO])
+        if outbound >= 0 or fresh.bookings[f, tables.ANNOUNCE] <= now:
+            continue
+        at = _next_free(w, at, known)
+        if at >= w.bookings.shape[0]:
+            break
+        first = at
+        _take(w, first, fresh, f, -1.0)
+        at, last = first + 1, max(last, first + 1)
+        for back in range(fresh.size[tables.BOOKINGS]):
+            if int(fresh.bookings[back, tables.LINKED_TO]) == f:
+                at = _next_free(w, at, known)
+                if at < w.bookings.shape[0]:
+                    _take(w, at, fresh, back, float(first))
+                    at, last = at + 1, max(last, at + 1)
+                break
+    w.size[tables.BOOKINGS] = last
+
+
+@kernel
+def _draw_call(w, b, seed, experience):
+    """When a known patient, who has not called yet, will call for the way home."""
+    row, now = w.bookings[b], w.money[running_days.NOW]
+    outbound = int(row[tables.LINKED_TO])
+    by = w.bookings[outbound, tables.DROPOFF_TO]
+    if not by < np.inf:
+        by = w.bookings[outbound, tables.DROPOFF_BY]
+    width = np.round(row[tables.PICKUP_TO] - row[tables.PICKUP_FROM], 6)
+    served = w.status[outbound] == running_days.SERVED
+    count = experience.stays.shape[0]
+    call = by
+    for tried in range(16):
+        u = streams.uniform(seed, _CALL, 16 * b + tried)
+        call = by + experience.stays[int(u * count)]
+        if not served or call > now:
+            break
+    if served and call <= now:  # longer than anybody has stayed
+        call = now + 1.0 + 29.0 * streams.uniform(seed, _CALL, 16 * b + 15)
+    row[tables.ANNOUNCE] = row[tables.PICKUP_FROM] = call
+    row[tables.PICKUP_TO] = call + width
+
+
+@kernel
+def _draw_cancellation(w, b, seed, chance):
+    """Whether and when a booking that has not been cancelled yet will be."""
+    row, now = w.bookings[b], w.money[running_days.NOW]
+    row[tables.CANCEL] = np.inf
+    end = row[tables.PICKUP_FROM]
+    begin = max(row[tables.ANNOUNCE], end - _EARLIEST_CANCEL)
+    left = max(0.0, end - max(begin, now))
+    # Of the time in which it might have been; one who calls off while he calls has no such time.
+    share = 1.0 if begin > now else left / max(left, end - begin, 1e-9)
+    if streams.uniform(seed, _CANCELS, b) < chance * share / (1.0 - chance * (1.0 - share)):
+        row[tables.CANCEL] = max(begin, now + 1e-6) + left * streams.uniform(seed, _CANCEL_AT, b)
+
+
+@kernel
+def _draw_rest(w, b, seed, experience):
+    """What is not known yet of a booking that dispatch has heard of."""
+    row, status = w.bookings[b], w.status[b]
+    if status > running_days.ABOARD:
+        return
+    on_call = status == running_days.LATER
+    if on_call:
+        _draw_call(w, b, seed, experience)
+    for end in range(2):
+        if status < running_days.ABOARD or end == 1:
+            u = streams.uniform(seed, _DOOR, 2 * b + end)
+            row[tables.BOARDING_DELAY + end] = min(
+                generator.MAX_DELAY, -experience.delay * np.log(1.0 - u)
+            )
+    if status == running_days.ABOARD:
+        return
+    if row[tables.LINKED_TO] < 0.0:
+        absent = streams.uniform(seed, _ABSENT, b) < experience.no_show
+        row[tables.NO_SHOW] = 1.0 if absent else 0.0
+    _draw_cancellation(w, b, seed, experience.cancel)
+
+
+@kernel
+def _in_order(w, column, order):
+    """Order the bookings by a column of minutes, as `kernel.fill` does; how many are past."""
+    passed, now = 0, w.money[running_days.NOW]
+    for b in range(w.size[tables.BOOKINGS]):
+        minute, k = w.bookings[b, column], b
+        while k > 0 and w.bookings[order[k - 1], column] > minute:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = b
+        passed += 1 if minute <= now else 0
+    for b in range(w.size[tables.BOOKINGS], order.shape[0]):
+        order[b] = b
+    return passed
+
+
+@kernel
+def _count_anew(w):
+    """Calls, cancellations and counts of the bookings as they stand now."""
+    bookings, count = w.size[tables.BOOKINGS], w.counts
+    count[running_days.CALLED] = _in_order(w, tables.ANNOUNCE, w.calls)
+    count[running_days.CANCELS_SEEN] = _in_order(w, tables.CANCEL, w.cancels)
+    count[running_days.CANCEL_COUNT] = count[running_days.LATER] = 0
+    count[running_days.ON_CALL] = 0
+    for b in range(bookings):
+        row = w.bookings[b]
+        count[running_days.CANCEL_COUNT] += 1 if row[tables.CANCEL] < np.inf else 0
+        if w.status[b] == running_days.LATER:
+            count[running_days.LATER] += 1
+            outbound = int(row[tables.LINKED_TO])
+            if outbound >= 0:
+                count[running_days.ON_CALL] += dynamics.awaits_call(w.status[outbound])
+            for d in range(w.state.shape[0]):
+                w.where[b, d, running_days.FOUND_FOR] = -1
+
+
+@kernel_entry
+def redraw(worlds, rows, seeds, settings, experience, view, fresh, known):
+    """Draw what is still to come of some running days, and leave all that is known as it is.
+
+    Args:
+        rows: int64, which days. seeds: uint64, one for each of `rows`.
+        settings, view: of the kernel, see `kernel.KernelSettings` and `kernel.View`.
+        fresh: tables of one day, scratch. known: float64 (M,), scratch.
+    """
+    for k in range(rows.shape[0]):
+        w = running_days.row(worlds, rows[k])
+        _draw_fresh(w, seeds[k], settings, fresh)
+        _replace_unknown(w, fresh, known)
+        for b in range(w.size[tables.BOOKINGS]):
+            if known[b] > 0.0:
+                _draw_rest(w, b, seeds[k], experience)
+        travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
+        travel.write_near(w.rule, w.coordinates, w.near)
+        roads = running_days.roads_of(w, view.minutes, view.km)
+        tables.derive(w.bookings, w.size[tables.BOOKINGS], roads)
+        _count_anew(w)

@@ -1,0 +1,46 @@
+"""Look-ahead in the workshop: which launches are tried, and how the coming days are drawn."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compagnon.policy.schema import Schema
+from compagnon.worlds.lookahead import LookAhead, look_ahead
+from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop.vector import WorkshopVectorEnv
+
+NAME: Final = "expert:workshop-rollout"
+USUAL: Final = "workshop-base-stock"
+SIZES: Final = (10, 25, 50, 5, 40, 1, 17, 32)  # of batches that are tried
+
+
+class WorkshopForks:
+    """Two days ahead; to wait, and batches of every family in a few sizes."""
+
+    horizon: int | None = 2 * rules.MINUTES_PER_DAY
+    most = 16
+
+    def redraw(self, vec: WorkshopVectorEnv, seeds: NDArray[np.uint64]) -> None:
+        """Demand, breakdowns, rushes and deliveries from now on."""
+        vec.redraw(seeds)
+
+    def candidates(
+        self,
+        schema: Schema,  # noqa: ARG002
+        obs: NDArray[np.float32],  # noqa: ARG002
+        action_mask: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """To wait, then one size after the other of all families that can be launched."""
+        families = (rules.STEP2_START, rules.STEP1_START, rules.P1_START, rules.ORDER_START)
+        tried = [rules.WAIT, *(start + size - 1 for size in SIZES for start in families)]
+        return np.array([action for action in tried if action_mask[action]], np.int64)
+
+
+def rollout(schema: Schema, argument: str | None = None) -> LookAhead:
+    """``expert:workshop-rollout[:POLICY][:K]``: look-ahead, see `worlds.lookahead.look_ahead`.
+
+    Raises:
+        InputError: another environment, no such policy, or K out of its range.
+    """
+    return look_ahead(NAME, schema, argument, WorkshopForks(), USUAL)

@@ -1,0 +1,135 @@
+"""Futures of a day: all that dispatch knows stays; of the rest nothing is kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compagnon.worlds.dispatch import kernel, running_days, tables
+from compagnon.worlds.dispatch.generator import generate
+from compagnon.worlds.dispatch.vector import DispatchVectorEnv
+
+CACHES = ("found", "where", "obs", "mask")  # what is found anew when it is looked for
+SAVED = [generate("clinic-day", seed) for seed in (11, 12, 13)]
+
+
+def played(steps, seed, num_envs=2, **args):
+    """Copies of one day after some decisions drawn at random, the same in each."""
+    env = DispatchVectorEnv(num_envs, **{"preset": "clinic-day", **args})
+    _, info = env.reset(seed=[seed] * num_envs)
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        possible = np.flatnonzero(info["action_mask"][0])
+        weights = np.where(possible == 0, 3.0, 1.0)
+        action = rng.choice(possible, p=weights / weights.sum())
+        if env.world.counts[0, running_days.DONE]:
+            break
+        _, _, _, _, info = env.step(np.full(num_envs, action))
+    return env
+
+
+def seeds(*numbers):
+    return np.array(numbers, np.uint64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.integers(0, 90), seed=st.integers(0, 10_000), replayed=st.booleans())
+def test_all_that_is_seen_stays(steps, seed, replayed):
+    env = played(steps, seed, instances=SAVED if replayed else None)
+    before = env.state_dict()
+    env.redraw(seeds(1, 2))
+    env.world.where[..., running_days.FOUND_FOR] = -1
+    core = env._core
+    core._run(kernel.SHOW, core._all, core._all)
+    after = env.state_dict()
+    assert np.array_equal(after["obs"], before["obs"])
+    assert np.array_equal(after["mask"], before["mask"])
+    for name in ("money", "codes", "stops", "state", "times", "rides"):
+        assert np.array_equal(after[name], before[name]), name
+    known = before["status"] != running_days.LATER
+    for k in range(2):
+        rows = np.flatnonzero(known[k][: before["size"][k, tables.BOOKINGS]])
+        for column in (tables.PICKUP_FROM, tables.PICKUP_TO, tables.DROPOFF_TO, tables.PRIORITY):
+            assert np.array_equal(
+                after["bookings"][k, rows, column], before["bookings"][k, rows, column]
+            )
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.integers(0, 90), seed=st.integers(0, 10_000), replayed=st.booleans())
+def test_nothing_of_the_true_future_is_left(steps, seed, replayed):
+    """From two different ends of one day the same seed draws the same future, bit for bit."""
+    env = played(steps, seed, instances=SAVED if replayed else None)
+    env.redraw(seeds(1, 2))
+    env.redraw(seeds(3, 3))
+    for name, array in env.state_dict().items():
+        if name not in CACHES:
+            assert np.array_equal(array[0], array[1], equal_nan=True), name
+
+
+def test_different_seeds_draw_different_futures():
+    env = played(5, 3, num_envs=16)
+    env.redraw(np.arange(16, dtype=np.uint64))
+    calls = {tuple(row[:, tables.ANNOUNCE]) for row in env.world.bookings}
+    assert len(calls) == 16
+
+
+def test_a_future_is_a_day_like_others():
+    """At the begin of days: as many rides, returns and cancellations come as days have."""
+    env = DispatchVectorEnv(400, preset="clinic-day")
+    env.reset(seed=list(range(400)))
+
+    def figures():
+        w = env.world
+        there = np.arange(w.bookings.shape[1]) < w.size[:, tables.BOOKINGS, None]
+        there &= np.isfinite(w.bookings[..., tables.ANNOUNCE])
+        later = there & (w.status == running_days.LATER)
+        rows = w.bookings[there]
+        calls = w.bookings[..., tables.ANNOUNCE][later]
+        now = w.money[:, running_days.NOW, None]
+        cancelled = w.bookings[..., tables.CANCEL]
+        to_come = np.isfinite(cancelled) & (cancelled > now) & there
+        return np.array(
+            [
+                there.sum() / 400,
+                later.sum() / 400,
+                calls.mean(),
+                100 * to_come.sum() / there.sum(),
+                100 * (rows[:, tables.NO_SHOW] > 0).mean(),
+                rows[:, tables.BOARDING_DELAY].mean(),
+            ]
+        )
+
+    true = figures()
+    env.redraw(np.arange(1_000, 1_400, dtype=np.uint64))
+    drawn = figures()
+    assert drawn[:2] == pytest.approx(true[:2], abs=0.8)  # rides a day
+    assert drawn[2] == pytest.approx(true[2], abs=12.0)  # minute of a call
+    assert drawn[3:] == pytest.approx(true[3:], abs=0.7)  # per cent, per cent, minutes
+
+
+def test_a_day_goes_on_without_a_fault_in_any_future():
+    env = played(40, 9, num_envs=64)
+    env.redraw(np.arange(64, dtype=np.uint64))
+    rng = np.random.default_rng(0)
+    info, ended, kpis = env.observe()[1], np.zeros(64, np.bool_), []
+    names = list(env.kpi_names)
+    while not ended.all():
+        actions = [rng.choice(np.flatnonzero(mask)) for mask in info["action_mask"]]
+        _, _, terminated, _, info = env.step(np.array(actions))
+        for k in np.flatnonzero(terminated & ~ended):
+            kpis.append(info["final_info"]["kpis"][k])
+        ended |= terminated
+    kpis = np.array(kpis)
+    assert (kpis[:, names.index("violations")] == 0).all()
+    parts = [names.index(name) for name in ("served", "rejected", "cancelled", "no_show")]
+    assert np.array_equal(kpis[:, names.index("generated")], kpis[:, parts].sum(axis=1))
+
+
+def test_one_saved_day_alone_foretells_no_call():
+    env = played(10, 0, instances=SAVED[:1])
+    env.redraw(seeds(5, 6))
+    w = env.world
+    later = w.status[0] == running_days.LATER
+    alone = later & (w.bookings[0, :, tables.LINKED_TO] < 0)
+    assert not np.isfinite(w.bookings[0, alone, tables.ANNOUNCE]).any()
