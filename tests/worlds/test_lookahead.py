@@ -13,7 +13,7 @@ from compagnon.worlds.lookahead import LookAhead, rounds
 from compagnon.worlds.workshop import WORKSHOP
 
 CLINIC = {"preset": "clinic-day", "tightness": 0.5}
-VOLATILE = {"setup_minutes": 5, "failure_probability": 0.001}
+VOLATILE = {"setup_minutes": 30, "minutes_between_failures": 300.0}
 
 
 def looking(env_id, args, name):
@@ -130,3 +130,38 @@ def test_the_decisions_of_a_whole_day_are_possible():
     env.reset([3])
     seen = list(decisions(env, policy))  # it raises where a masked action is chosen
     assert seen[-1].step.terminated.all()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "args", "name"),
+    [
+        *((DISPATCH, CLINIC, f"expert:dispatch-rollout:dispatch-{rule}:8") for rule in (
+            "insertion", "nearest", "earliest", "least-loaded", "regret:3", "regret:3:slack",
+            "regret:3:hold", "regret:3:opportunity",
+        )),
+        *((WORKSHOP, args, f"expert:workshop-rollout:workshop-{rule}:8")
+          for rule in ("v2", "base-stock", "over-producer") for args in ({}, VOLATILE)),
+    ],
+)  # fmt: skip
+def test_compiled_it_earns_what_it_earns_step_by_step(env_id, args, name):
+    policy = looking(env_id, args, name)
+    env = BatchEnv(env_id, args, 6)
+    env.reset(list(range(6)))
+    horizon = 400 if env_id == WORKSHOP else None
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        env.step(np.array([rng.choice(np.flatnonzero(mask)) for mask in env.action_mask]))
+    policy.forks.horizon = horizon
+    bound = policy.playing(env)
+    first = policy.below.act(env.obs.copy(), env.action_mask.copy())
+    begun = env.vec.state_dict()
+    compiled = policy.forks.finish(env.vec, first, policy.below)
+    env.vec.load_state_dict(begun)
+    assert np.allclose(compiled, bound._step(env, first, 6), rtol=0.0, atol=1e-7)
+    assert len(set(compiled.tolist())) > 1
+
+
+def test_over_a_network_it_goes_step_by_step():
+    policy = looking(DISPATCH, CLINIC, "expert:dispatch-rollout:random:2")
+    assert policy.below.name == "random"
+    assert policy.forks.finish(None, np.zeros(1, np.int64), policy.below) is None

@@ -27,20 +27,31 @@ _STEP: Final = 8  # batches come in multiples of this, so that few are made
 
 
 class Forks(Protocol):
-    """What a world brings so that a look-ahead can try what might come.
+    """What a world brings so that a look-ahead can try what might come."""
 
-    Attributes:
-        horizon: time units that are looked ahead; None to the episode's end.
-        most: candidates of one decision, at most.
-    """
+    @property
+    def horizon(self) -> int | None:
+        """Time units that are looked ahead; None to the episode's end."""
+        ...
 
-    horizon: int | None
-    most: int
+    @property
+    def most(self) -> int:
+        """Candidates of one decision, at most."""
+        ...
 
     def redraw(self, vec: Any, seeds: NDArray[np.uint64]) -> None:
         """Draw what nobody can know yet in every copy of `vec`, copy i from ``seeds[i]``.
 
         What has been observed must stay as it is.
+        """
+        ...
+
+    def finish(
+        self, vec: Any, first: NDArray[np.int64], below: Policy
+    ) -> NDArray[np.float64] | None:
+        """What every copy of `vec` earns, to the horizon, by `first` (N,) and `below` after it.
+
+        None where the world cannot do it faster than step by step; nothing has moved then.
         """
         ...
 
@@ -201,9 +212,14 @@ class Looking:
             {name: np.repeat(a, batch.num_envs, axis=0) for name, a in root.items()}
         )
         self._policy.forks.redraw(batch.vec, seeds[rows])
+        earned = self._policy.forks.finish(batch.vec, first[rows], self._policy.below)
+        return (self._step(batch, first[rows], count) if earned is None else earned)[:count]
+
+    def _step(self, batch: BatchEnv, actions: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+        """The same step by step, for any policy; of the first `count` copies."""
         earned, time = np.zeros(batch.num_envs), np.zeros(batch.num_envs, np.int64)
         playing = np.arange(batch.num_envs) < count
-        actions, horizon = first[rows], self._policy.forks.horizon
+        horizon = self._policy.forks.horizon
         while True:
             obs, reward, terminated, truncated, info = batch.vec.step(actions)
             earned += reward * playing
@@ -212,7 +228,7 @@ class Looking:
             if horizon is not None:
                 playing &= time < horizon
             if not playing.any():
-                return earned[:count]
+                return earned
             actions = self._policy.below.act(obs, info["action_mask"])
 
     def _batch(self, size: int) -> BatchEnv:

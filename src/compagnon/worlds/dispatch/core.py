@@ -1,6 +1,7 @@
 """N days of dispatch as arrays: what the single and the vector environment both stand on."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -132,6 +133,10 @@ class DispatchCore:
         one.out = kernel.DispatchOutputs(**{name: array[[row]] for name, array in out.items()})
         one._all = np.arange(1)
         return one
+
+    def share(self, work: Callable[[NDArray[np.int64]], None]) -> None:
+        """Call `work`, which holds no lock of Python's, with disjoint parts of all copies."""
+        self._threads.share(work, self._all)
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw what is still to come of every running day anew, see `futures`.

@@ -57,13 +57,17 @@ class DispatchVectorEnv(DecisionVectorEnv):
 
     def fork(self, row: int) -> DispatchCore:
         """A world of one copy that stands where copy `row` does, to try what might come of it."""
-        core: DispatchCore = self._core
-        return core.fork(row)
+        return self.core.fork(row)
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw what nobody can know yet of every running day anew, copy i from ``seeds[i]``."""
+        self.core.redraw(seeds)
+
+    @property
+    def core(self) -> DispatchCore:
+        """The arrays and the kernel behind it."""
         core: DispatchCore = self._core
-        core.redraw(seeds)
+        return core
 
     @property
     def view(self) -> View:

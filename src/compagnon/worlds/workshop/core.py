@@ -67,6 +67,11 @@ class WorkshopCore:
         """KPIs of the episodes that the last step ended; rows are valid where `out.terminated`."""
         return episode_kpis(self.out.final_state, self.out.final_money, self.out.final_counters)
 
+    @property
+    def book(self) -> NDArray[np.int32]:
+        """(weeks, ticks, 2), the demand of an order book; zeros where there is none."""
+        return self._book
+
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw everything random from now on anew, shop i from ``seeds[i]``.
 

@@ -44,5 +44,10 @@ class WorkshopVectorEnv(DecisionVectorEnv):
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw everything random from now on anew, shop i from ``seeds[i]``."""
+        self.core.redraw(seeds)
+
+    @property
+    def core(self) -> WorkshopCore:
+        """The arrays and the kernel behind it."""
         core: WorkshopCore = self._core
-        core.redraw(seeds)
+        return core

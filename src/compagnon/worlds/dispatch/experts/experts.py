@@ -20,10 +20,6 @@ from compagnon.worlds.matching import most_urgent_match
 DEFAULT_REGRET: Final = 2
 _PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
 _PLACE: Final = ("pickup_by", "shown", "priority", "has_return")
-TIGHT: Final = 15.0  # cost of a plan that has no minute to spare ...
-MINUTES: Final = 15.0  # ... and minutes to spare after which it is a third of that
-HORIZON: Final = 35.0  # minutes before a driver must leave, from which on a ride is promised
-SHARE: Final = 0.3  # of what the others lose without a driver, that counts against sending him
 
 
 class ObservationReader:
@@ -31,6 +27,7 @@ class ObservationReader:
 
     Attributes:
         drivers, places: how many there are.
+        weights: of the cost, as far as the schema tells them.
 
     Raises:
         InputError: another environment.
@@ -54,7 +51,7 @@ class ObservationReader:
         self._project = own.select(wanted, scaling="physical").projection_from(own, name)
         # Observations do not tell prices. Without the environment at hand they are the usual ones.
         given = {key: schema.env_args[key] for key in Weights._fields if key in schema.env_args}
-        self._weights = DispatchOptions.parse(**given).weights()
+        self.weights = DispatchOptions.parse(**given).weights()
 
     def __call__(self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None) -> Boards:
         """Observations (N, F) as boards; the mask, if there is one, says which pairs are possible.
@@ -78,7 +75,7 @@ class ObservationReader:
         deadline, shown, priority, has_return = (
             rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
         )
-        weights = self._weights
+        weights = self.weights
         one = weights.reject_base + weights.reject_priority * priority
         return Boards(
             cost,
@@ -132,8 +129,30 @@ class DispatchRule(ABC):
         return np.eye(self._num_actions)[self.act(obs, action_mask)]
 
 
-class PairRule(DispatchRule):
-    """Takes the pair that it likes best of all.
+class CompiledRule(DispatchRule):
+    """A rule that a kernel can play too.
+
+    Attributes:
+        rule: its number, see `rules.choose`.
+        k: drivers that it compares, where it compares any.
+        refusal: cost of a refusal, and for each point of priority, as the rule believes.
+    """
+
+    rule: int
+    k = 2
+
+    def __init__(self, name: str, schema: Schema) -> None:
+        super().__init__(name, schema)
+        weights = self._read.weights
+        self.refusal = (weights.reject_base, weights.reject_priority)
+
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """See `rules.choose`."""
+        rules.choose(boards, self.rule, self.k, actions)
+
+
+class PairRule(CompiledRule):
+    """Takes the pair that it likes best of all, see `rules.best_pairs`.
 
     Args:
         rule: `rules.NEAREST`, `EARLIEST`, `LEAST_LOADED` or `INSERTION`.
@@ -141,40 +160,32 @@ class PairRule(DispatchRule):
 
     def __init__(self, name: str, rule: int, schema: Schema) -> None:
         super().__init__(name, schema)
-        self._rule = rule
-
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """See `rules.best_pairs`."""
-        rules.best_pairs(boards, self._rule, actions)
+        self.rule = rule
 
 
-class RegretRule(DispatchRule):
+class RegretRule(CompiledRule):
     """Takes the booking that would be missed most if its cheapest driver were taken away.
 
     Args:
         k: how many drivers are compared, at least 2.
     """
 
+    rule = rules.REGRET
+
     def __init__(self, name: str, k: int, schema: Schema) -> None:
         super().__init__(name, schema)
-        self._k = k
-
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """See `rules.regret_pairs`."""
-        rules.regret_pairs(boards, self._k, actions)
+        self.k = k
 
 
 class SlackRule(RegretRule):
     """Regret insertion that also pays for tightness: a plan without slack takes no further ride.
 
     To the cost of an insertion it adds ``TIGHT exp(-slack / MINUTES)``, where `slack` is the least
-    time before a limit among the stops that the insertion adds or moves. The two numbers were found
-    by trial on generated days that no table here shows.
+    time before a limit among the stops that the insertion adds or moves (`rules`). The two numbers
+    were found by trial on generated days that no table here shows.
     """
 
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """See `rules.regret_pairs`."""
-        super().choose(_with_tightness(boards), actions)
+    rule = rules.SLACK
 
 
 class HoldRule(RegretRule):
@@ -186,13 +197,7 @@ class HoldRule(RegretRule):
     passes.
     """
 
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """The pair of regret insertion among the bookings that cannot wait; else 0, to wait."""
-        priced = _with_tightness(boards)
-        held = rules.can_wait(priced, HORIZON)
-        pressing = np.where(held[:, None], NEVER, priced.cost)
-        super().choose(priced._replace(cost=pressing), actions)
-        actions[(actions < 0) & held.any(axis=1)] = 0
+    rule = rules.HOLD
 
 
 class OpportunityRule(RegretRule):
@@ -202,18 +207,7 @@ class OpportunityRule(RegretRule):
     no table here shows.
     """
 
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """The pair among the bookings that cannot wait; else 0, to wait."""
-        priced = _with_tightness(boards)
-        held = rules.can_wait(priced, HORIZON)
-        rules.opportunity_pairs(priced, self._k, SHARE, held, actions)
-        actions[(actions < 0) & held.any(axis=1)] = 0
-
-
-def _with_tightness(boards: Boards) -> Boards:
-    """The boards with the price of tight plans in the costs of possible pairs."""
-    priced = boards.cost + TIGHT * np.exp(-boards.slack / MINUTES)
-    return boards._replace(cost=np.where(boards.cost < NEVER, priced, NEVER))
+    rule = rules.OPPORTUNITY
 
 
 class MatchingRule(DispatchRule):

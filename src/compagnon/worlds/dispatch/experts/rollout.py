@@ -5,8 +5,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch.experts.experts import ObservationReader
+from compagnon.worlds.dispatch.experts.experts import CompiledRule, ObservationReader
+from compagnon.worlds.dispatch.experts.finishing import finish
 from compagnon.worlds.dispatch.experts.rules import NEVER
 from compagnon.worlds.dispatch.kernel import WAIT
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
@@ -33,6 +35,12 @@ class DispatchForks:
     def redraw(self, vec: DispatchVectorEnv, seeds: NDArray[np.uint64]) -> None:
         """See `futures`."""
         vec.redraw(seeds)
+
+    def finish(
+        self, vec: DispatchVectorEnv, first: NDArray[np.int64], below: Policy
+    ) -> NDArray[np.float64] | None:
+        """Compiled, where a rule of its own plays on."""
+        return finish(vec.core, first, below) if isinstance(below, CompiledRule) else None
 
     def candidates(
         self,

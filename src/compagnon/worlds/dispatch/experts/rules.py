@@ -6,8 +6,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-NEAREST, EARLIEST, LEAST_LOADED, INSERTION = 0, 1, 2, 3
+NEAREST, EARLIEST, LEAST_LOADED, INSERTION, REGRET, SLACK, HOLD, OPPORTUNITY = range(8)
 NEVER = 1e6  # cost of a pair that is not possible; more than any possible one
+TIGHT = 15.0  # cost of a plan that has no minute to spare ...
+MINUTES = 15.0  # ... and minutes to spare after which it is a third of that
+HORIZON = 35.0  # minutes before a driver must leave, from which on a ride is promised
+SHARE = 0.3  # of what the others lose without a driver, that counts against sending him
 
 
 class Boards(NamedTuple):
@@ -166,14 +170,83 @@ def opportunity_pairs(
                 actions[n] = 1 + d * places + chosen
 
 
+@njit(cache=True)
+def price_tightness(boards: Boards) -> Boards:
+    """The boards with the price of tight plans in the costs of possible pairs."""
+    cost = boards.cost.copy()
+    count, drivers, places = cost.shape
+    for n in range(count):
+        for d in range(drivers):
+            for j in range(places):
+                if cost[n, d, j] < NEVER:
+                    cost[n, d, j] += TIGHT * np.exp(-boards.slack[n, d, j] / MINUTES)
+    return _with_cost(boards, cost)
+
+
+@njit(cache=True)
+def _with_cost(boards: Boards, cost: NDArray[np.float64]) -> Boards:
+    return Boards(
+        cost, boards.approach, boards.slack, boards.boards_in, boards.stops, boards.deadline,
+        boards.shown, boards.behind, boards.refusal,
+    )  # fmt: skip
+
+
+@njit(cache=True)
 def can_wait(boards: Boards, horizon: float) -> NDArray[np.bool_]:
     """(N, B): several drivers can take the booking, and the cheapest has more than `horizon` left.
 
     That is, minutes until he would have to leave for it.
     """
-    cheapest = boards.cost.argmin(axis=1)[:, None]
-    leaves_in = np.take_along_axis(boards.boards_in - boards.approach, cheapest, axis=1)[:, 0]
-    return ((boards.cost < NEVER).sum(axis=1) > 1) & (leaves_in > horizon)
+    count, drivers, places = boards.cost.shape
+    held = np.zeros((count, places), np.bool_)
+    for n in range(count):
+        for j in range(places):
+            able, cheapest = 0, 0
+            for d in range(drivers):
+                able += 1 if boards.cost[n, d, j] < NEVER else 0
+                if boards.cost[n, d, j] < boards.cost[n, cheapest, j]:
+                    cheapest = d
+            leaves_in = boards.boards_in[n, cheapest, j] - boards.approach[n, cheapest, j]
+            held[n, j] = able > 1 and leaves_in > horizon
+    return held
+
+
+@njit(cache=True)
+def _wait_for_held(held: NDArray[np.bool_], actions: NDArray[np.int64]) -> None:
+    """Replace -1 by 0, to wait, where a booking is held."""
+    for n in range(len(actions)):
+        if actions[n] < 0 and held[n].any():
+            actions[n] = 0
+
+
+@njit(cache=True)
+def choose(boards: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> None:
+    """What a rule does on each board: an assignment, 0 to wait, or -1 where it has no wish.
+
+    Args:
+        rule: `NEAREST` to `OPPORTUNITY`. k: drivers that regret compares, at least 2.
+    """
+    if rule <= INSERTION:
+        best_pairs(boards, rule, actions)
+        return
+    if rule == REGRET:
+        regret_pairs(boards, k, actions)
+        return
+    priced = price_tightness(boards)
+    if rule == SLACK:
+        regret_pairs(priced, k, actions)
+        return
+    held = can_wait(priced, HORIZON)
+    if rule == OPPORTUNITY:
+        opportunity_pairs(priced, k, SHARE, held, actions)
+    else:
+        pressing = priced.cost.copy()
+        for n in range(held.shape[0]):
+            for j in range(held.shape[1]):
+                if held[n, j]:
+                    pressing[n, :, j] = NEVER
+        regret_pairs(_with_cost(priced, pressing), k, actions)
+    _wait_for_held(held, actions)
 
 
 @njit(cache=True)

@@ -26,11 +26,21 @@ DEFAULT_SETTING: Final = "published"
 _MAX_BYTES: Final = 100_000
 
 _Rule = Callable[[NDArray[np.int64], BaseStockLevels, NDArray[np.int64]], None]
+_NUMBERS: Final[dict[Any, int]] = {
+    rules.apply_v2: rules.V2,
+    rules.apply_base_stock: rules.BASE_STOCK,
+    rules.apply_over_producer: rules.OVER_PRODUCER,
+}
 _NO_LEVELS = BaseStockLevels(*[0] * 9)
 
 
 class WorkshopRule:
-    """A compiled rule applied to each row; what it wants but may not have becomes WAIT."""
+    """A compiled rule applied to each row; what it wants but may not have becomes WAIT.
+
+    Attributes:
+        number: of the rule, see `rules.by_number`.
+        levels: of the base-stock rule.
+    """
 
     def __init__(
         self, name: str, rule: _Rule, schema: Schema, levels: BaseStockLevels = _NO_LEVELS
@@ -40,6 +50,7 @@ class WorkshopRule:
         self.name = name
         self.levels = levels
         self._rule = rule
+        self.number = _NUMBERS[rule]
         own = schema.observation
         missing = [field for field in rules.NEEDED if field not in own.names]
         if missing:

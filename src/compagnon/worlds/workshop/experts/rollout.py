@@ -5,9 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 from compagnon.worlds.lookahead import LookAhead, look_ahead
 from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop.experts.experts import WorkshopRule
+from compagnon.worlds.workshop.experts.finishing import finish
 from compagnon.worlds.workshop.vector import WorkshopVectorEnv
 
 NAME: Final = "expert:workshop-rollout"
@@ -18,12 +21,20 @@ SIZES: Final = (10, 25, 50, 5, 40, 1, 17, 32)  # of batches that are tried
 class WorkshopForks:
     """Two days ahead; to wait, and batches of every family in a few sizes."""
 
-    horizon: int | None = 2 * rules.MINUTES_PER_DAY
+    horizon: int = 2 * rules.MINUTES_PER_DAY
     most = 16
 
     def redraw(self, vec: WorkshopVectorEnv, seeds: NDArray[np.uint64]) -> None:
         """Demand, breakdowns, rushes and deliveries from now on."""
         vec.redraw(seeds)
+
+    def finish(
+        self, vec: WorkshopVectorEnv, first: NDArray[np.int64], below: Policy
+    ) -> NDArray[np.float64] | None:
+        """Compiled, where a rule of its own plays on."""
+        if not isinstance(below, WorkshopRule):
+            return None
+        return finish(vec.core, first, below, self.horizon)
 
     def candidates(
         self,

@@ -124,3 +124,14 @@ def apply_many_base_stock(
         a = levels[i]
         p = BaseStockLevels(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8])
         actions[i] = base_stock(x[i], p)
+
+
+V2, BASE_STOCK, OVER_PRODUCER = 0, 1, 2
+
+
+@njit(cache=True)
+def by_number(rule: int, x, p):  # type: ignore[no-untyped-def]
+    """The action of a rule: `V2`, `BASE_STOCK` or `OVER_PRODUCER`."""
+    if rule == V2:
+        return v2(x, p)
+    return base_stock(x, p) if rule == BASE_STOCK else over_producer(x, p)

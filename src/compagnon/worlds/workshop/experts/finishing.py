@@ -1,0 +1,76 @@
+"""Plays shops on by a rule, all of it compiled: what a look-ahead needs by the thousand."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop.core import WorkshopCore
+from compagnon.worlds.workshop.experts import rules as experts
+from compagnon.worlds.workshop.experts.experts import WorkshopRule
+
+
+@njit(cache=True)
+def _see(state, x):  # type: ignore[no-untyped-def]
+    """What every rule sees, in the order of `experts.NEEDED`."""
+    x[experts.RAW] = state[kernel.RAW]
+    x[experts.IN_TRANSIT] = state[kernel.IN_TRANSIT]
+    x[experts.P1] = state[kernel.P1]
+    x[experts.P2_INTER] = state[kernel.P2_INTER]
+    x[experts.P2] = state[kernel.P2]
+    x[experts.BACKLOG_P1] = state[kernel.BACKLOG_P1]
+    x[experts.BACKLOG_P2] = state[kernel.BACKLOG_P2]
+    x[experts.M1_BUSY] = 1 if state[kernel.M1_TASK] != rules.IDLE else 0
+    x[experts.M2_BUSY] = 1 if state[kernel.M2_LEFT] > 0 else 0
+    x[experts.M2_LEFT] = state[kernel.M2_LEFT]
+
+
+@njit(cache=True)
+def _possible(state, action):  # type: ignore[no-untyped-def]
+    """Whether an action is, as `kernel.write_mask` says it."""
+    if action >= rules.ORDER_START:
+        return True
+    size = action % rules.BATCHES + 1
+    if action >= rules.STEP2_START:
+        free = state[kernel.M2_LEFT] == 0 and state[kernel.M2_DOWN] == 0
+        return free and size <= state[kernel.P2_INTER]
+    free = state[kernel.M1_TASK] == rules.IDLE and state[kernel.M1_DOWN] == 0
+    return free and size <= state[kernel.RAW]
+
+
+@njit(cache=True, nogil=True)
+def _finish(shops, params, book, first, rule, levels, horizon, terms, earned):  # type: ignore[no-untyped-def]
+    x = np.zeros(len(experts.NEEDED), np.int64)
+    for i in range(first.shape[0]):
+        state, action = shops.state[i], first[i]
+        end = min(state[kernel.TIME] + horizon, rules.EPISODE_MINUTES)
+        while state[kernel.TIME] < end:
+            earned[i] += kernel.play(
+                state, shops.money[i], shops.counters[i], shops.transit[i], shops.seeds[i, 1],
+                params, book, action, terms,
+            )  # fmt: skip
+            _see(state, x)
+            action = experts.by_number(rule, x, levels)
+            if not _possible(state, action):
+                action = rules.WAIT
+
+
+def finish(
+    core: WorkshopCore, first: NDArray[np.int64], below: WorkshopRule, horizon: int
+) -> NDArray[np.float64]:
+    """What every shop of `core` earns in `horizon` minutes: its first action, then the rule.
+
+    The shops stand there then, and what they show is not written.
+
+    Args:
+        first: (N,), possible actions.
+
+    Returns:
+        (N,) float64.
+    """
+    earned = np.zeros(core.num_envs)
+    _finish(
+        core.shops, core.params, core.book, np.ascontiguousarray(first, np.int64), below.number,
+        below.levels, horizon, np.zeros(len(rules.REWARD_TERMS)), earned,
+    )  # fmt: skip
+    return earned
