@@ -116,7 +116,8 @@ def test_alone_with_an_observation_it_refuses():
     ("env_id", "args", "names", "episodes"),
     [(DISPATCH, {"preset": "clinic-day"},
       ("expert:dispatch-rollout:dispatch-insertion:8", "expert:dispatch-insertion"), 6),
-     (WORKSHOP, {}, ("expert:workshop-rollout:workshop-v2:2", "expert:workshop-v2"), 2)],
+     (WORKSHOP, {"decision_points": True},
+      ("expert:workshop-rollout:workshop-v2:2", "expert:workshop-v2"), 1)],
 )  # fmt: skip
 def test_one_step_of_look_ahead_improves_a_rule(env_id, args, names, episodes):
     found = evaluate(list(names), env_id, args, episodes=episodes, seed=640_000)
