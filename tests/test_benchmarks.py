@@ -22,6 +22,7 @@ QUICK: dict[str, list[list[str]]] = {
     "defaults": [["--only", "ours", "--seeds", "1", "--episodes", "2", "--tasks", "CartPole"]],
     "dispatch_env": [[]],
     "dispatch_experts": [[]],
+    "dispatch_import": [["--folder", "{here}"]],
     "dispatch_poc_bound": [[]],
     "dispatch_poc_env": [[]],
     "dispatch_poc_rule": [[]],

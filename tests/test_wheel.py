@@ -87,6 +87,7 @@ TRIED: dict[str, list[list[str]]] = {
         ["data", "import", "bookings.csv", "--drivers", "drivers.csv", "--out", "days"],
         ["data", "check", "bookings.csv", "--drivers", "drivers.csv"],
         ["data", "describe", "days"],
+        ["data", "export", "days", "--out", "itineraries"],
         ["data", "resample", "days", "--count", "1", "--out", "variants"],
         ["data", "generate", "generated", "--days", "1"],
         ["dispatch-poc", "table", "--hours", "1", *ONE, "--policy", "random"],
@@ -108,6 +109,10 @@ TRIED: dict[str, list[list[str]]] = {
     "collect": [
         ["data", "collect", "--from", "sqlite:///trips.db", "--until", "2026-03-02",
          "--zone", "Europe/Zurich", "--out", "collected"],
+    ],
+    "xlsx": [
+        ["data", "export", "day", "--format", "xlsx", "--out", "book"],
+        ["data", "check", "bookings.xlsx", "--drivers", "drivers.csv"],
     ],
     "dispatch": [
         ["evaluate", "expert:dispatch-ortools", "--env", "compagnon/Dispatch-v0",
@@ -211,11 +216,16 @@ def given(extra: str, folder: Path) -> None:
         from tests.worlds.dispatch.importing.test_collect import fill
 
         fill(f"sqlite:///{folder}/trips.db", zoned=False)
-    elif extra == "dispatch":
+    elif extra in ("dispatch", "xlsx"):
         from compagnon.worlds.dispatch.importing.tables import save_days
         from tests.worlds.dispatch.importing.files import read
 
         save_days(read(folder).days, folder / "day")
+        if extra == "xlsx":
+            from tests.worlds.dispatch.importing.layouts import write_xlsx
+
+            rows: list[list[object]] = [[*line.split(",")] for line in BOOKINGS.splitlines()]
+            write_xlsx(folder / "bookings.xlsx", {"Bookings": rows})
 
 
 @pytest.mark.full

@@ -29,7 +29,7 @@ class Dispatch(World):
     env_ids = (DISPATCH,)
     compiled = True
     always_masked = True
-    extras = MappingProxyType({"ortools": "dispatch"})
+    extras = MappingProxyType({"openpyxl": "xlsx", "ortools": "dispatch"})
 
     def experts(self) -> Mapping[str, str]:
         """Its rules and solvers."""
