@@ -77,6 +77,7 @@ class Application:
         self.admission = Admission(service.settings.max_pending)
         self.outside = Outside(self.admission, lambda: self._active)
         service.metrics.active.set_function(lambda: self._active)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def active(self) -> int:
@@ -124,6 +125,11 @@ class Application:
             if _READ in scope:  # whoever sends slowly has not waited for us
                 self.admission.ended(time.perf_counter() - scope[_READ], self._active)
             self.service.metrics.answered(path if deciding else "other", found, seconds)
+
+    def keep(self, task: "asyncio.Task[None]") -> None:
+        """Hold a request's task until it ends: the loop itself forgets it."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def begun(self) -> float:
         """When the request that is here came, at the latest; it is under way from now on."""

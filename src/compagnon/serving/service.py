@@ -63,24 +63,20 @@ class Log(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Made:
-    """One decision that is made and not yet logged."""
+class PendingDecision:
+    """A decision that is made and not yet answered.
 
-    row: DecisionRow
-    asked: bool  # the client chose the id
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """A single decision that is made and not yet answered."""
+    Attributes:
+        row: what goes into the log.
+    """
 
     request: DecideRequest
-    made: Made
+    row: DecisionRow
 
     @property
-    def row(self) -> DecisionRow:
-        """What goes into the log."""
-        return self.made.row
+    def has_own_id(self) -> bool:
+        """The client chose the id."""
+        return self.request.id is not UNSET
 
 
 class Service:
@@ -166,13 +162,13 @@ class Service:
             ApiError: 422 for what is wrong with the request, 409 for an id that was used for
                 another one, 503 while the log cannot be written.
         """
-        asked = self.begin(body)
-        written = await self.found(asked.row) if self.must_look(asked) else None
+        pending = self.begin(body)
+        written = await self.found(pending.row) if self.must_look(pending) else None
         if written is None:
-            written = await self._written(self.log.submit(asked.row))
-        return self.finish(asked, written)
+            written = await self._written(self.log.submit(pending.row))
+        return self.finish(pending, written)
 
-    def begin(self, body: bytes) -> Asked:
+    def begin(self, body: bytes) -> PendingDecision:
         """Read a request and decide; nothing is logged yet.
 
         Raises:
@@ -181,21 +177,23 @@ class Service:
         begun = time.perf_counter_ns()
         request = read_decide(body)
         model = self._model
-        made = self._make(model, request, begun)
+        obs, mask = self.parser.read(request)
+        ids = [request.id or new_id()]
+        pending = self._decided(model, [request], ids, obs[None], mask[None], begun)[0]
         self.metrics.decided(1, time.perf_counter_ns() - begun)
-        return Asked(request, made)
+        return pending
 
-    def must_look(self, asked: Asked) -> bool:
+    def must_look(self, pending: PendingDecision) -> bool:
         """Whether the database must be read first: fast mode would see a known id too late."""
-        return self._fast and asked.made.asked
+        return self._fast and pending.has_own_id
 
-    def finish(self, asked: Asked, written: Written) -> bytes:
+    def finish(self, pending: PendingDecision, written: Written) -> bytes:
         """The body of the answer, a `schemas.DecideAnswer`, from what became of the row.
 
         Raises:
             ApiError: 409.
         """
-        return _encode(self._answer(asked.request, asked.made, written))
+        return _encode(self._answer(pending, written))
 
     async def decide_batch(self, body: bytes, count: Any = None) -> bytes:
         """Many decisions at once, each like `decide`; a `schemas.BatchAnswer`.
@@ -209,12 +207,15 @@ class Service:
         if count is not None:
             count(len(requests))
         model = self._model
-        made = self._make_many(model, requests, begun)
+        obs, masks = self.parser.read_many(requests)
+        fresh_ids = new_ids(len(requests))
+        ids = [request.id or one for request, one in zip(requests, fresh_ids, strict=True)]
+        made = self._decided(model, requests, ids, obs, masks, begun)
         self.metrics.decided(len(made), time.perf_counter_ns() - begun)
         known: dict[str, Written] = {}
         if self._fast:
             for one in made:
-                found = await self.found(one.row) if one.asked else None
+                found = await self.found(one.row) if one.has_own_id else None
                 if found is not None:
                     known[one.row.id] = found
         fresh = [one.row for one in made if one.row.id not in known]
@@ -222,23 +223,12 @@ class Service:
             for found in await self._written(self.log.submit_many(fresh)):
                 known[found.row.id] = found
         answers = []
-        for place, (request, one) in enumerate(zip(requests, made, strict=True)):
+        for place, one in enumerate(made):
             try:
-                answers.append(self._answer(request, one, known[one.row.id]))
+                answers.append(self._answer(one, known[one.row.id]))
             except ApiError as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
         return _encode(self.codec.kinds.batch(answers))
-
-    def _make(self, model: Model, request: DecideRequest, begun: int) -> Made:
-        obs, mask = self.parser.read(request)
-        ids = [request.id or new_id()]
-        return self._decided(model, [request], ids, obs[None], mask[None], begun)[0]
-
-    def _make_many(self, model: Model, requests: list[DecideRequest], begun: int) -> list[Made]:
-        obs, masks = self.parser.read_many(requests)
-        fresh = new_ids(len(requests))
-        ids = [request.id or one for request, one in zip(requests, fresh, strict=True)]
-        return self._decided(model, requests, ids, obs, masks, begun)
 
     def _decided(
         self,
@@ -248,7 +238,7 @@ class Service:
         obs: Observation,
         masks: Mask,
         begun: int,
-    ) -> list[Made]:
+    ) -> list[PendingDecision]:
         alternatives = [self._alternatives(request) for request in requests]
         quota = None
         if self.draw.play.explore:
@@ -258,10 +248,7 @@ class Service:
         except InputError as error:
             raise self._no_answer(error, len(ids)) from None
         return [
-            Made(
-                self._row(model, request, ids[k], obs[k], begun, columns),
-                request.id is not UNSET,
-            )
+            PendingDecision(request, self._row(model, request, ids[k], obs[k], begun, columns))
             for k, (request, columns) in enumerate(zip(requests, decided, strict=True))
         ]
 
@@ -331,9 +318,9 @@ class Service:
             503, f"the decision log cannot be written now ({error.public})", None, RETRY_SECONDS
         )
 
-    def _answer(self, request: DecideRequest, made: Made, written: Written) -> Any:
-        self._require_ours(request, made, written)
-        states, row = self._states, written.row
+    def _answer(self, pending: PendingDecision, written: Written) -> Any:
+        self._require_ours(pending, written)
+        request, states, row = pending.request, self._states, written.row
         labels: ActionLabels | None = None
         if states is not None and request.state is not UNSET:
             labels = states.action_labels(request.state)
@@ -345,17 +332,19 @@ class Service:
         reasons = states.reasons(request.state, mask, labels or self.codec.words)
         return msgspec.structs.replace(answer, reasons=reasons)
 
-    def _require_ours(self, request: DecideRequest, made: Made, written: Written) -> None:
+    def _require_ours(self, pending: PendingDecision, written: Written) -> None:
         """Refuse to answer with what stands under an id for another question, or policy."""
         if written.status == "stored":
             return
-        if made.row.mode == EXPLORED:
-            self.episodes.take_back(made.row.episode)
+        if pending.row.mode == EXPLORED:
+            self.episodes.take_back(pending.row.episode)
         row = written.row
         if row.application != self.settings.application:
             raise ApiError(409, f"{row.id} was asked before, by another application", "id")
         # A row of an earlier version has the hash of that time.
-        if written.status == "conflict" and row.request_sha256 != sha256_as_written(request):
+        if written.status == "conflict" and row.request_sha256 != sha256_as_written(
+            pending.request
+        ):
             raise ApiError(409, f"{row.id} was asked before, with another body", "id")
         if row.schema_sha256 != self.schema_sha256:
             raise ApiError(409, f"{row.id} was asked before, of another policy", "id")

@@ -28,7 +28,7 @@ from compagnon.serving.http import (
     problem_headers,
     too_large,
 )
-from compagnon.serving.service import Asked
+from compagnon.serving.service import PendingDecision
 from compagnon.store.decisions import Written
 from compagnon.store.errors import StoreUnavailable
 
@@ -46,70 +46,60 @@ def _no_room(seconds: int) -> bytes:
 _NO_ROOM: Final = tuple(_no_room(seconds) for seconds in range(BACK_SECONDS + 1))
 
 
-class Direct:
-    """Answers single decisions of an application."""
+def ask(app: Application, headers: Headers, body: bytes, done: Done) -> None:
+    """Answer one decision without a task.
 
-    def __init__(self, app: Application) -> None:
-        self.app = app
-        self._looking: set[asyncio.Task[None]] = set()
-
-    def ask(self, headers: Headers, body: bytes, done: Done) -> None:
-        """Answer one decision without a task.
-
-        Args:
-            headers: of the request, names in lower case.
-            body: the whole of it.
-            done: is told the status, the body and the headers, perhaps before this returns.
-        """
-        app = self.app
-        pending = _Pending(app, done, app.begun())
-        try:
-            service = app.service
-            if len(body) > service.settings.max_body:
-                raise too_large(service.settings.max_body)
-            head = read_head(headers)
-            app.auth.check_place(head)
-            key = app.auth.check(head.authorization, "decide")
-            head.require_json()
-            app.auth.take(key, 1)
-            asked = pending.asked = service.begin(body)
-            if service.must_look(asked):
-                task = asyncio.get_running_loop().create_task(pending.look(asked))
-                self._looking.add(task)
-                task.add_done_callback(self._looking.discard)
-            else:
-                service.log.give((asked.row,), pending.kept)
-                pending.prepare()
-        except Exception as error:
-            pending.failed(error)
+    Args:
+        headers: of the request, names in lower case.
+        body: the whole of it.
+        done: is told the status, the body and the headers, perhaps before this returns.
+    """
+    direct = _DirectAnswer(app, done, app.begun())
+    try:
+        service = app.service
+        if len(body) > service.settings.max_body:
+            raise too_large(service.settings.max_body)
+        head = read_head(headers)
+        app.auth.check_place(head)
+        key = app.auth.check(head.authorization, "decide")
+        head.require_json()
+        app.auth.take(key, 1)
+        decision = direct.decision = service.begin(body)
+        if service.must_look(decision):
+            app.keep(asyncio.get_running_loop().create_task(direct.look(decision)))
+        else:
+            service.log.give((decision.row,), direct.kept)
+            direct.prepare()
+    except Exception as error:
+        direct.failed(error)
 
 
-class _Pending:
+class _DirectAnswer:
     """One request on its way through the log and back."""
 
-    __slots__ = ("_app", "_begun", "_body", "_done", "asked", "over")
+    __slots__ = ("_app", "_begun", "_body", "_done", "decision", "over")
 
     def __init__(self, app: Application, done: Done, begun: float) -> None:
         self._app = app
         self._done = done
         self._begun = begun
         self._body: bytes | None = None
-        self.asked: Asked | None = None
+        self.decision: PendingDecision | None = None
         self.over = False
 
     def prepare(self) -> None:
         """Put the answer into words while the disk works; nearly always it is the right one."""
-        if not self.over and self.asked is not None:
-            stored = Written("stored", self.asked.row)
-            self._body = self._app.service.finish(self.asked, stored)
+        if not self.over and self.decision is not None:
+            stored = Written("stored", self.decision.row)
+            self._body = self._app.service.finish(self.decision, stored)
 
-    async def look(self, asked: Asked) -> None:
+    async def look(self, decision: PendingDecision) -> None:
         """Read the database first, then log."""
         service = self._app.service
         try:
-            written = await service.found(asked.row)
+            written = await service.found(decision.row)
             if written is None:
-                service.log.give((asked.row,), self.kept)
+                service.log.give((decision.row,), self.kept)
             else:
                 self.kept([written])
         except Exception as error:
@@ -125,8 +115,8 @@ class _Pending:
                 raise results
             body = self._body
             if body is None or results[0].status != "stored":
-                assert self.asked is not None
-                body = service.finish(self.asked, results[0])
+                assert self.decision is not None
+                body = service.finish(self.decision, results[0])
         except Exception as error:
             self.failed(error)
         else:
@@ -143,7 +133,7 @@ class _Pending:
     def _end(self, status: int, body: bytes, headers: Headers) -> None:
         if not self.over:
             self.over = True
-            self.asked = None  # the log may remember its last group for long
+            self.decision = None  # the log may remember its last group for long
             self._app.ended(status, time.perf_counter() - self._begun)
             self._done(status, body, headers)
 
@@ -179,7 +169,7 @@ class DecisionProtocol(BoundedProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._direct = Direct(self.app) if isinstance(self.app, Application) else None
+        self._application = self.app if isinstance(self.app, Application) else None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -228,18 +218,18 @@ class DecisionProtocol(BoundedProtocol):
         self._end_body()
         cycle: Any = _Cycle()
         self.cycle = self._running = cycle
-        assert self._direct is not None
-        if self._direct.app.is_full():
-            self._send_away(cycle, self._direct.app)
+        assert self._application is not None
+        if self._application.is_full():
+            self._send_away(cycle, self._application)
             return
-        self._direct.ask(self.headers, body, functools.partial(self._answer, cycle))
+        ask(self._application, self.headers, body, functools.partial(self._answer, cycle))
 
     def _is_short(self) -> bool:
         """Whether this is a plain request for one decision, and nothing else is under way."""
         parser = self.parser
         return (
             self.url == _SHORT
-            and self._direct is not None
+            and self._application is not None
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
