@@ -303,8 +303,8 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     rows, weights = dqn._draw()
     batch = replay.take(rows)
     x = network.scaled(batch.obs)
-    valuing = dqn._target.outputs(x)
-    values = dqn._online.outputs(x)
+    valuing = dqn.steps._target.outputs(x)
+    values = dqn.steps._online.outputs(x)
 
     def kernels() -> None:
         targets = td_targets(batch.rewards, batch.discounts, valuing, valuing, batch.next_mask)
@@ -313,17 +313,17 @@ def our_parts(dqn: DQN) -> dict[str, Work]:
     gradient = np.full((BATCH, 3), 1 / BATCH, np.float32)
 
     def forward_and_backward() -> None:
-        dqn._online.forward(x)
-        dqn._online.backward(gradient)
+        dqn.steps._online.forward(x)
+        dqn.steps._online.backward(gradient)
 
     def adam() -> None:
-        dqn.optimiser.gradient.fill_(1e-3)
-        dqn.optimiser.step()
+        dqn.steps._adam.gradient.fill_(1e-3)
+        dqn.steps._adam.step()
 
     parts = {
         "draw and take rows": lambda: replay.take(dqn._draw()[0]),
         "scale inputs, twice": lambda: [network.scaled(batch.obs) for _ in "12"],
-        "target network forward": lambda: dqn._target.outputs(x),
+        "target network forward": lambda: dqn.steps._target.outputs(x),
         "loss and its gradient": kernels,
         "forward and backward": forward_and_backward,
         "clip and Adam": adam,

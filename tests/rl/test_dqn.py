@@ -299,7 +299,7 @@ def test_the_learning_rate_falls_over_the_budget():
     rates = []
     for _ in range(6):
         dqn.iterate()
-        rates.append(dqn.optimiser.learning_rate)
+        rates.append(dqn._rate)
     np.testing.assert_allclose(rates, [1e-2, 8e-3, 6e-3, 4e-3, 2e-3, 2e-3])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -20,16 +21,12 @@ from compagnon.policy.schema import Schema
 from compagnon.rl.algorithm import BuildPlan, Practising
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
 from compagnon.rl.buffers.prioritized import PrioritizedSampler
-from compagnon.rl.buffers.replay import NStep, ReplayBuffer
+from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
 from compagnon.rl.dqn_settings import DQNSettings
-from compagnon.rl.fast.adam import FlatAdam
-from compagnon.rl.fast.array_networks import array_network
-from compagnon.rl.fast.q_values import (
-    epsilon_greedy,
-    td_gradient,
-    td_targets,
-)
+from compagnon.rl.fast.dqn import fast_steps
+from compagnon.rl.fast.protocol import ValueLosses, ValueSteps
+from compagnon.rl.fast.q_values import epsilon_greedy
 from compagnon.rl.networks.mlp import Activation, DuelingMlp, Mlp
 from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork, board_groups
@@ -103,6 +100,7 @@ class DQN(Practising):
         env: the copies to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
         total_iterations: the budget, if known, that schedules run over.
+        fast: take the fast path, where there is one for the network.
     """
 
     def __init__(
@@ -112,6 +110,7 @@ class DQN(Practising):
         env: BatchEnv,
         seed: int,
         total_iterations: int | None = None,
+        fast: bool = True,
     ) -> None:
         self.settings: DQNSettings = settings
         self.network, self.env = network, env
@@ -119,14 +118,11 @@ class DQN(Practising):
         self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.target = copy.deepcopy(network.actor).requires_grad_(False)
-        self.optimiser = FlatAdam(
-            network.actor.parameters(),
-            settings.learning_rate,
-            settings.max_grad_norm,
-            settings.max_grad_value,
+        found = fast_steps(network.actor, self.target, settings) if fast else None
+        self.steps: ValueSteps[Transitions] = found or AutogradSteps(
+            network.actor, self.target, settings
         )
-        self._online = array_network(network.actor, learns=True)
-        self._target = array_network(self.target, learns=False)
+        self._rate = settings.learning_rate
         fields, action = len(network.schema.observation.fields), network.schema.action
         self.replay = ReplayBuffer(settings.capacity, fields, action)
         self.windows = NStep(settings.n_step, env.num_envs, fields, action)
@@ -213,7 +209,7 @@ class DQN(Practising):
         if (coins < epsilons).all():
             values = np.zeros(mask.shape, np.float32)
         else:
-            values = self._online.outputs(self.network.scaled(obs))
+            values = self.steps.values(self.network.scaled(obs))
         return epsilon_greedy(values, mask, epsilons, coins, draws)
 
     def epsilon(self) -> float:
@@ -238,27 +234,22 @@ class DQN(Practising):
 
     def _update(self) -> tuple[float, float, float, float]:
         """One gradient step; loss, mean value, mean |error| and gradient norm."""
-        settings, network = self.settings, self.network
+        network = self.network
         rows, weights = self._draw()
         batch = self.replay.take(rows)
-        next_x = network.scaled(batch.next_obs)
-        target = self._target.outputs(next_x)
-        online = self._online.outputs(next_x) if settings.double else target
-        targets = td_targets(batch.rewards, batch.discounts, online, target, batch.next_mask)
-        values = self._online.forward(network.scaled(batch.obs))
-        gradient, errors, (loss, q_mean, mean_error) = td_gradient(
-            values, batch.actions, targets, weights, settings.loss == "huber"
+        batch = batch._replace(
+            obs=network.scaled(batch.obs), next_obs=network.scaled(batch.next_obs)
         )
+        found = self.steps.losses(batch, weights)
         self.updates += 1
-        if not math.isfinite(loss):
+        if not math.isfinite(found.loss):
             raise FloatingPointError(
-                f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {loss}"
+                f"the loss of update {self.updates:,} (step {self.env_steps:,}) is {found.loss}"
             )
-        self._online.backward(gradient)
-        norm = self.optimiser.step()
+        norm = self.steps.step(self._rate)
         if self.priorities is not None:
-            self.priorities.update(rows, errors)
-        return loss, q_mean, mean_error, norm
+            self.priorities.update(rows, found.errors)
+        return found.loss, found.q_mean, found.error, norm
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows of the replay, and how much each counts."""
@@ -295,7 +286,7 @@ class DQN(Practising):
         rate, final = self.settings.learning_rate, self.settings.final_learning_rate
         if final > 0:
             rate += self._done() * (final - rate)
-        self.optimiser.learning_rate = rate
+        self._rate = rate
 
     # -- saving -------------------------------------------------------------------------------
 
@@ -307,7 +298,7 @@ class DQN(Practising):
             "updates": self.updates,
             "rng": self.rng.bit_generator.state,
             "target": dict(self.target.state_dict()),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.steps.state_dict(),
             "replay": self.replay.state_dict(),
             "windows": self.windows.state_dict(),
             "priorities": None if self.priorities is None else self.priorities.state_dict(),
@@ -324,7 +315,7 @@ class DQN(Practising):
         self.updates = int(state["updates"])
         self.rng.bit_generator.state = state["rng"]
         self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps.load_state_dict(state["optimiser"])
         self.replay.load_state_dict(state["replay"])
         self.windows.load_state_dict(state["windows"])
         if self.priorities is not None:
@@ -337,6 +328,82 @@ class DQN(Practising):
         if not self.goes_on:
             self.returns.restart()
             self.windows.clear()
+
+
+class AutogradSteps:
+    """The loss in plain autograd, for any module, and Adam's steps down it.
+
+    Args:
+        online: what is trained. target: what values the state after; it is moved elsewhere.
+    """
+
+    def __init__(self, online: nn.Module, target: nn.Module, settings: DQNSettings) -> None:
+        self.online, self.target, self.settings = online, target, settings
+        self.optimiser = torch.optim.Adam(online.parameters())
+        self.device = next(online.parameters()).device
+        self._loss = torch.zeros(())
+
+    @torch.no_grad()
+    def values(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `ValueSteps.values`."""
+        return self.online(self._tensor(x)).cpu().numpy()  # type: ignore[no-any-return]
+
+    def losses(self, batch: Transitions, weights: NDArray[np.float32]) -> ValueLosses:
+        """See `ValueSteps.losses`."""
+        obs, actions, *following = map(self._tensor, batch)
+        targets = self._targets(*following)
+        values = self.online(obs).gather(1, actions[:, None])[:, 0]
+        errors = values - targets
+        rows = errors**2
+        if self.settings.loss == "huber":  # with its corner at 1
+            rows = torch.nn.functional.smooth_l1_loss(values, targets, reduction="none")
+        self._loss = (self._tensor(weights) * rows).mean()
+        found = errors.detach()
+        means = float(values.detach().mean()), float(found.abs().mean())
+        return ValueLosses(found.cpu().numpy(), self._loss.item(), *means)
+
+    @torch.no_grad()
+    def _targets(
+        self,
+        rewards: torch.Tensor,
+        discounts: torch.Tensor,
+        next_obs: torch.Tensor,
+        next_mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """``r + d Q~(s', a')``, where a' is best by Q~, or by Q in double DQN; (B,)."""
+        values = self.target(next_obs)
+        choosing = self.online(next_obs) if self.settings.double else values
+        best = choosing.masked_fill(~next_mask, -torch.inf).argmax(1, keepdim=True)
+        goes_on = (discounts > 0) & next_mask.any(1)  # behind a true end nothing is read
+        following = torch.where(goes_on, values.gather(1, best)[:, 0], 0.0)
+        return rewards + discounts * following
+
+    def step(self, learning_rate: float) -> float:
+        """See `ValueSteps.step`."""
+        settings, parameters = self.settings, list(self.online.parameters())
+        self.optimiser.zero_grad()
+        self._loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(
+            torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        )
+        if settings.max_grad_value > 0:
+            torch.nn.utils.clip_grad_value_(parameters, settings.max_grad_value)
+        if settings.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+        self.optimiser.param_groups[0]["lr"] = learning_rate
+        self.optimiser.step()
+        return norm
+
+    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `ValueSteps`."""
+        return {"adam": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `ValueSteps`."""
+        self.optimiser.load_state_dict(state["adam"])
 
 
 def build(plan: BuildPlan) -> tuple[DQN, QNetwork]:

@@ -80,3 +80,40 @@ class MetricAccumulator:
             "reference_kl": float(stats[REFERENCE_KL]),
             "grad_norm": self.grad_norm / batches,
         }
+
+
+class ValueLosses(NamedTuple):
+    """What replayed transitions cost.
+
+    Attributes:
+        errors: (B,), Q(s, a) less its target. loss, q_mean, error: means over the batch.
+    """
+
+    errors: NDArray[np.float32]
+    loss: float
+    q_mean: float
+    error: float
+
+
+class ValueSteps(Protocol[Batch_contra]):
+    """Gradient steps of a network that gives the values of actions."""
+
+    def values(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """States as the network reads them (B, F) -> (B, A), valid until the next call."""
+        ...
+
+    def losses(self, batch: Batch_contra, weights: NDArray[np.float32]) -> ValueLosses:
+        """The losses of transitions, each weighted, (B,); remembered for `step`."""
+        ...
+
+    def step(self, learning_rate: float) -> float:
+        """Move against their gradient; its norm before it was bounded."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the optimiser remembers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
