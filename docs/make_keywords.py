@@ -33,7 +33,7 @@ equal.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 '''
 TABLES: dict[str, type[BaseModel]] = {
     "network": NetworkSpec,
@@ -56,6 +56,8 @@ def written(annotation: Any) -> str:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return written(parts[0])
+    if origin is dict:
+        return "dict[str, Any]"
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, parts)).replace(chr(39), chr(34))}]"
     if origin in (types.UnionType, Union):

@@ -5,14 +5,15 @@ equal.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class NetworkKeywords(TypedDict, total=False):
     """The recipe's table `network`."""
 
-    # a perceptron, or a scorer of pairs for boards of any size
-    kind: Literal["mlp", "pairwise"]
+    # mlp, a perceptron; pairwise, a scorer of pairs for boards of any size; or a network of your
+    # own: module:function that makes one, or its registered name
+    kind: str
     # sizes of the hidden layers
     hidden: Sequence[int]
     # tanh or relu
@@ -26,6 +27,8 @@ class NetworkKeywords(TypedDict, total=False):
     embedding: int
     # pairwise: play the best action, or match a batch of pairs at once
     greedy: Literal["best", "matching"]
+    # what the function that makes a network of your own is called with
+    options: dict[str, Any] | None
 
 
 class EvaluationKeywords(TypedDict, total=False):
@@ -187,6 +190,8 @@ class PPOTable(TypedDict, total=False):
     scale_values: bool
     # deviation of vector actions; by_state: an output of the actor
     std: Literal["fixed", "learnt", "by_state"]
+    # of actions: one of your own, by module:function or its registered name
+    distribution: str | None
     # that deviation at the start, in half the range of the bounds
     initial_std: float
     # gradient norm of each network at most; 0: no bound

@@ -28,6 +28,7 @@ from compagnon.rl.fast.dqn import fast_steps
 from compagnon.rl.fast.protocol import ValueLosses, ValueSteps
 from compagnon.rl.fast.q_values import epsilon_greedy
 from compagnon.rl.networks.mlp import Activation, DuelingMlp, Mlp
+from compagnon.rl.networks.modules import ModuleValueNetwork
 from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork, board_groups
 
@@ -106,7 +107,7 @@ class DQN(Practising):
     def __init__(
         self,
         settings: DQNSettings,
-        network: QNetwork,
+        network: TrainableNetwork,
         env: BatchEnv,
         seed: int,
         total_iterations: int | None = None,
@@ -406,7 +407,7 @@ class AutogradSteps:
         self.optimiser.load_state_dict(state["adam"])
 
 
-def build(plan: BuildPlan) -> tuple[DQN, QNetwork]:
+def build(plan: BuildPlan) -> tuple[DQN, TrainableNetwork]:
     """DQN as a recipe describes it.
 
     Raises:
@@ -417,9 +418,16 @@ def build(plan: BuildPlan) -> tuple[DQN, QNetwork]:
     if spec.kind == "pairwise":
         if settings.dueling:
             raise plan.refuse("algorithm.dueling is for perceptrons, not pairwise networks")
-        network: QNetwork = PairwiseQNetwork(
+        network: TrainableNetwork = PairwiseQNetwork(
             plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device,
             MatchingHead() if spec.greedy == "matching" else ValuesHead(),
+        )  # fmt: skip
+    elif spec.kind != "mlp":
+        if settings.dueling:
+            raise plan.refuse("algorithm.dueling is for perceptrons, not networks of your own")
+        network = ModuleValueNetwork(
+            plan.schema, spec.kind, spec.options, recipe.seed, ValuesHead(), spec.fields,
+            spec.scale_inputs, recipe.device,
         )  # fmt: skip
     else:
         network = QNetwork(

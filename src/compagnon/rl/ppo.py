@@ -67,7 +67,9 @@ class PPO(Practising):
         self.rng = np.random.default_rng(seed)
         self.value_scale = ValueScale()
         self.reward_scale = RunningRewardScale(env.num_envs)
-        self.distribution = distribution_for(network.schema)
+        self.distribution = distribution_for(network.schema, settings.distribution)
+        if self.distribution.head is not None:
+            network.head = self.distribution.head
         self.collector = Collector(
             network, env, self.distribution, settings.gamma, settings.rollout_steps,
             settings.episodes_per_env, self._values, self.rng,

@@ -65,6 +65,9 @@ class PPOSettings(AlgorithmSettings):
     std: Fixed[Std] = Field(
         "learnt", description="deviation of vector actions; by_state: an output of the actor"
     )
+    distribution: Fixed[str | None] = Field(
+        None, description="of actions: one of your own, by module:function or its registered name"
+    )
     initial_std: Fixed[float] = Field(
         1.0, gt=0, description="that deviation at the start, in half the range of the bounds"
     )

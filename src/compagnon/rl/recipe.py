@@ -13,6 +13,7 @@ from compagnon.errors import InputError
 from compagnon.files import read_text
 from compagnon.policy.loading import is_played
 from compagnon.policy.manifest import PairwiseSpec
+from compagnon.rl.networks.registry import is_known, known_networks
 from compagnon.rl.problem_defaults import EVALUATIONS, ProblemFacts, fill
 from compagnon.rl.registry import find_algorithm, kinds_in_words, settings_by_kind
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free, Settings, set_key
@@ -53,8 +54,10 @@ class EnvSpec(Settings):
 class NetworkSpec(Settings):
     """The networks, actor and critic alike."""
 
-    kind: Fixed[Literal["mlp", "pairwise"]] = Field(
-        "mlp", description="a perceptron, or a scorer of pairs for boards of any size"
+    kind: Fixed[str] = Field(
+        "mlp",
+        description="mlp, a perceptron; pairwise, a scorer of pairs for boards of any size; or a "
+        "network of your own: module:function that makes one, or its registered name",
     )
     hidden: Fixed[tuple[Annotated[int, Field(ge=1, le=4096)], ...]] = Field(
         (64, 64), description="sizes of the hidden layers"
@@ -75,11 +78,21 @@ class NetworkSpec(Settings):
         "best", description="pairwise: play the best action, or match a batch of pairs at once"
     )
 
+    options: Fixed[dict[str, Any] | None] = Field(
+        None,
+        description="what the function that makes a network of your own is called with",
+    )
+
     @model_validator(mode="after")
     def _fits(self) -> "NetworkSpec":
+        if self.kind not in ("mlp", "pairwise") and not is_known(self.kind):
+            known = ", ".join(map(repr, ["mlp", "pairwise", *known_networks()]))
+            raise ValueError(f"kind: should be {known} or module:function, got {self.kind!r}")
+        if self.kind in ("mlp", "pairwise") and self.options:
+            raise ValueError("options: these are for a network of your own")
         if self.kind == "pairwise" and not self.hidden:
             raise ValueError("hidden: a pairwise network needs at least one hidden layer")
-        if self.kind == "mlp" and self.greedy == "matching":
+        if self.kind != "pairwise" and self.greedy == "matching":
             raise ValueError("greedy: only a pairwise network has pairs to match")
         return self
 

@@ -1,10 +1,12 @@
 """The distributions that actions are drawn from, by what the network says of each state.
 
 `params` are what a network gives for B states: logits (B, A), or means and logarithms of deviations
-side by side (B, 2D). A distribution of one's own has the methods of `ActionDistribution`, and is
-named in a recipe once it is registered; see `registry`.
+side by side (B, 2D). One of your own has the methods of `ActionDistribution`; a recipe names it as
+``module:function``, or by the name that `register_distribution` gave it.
 """
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch.distributions import Categorical, Normal, kl_divergence
 
+from compagnon.errors import InputError, describe
+from compagnon.policy.manifest import Head
 from compagnon.policy.schema import ActionSchema, Schema
 from compagnon.rl.fast import gaussian, masked
 
 
 class ActionDistribution(Protocol):
-    """How actions are drawn, and how likely they are."""
+    """How actions are drawn, and how likely they are.
+
+    Attributes:
+        head: what a policy on disk makes of `params`, if it is not the usual one of the actions.
+    """
+
+    @property
+    def head(self) -> Head | None:
+        """See above."""
+        ...
 
     def draw(
         self,
@@ -51,6 +64,8 @@ class ActionDistribution(Protocol):
 
 class MaskedCategorical:
     """One of A actions, among those that the mask allows: the others have probability 0."""
+
+    head = None
 
     def draw(
         self,
@@ -90,6 +105,8 @@ class DiagonalGaussian:
 
     What is kept, and its density, is of the vector before it is clipped; see `fast.gaussian`.
     """
+
+    head = None
 
     def __init__(self, action: ActionSchema) -> None:
         self._action = action
@@ -134,7 +151,36 @@ class DiagonalGaussian:
         return Normal(mean, log_std.exp())
 
 
-def distribution_for(schema: Schema) -> ActionDistribution:
-    """The distribution that is usual for the actions."""
+DistributionFactory = Callable[[Schema], ActionDistribution]
+_registered: dict[str, DistributionFactory] = {}
+
+
+def register_distribution(name: str, factory: DistributionFactory) -> None:
+    """Let recipes name a distribution of this program; it is made with the environment's schema."""
+    _registered[name] = factory
+
+
+def distribution_for(schema: Schema, name: str | None = None) -> ActionDistribution:
+    """The distribution of a name; without one, that which is usual for the actions.
+
+    Args:
+        name: as it was registered, or ``module:function`` of what makes one.
+
+    Raises:
+        InputError: nobody brings it.
+    """
     action = schema.action
-    return MaskedCategorical() if action.kind == "discrete" else DiagonalGaussian(action)
+    if name is None:
+        return MaskedCategorical() if action.kind == "discrete" else DiagonalGaussian(action)
+    if name in _registered:
+        return _registered[name](schema)
+    module, _, function = name.partition(":")
+    try:
+        made: ActionDistribution = getattr(import_module(module), function)(schema)
+    except Exception as error:  # somebody's module: anything may be wrong with it
+        known = "".join(f"{one!r}, " for one in sorted(_registered))
+        raise InputError(
+            f"algorithm.distribution: should be {known}or module:function, got {name!r} "
+            f"({describe(error)})"
+        ) from None
+    return made

@@ -3,6 +3,7 @@
 from compagnon.policy.manifest import CategoricalHead, MatchingHead
 from compagnon.rl.algorithm import BuildPlan
 from compagnon.rl.networks.kinds import Networks, Std
+from compagnon.rl.networks.modules import ModulePolicyNetwork
 from compagnon.rl.networks.trainable import PairwiseNetwork, PolicyNetwork
 
 
@@ -31,6 +32,16 @@ def policy_network(
         return PairwiseNetwork(
             plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device, head
         )
+    if spec.kind != "mlp":
+        if networks == "joint":
+            raise plan.refuse(
+                "algorithm.networks 'joint' is for perceptrons; a network of one's own is made "
+                "twice, for actor and critic"
+            )
+        return ModulePolicyNetwork(
+            plan.schema, spec.kind, spec.options, recipe.seed, spec.fields, spec.scale_inputs,
+            recipe.device, std, initial_std,
+        )  # fmt: skip
     return PolicyNetwork(
         plan.schema, spec.hidden, spec.activation, recipe.seed, spec.fields, spec.scale_inputs,
         recipe.device, networks, std, initial_std,

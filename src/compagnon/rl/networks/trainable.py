@@ -18,6 +18,7 @@ from compagnon.policy.manifest import (
     Head,
     Manifest,
     MatchingHead,
+    OnnxSpec,
     PairwiseSpec,
     ScalerSpec,
 )
@@ -102,7 +103,7 @@ class TrainableNetwork:
         plain = self.actor_arrays()
         weights: dict[str, NDArray[Any]] = dict(plain.weights)
         scaler = None
-        if self.scaler is not None:
+        if self.scaler is not None and not isinstance(plain.spec, OnnxSpec):
             scaler = ScalerSpec(clip=self.scaler.clip)
             weights["scaler.mean"] = self.scaler.mean32.copy()
             weights["scaler.std"] = self.scaler.std32.copy()

@@ -1,0 +1,60 @@
+"""Networks of one's own: any `torch.nn.Module`, named in a recipe.
+
+A factory ``(inputs, outputs, **options) -> module`` makes them; the module maps (B, inputs) to
+(B, outputs). A recipe names it as ``module:function``, or by the name that `register_network` gave
+it or an installed package's entry point of the group ``compagnon.networks`` has.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from compagnon.errors import InputError, describe
+
+GROUP: Final = "compagnon.networks"
+NetworkFactory = Callable[..., Any]
+_registered: dict[str, NetworkFactory] = {}
+
+
+def register_network(name: str, factory: NetworkFactory) -> None:
+    """Let recipes name a network of this program.
+
+    Args:
+        factory: called with the numbers of inputs and outputs, and the recipe's `network.options`.
+    """
+    _registered[name] = factory
+
+
+def known_networks() -> list[str]:
+    """The names of networks that are registered or installed."""
+    return sorted({*_registered, *(point.name for point in entry_points(group=GROUP))})
+
+
+def is_known(kind: str) -> bool:
+    """Whether a recipe may name it: registered, installed, or ``module:function``."""
+    return ":" in kind or kind in known_networks()
+
+
+def find_network(kind: str) -> NetworkFactory:
+    """The factory that a kind stands for, imported now.
+
+    Raises:
+        InputError: nobody brings it, or it cannot be imported.
+    """
+    if kind in _registered:
+        return _registered[kind]
+    for point in entry_points(group=GROUP):
+        if point.name == kind:
+            return point.load()  # type: ignore[no-any-return]
+    module, _, name = kind.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as error:  # somebody's module: anything may be wrong with it
+        raise InputError(
+            f"network.kind {kind!r} cannot be imported ({describe(error)}); it should be "
+            "module:function, of a module that Python finds"
+        ) from None
+    if not callable(found):
+        raise InputError(f"network.kind {kind!r} is no function that makes a module")
+    return found  # type: ignore[no-any-return]
