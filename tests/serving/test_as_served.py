@@ -172,7 +172,8 @@ def test_the_words_say_what_the_figures_do():
 
 
 @pytest.fixture
-def cart(tmp_path):
+def cart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where a service that is given no database makes one
     return exported(tmp_path / "cart", "CartPole-v1")
 
 
