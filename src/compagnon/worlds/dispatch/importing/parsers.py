@@ -21,6 +21,7 @@ from compagnon.worlds.dispatch.travel import EARTH_KM
 Point = tuple[float, float]
 AREA_KM: Final = 100.0
 CROWD_CHECKED: Final = 300
+CROWD_COUNTED: Final = 20_000  # of more places, so many spread evenly stand for all
 _SEAT = re.compile(r"(?:(\d{1,3})\s*[x*]?\s*)?([a-z_ -]*[a-z])")
 _AND = re.compile(r"\+|,|;|&|\bet\b|\band\b")
 # What else the seats are called: how French transport lists and forms name them.
@@ -95,8 +96,10 @@ class Area:
         if not points:
             return cls((0.0, 0.0), 20_100.0)  # no point can be judged: each is a fault by itself
         every = np.array(points)
-        near = [_within(every, every[k]) for k in _spread(len(every), CROWD_CHECKED)]
-        lat, lon = np.median(every[max(near, key=np.count_nonzero)], axis=0)
+        some = every[_spread(len(every), CROWD_COUNTED)]
+        asked = some[_spread(len(some), CROWD_CHECKED)]
+        chosen = asked[int(np.argmax([np.count_nonzero(_within(some, one)) for one in asked]))]
+        lat, lon = np.median(every[_within(every, chosen)], axis=0)
         return cls((float(lat), float(lon)), AREA_KM)
 
     def holds(self, point: Point) -> bool:

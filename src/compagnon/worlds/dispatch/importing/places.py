@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -148,5 +149,6 @@ def has_addresses(columns: Collection[str]) -> list[str]:
     return [name for name in columns if name.endswith("_address")]
 
 
+@lru_cache(maxsize=1 << 16)
 def _key(name: str) -> str:
     return heading(name) or name.strip().casefold()

@@ -72,9 +72,11 @@ def check_day_order(sheets: tuple[CsvRows, ...]) -> None:
     """
     found: dict[str, str] = {}
     for sheet in sheets:
+        names = [name for name in ("date", *_TIMES) if name in sheet.columns]
         for row in sheet.rows:
-            for name in ("date", *_TIMES):
-                parts = row.cells.get(name, "").partition(" ")[0].split("/")
+            for name in names:
+                text = row.cells.get(name, "")
+                parts = text.partition(" ")[0].split("/") if "/" in text else ()
                 if len(parts) != 3 or not all(part.isdigit() for part in parts[:2]):
                     continue
                 first, second = int(parts[0]), int(parts[1])
