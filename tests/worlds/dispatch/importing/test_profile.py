@@ -49,6 +49,9 @@ def test_a_profile_is_read_and_written_the_same(tmp_path):
     assert profile.constants == {"seats": "ambulatory", "no_show": "no"}
     again = loaded(tmp_path, profile.to_toml("a comment\nof two lines"))
     assert again == profile
+    odd = {'a = "b" # c': "x\ty\\", "": "[z]"}
+    profile = dataclasses.replace(profile, words={"seats": odd}, header=3, tolerance={})
+    assert loaded(tmp_path, profile.to_toml()) == profile
 
 
 @pytest.mark.parametrize("name", shipped_profiles())

@@ -71,24 +71,43 @@ class Profile:
 
     def to_toml(self, comment: str = "") -> str:
         """The file that `load_profile` reads, with `comment` as its first lines."""
-        data: dict[str, Any] = {"kind": self.kind}
-        for name in _TEXTS:
-            if getattr(self, name):
-                data[name] = getattr(self, name)
+        head: dict[str, Any] = {"kind": self.kind}
+        head |= {name: getattr(self, name) for name in _TEXTS if getattr(self, name)}
         if self.header != 1:
-            data["header"] = self.header
-        if self.tolerance:
-            data["tolerance"] = {end: list(span) for end, span in self.tolerance.items()}
-        data["columns"] = {
-            name: cells[0] if len(cells) == 1 else list(cells)
-            for name, cells in self.columns.items()
+            head["header"] = self.header
+        tables: dict[str, dict[str, Any]] = {
+            "tolerance": {end: [*map(_whole, span)] for end, span in self.tolerance.items()},
+            "columns": {
+                name: cells[0] if len(cells) == 1 else list(cells)
+                for name, cells in self.columns.items()
+            },
+            "constants": dict(self.constants),
+            **{f"words.{name}": dict(words) for name, words in self.words.items()},
         }
-        if self.constants:
-            data["constants"] = dict(self.constants)
-        if self.words:
-            data["words"] = {name: dict(words) for name, words in self.words.items()}
-        head = "".join(f"# {line}\n" for line in comment.splitlines())
-        return head + tomli_w.dumps(data)
+        lines = [*(f"# {line}" for line in comment.splitlines()), *_lines(head)]
+        for name, table in tables.items():
+            if table:
+                lines += ["", f"[{name}]", *_lines(table)]
+        return "\n".join(lines) + "\n"
+
+
+def _lines(table: Mapping[str, Any]) -> list[str]:
+    """Keys and values as TOML, an array on one line: a person edits them."""
+    lines = []
+    for key, value in table.items():
+        name = tomli_w.dumps({key: 0}).strip().removesuffix(" = 0")
+        parts = [_value(one) for one in value] if isinstance(value, list) else []
+        said = f"[{', '.join(parts)}]" if isinstance(value, list) else _value(value)
+        lines.append(f"{name} = {said}")
+    return lines
+
+
+def _value(value: Any) -> str:
+    return tomli_w.dumps({"v": value}).strip().removeprefix("v = ")
+
+
+def _whole(minutes: float) -> float:
+    return int(minutes) if minutes == int(minutes) else minutes
 
 
 _TEXTS: Final = ("sheet", "encoding", "delimiter", "zone", "date_format", "time_format")
