@@ -46,8 +46,43 @@ def announce(w, b):
 
 
 @kernel
+def asked_at(w, b):
+    """When the wait for an answer began: with the call, or with the day."""
+    return max(w.bookings[b, tables.ANNOUNCE], w.money[running_days.DAY_BEGIN])
+
+
+@kernel
+def _answer_price(w, b, weights):
+    """What a minute without an answer costs."""
+    announced, outbound = w.bookings[b, tables.ANNOUNCE], int(w.bookings[b, tables.LINKED_TO])
+    if announced <= 0.0:
+        return weights.answer_in_advance
+    if outbound >= 0 and announced > w.bookings[outbound, tables.DROPOFF_BY]:
+        return weights.answer_on_call
+    return weights.answer
+
+
+@kernel
+def _pass_time(w, until, weights):
+    """Move the clock; whoever has no answer yet waits so much longer."""
+    if weights.answer + weights.answer_on_call + weights.answer_in_advance > 0.0:
+        minutes = until - w.money[running_days.NOW]
+        for k in range(w.counts[running_days.OPEN]):
+            w.money[running_days.C_ANSWER] += minutes * _answer_price(w, w.open[k], weights)
+    w.money[running_days.NOW] = until
+
+
+@kernel
+def _tell(w, b, status):
+    """Note when a caller is told yes or no."""
+    if status in (running_days.PLANNED, running_days.REJECTED):
+        w.rides[b, running_days.ANSWERED] = w.money[running_days.NOW]
+
+
+@kernel
 def close(w, b, status):
-    """Take booking `b` off the open ones."""
+    """Take booking `b` off the open ones; who rode or is refused has an answer now."""
+    _tell(w, b, status)
     k = 0
     while w.open[k] != b:
         k += 1
@@ -84,6 +119,8 @@ def withdraw(w, b, status, weights):
         else:
             if w.status[back] == running_days.PLANNED:
                 _unplan(w, back)
+            elif w.status[back] == running_days.LATER:
+                _tell(w, back, status)
             set_status(w, back, status)
         if status == running_days.REJECTED:
             w.money[running_days.C_REJECTED] += reject_cost(w, back, weights)
@@ -334,12 +371,25 @@ def next_event(w):
 
 
 @kernel
+def _first_lost(w, now, weights):
+    """The open booking that is lost first if nobody takes it, and the minute at which it is."""
+    b = w.open[0]
+    by = max(now, w.bookings[b, tables.PICKUP_BY])
+    if weights.answer_limit > 0.0:
+        for k in range(w.counts[running_days.OPEN]):
+            until = max(now, asked_at(w, w.open[k]) + weights.answer_limit)
+            if until < by:
+                b, by = w.open[k], until
+    return b, by
+
+
+@kernel
 def advance(w, roads, weights, look_again):
     """Let time pass to the next moment at which dispatch is asked, or to the day's end.
 
     Dispatch is asked where there is news and an open booking, and again `look_again` minutes after
     it was asked last if a booking is open still. An open booking whose latest pickup goes by on the
-    way is rejected.
+    way is rejected, and so is one that has waited for an answer as long as anybody may.
     """
     news = False
     again = w.money[running_days.NOW] + look_again
@@ -352,10 +402,9 @@ def advance(w, roads, weights, look_again):
                 if news or now == again:
                     w.counts[running_days.CLOCK] += 1
                     return
-                b = w.open[0]
-                by = max(now, w.bookings[b, tables.PICKUP_BY])
+                b, by = _first_lost(w, now, weights)
                 if by < min(when, again):
-                    w.money[running_days.NOW] = by
+                    _pass_time(w, by, weights)
                     withdraw(w, b, running_days.REJECTED, weights)
                     continue
                 when = min(when, again)
@@ -363,7 +412,7 @@ def advance(w, roads, weights, look_again):
             if when == np.inf:
                 w.counts[running_days.DONE] = 1
                 return
-            w.money[running_days.NOW] = when
+            _pass_time(w, when, weights)
         for d in range(w.size[tables.DRIVERS]):
             # Asked here, because a call with a whole world takes longer than most answers.
             if w.times[d, plans.NEXT] <= w.money[running_days.NOW] and w.state[d, plans.DIRTY] == 0:

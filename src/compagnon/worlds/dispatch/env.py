@@ -61,6 +61,7 @@ class DispatchEnv(DecisionEnv):
     | ride | minute on board beyond the direct ride | ride |
     | km | kilometre driven | km |
     | overtime | minute of a driver after the shift | overtime |
+    | answer | minute that a caller waits to be told yes or no | answer and the two beside it |
 
     Refusing a ride refuses the way back that hangs on it too, and costs both.
 
@@ -81,7 +82,7 @@ class DispatchEnv(DecisionEnv):
     ## Info
     `action_mask` (bool (A,)); after a step also `possible` (whether the action was), `elapsed`
     (full minutes of the clock; 0 between decisions at one clock time) and `reward_terms` (float64
-    (6,), in the order of `reward_term_names`); after the last step also `kpis` (a dict with
+    (7,), in the order of `reward_term_names`); after the last step also `kpis` (a dict with
     `kpi_names`).
 
     ## Version history

@@ -129,6 +129,7 @@ def _take(w, b, fresh, f, linked_to):
     w.status[b] = running_days.LATER
     for column in range(running_days.RIDE_COLUMNS):
         w.rides[b, column] = 0.0
+    w.rides[b, running_days.ANSWERED] = -1.0
 
 
 @kernel

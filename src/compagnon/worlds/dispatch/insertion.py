@@ -27,14 +27,19 @@ class Weights(NamedTuple):
     km: float
     overtime: float
     promise: float  # minutes after the window's begin that a pickup may take at no cost
+    answer: float  # a minute that a caller of the same day waits for an answer ...
+    answer_on_call: float  # ... that one waits who calls for the way home ...
+    answer_in_advance: float  # ... and one who asked the day before
+    answer_limit: float  # minutes after which no answer is a refusal; 0: none
 
 
 @kernel
 def weights_of(values):
     """The weights from an array: a parallel loop takes no tuple within a tuple."""
     return Weights(
-        values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7]
-    )
+        values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7],
+        values[8], values[9], values[10], values[11],
+    )  # fmt: skip
 
 
 @kernel_inline

@@ -162,6 +162,8 @@ def begin_day(w, roads):
     bookings, drivers = w.size[tables.BOOKINGS], w.size[tables.DRIVERS]
     tables.derive(w.bookings, bookings, roads)
     w.counts[running_days.LATER] = bookings
+    for b in range(w.rides.shape[0]):
+        w.rides[b, running_days.ANSWERED] = -1.0
     now, end = np.inf, 0.0
     for d in range(drivers):
         now = min(now, w.drivers[d, tables.SHIFT_START])

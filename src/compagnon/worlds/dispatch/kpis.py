@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import running_days, tables
+from compagnon.worlds.dispatch import dynamics, running_days, tables
 
 KPI_NAMES: Final = (
     "cost",
@@ -33,8 +33,13 @@ KPI_NAMES: Final = (
     "overtime_minutes",
     "decisions",
     "violations",
+    "answer_median",
+    "answer_p95",
+    "told_ahead_share",
+    "refused_ahead_share",
 )
 KPIS: Final = len(KPI_NAMES)
+AHEAD = 60.0  # minutes before the window begins at which a caller should know
 EARLY, LATE = 10.0, 30.0  # minutes around the promised pickup that count as on time
 
 
@@ -85,6 +90,43 @@ def gini(values):
         total += values[k]
         weighted += (2.0 * (k + 1) - n - 1.0) * values[k]
     return weighted / (n * total) if total > 0.0 else 0.0
+
+
+@kernel
+def _median(values, count):
+    """The middle one of the first `count` values, which stand in order."""
+    if count == 0:
+        return 0.0
+    return 0.5 * (values[(count - 1) // 2] + values[count // 2])
+
+
+@kernel
+def _write_answers(w, scratch, out):
+    """How long callers waited for an answer, and how many knew it an hour before their window.
+
+    Of the shares only those count who asked an hour before; 1 where nobody did.
+    """
+    told, asked_in_time, refused_in_time, told_ahead, refused_ahead = 0, 0, 0, 0, 0
+    for b in range(w.size[tables.BOOKINGS]):
+        answered, ready = w.rides[b, running_days.ANSWERED], w.bookings[b, tables.READY]
+        if answered < 0.0:
+            continue
+        asked = dynamics.asked_at(w, b)
+        scratch[told] = max(0.0, answered - asked)
+        told += 1
+        if asked > ready - AHEAD:
+            continue
+        ahead = 1 if answered <= ready - AHEAD else 0
+        if w.status[b] == running_days.REJECTED:
+            refused_in_time += 1
+            refused_ahead += ahead
+        else:
+            asked_in_time += 1
+            told_ahead += ahead
+    out[1] = _p95(scratch, told)  # puts them in order
+    out[0] = _median(scratch, told)
+    out[2] = told_ahead / asked_in_time if asked_in_time else 1.0
+    out[3] = refused_ahead / refused_in_time if refused_in_time else 1.0
 
 
 @kernel
@@ -151,3 +193,4 @@ def write_kpis(w, scratch, out):
     out[k + 20] = money[running_days.OVERTIME]
     out[k + 21] = count[running_days.DECISIONS]
     out[k + 22] = count[running_days.VIOLATIONS]
+    _write_answers(w, waits, out[k + 23 :])

@@ -13,6 +13,7 @@ CARD: Final[dict[str, tuple[KpiLabel, ...]]] = {
         KpiLabel("cost_ride", "minutes on board beyond the direct ride", "less"),
         KpiLabel("cost_km", "kilometres", "less"),
         KpiLabel("cost_overtime", "overtime", "less"),
+        KpiLabel("cost_answer", "waiting for an answer", "less"),
     ),
     "Rides": (
         KpiLabel("generated", "asked for", ""),
@@ -31,6 +32,12 @@ CARD: Final[dict[str, tuple[KpiLabel, ...]]] = {
         KpiLabel("excess_mean", "beyond the direct ride, mean minutes", "less"),
         KpiLabel("on_time_share", "picked up on time (-10 to +30 minutes)", "more", ".1%"),
         KpiLabel("satisfaction", "satisfaction, 1 to 5", "more", ".2f"),
+    ),
+    "Answers": (
+        KpiLabel("answer_median", "wait for an answer, median minutes", "less"),
+        KpiLabel("answer_p95", "wait for an answer, 95th percentile", "less"),
+        KpiLabel("told_ahead_share", "accepted at least an hour ahead", "more", ".1%"),
+        KpiLabel("refused_ahead_share", "refused at least an hour ahead", "more", ".1%"),
     ),
     "Fleet": (
         KpiLabel("km", "kilometres", "less"),
@@ -54,6 +61,7 @@ LABELS: Final = WorldLabels(
         "ride": "minutes on board beyond the direct ride",
         "km": "kilometres",
         "overtime": "overtime",
+        "answer": "waiting for an answer",
     },
     french={
         "rejected": "courses refusées ou manquées",
@@ -62,10 +70,12 @@ LABELS: Final = WorldLabels(
         "ride": "minutes à bord au-delà du trajet direct",
         "km": "kilomètres",
         "overtime": "heures supplémentaires",
+        "answer": "attente d'une réponse",
     },
     units={
         **dict.fromkeys(("km", "loaded_km", "empty_km", "km_per_ride"), "km"),
         **dict.fromkeys(("wait_mean", "wait_p95", "late_mean", "late_p95"), "min"),
+        **dict.fromkeys(("answer_median", "answer_p95"), "min"),
         **dict.fromkeys(("ride_mean", "excess_mean", "overtime_minutes"), "min"),
     },
     card=CARD,

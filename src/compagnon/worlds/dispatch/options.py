@@ -50,6 +50,18 @@ class DispatchOptions(BaseModel):
     ride: float = Field(0.2, ge=0.0, description="cost of a minute beyond the direct ride")
     km: float = Field(0.5, ge=0.0, description="cost of a kilometre")
     overtime: float = Field(1.0, ge=0.0, description="cost of a driver's minute after the shift")
+    answer: float = Field(
+        0.0, ge=0.0, description="cost of a minute that a caller of the same day waits to be told"
+    )
+    answer_on_call: float = Field(
+        0.0, ge=0.0, description="... that one waits who calls for the way home ..."
+    )
+    answer_in_advance: float = Field(
+        0.0, ge=0.0, description="... and one who asked the day before, from the day's begin on"
+    )
+    answer_limit: float = Field(
+        0.0, ge=0.0, le=2880.0, description="minutes after which no answer is a refusal; 0: none"
+    )
     scaling: Literal["physical", "published"] = Field(
         "physical", description="`published` divides each field by its divisor"
     )

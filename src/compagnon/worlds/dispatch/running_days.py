@@ -14,8 +14,8 @@ STATUS_NAMES: Final = (
     "later", "open", "planned", "on_board", "served", "rejected", "cancelled", "no_show",
 )  # fmt: skip
 # Parts of the cost, in the order of World.money.
-COST_PARTS: Final = ("rejected", "late", "wait", "ride", "km", "overtime")
-C_REJECTED, C_LATE, C_WAIT, C_RIDE, C_KM, C_OVERTIME = range(len(COST_PARTS))
+COST_PARTS: Final = ("rejected", "late", "wait", "ride", "km", "overtime", "answer")
+C_REJECTED, C_LATE, C_WAIT, C_RIDE, C_KM, C_OVERTIME, C_ANSWER = range(len(COST_PARTS))
 PARTS = len(COST_PARTS)
 # Columns of World.money: the cost's parts, then the clock and what was driven.
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
@@ -26,9 +26,9 @@ MONEY_COLUMNS = PARTS + 6
     EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL,
 ) = range(8, 17)  # fmt: skip
 COUNT_COLUMNS = 17
-# Columns of World.rides.
-WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER = range(6)
-RIDE_COLUMNS = 6
+# Columns of World.rides. ANSWERED: the minute at which the caller was told, -1 until then.
+WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER, ANSWERED = range(7)
+RIDE_COLUMNS = 7
 # Columns of World.where: positions of the best insertion, the plan's version it was found for, and
 # the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
 PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
