@@ -15,9 +15,10 @@ from compagnon.worlds.workshop.experts.rules import BaseStockLevels
 from compagnon.worlds.workshop.rules import WAIT
 
 MAX_TRIALS = 1_000_000
-# (low, high) of each level, inclusive, in the order of BaseStockLevels.
+# (low, high) of each level, inclusive, in the order of BaseStockLevels. Wide: where set-ups take
+# time whole stores are launched at once, and orders count what is on its way.
 _LOW = np.array([5, 1, 1, 1, 1, 0, 0, 2, -20])
-_HIGH = np.array([50, 30, 30, 20, 20, 50, 50, 50, 40])
+_HIGH = np.array([100, 50, 50, 50, 50, 60, 120, 50, 60])
 
 
 @dataclass(frozen=True)
