@@ -12,8 +12,9 @@ from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.experts import experts
-from compagnon.worlds.workshop.experts.rules import NEEDED
-from compagnon.worlds.workshop.experts.search import search_base_stock
+from compagnon.worlds.workshop.experts.rules import NEEDED, BaseStockLevels
+from compagnon.worlds.workshop.experts.search import BOUNDS, search_base_stock
+from compagnon.worlds.workshop.rules import BATCHES
 from tests.policy.networks import schema_of
 from tests.tiers import full
 
@@ -206,6 +207,16 @@ def test_the_search_finds_levels_as_good_as_those_that_ship():
     args = {"decision_points": True}
     tuned = play_episodes(WORKSHOP, args, policy, list(range(40))).kpis["profit"].mean()
     assert tuned > shipped - 75
+
+
+def test_the_search_tries_every_batch_and_all_that_ships():
+    # Bounds that are too narrow make a weak rule, and a weak rule flatters whatever is compared.
+    low, high = (dict(zip(BaseStockLevels._fields, bound, strict=True)) for bound in BOUNDS)
+    for name in ("order_size", "p1_batch", "step1_batch", "step2_batch"):
+        assert (low[name], high[name]) == (1, BATCHES)
+    for setting, levels in experts.shipped_levels().items():
+        for name, level in levels._asdict().items():
+            assert low[name] <= level <= high[name], (setting, name)
 
 
 def test_the_search_refuses_what_makes_no_sense():

@@ -1,7 +1,7 @@
 """Finds base-stock levels for a setting: random search, then steps around the best."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,14 @@ from compagnon.policy.schema import Schema
 from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels
-from compagnon.worlds.workshop.rules import WAIT
+from compagnon.worlds.workshop.rules import BATCHES, STOCK_CAP, WAIT
 
 MAX_TRIALS = 1_000_000
 # (low, high) of each level, inclusive, in the order of BaseStockLevels. Wide: where set-ups take
 # time whole stores are launched at once, and orders count what is on its way.
 _LOW = np.array([5, 1, 1, 1, 1, 0, 0, 2, -20])
-_HIGH = np.array([100, 50, 50, 50, 50, 60, 120, 50, 60])
+_HIGH = np.array([100, BATCHES, BATCHES, BATCHES, BATCHES, 60, 120, STOCK_CAP, 60])
+BOUNDS: Final = (_LOW, _HIGH)
 
 
 @dataclass(frozen=True)
