@@ -224,6 +224,23 @@ def test_the_small_rest_of_a_body_that_was_refused_is_waited_for(local, path_kin
         assert not statuses(read_all(connection)) or path_kind == "plain"  # it says why
 
 
+def test_after_the_rest_of_a_body_nobody_waits_for_ever(local, monkeypatch):
+    patch(monkeypatch, "HEAD_SECONDS", 0.1)
+    with connected(local, fast_path=False) as connection:
+        connection.sendall(
+            b"POST /v1/policy HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n1"
+        )
+        assert answer(connection)[0] == 405
+        connection.sendall(b"2345")
+        assert connection.recv(100) == b""
+    with connected(local, fast_path=False) as connection:  # who asks as usual is waited for
+        connection.sendall(request())
+        assert answer(connection)[0] == 200
+        connection.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            connection.recv(100)
+
+
 # Several requests
 
 
@@ -249,6 +266,31 @@ def test_pipelined_requests_wait_outside(raw_fast, monkeypatch):
     sender.join(60)
     assert most[0] <= fast.MAX_WAITING + fast._SLICE // len(one) + 1
     assert most[1] <= 2 * 262_144  # as much as one read brings, and one more
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_on_the_plain_path_they_wait_outside_too(local, monkeypatch, large):
+    most = [0]
+    received = plain.PlainProtocol.data_received
+
+    def counted(self, data):
+        received(self, data)
+        body = 0 if self.cycle is None else len(self.cycle.body)
+        most[0] = max(most[0], len(self.conn.trailing_data[0]) + body)
+
+    monkeypatch.setattr(plain.PlainProtocol, "data_received", counted)
+    one = request(state=SHOP, key="x" * 900_000) if large else GET + b"\r\n"
+    status, count = (b"422", 6) if large else (b"200", 20_000)
+    with connected(local, fast_path=False) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(one * count,))
+        sender.start()
+        found, tail = 0, b""
+        while found < count:
+            tail += connection.recv(1 << 20)
+            found += tail.count(b"HTTP/1.1 " + status)
+            tail = tail[-11:]
+        sender.join(60)
+    assert most[0] <= 3 * 262_144  # as much as a read or two bring, of what is 1 MB and more
 
 
 def test_a_pipelined_large_body_waits_outside(raw_fast, monkeypatch):

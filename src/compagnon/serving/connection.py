@@ -206,7 +206,7 @@ class PlainProtocol(H11Protocol):
         self._timer = None
         if self._is_half() or self.conn.trailing_data[0]:
             self._refuse(ApiError(408, f"the head took longer than {HEAD_SECONDS:g} s"))
-        elif not self._answered:
+        else:  # or the rest of a body that nobody wanted, after which uvicorn waits for ever
             self.transport.close()
 
     def _wait(self, then: Any) -> None:
