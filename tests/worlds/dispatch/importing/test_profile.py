@@ -16,6 +16,7 @@ from compagnon.worlds.dispatch.importing.profile import (
     shipped_profiles,
     with_columns,
 )
+from compagnon.worlds.dispatch.importing.refine import halves_and_wholes
 from compagnon.worlds.dispatch.layout_options import Layout
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS, spoilt
 from tests.worlds.dispatch.importing.layouts import CASES, GENEVA, VSL, write
@@ -260,3 +261,26 @@ def test_a_guess_leaves_alone_what_nothing_bears_out(tmp_path):
     }  # fmt: skip
     assert found.unused == ("NAME", "RUN TIME", "Appt")
     assert found.profile.tolerance == {"pickup": (15, 15)}
+
+
+def test_both_tables_are_guessed_where_neither_is_known(sheet, tmp_path, capsys):
+    (tmp_path / "fahrer.csv").write_text(
+        "Chauffeur,Dienst,debut poste,fin postes,Latitude du depot,Longitude du depot,Capacite\n"
+        "D1,x,2026-03-02 07:00,2026-03-02 19:00,46.2,6.14,2 assis + brancard\n"
+    )
+    command = [*sheet[:3], "--drivers", "fahrer.csv", *sheet[5:], "--guess", "--yes"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "fahrer.csv seems to have these columns" in shown
+    line = next(one for one in shown.splitlines() if one.startswith("shift_end"))
+    assert "look at it" in line or "likely" in line
+    assert load_profile("fahrer.profile.toml").columns["shift_end"] == ("fin postes",)
+
+
+@pytest.mark.parametrize(
+    ("times", "mixed"),
+    [(("9:00 AM", "9:30"), True), (("9:00 AM", "14:30"), False), (("9:00", "9:30"), False),
+     (("9:00 AM", "9:30 pm"), False), (("9 AM", "2026-03-02T08:15"), True)],
+)  # fmt: skip
+def test_halves_beside_whole_days_are_said(times, mixed):
+    assert halves_and_wholes(times) == mixed

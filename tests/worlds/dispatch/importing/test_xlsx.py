@@ -1,6 +1,8 @@
 """XLSX: one sheet by its name; merged cells and formulas without a value are refused by name."""
 
 import dataclasses
+import re
+import zipfile
 from datetime import datetime, time, timedelta
 
 import pytest
@@ -43,19 +45,30 @@ def test_formulas_that_were_never_worked_out_are_refused_by_name(tmp_path):
         rows_of(tmp_path, {"Courses": EXCEL["Courses"]}, formulas=(("C2", "=1/3"), ("C3", "=1/2")))
 
 
-def test_formulas_that_have_a_value_are_read_by_it(tmp_path):
-    import re
-    import zipfile
-
-    path = tmp_path / "worked.xlsx"
-    write_xlsx(path, {"A": [["n"], [1]]}, formulas=(("A2", "=1+1"),))
+def changed(path, pattern, new):
+    """The first sheet of a workbook with other markup, as other software might have left it."""
     with zipfile.ZipFile(path) as book:
         parts = {name: book.read(name) for name in book.namelist()}
     sheet = "xl/worksheets/sheet1.xml"
-    parts[sheet] = re.sub(rb"<v\s*/>|<v></v>", b"<v>2</v>", parts[sheet])
+    parts[sheet], count = re.subn(pattern, new, parts[sheet])
+    assert count
     with zipfile.ZipFile(path, "w") as book:
         for name, data in parts.items():
             book.writestr(name, data)
+
+
+def test_a_size_that_the_sheet_does_not_have_hides_nothing(tmp_path):
+    path = tmp_path / "small.xlsx"
+    write_xlsx(path, {"A": [["n", "m"], [1, 2], [3, 4]]})
+    changed(path, rb'<dimension ref="[^"]+"', b'<dimension ref="A1"')
+    lines = xlsx_reader.read_xlsx(path.read_bytes(), path, "", [])
+    assert lines == [(1, ["n", "m"]), (2, ["1", "2"]), (3, ["3", "4"])]
+
+
+def test_formulas_that_have_a_value_are_read_by_it(tmp_path):
+    path = tmp_path / "worked.xlsx"
+    write_xlsx(path, {"A": [["n"], [1]]}, formulas=(("A2", "=1+1"),))
+    changed(path, rb"<v\s*/>|<v></v>", b"<v>2</v>")
     notes = []
     lines = xlsx_reader.read_xlsx(path.read_bytes(), path, "", notes)
     assert lines == [(1, ["n"]), (2, ["2"])]

@@ -4,7 +4,8 @@ Here the words of a profile are understood, its formats of days and times, a ret
 its outbound ride's row, and counts of riders; all of it before a cell is looked at as a value.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +20,8 @@ from compagnon.worlds.dispatch.importing.profile import SINCE_MIDNIGHT, Profile
 _TIMES: Final = (
     "pickup_time", "dropoff_time", "return_time", *records.BOOKING_TIMES, *records.DRIVER_TIMES,
 )  # fmt: skip
+_HALF: Final = re.compile(r"\d\s?[ap]\.?m\.?$", re.IGNORECASE)
+_MORNING: Final = re.compile(r"(?:^|[T ])(?:0?[1-9]|1[0-2])\s?[:hH.]\s?\d\d\b(?!\.)")
 _RETURN: Final = "-R"
 _MOST: Final = 100
 _SWAPPED: Final = ("lat", "lon", "address", "place")
@@ -89,6 +92,14 @@ def check_day_order(sheets: tuple[CsvRows, ...]) -> None:
             f"days are written in two ways: {found['day']} has the day first, {found['month']} the "
             "month; use one, or say which by date_format in a profile"
         )
+
+
+def halves_and_wholes(times: Iterable[str]) -> bool:
+    """Whether some times have AM or PM, and others before one in the afternoon have neither."""
+    different = set(times)
+    if not any(_HALF.search(text) for text in different):
+        return False
+    return any(_MORNING.search(text) and not _HALF.search(text) for text in different)
 
 
 def _columns(sheet: CsvRows, rows: list[Row]) -> tuple[str, ...]:

@@ -27,7 +27,11 @@ from compagnon.worlds.dispatch.importing.parsers import Area, Point, RowParser
 from compagnon.worlds.dispatch.importing.places import Places, has_addresses
 from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile
 from compagnon.worlds.dispatch.importing.reach import Ways
-from compagnon.worlds.dispatch.importing.refine import check_day_order, refine_rows
+from compagnon.worlds.dispatch.importing.refine import (
+    check_day_order,
+    halves_and_wholes,
+    refine_rows,
+)
 from compagnon.worlds.dispatch.instance import Instance
 
 
@@ -125,6 +129,10 @@ def import_tables(
     if any(has_slashes(text) for text in ride_times + shift_times):
         first = "the month, as in the USA" if clock.month_first else "the day"
         findings.notes.append(f"days such as 02/03/2026 are read with {first} first")
+    if halves_and_wholes(ride_times) or halves_and_wholes(shift_times):
+        findings.notes.append(
+            "times with AM or PM stand beside times with neither, which are read as of 24 hours"
+        )
     area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
     good, shifts = _parse(
         _parsers(rides, clock.of_file(ride_times), area, reading.bookings, findings),

@@ -41,16 +41,17 @@ def read_xlsx(data: bytes, path: Path, sheet: str, notes: list[str]) -> Lines:
             merged cells, or formulas without a value.
     """
     with _opened(data, path, values=False) as book:
-        name = _chosen(path, book.sheetnames, sheet)
-        if len(book.sheetnames) > 1:
+        names = [one.title for one in book.worksheets]  # a sheet that is a chart has no rows
+        name = _chosen(path, names, sheet)
+        if len(names) > 1:
             notes.append(f"{path.name}: read from the sheet {name}")
         _refuse_merged(data, path, name, book[name])
-        rows = list(book[name].iter_rows())
+        rows = _rows(book[name])
         formulas = [cell for row in rows for cell in row if cell.data_type == "f"]
         if not formulas:
             return [(k, cells) for k, row in enumerate(rows, 1) if any(cells := _texts(row))]
     with _opened(data, path, values=True) as book:
-        rows = list(book[name].iter_rows())
+        rows = _rows(book[name])
         values = {cell.coordinate: cell.value for row in rows for cell in row if _there(cell)}
     empty = [cell.coordinate for cell in formulas if cell.coordinate not in values]
     if empty:
@@ -88,6 +89,12 @@ def _opened(data: bytes, path: Path, values: bool) -> Iterator[Any]:
         yield book
     finally:
         book.close()
+
+
+def _rows(sheet: Any) -> list[Sequence[Any]]:
+    """All of them: some software writes a size of the sheet that it does not have."""
+    sheet.reset_dimensions()
+    return list(sheet.iter_rows())
 
 
 def _chosen(path: Path, names: Sequence[str], sheet: str) -> str:
