@@ -48,6 +48,25 @@ def test_one_ride_by_hand():
     assert kpis["wait_mean"] == 0.0
 
 
+def test_who_names_no_begin_waits_for_nothing():
+    """To be there by 600, whenever the ride begins: boarding at 500 is no wait since midnight."""
+    ride = {"pickup": 1, "dropoff": 2, "pickup_to": np.inf, "dropoff_to": 600.0}
+    places, driver = [(0, 0), (10, 0), (-10, 0)], {"shift_start": 490.0, "shift_end": 900.0}
+    costs = {}
+    for begin in (-np.inf, 400.0):
+        day = plane_day([{**ride, "pickup_from": begin}], [driver], places)
+        env = DispatchEnv(instances=[day], board=1, km=0.5, wait=1.0, promise=0.0)
+        obs, _ = env.reset(seed=0)
+        seen = dict(zip((f.name for f in env.observation_fields), obs.tolist(), strict=True))
+        _, kpis = play(env, 1)
+        assert kpis["served"] == 1
+        costs[begin] = kpis["cost"]
+        # What was planned is what it came to.
+        assert seen["pair0_0_added_cost"] == pytest.approx(kpis["cost"], abs=1e-3)
+    assert costs[-np.inf] == 20.0  # 40 km
+    assert costs[400.0] == 20.0 + 100.0  # boarding at 500
+
+
 def test_a_delay_a_wait_and_a_detour_by_hand():
     # Both at the start; the second boards after the first, and gets out before him.
     rides = [

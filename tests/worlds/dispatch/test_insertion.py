@@ -39,7 +39,7 @@ def new_stops(w, b):
         np.inf,
         0.0,
         None,
-        row[tables.READY],
+        row[tables.WAITS_FROM],
     )
     dropoff = (2 * b + 1, row[tables.ALIGHTING], row[tables.DROPOFF_FROM], row[tables.DROPOFF_BY],
                row[tables.MAX_RIDE], 0.0, None, 0.0)  # fmt: skip

@@ -305,7 +305,7 @@ def _write(
         else:
             nobody = stop.at == "nobody"
             service = 0.0 if nobody else row[tables.BOARDING]
-            plans._write_stop(plan, k, 2 * b, service, row[tables.READY], row[tables.PICKUP_BY])
+            plans.write_pickup(plan, k, b, row, service)
             if nobody:
                 plan.codes[k, plans.PICKED_AT] = plans.DEAD
             else:

@@ -195,7 +195,7 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
             continue
         off = clock
         minutes, slack, last, away = approach, pickup_by - boards, pickup, True
-        cost = _waits(boards, ready, weights)
+        cost = _waits(boards, row[tables.WAITS_FROM], weights)
         for j in range(i, n):
             leg = travel.base_minutes(roads, last, dropoff)
             alights = max(travel.arrival(roads.speed, clock, leg), dropoff_from)

@@ -84,6 +84,13 @@ def begin(plan, driver, start_node, roads, bookings, now):
 
 
 @kernel
+def write_pickup(plan, k, b, row, service):
+    """Write stop `k`: the pickup of booking `b`, whose row is `row`."""
+    _write_stop(plan, k, 2 * b, service, row[tables.READY], row[tables.PICKUP_BY])
+    plan.stops[k, READY] = row[tables.WAITS_FROM]
+
+
+@kernel
 def _write_stop(plan, k, node, service, earliest, limit):
     for column in range(CODE_COLUMNS):
         plan.codes[k, column] = 0
@@ -350,7 +357,7 @@ def insert(plan, b, i, j, roads, bookings, now):
     )
     plan.stops[j, RIDE_LIMIT] = row[tables.MAX_RIDE]
     _make_room(plan, i)
-    _write_stop(plan, i, 2 * b, row[tables.BOARDING], row[tables.READY], row[tables.PICKUP_BY])
+    write_pickup(plan, i, b, row, row[tables.BOARDING])
     codes[j + 1, PICKED_AT] = i
     for seat in range(SEATS):
         seats = int(row[tables.LOAD + seat])

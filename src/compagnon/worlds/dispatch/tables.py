@@ -20,9 +20,10 @@ from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instanc
 ) = range(14)  # fmt: skip
 LOAD = 14  # and three more
 # ... and as follows from it (`derive`): windows as tight as they can be, the direct ride in
-# minutes, and the row of the return ride, or -1.
-READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN = range(18, 24)
-BOOKING_COLUMNS = 24
+# minutes, the row of the return ride, or -1, and from when on a pickup is waited for: inf where
+# nobody said when it may begin at the earliest.
+READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN, WAITS_FROM = range(18, 25)
+BOOKING_COLUMNS = 25
 # Columns of Day.drivers.
 SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES = range(5)
 SEAT = 5  # and three more
@@ -168,6 +169,7 @@ def derive(bookings, count, roads):
         boarding, longest = row[BOARDING], row[MAX_RIDE]
         ready, by = row[PICKUP_FROM], row[PICKUP_TO]
         row[READY] = max(0.0, ready, row[DROPOFF_FROM] - longest - boarding)
+        row[WAITS_FROM] = row[READY] if ready > -np.inf else np.inf
         if row[DROPOFF_TO] < np.inf:
             by = min(by, travel_times.departure(roads.speed, row[DROPOFF_TO], base) - boarding)
         row[PICKUP_BY] = by

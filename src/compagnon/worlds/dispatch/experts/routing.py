@@ -154,11 +154,12 @@ class _Model:
         for stop, cumul in ((ride.pickup, begins), (ride.dropoff, ends)):
             limits = self.taken.stops[stop]
             cumul.SetRange(_ticks(limits.earliest), int(min(limits.latest, _LAST) * _TICKS))
-        promised = ride.ready + weights.promise
-        self.time.SetCumulVarSoftUpperBound(pickup, _ticks(promised), _price(weights.wait))
-        # The cost of a long ride, roughly: who boards when promised and rides directly pays none.
-        direct = max(self.taken.stops[ride.dropoff].earliest, promised + boarding + ride.direct)
-        self.time.SetCumulVarSoftUpperBound(dropoff, _ticks(direct), _price(weights.ride))
+        if ride.ready < np.inf:  # otherwise nobody waits for a minute that nobody named
+            promised = ride.ready + weights.promise
+            self.time.SetCumulVarSoftUpperBound(pickup, _ticks(promised), _price(weights.wait))
+            # The cost of a long ride, roughly: who boards as promised and rides directly pays none.
+            direct = max(self.taken.stops[ride.dropoff].earliest, promised + boarding + ride.direct)
+            self.time.SetCumulVarSoftUpperBound(dropoff, _ticks(direct), _price(weights.ride))
         share = round(ride.penalty * _UNITS / 2)
         for index in (pickup, dropoff):
             self.routing.AddDisjunction([index], share)

@@ -63,7 +63,8 @@ class PlannedRide:
         booking: its row.
         vehicle: index of the vehicle that it is planned for, -1 if it is open.
         longest: minutes from the end of boarding to the drop-off, at most.
-        ready, direct: the begin of the pickup window, minutes of the direct ride.
+        ready, direct: from when on the pickup is waited for (inf where no begin was given), minutes
+            of the direct ride.
         penalty: what it costs not to give it.
     """
 
@@ -137,7 +138,7 @@ def _ride(
     if back >= 0:  # who is not taken there is not taken back
         penalty += weights.reject_base + weights.reject_priority * w.bookings[back, tables.PRIORITY]
     return PlannedRide(
-        b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]), float(row[tables.READY]),
+        b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]), float(row[tables.WAITS_FROM]),
         float(row[tables.DIRECT]), float(penalty),
     )  # fmt: skip
 
