@@ -39,6 +39,20 @@ def test_every_relative_link_and_picture_is_there():
     assert missing == []
 
 
+def test_every_file_of_ours_that_a_page_names_is_there():
+    """A page may shorten a path (`rl/ppo.py`), but what it names has to end so."""
+    rooms = ("src", "tests", "benchmarks", "examples", "docs")
+    listed = [path.relative_to(ROOT) for room in rooms for path in (ROOT / room).rglob("*.py")]
+    assert len(listed) > 100
+    missing = [
+        f"{page.relative_to(ROOT)}: {named}"
+        for page in PAGES
+        for named in re.findall(r"`([\w/]+\.py)(?:::\w+)?`", page.read_text())
+        if "NAME" not in named and not any(f"/{one}".endswith(f"/{named}") for one in listed)
+    ]
+    assert missing == []
+
+
 def test_no_figure_is_left_open():
     left = [str(page.relative_to(ROOT)) for page in PAGES if "FIGURE" in page.read_text()]
     assert left == []
