@@ -317,3 +317,28 @@ def test_names_that_cannot_be_are_named_by_their_row(days, tmp_path, line, said)
     path.write_text(f"day,kind,row,id,from,to\n{line}\n")
     with pytest.raises(InputError, match=said):
         read_names(path, [days[0].day])
+
+
+def test_ids_belong_to_the_rows_of_the_days(tmp_path, monkeypatch):
+    """Rows in any order, on several days: each id's booking is where the table says."""
+    from compagnon.worlds.dispatch.core import load_days
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "generate", "s", "--days", "3"]) == 0
+    lines = (tmp_path / "s" / "bookings.csv").read_text().splitlines()
+    (tmp_path / "s" / "bookings.csv").write_text("\n".join([lines[0], *sorted(lines[1:])[::-1]]))
+    tables = ["s/bookings.csv", "--drivers", "s/drivers.csv", "--keep-ids", "ids.csv"]
+    assert main(["data", "import", *tables]) == 0
+    days = load_days(tmp_path / "days")
+    names = read_names(tmp_path / "ids.csv", days)
+    rows = {row["id"]: row for row in csv.DictReader((tmp_path / "s" / "bookings.csv").open())}
+    count = 0
+    for day in days:
+        names.check(day)
+        for b in range(len(day.bookings)):
+            row = rows[names.booking(day, b)]
+            there = day.travel.coordinates[day.bookings.pickup[b]]
+            assert there.tolist() == [float(row["pickup_lat"]), float(row["pickup_lon"])]
+            assert row["date"] == day.name
+            count += 1
+    assert count == len(names.ids) - sum(kind == "driver" for _, kind, _ in names.ids)

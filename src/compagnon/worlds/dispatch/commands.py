@@ -302,6 +302,9 @@ def read_files(
     rides, fleet = layout.profiles()
     kind = rides.kind if rides.kind in INSTANCES else text_instances.kind_of(file)
     if kind:
+        layout.refuse_beside(kind)
+        if rides.kind not in INSTANCES and layout.profile:
+            raise InputError(f"--profile {layout.profile[0]}: {file} is an instance, and no table")
         if drivers is not None or matrix is not None:
             raise InputError(f"{file} holds its own drivers; leave --drivers and --matrix out")
         days, faults, said = (

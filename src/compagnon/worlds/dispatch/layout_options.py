@@ -75,7 +75,7 @@ class Layout:
             found[kind] = one
         given = found.get("bookings", profile.KNOWN)
         if given.kind in profile.INSTANCES:
-            self._refuse_beside(given.kind)
+            self.refuse_beside(given.kind)
             return given, found.get("drivers", profile.Profile("drivers"))
         rides, fleet = profile.with_columns(
             given, found.get("drivers", profile.Profile("drivers")), self.map, self.set
@@ -84,13 +84,20 @@ class Layout:
         sheet = self.sheet or rides.sheet
         return replace(rides, tolerance=tolerance, sheet=sheet), fleet
 
-    def _refuse_beside(self, kind: str) -> None:
+    def refuse_beside(self, kind: str) -> None:
+        """Refuse what says how a table is read, beside an instance, which is none.
+
+        Raises:
+            InputError: names the options.
+        """
         given = {"--map": self.map, "--set": self.set, "--tolerance": self.tolerance,
                  "--guess": self.guess, "--places": self.places, "--sheet": self.sheet,
-                 "--vehicles": self.vehicles}  # fmt: skip
+                 "--vehicles": self.vehicles, "--missing": self.missing}  # fmt: skip
         useless = [name for name, value in given.items() if value]
         if useless:
-            raise InputError(f"{', '.join(useless)}: of no use with the profile {kind}")
+            raise InputError(
+                f"{', '.join(useless)}: of no use with an instance ({kind}), which is no table"
+            )
 
     def learnt(self, reading: "Reading", file: Path, drivers: Path | None) -> "Reading":
         """The reading with the columns that are guessed, once a person has agreed to them.

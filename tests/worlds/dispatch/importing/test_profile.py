@@ -152,7 +152,7 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
 def test_two_profiles_of_one_table_and_a_format_beside_a_map_are_refused(tmp_path):
     with pytest.raises(InputError, match="are both of bookings"):
         Layout(profile=("ridesheet", "fleetpy")).profiles()
-    with pytest.raises(InputError, match="--map: of no use with the profile cordeau"):
+    with pytest.raises(InputError, match=r"--map: of no use with an instance \(cordeau\)"):
         Layout(profile=("cordeau",), map=("id=A",)).profiles()
 
 
@@ -284,3 +284,28 @@ def test_both_tables_are_guessed_where_neither_is_known(sheet, tmp_path, capsys)
 )  # fmt: skip
 def test_halves_beside_whole_days_are_said(times, mixed):
     assert halves_and_wholes(times) == mixed
+
+
+def test_what_says_how_a_table_is_read_is_of_no_use_to_an_instance(tmp_path):
+    from tests.worlds.dispatch.importing.test_public import instance, written
+
+    path, how = written(tmp_path, instance()), ("", "", 30.0, False)
+    for options in ({"map": ("id=A",)}, {"vehicles": ("1 x VSL",)}, {"guess": True}):
+        with pytest.raises(InputError, match="of no use with an instance"):
+            read_files(path, None, None, how, Layout(**options))
+    with pytest.raises(InputError, match=r"--profile ridesheet: .* is an instance"):
+        read_files(path, None, None, how, Layout(profile=("ridesheet",)))
+    assert len(read_files(path, None, None, how, Layout(profile=("dial-a-ride",))).days) == 1
+
+
+def test_a_row_with_a_way_back_is_two_bookings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = next(one for one in CASES if one.name == "hospital list with returns")
+    *files, layout = write(case, tmp_path)
+    found = read_files(*files, layout)
+    assert found.said[-1].startswith("4 of 5 bookings, 1 left out")  # one is cancelled
+    b = found.days[0].bookings
+    assert b.linked_to.tolist() == [-1, 0, -1, 2]
+    assert (b.pickup[1], b.dropoff[1]) == (b.dropoff[0], b.pickup[0])
+    assert (b.pickup_from[1], b.pickup_to[1]) == (720, 750)  # 12h15, a quarter before and after
+    assert b.load[1].tolist() == b.load[0].tolist()

@@ -115,6 +115,8 @@ def import_tables(
         fleet = read_sheet(drivers, DRIVERS, findings, reading.drivers)
     read = len(rides.rows), len(fleet.rows)
     rides = refine_rows(rides, reading.bookings, findings)
+    # A row that holds the ride back as well is two bookings.
+    read = read[0] + len(rides.rows) - len({row.line for row in rides.rows}), read[1]
     fleet = refine_rows(fleet, reading.drivers, findings) if drivers is not None else fleet
     rides, fleet = _located(rides, fleet, reading, findings)
     check_day_order((rides, fleet))
