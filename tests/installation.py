@@ -19,9 +19,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 OWN = "compagnon"
+_SETUPTOOLS = Version("77")  # as pyproject.toml asks for
 _BUILT_FROM = ("src", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -39,7 +41,11 @@ def build_wheel(folder: Path, without: str = "") -> Path:
     assert without in project
     (tree / "pyproject.toml").write_text(project.replace(without, ""))
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check"]
-    if importlib.metadata.version("setuptools") >= "77":
+    # Without a setuptools that reads our metadata, pip fetches one.
+    if any(
+        one.name == "setuptools" and Version(one.version) >= _SETUPTOOLS
+        for one in importlib.metadata.distributions()
+    ):
         words += ["--no-build-isolation", "--no-index"]
     _run([*words, "--wheel-dir", folder, tree])
     (wheel,) = folder.glob("*.whl")
