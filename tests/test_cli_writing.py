@@ -42,7 +42,15 @@ FILES = {
     "outcomes show json": ["outcomes", "show", "profit", "--json"],
     "order-book generate file": ["order-book", "generate"],
 }
+# Files that are never written over: their verbs have no --force.
+FRESH = {
+    "data import keep_ids": ["data", "import", "nowhere.csv", "--keep-ids"],
+    "data import missing": ["data", "import", "nowhere.csv", "--missing"],
+    "data check missing": ["data", "check", "nowhere.csv", "--missing"],
+}
 FOLDERS = {
+    "demo out": ["demo", "--quick", "--out"],
+    "data export out": ["data", "export", "nowhere", "--out"],
     "learn out": ["learn", "mountaincar-dqn", "--out"],
     "tune out": ["tune", "mountaincar-dqn", "--out"],
     "export out": ["export", "nowhere", "--out"],
@@ -55,6 +63,7 @@ FOLDERS = {
 READ = {
     "report run", "report order_book", "order-book check file", "tune space",
     "data import file", "data import drivers", "data import matrix", "data check file",
+    "data import places", "data check places", "data export days", "data export ids",
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
 } | {
@@ -83,7 +92,7 @@ def paths_of(verb: object) -> set[str]:
 
 def test_every_path_of_every_verb_is_known_to_be_read_or_written():
     there = {f"{name} {path}" for name, verb in EVERY.items() for path in paths_of(verb)}
-    assert there == set(FILES) | set(FOLDERS) | READ
+    assert there == set(FILES) | set(FRESH) | set(FOLDERS) | READ
 
 
 def refused(capsys: pytest.CaptureFixture[str], words: list[object]) -> str:
@@ -111,6 +120,19 @@ def test_a_file_that_is_there_stays_unless_force_is_given(name, tmp_path, capsys
     assert "cannot be written" in refused(capsys, [*FILES[name], tmp_path / ("x" * 300 + ".gif")])
     assert "is not a folder" in refused(capsys, [*FILES[name], mine / "inside.gif"])
     assert [path.name for path in tmp_path.iterdir()] == ["mine.gif"]
+    assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", FRESH)
+def test_a_file_that_is_there_stays_where_nothing_is_forced(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.csv"
+    mine.write_bytes(b"mine")
+    said = refused(capsys, [*FRESH[name], mine])
+    assert said.endswith(f"{mine} is there already; give another name\n")
+    assert "is a folder" in refused(capsys, [*FRESH[name], tmp_path])
+    assert "is not a folder" in refused(capsys, [*FRESH[name], mine / "inside.csv"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
     assert mine.read_bytes() == b"mine"
 
 

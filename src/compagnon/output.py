@@ -120,7 +120,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool =
     return made
 
 
-def claim(force: bool, *targets: Path | None, text: bool = True) -> None:
+def claim(force: bool | None, *targets: Path | None, text: bool = True) -> None:
     """Refuse files that could not be written, before an hour of work rather than after it.
 
     Every verb that writes where a person says asks here first. What is there already is not written
@@ -128,7 +128,7 @@ def claim(force: bool, *targets: Path | None, text: bool = True) -> None:
     is stdout: what a person reads is then printed to stderr.
 
     Args:
-        force: files that are there may be written over.
+        force: files that are there may be written over; None where the verb has no --force.
         text: what is written is text; anything else does not go to stdout.
 
     Raises:
@@ -170,14 +170,15 @@ def claim_folder(
     _check_parents(path)
 
 
-def _check_file(path: Path, force: bool) -> None:
+def _check_file(path: Path, force: bool | None) -> None:
     mode = _look(path)
     if mode is None:
         _check_parents(path)
     elif stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; give the name of a file")
     elif stat.S_ISREG(mode) and not force:
-        raise InputError(f"{path} is there already; give another name, or --force to write over it")
+        other = "" if force is None else ", or --force to write over it"
+        raise InputError(f"{path} is there already; give another name{other}")
 
 
 def _look(path: Path) -> int | None:

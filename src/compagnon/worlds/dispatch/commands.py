@@ -51,7 +51,7 @@ def import_(
     from compagnon.worlds.dispatch.importing.tables import save_days
 
     output.claim_folder(out)
-    output.claim(False, keep_ids)
+    output.claim(None, keep_ids)
     found = read_files(file, drivers, matrix, (zone, area, speed_kmh, strict), layout)
     if keep_ids is not None and found.rows is None:
         raise InputError(f"--keep-ids: {file} is an instance, whose requests have numbers alone")
@@ -298,7 +298,7 @@ def read_files(
     from compagnon.worlds.dispatch.importing.tables import Reading, import_tables
 
     if layout.missing is not None:
-        output.claim(False, layout.missing)
+        output.claim(None, layout.missing)
     rides, fleet = layout.profiles()
     kind = rides.kind if rides.kind in INSTANCES else text_instances.kind_of(file)
     if kind:

@@ -116,7 +116,7 @@ class Layout:
         if drivers is not None and not _is_known(drivers, DRIVERS, reading.drivers):
             tables.append((drivers, DRIVERS, reading.drivers))
         targets = [Path(f"{path.stem}.profile.toml") for path, _, _ in tables]
-        output.claim(False, *targets)
+        output.claim(None, *targets)
         found = [guess_profile(*one) for one in tables]
         for (path, _, _), one, target in zip(tables, found, targets, strict=True):
             _show(path, one)
