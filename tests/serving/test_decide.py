@@ -44,7 +44,7 @@ def drawing(artefact, db):
 def test_an_answer_says_what_how_probable_and_what_else(client):
     answer = client.decide()
     model = client.parts.service.model
-    assert answer["meaning"] == client.parts.service.codec.words[answer["action"]]
+    assert answer["meaning"] == client.parts.service.codec.labels[answer["action"]]
     assert (answer["model"], answer["probability"]) == (model.sha256, 1.0)
     row = logged(client, answer["id"])
     own = said(client, row).probabilities[0]

@@ -33,7 +33,7 @@ def policy_info(service: Service) -> Any:
     """What `/v1/policy` says."""
     model, settings, parser = service.model, service.settings, service.parser
     schema = model.manifest.schema_
-    return service.codec.kinds.policy(
+    return service.codec.responses.policy(
         model=model.sha256,
         name=model.manifest.name,
         schema_sha256=model.manifest.schema_sha256,

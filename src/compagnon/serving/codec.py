@@ -53,7 +53,7 @@ class Component(NamedTuple):
     high: float
 
 
-class Kinds(NamedTuple):
+class ResponseTypes(NamedTuple):
     """The schemas of what a service with such actions answers."""
 
     answer: type
@@ -65,16 +65,16 @@ class IndexCodec:
     """Actions that are one of several.
 
     Attributes:
-        kinds: the schemas of the answers.
+        responses: the schemas of the answers.
         alternatives: how many other actions an answer lists where nobody said; -1 for none ever.
-        words: what each action means.
+        labels: what each action means.
     """
 
-    kinds = Kinds(schemas.DecideAnswer, schemas.BatchAnswer, schemas.PolicyInfo)
+    responses = ResponseTypes(schemas.DecideAnswer, schemas.BatchAnswer, schemas.PolicyInfo)
     alternatives = 3
 
     def __init__(self, schema: Schema) -> None:
-        self.words = action_words(schema)
+        self.labels = action_labels(schema)
         self._fields = len(schema.observation.fields)
 
     def decide(
@@ -106,7 +106,7 @@ class IndexCodec:
         plays: Sequence[Play | None],
     ) -> Iterator[Columns | None]:
         """What comes of logged decisions that `fits`; None where no service can have made one."""
-        masks = np.stack([mask_of(row, len(self.words)) for row in rows])
+        masks = np.stack([mask_of(row, len(self.labels)) for row in rows])
         said = model.say(obs, masks)
         for place, (row, seed, play) in enumerate(zip(rows, seeds, plays, strict=True)):
             one = slice(place, place + 1)
@@ -122,7 +122,7 @@ class IndexCodec:
         """Whether the arrays of a row have the sizes of such a decision."""
         if len(row.features) != 4 * self._fields:
             return False
-        return row.mask is not None and len(row.mask) == (len(self.words) + 7) // 8
+        return row.mask is not None and len(row.mask) == (len(self.labels) + 7) // 8
 
     def answer(
         self, row: DecisionRow, labels: ActionLabels | None, alternatives: int
@@ -133,18 +133,18 @@ class IndexCodec:
             labels: of the actions in this state, where they depend on it.
         """
         assert row.action is not None
-        words = labels or self.words
+        known: ActionLabels = labels or self.labels
         probabilities = np.frombuffer(row.probabilities, np.float64)
         if row.others is None:
             liked = likeliest(probabilities, row.action, alternatives)
         else:
             liked = unpacked_others(row.others)
         others = [
-            schemas.Alternative(other, words[other], float(probabilities[other]), preference)
+            schemas.Alternative(other, known[other], float(probabilities[other]), preference)
             for other, preference in liked
         ]
         return schemas.DecideAnswer(
-            row.id, row.action, words[row.action], row.probability, others, row.model_sha256
+            row.id, row.action, known[row.action], row.probability, others, row.model_sha256
         )
 
     def check(self, settings: ServiceSettings, model: Model) -> None:
@@ -156,7 +156,7 @@ class IndexCodec:
 
     def described(self, model: Model, needs_mask: bool) -> dict[str, Any]:  # noqa: ARG002
         """What `/v1/policy` says of the actions alone."""
-        return {"actions": list(self.words), "mask_required": needs_mask}
+        return {"actions": list(self.labels), "mask_required": needs_mask}
 
 
 class VectorCodec:
@@ -167,8 +167,10 @@ class VectorCodec:
         bounds: of the vectors.
     """
 
-    words: tuple[str, ...] = ()  # there is none for a whole vector
-    kinds = Kinds(schemas.VectorAnswer, schemas.VectorBatchAnswer, schemas.VectorPolicyInfo)
+    labels: tuple[str, ...] = ()  # there is none for a whole vector
+    responses = ResponseTypes(
+        schemas.VectorAnswer, schemas.VectorBatchAnswer, schemas.VectorPolicyInfo
+    )
     alternatives = -1
 
     def __init__(self, schema: Schema) -> None:
@@ -272,7 +274,7 @@ def codec_of(schema: Schema) -> ActionCodec:
 # ------------------------------------------------------------------ actions in words
 
 
-def action_words(schema: Schema) -> tuple[str, ...]:
+def action_labels(schema: Schema) -> tuple[str, ...]:
     """What each action means, in the words of its world."""
     n = schema.action.n
     known = find_world(schema.env_id).action_labels(schema)
@@ -329,18 +331,18 @@ def record_of(row: DecisionRow, codec: ActionCodec, schema_sha256: str) -> Any:
 
     Args:
         codec: of the service that tells it, whose schema has this hash. The log may hold decisions
-            of other services too, and we know no words for theirs.
+            of other services too, and we know no labels of theirs.
     """
     ours = row.schema_sha256 == schema_sha256
     features = np.frombuffer(row.features, np.float32).tolist()
     if row.action_vector is None:
         probabilities = np.frombuffer(row.probabilities, np.float64)
         action = -1 if row.action is None else row.action
-        words = codec.words if ours and isinstance(codec, IndexCodec) else ()
+        labels = codec.labels if ours and isinstance(codec, IndexCodec) else ()
         return schemas.DecisionRecord(
             **schemas.shown(row),
             action=action,
-            meaning=words[action] if 0 <= action < len(words) else f"action {action}",
+            meaning=labels[action] if 0 <= action < len(labels) else f"action {action}",
             probability=row.probability,
             probabilities=probabilities.tolist(),
             possible=np.flatnonzero(mask_of(row, len(probabilities))).tolist(),

@@ -109,9 +109,9 @@ def describe(
     parser: RequestParser, codec: ActionCodec, settings: ServiceSettings
 ) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    kinds = codec.kinds
+    types = codec.responses
     named = {one for each in OPERATIONS for one in (each.takes, each.gives)}
-    structures = {one for one in named if isinstance(one, type)} | {ErrorResponse, *RECORDS, *kinds}
+    structures = {one for one in named if isinstance(one, type)} | {ErrorResponse, *RECORDS, *types}
     _, components = msgspec.json.schema_components(
         sorted(structures, key=lambda one: one.__name__), ref_template=f"{PLACE}/{{name}}"
     )
@@ -125,7 +125,7 @@ def describe(
         _narrow_answer(components["VectorAnswer"], codec)
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
-        described = _operation(one, kinds._asdict(), _example(one, parser))
+        described = _operation(one, types._asdict(), _example(one, parser))
         paths.setdefault(one.path, {})[one.method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -146,13 +146,13 @@ def describe(
 # ------------------------------------------------------------------ routes
 
 
-def _operation(one: Operation, kinds: dict[str, type], example: Any) -> dict[str, Any]:
+def _operation(one: Operation, types: dict[str, type], example: Any) -> dict[str, Any]:
     done = _GIVEN.get(one.gives, "it was done")
-    responses = {"200": _response(done, _content(one.gives, kinds))}
+    responses = {"200": _response(done, _content(one.gives, types))}
     for status in one.refuses:
         # A service that is not ready says why in the form of its health.
         healthy = one.gives is schemas.Health and status == 503
-        form = _content(schemas.Health if healthy else ErrorResponse, kinds)
+        form = _content(schemas.Health if healthy else ErrorResponse, types)
         responses[str(status)] = _response(_REFUSALS[status], form)
         if status in (429, 503):
             responses[str(status)]["headers"] = _LATER
@@ -184,7 +184,7 @@ def _response(words: str, content: dict[str, Any]) -> dict[str, Any]:
     return {"description": words, "content": content}
 
 
-def _content(gives: Any, kinds: dict[str, type]) -> dict[str, Any]:
+def _content(gives: Any, types: dict[str, type]) -> dict[str, Any]:
     schema: dict[str, Any]
     if gives == "text/plain":
         return {"text/plain": {"schema": {"type": "string"}}}
@@ -193,7 +193,7 @@ def _content(gives: Any, kinds: dict[str, type]) -> dict[str, Any]:
     elif gives == "record":  # a database may hold decisions of other services too
         schema = {"anyOf": [_reference(kind) for kind in RECORDS]}
     else:
-        schema = _reference(kinds.get(gives, gives))
+        schema = _reference(types.get(gives, gives))
     return {"application/json": {"schema": schema}}
 
 

@@ -228,7 +228,7 @@ class Service:
                 answers.append(self._answer(one, known[one.row.id]))
             except ApiError as refusal:
                 raise refusal.under(f"decisions[{place}]") from None
-        return _encode(self.codec.kinds.batch(answers))
+        return _encode(self.codec.responses.batch(answers))
 
     def _decided(
         self,
@@ -328,8 +328,8 @@ class Service:
         if states is None or row.mask is None or request.reasons is not True:
             return answer
         assert request.state is not UNSET
-        mask = mask_of(row, len(self.codec.words))
-        reasons = states.reasons(request.state, mask, labels or self.codec.words)
+        mask = mask_of(row, len(self.codec.labels))
+        reasons = states.reasons(request.state, mask, labels or self.codec.labels)
         return msgspec.structs.replace(answer, reasons=reasons)
 
     def _require_ours(self, pending: PendingDecision, written: Written) -> None:

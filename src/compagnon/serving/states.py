@@ -52,13 +52,13 @@ class StateReader:
         return self.codec.action_labels(self._decoded(state)) if self._labels_vary else None
 
     def reasons(
-        self, state: msgspec.Raw, mask: NDArray[np.bool_], words: ActionLabels
+        self, state: msgspec.Raw, mask: NDArray[np.bool_], labels: ActionLabels
     ) -> list[Reason]:
         """What the world says of each action in a state that was read.
 
         Args:
             mask: (A,), what is possible there.
-            words: what the actions mean there.
+            labels: what the actions mean there.
         """
         decoded = self._decoded(state)
         costs = self.codec.candidate_costs(decoded)
@@ -66,7 +66,7 @@ class StateReader:
         return [
             Reason(
                 action,
-                words[action],
+                labels[action],
                 possible,
                 float(known[action]) if np.isfinite(known[action]) else None,
                 None if possible else self.codec.why_impossible(decoded, action),
