@@ -318,7 +318,7 @@ CASES = (
                   "seats=How do you travel"),
           "tolerance": ("dropoff=30",)}, vehicles=("2 x 2 ambulatory + wheelchair",)),
     Case("hospital list with returns", HOSPITAL, 4, (None, None, None, 510), (0, 0, 1, 1),
-         ("Besoin", "no column seats"), (";8h30;", ";8h3;", "dropoff_to (Heure de RDV)"),
+         ("Lat départ", "no column pickup_lat"), (";8h30;", ";8h3;", "dropoff_to (Heure de RDV)"),
          {"guess": True, "yes": True}, encoding="latin-1"),
     Case("dump of an interface", DUMP, 2, (495, 525, None, None), (0, 1, 0, 0),
          ("latest", "no column 'latest'"), ("07:45:00Z", "07:05:00Z", "pickup_to (latest)"),

@@ -309,3 +309,18 @@ def test_a_row_with_a_way_back_is_two_bookings(tmp_path, monkeypatch):
     assert (b.pickup[1], b.dropoff[1]) == (b.dropoff[0], b.pickup[0])
     assert (b.pickup_from[1], b.pickup_to[1]) == (720, 750)  # 12h15, a quarter before and after
     assert b.load[1].tolist() == b.load[0].tolist()
+
+
+def test_cells_tell_a_time_from_a_place_and_what_a_seat_is(tmp_path):
+    from compagnon.worlds.dispatch.importing.columns import BOOKINGS as ASKED
+    from compagnon.worlds.dispatch.importing.guess import guess_profile
+
+    path = tmp_path / "d.csv"
+    path.write_text("Heure;Départ;Arrivée;Qui\n9h30;Gare;Clinique;TPMR\n10h;Clinique;Gare;VSL\n")
+    found = {one.field: one for one in guess_profile(path, ASKED, KNOWN).fields}
+    assert found["pickup_address"].cells == ("Départ",)
+    assert found["dropoff_address"].cells == ("Arrivée",)
+    assert (found["seats"].cells, found["seats"].sure) == (("Qui",), 0.6)
+    path.write_text("Départ;Arrivée;Qui\n9h30;10h00;TPMR\n10h;10h40;luge\n")
+    found = {one.field: one.cells for one in guess_profile(path, ASKED, KNOWN).fields}
+    assert found == {"pickup_time": ("Départ",), "dropoff_time": ("Arrivée",)}

@@ -19,6 +19,7 @@ from compagnon.worlds.dispatch.importing.profile import Profile, Span
 
 LOOKED_AT: Final = 200  # rows
 LEAST: Final = 0.5  # what is less sure is left to the person
+_BY_CELLS: Final = 0.6
 _TOLERANCE: Final = {"pickup": (15.0, 15.0), "dropoff": (30.0, 0.0)}
 _STREET: Final = frozenset((
     "adresse", "address", "addr", "rue", "street", "ville", "city", "town", "cp", "zip", "commune",
@@ -119,9 +120,11 @@ def _sure(cell: str, values: Sequence[str], name: str, words: Sequence[str]) -> 
     """How sure a column is a field: as its heading is like those known, as far as its cells fit."""
     said = heading(cell)
     like = max(_alike(said, word) for word in (name, *words))
+    filled = [value for value in values if value]
+    if name == "seats" and filled and like < _BY_CELLS and all(map(_READS["seats"], filled)):
+        return _BY_CELLS  # such words stand nowhere else, whatever is written above them
     if like < LEAST:
         return 0.0
-    filled = [value for value in values if value]
     fits = _READS.get(_kind(name))
     if not filled:
         return 0.8 if like == 1.0 else 0.0  # nothing bears it out

@@ -106,12 +106,12 @@ BOOKING_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "heure", "time", "heure_depart", "heure_de_depart", "heure_prise_en_charge",
         "heure_de_prise_en_charge", "heure_pec", "pu_time", "pickup", "pick_up_time", "pick_up",
         "scheduled_pickup", "requested_pickup_time", "departure_time", "abholzeit", "h_pec",
-        "tpep_pickup_datetime", "depart_prevu", "depart_souhaite", "req_time",
+        "tpep_pickup_datetime", "depart_prevu", "depart_souhaite", "req_time", "depart",
     ),
     "dropoff_time": (
         "heure_arrivee", "heure_d_arrivee", "heure_depose", "arrivee_prevue", "arrivee_souhaitee",
         "arrival_time", "do_time", "drop_off_time", "dropoff", "appt", "appointment", "rdv_a",
-        "termin", "scheduled_dropoff", "delivery_time",
+        "termin", "scheduled_dropoff", "delivery_time", "arrivee",
     ),
     "return_time": (
         "heure_retour", "heure_de_retour", "retour", "retour_a", "return", "return_pickup",
@@ -122,13 +122,14 @@ BOOKING_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "adresse_de_prise_en_charge", "pu_address", "pick_up_address", "pick_up", "pickup",
         "origin_address", "origin",
         "from", "from_address", "lieu_prise_en_charge", "lieu_de_prise_en_charge", "origine",
-        "provenance", "start",
+        "provenance", "start", "depart", "de", "lieu_depart", "abholort", "von",
     ),
     "dropoff_address": (
         "adresse_arrivee", "adresse_d_arrivee", "adresse_destination", "adresse_de_destination",
         "do_address", "drop_off_address", "drop_off", "dropoff", "destination_address",
         "destination", "to",
-        "to_address", "lieu_depose", "lieu_de_depose", "end",
+        "to_address", "lieu_depose", "lieu_de_depose", "end", "arrivee",
+        "vers", "lieu_arrivee", "zielort", "nach",
     ),
     "companions": (
         "guests", "accompagnants", "nombre_accompagnants", "nb_accompagnants", "escorts",
