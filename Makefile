@@ -24,9 +24,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 # The quick tests. Each process takes tests that stand together: what they share is made once.
+# What takes long is named at the end: it may belong in the full tier.
 test: $(INSTALLED)
 	$(MAKE) --jobs=2 lint kernels
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10 --durations-min=2
 
 # Two processes that test would each compile them: here each is compiled once, and then loaded.
 kernels: kernels-dispatch kernels-others
