@@ -32,6 +32,7 @@ QUICK: dict[str, list[list[str]]] = {
         ["--played", "{here}/days", "--against", "expert:dispatch-regret"],
     ],
     "dispatch_turns": [[str(ROOT)]],
+    "fast_paths": [[]],
     "interval_coverage": [[]],
     "masked_ppo": [[]],
     "seeds": [["mountaincar-dqn", "--seeds", "0", "--out", "{here}/runs"]],

@@ -19,6 +19,7 @@ from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.fast import masked
+from compagnon.rl.fast.cross_entropy import fused_cross_entropy
 from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.worlds.registry import usual_expert
@@ -38,6 +39,7 @@ class Dagger:
         expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
             from: nobody can be asked about the states that the student meets.
         seed: of episodes, mixing, draws and minibatches.
+        fast: take the fused loss rather than the plain one.
 
     Attributes:
         step_losses: (S,) mean cross-entropy of each gradient step of the last iteration.
@@ -52,6 +54,7 @@ class Dagger:
         env: BatchEnv,
         expert: Policy | Demonstrations,
         seed: int,
+        fast: bool = True,
     ) -> None:
         if network.schema.action.kind != "discrete":
             raise InputError(f"dagger: {env.env_id} has {env.action_space}; Discrete is needed")
@@ -66,6 +69,7 @@ class Dagger:
         self.episodes = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = self._new_optimiser()
+        self.cross_entropy = fused_cross_entropy if fast else masked_cross_entropy
         self.data = DemonstrationBuffer(
             settings.capacity, len(network.schema.observation.fields), network.schema.action.n
         )
@@ -177,23 +181,18 @@ class Dagger:
         for number, rows in enumerate(batches):
             self._set_rate(number / len(batches))
             logits = self.network.actor(x[torch.from_numpy(rows)])
-            seen_logits = logits.detach().cpu().numpy()
-            gradient = np.empty_like(seen_logits)
-            row_loss = np.empty(len(rows), np.float32)
             row_weights = weights[labels[rows]]
-            masked.cross_entropy_gradient(
-                seen_logits,
+            loss, row_losses = self.cross_entropy(
+                logits,
                 mask,
                 rows if settings.mask_loss else np.zeros_like(rows),
                 labels[rows],
                 (row_weights / row_weights.sum()).astype(np.float32),
-                gradient,
-                row_loss,
             )
             self.optimiser.zero_grad()
-            logits.backward(torch.from_numpy(gradient).to(self.network.device))
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
-            losses[number] = row_loss.mean()
+            losses[number] = row_losses.cpu().numpy().mean()
         self.step_losses = losses
         by_epoch = settings.gradient_steps == 0
         per_epoch = max(1, len(batches) // settings.epochs) if by_epoch else 20
@@ -271,6 +270,29 @@ class Dagger:
         self.rng.bit_generator.state = state["rng"]
         self.optimiser.load_state_dict(state["optimiser"])
         self.data.load_state_dict(state["data"])
+
+
+def masked_cross_entropy(
+    logits: torch.Tensor,
+    mask: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float32],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of imitation in plain autograd; `fast.cross_entropy` computes the same.
+
+    Args:
+        logits: (B, A). mask: (M, A), of the whole dataset. rows: (B,), which rows of `mask`.
+        labels: (B,). weights: (B,), that already sum to what the loss should weigh.
+
+    Returns:
+        The sum of weights x losses, and each row's loss (B,), outside autograd.
+    """
+    possible = torch.from_numpy(mask[rows]).to(logits.device)
+    log_probs = logits.masked_fill(~possible, -torch.inf).log_softmax(dim=1)
+    chosen = torch.from_numpy(labels).to(logits.device)
+    losses = -log_probs.gather(1, chosen[:, None])[:, 0]
+    return (torch.from_numpy(weights).to(logits.device) * losses).sum(), losses.detach()
 
 
 def build(plan: BuildPlan) -> tuple[Dagger, PolicyNetwork]:

@@ -13,7 +13,7 @@ from tests.rl.cases import CASES
 from tests.rl.small import through_disk
 from tests.tiers import full
 
-NAMES = [name for name, case in CASES.items() if case.kind == "dqn"]
+NAMES = [name for name, case in CASES.items() if case.kind == "dqn" and "pairwise" not in name]
 EVERY = pytest.mark.parametrize(
     "name", [name if name == "dqn, everything" else full(name) for name in NAMES]
 )

@@ -16,12 +16,11 @@ from compagnon.rl.fast.array_networks import array_network
 from compagnon.rl.fast.protocol import ValueLosses
 from compagnon.rl.fast.q_values import td_gradient, td_targets
 from compagnon.rl.networks.mlp import DuelingMlp, Mlp
-from compagnon.rl.networks.pairwise import PairwiseActor
 
 
 def fast_steps(online: nn.Module, target: nn.Module, settings: DQNSettings) -> "FastSteps | None":
     """The fast path of a network; None where there is none."""
-    if not isinstance(online, Mlp | DuelingMlp | PairwiseActor):
+    if not isinstance(online, Mlp | DuelingMlp):
         return None
     return FastSteps(online, target, settings)
 
