@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from compagnon.rl.fast.cross_entropy import fused_cross_entropy
 
 from compagnon.rl.dagger import masked_cross_entropy
+from compagnon.rl.fast.cross_entropy import fused_cross_entropy
 
 
 @pytest.mark.parametrize("share", [0.2, 1.0])
