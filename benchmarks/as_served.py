@@ -32,11 +32,11 @@ from compagnon.policy import (
     load_onnx,
     save_policy,
 )
+from compagnon.policy.action_selection import Nearness, Play
 from compagnon.policy.as_served import AsServed
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
 from compagnon.policy.manifest import GaussianHead
-from compagnon.policy.play import Nearness, Play
 
 COLUMNS = ("policy", "environment", "episodes", "as evaluated", "as served", "differ",
            "sampled costs", "exploring costs", "explored")  # fmt: skip

@@ -19,7 +19,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
 from compagnon.evaluation.statistics import estimate_each
-from compagnon.worlds.dispatch_poc import arrays, rules
+from compagnon.worlds.dispatch_poc import arrays, constants
 from compagnon.worlds.dispatch_poc.core import PocCore
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.outlook import reward_of
@@ -55,7 +55,7 @@ def days_of(seeds: NDArray[np.uint64], options: PocOptions) -> list[NDArray[np.f
             core.step(np.zeros(len(seeds), np.int64), autoreset=False)
         for day, rows in enumerate(core.days.bookings):
             for row in rows[: core.days.state[day, arrays.COUNT]]:
-                if row[arrays.END] - row[arrays.WINDOW] == tick * rules.TICK_MINUTES:
+                if row[arrays.END] - row[arrays.WINDOW] == tick * constants.TICK_MINUTES:
                     found[day].append(row.copy())
     return [np.array(rows) for rows in found]
 
@@ -66,9 +66,11 @@ def ways_of(bookings: NDArray[np.float64], ticks: int) -> Ways:
     places = [(0.0, 0.0, -1), *((b[arrays.TO_LAT], b[arrays.TO_LON], _come(b)) for b in bookings)]
     for number, booking in enumerate(bookings):
         lost = (
-            rules.CANCELLED * booking[arrays.PRIORITY] if booking[arrays.END] <= ticks * 5 else 0.0
+            constants.CANCELLED * booking[arrays.PRIORITY]
+            if booking[arrays.END] <= ticks * 5
+            else 0.0
         )
-        lost += rules.WAIT_COST + rules.COMPLETION_BONUS / len(bookings)
+        lost += constants.WAIT_COST + constants.COMPLETION_BONUS / len(bookings)
         at, on = booking[arrays.LAT], booking[arrays.LON]
         for place, (lat, lon, since) in enumerate(places):
             if place == 1 + number:
@@ -76,7 +78,7 @@ def ways_of(bookings: NDArray[np.float64], ticks: int) -> Ways:
             km = kilometres(lat, lon, cosine(lat), at, on, cosine(at))
             for tick in range(max(_come(booking), since + 1), ticks):
                 minutes = km * minutes_a_km(tick)
-                left = booking[arrays.END] - tick * rules.TICK_MINUTES
+                left = booking[arrays.END] - tick * constants.TICK_MINUTES
                 if left <= 0:
                     break
                 if minutes <= left:
@@ -89,7 +91,7 @@ def ways_of(bookings: NDArray[np.float64], ticks: int) -> Ways:
 
 
 def _come(booking: NDArray[np.float64]) -> int:
-    return int(booking[arrays.END] - booking[arrays.WINDOW]) // rules.TICK_MINUTES
+    return int(booking[arrays.END] - booking[arrays.WINDOW]) // constants.TICK_MINUTES
 
 
 def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[float, float]:
@@ -134,10 +136,16 @@ def bound_of(bookings: NDArray[np.float64], drivers: int, ticks: int) -> tuple[f
     if solved.x is None:
         raise RuntimeError(f"the linear programme was not solved: {solved.message}")
     lost = (
-        rules.CANCELLED
-        * bookings[bookings[:, arrays.END] <= ticks * rules.TICK_MINUTES, arrays.PRIORITY].sum()
+        constants.CANCELLED
+        * bookings[bookings[:, arrays.END] <= ticks * constants.TICK_MINUTES, arrays.PRIORITY].sum()
     )
-    total = -solved.fun - lost - ticks * rules.WAIT_COST + rules.EVEN_BONUS + rules.NEAR_BONUS
+    total = (
+        -solved.fun
+        - lost
+        - ticks * constants.WAIT_COST
+        + constants.EVEN_BONUS
+        + constants.NEAR_BONUS
+    )
     return total / ticks, float(solved.x[:count].sum()) / len(bookings)
 
 
@@ -153,7 +161,7 @@ def main() -> None:
         given.days, given.hours = 3, 1
     options = PocOptions.parse(hours=given.hours)
     seeds = np.arange(given.seed, given.seed + given.days, dtype=np.uint64)
-    ticks = options.hours * 60 // rules.TICK_MINUTES
+    ticks = options.hours * 60 // constants.TICK_MINUTES
     found = np.array([bound_of(day, options.drivers, ticks) for day in days_of(seeds, options)])
     figures = estimate_each({"reward_per_step": found[:, 0], "completion": found[:, 1]})
     print(f"{given.days} days from seed {given.seed}, mean and 95 % interval")

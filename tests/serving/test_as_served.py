@@ -14,6 +14,7 @@ from compagnon.evaluation.as_served import cost_in_words, measure_cost
 from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
+from compagnon.policy.action_selection import Play, what_differs
 from compagnon.policy.as_served import AsServed
 from compagnon.policy.manifest import (
     CategoricalHead,
@@ -21,7 +22,6 @@ from compagnon.policy.manifest import (
     GaussianHead,
     ValuesHead,
 )
-from compagnon.policy.play import Play, what_differs
 from compagnon.serving import costs
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import registry

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compagnon.policy.drawing import decision_seed
-from compagnon.policy.play import Play, PolicyOutput, nearly_best, played, unpacked
+from compagnon.policy.action_selection import Play, PolicyOutput, nearly_best, played, unpacked
+from compagnon.policy.sampling import decision_seed
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store.log import find
 from tests.serving.client import SHOP, served

@@ -65,7 +65,12 @@ def followed(client, **options):
 @pytest.mark.timeout(60)
 def test_from_an_observation_to_its_answer_and_its_row(local):
     loop, log = followed(local, fast_path=False)
-    assert {"serving/app.py", "serving/inference.py", "policy/play.py", "store/log.py"} < loop
+    assert {
+        "serving/app.py",
+        "serving/inference.py",
+        "policy/action_selection.py",
+        "store/log.py",
+    } < loop
     assert len(loop) <= MOST, sorted(loop)
     assert "store/sqlite.py" in log
     assert len(log | {"store/log.py", "store/decisions.py"}) <= MOST_OF_A_ROW, sorted(log)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed, draw, explored
+from compagnon.policy.sampling import decision_seed, draw, explored
 from compagnon.serving import costs
 from compagnon.serving.replaying import loader
 from compagnon.serving.repository import Repository

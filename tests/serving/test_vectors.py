@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import norm
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed
 from compagnon.policy.manifest import DeterministicHead, GaussianHead
+from compagnon.policy.sampling import decision_seed
 from compagnon.policy.schema import ActionSchema, Schema
-from compagnon.policy.vector_drawing import draw_vector, log_density
+from compagnon.policy.vector_sampling import draw_vector, log_density
 from compagnon.serving.models import open_model
 from compagnon.serving.replaying import loader
 from compagnon.serving.settings import ServiceSettings

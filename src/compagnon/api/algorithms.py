@@ -16,7 +16,7 @@ from compagnon.api.keywords import (
     PPOKeywords,
 )
 from compagnon.api.learners import AlgorithmLearner
-from compagnon.envs.given import EnvLike
+from compagnon.envs.from_object import EnvLike
 
 
 class PPO(AlgorithmLearner):

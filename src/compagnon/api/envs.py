@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 
 from compagnon.envs import BatchEnv, make_adapted
-from compagnon.envs.given import EnvLike, GivenEnv, given_env
+from compagnon.envs.from_object import EnvLike, GivenEnv, given_env
 from compagnon.policy.schema import Schema
 
 

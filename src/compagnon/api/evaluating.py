@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from compagnon.envs.given import EnvLike, GivenEnv, given_env
+from compagnon.envs.from_object import EnvLike, GivenEnv, given_env
 from compagnon.errors import InputError
 from compagnon.evaluation.evaluate import Evaluation
 from compagnon.evaluation.evaluate import evaluate as evaluate_in

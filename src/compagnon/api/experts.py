@@ -5,7 +5,7 @@ import os
 from typing import Final, NamedTuple
 
 from compagnon.api.envs import schema_of_given
-from compagnon.envs.given import GivenEnv
+from compagnon.envs.from_object import GivenEnv
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, name_of
 from compagnon.policy.loading import DECISIONS, IN_MEMORY, OBJECT, expert_points
 from compagnon.policy.protocol import Policy

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from compagnon.amounts import read_budget
 from compagnon.api.envs import schema_of_given
 from compagnon.api.experts import ExpertLike, GivenExpert, given_expert
-from compagnon.envs.given import EnvLike, GivenEnv, given_env
+from compagnon.envs.from_object import EnvLike, GivenEnv, given_env
 from compagnon.errors import InputError
 from compagnon.policy.artefact import load_artefact
 from compagnon.policy.bound import BoundPolicy

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compagnon.api.envs import schema_of
-from compagnon.envs.given import EnvLike, given_env
+from compagnon.envs.from_object import EnvLike, given_env
 from compagnon.errors import InputError
 from compagnon.policy.bound import BoundPolicy, PolicyLike, bind_policy, load_own
 from compagnon.policy.network import NetworkPolicy, network_policy

@@ -7,7 +7,7 @@ from typing import Any
 
 from compagnon.api.experts import ExpertLike, given_expert
 from compagnon.api.learners import Budget, Learner
-from compagnon.envs.given import EnvLike, GivenEnv, register_again
+from compagnon.envs.from_object import EnvLike, GivenEnv, register_again
 from compagnon.errors import InputError
 from compagnon.rl.callbacks import Callback
 from compagnon.rl.recipe import (

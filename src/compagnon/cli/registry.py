@@ -13,7 +13,7 @@ from compagnon.cli.stores import DB, Db, Model, Models, day, me, opened
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
-    from compagnon.store.registry import Version
+    from compagnon.store.lineage import Version
 
 
 def add(

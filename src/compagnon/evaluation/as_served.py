@@ -11,8 +11,8 @@ from compagnon.evaluation.labels import labels_of
 from compagnon.evaluation.statistics import Estimate, estimate
 from compagnon.evaluation.verdict import amount
 from compagnon.policy import NetworkPolicy, OnnxPolicy, Schema
+from compagnon.policy.action_selection import COST_SEED, Play, what_differs
 from compagnon.policy.as_served import AsServed
-from compagnon.policy.play import COST_SEED, Play, what_differs
 
 
 @dataclass(frozen=True)

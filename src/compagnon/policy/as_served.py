@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
+from compagnon.policy.action_selection import EXPLORED, Play, played
 from compagnon.policy.network import NetworkPolicy
 from compagnon.policy.onnx_policy import OnnxPolicy
-from compagnon.policy.play import EXPLORED, Play, played
-from compagnon.policy.vector_drawing import Bounds
-from compagnon.policy.vector_play import played_vector
+from compagnon.policy.vector_action_selection import played_vector
+from compagnon.policy.vector_sampling import Bounds
 
 _SEEDS = 2**63
 
 
 class AsServed:
-    """A trained policy under a play of the service; see `policy.play`.
+    """A trained policy under a play of the service; see `policy.action_selection`.
 
     It is a `DayReader`, since the cap on exploration counts within each episode.
 

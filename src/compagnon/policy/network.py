@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
+from compagnon.policy.action_selection import PolicyOutput
 from compagnon.policy.basic import sample_rows
 from compagnon.policy.graphs import Graph, graph_of
 from compagnon.policy.groups import Groups
@@ -21,10 +22,9 @@ from compagnon.policy.manifest import (
     ValuesHead,
 )
 from compagnon.policy.matched import best_matched
-from compagnon.policy.play import PolicyOutput
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
-from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
+from compagnon.policy.vector_action_selection import VectorsSaid, said_by_normals, said_surely
 
 FloatArray = NDArray[np.float32]
 

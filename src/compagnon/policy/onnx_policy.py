@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.files import read_file
+from compagnon.policy.action_selection import PolicyOutput
 from compagnon.policy.artefact import load_manifest
 from compagnon.policy.basic import sample_rows
 from compagnon.policy.exported import (
@@ -29,10 +30,9 @@ from compagnon.policy.exported import (
 )
 from compagnon.policy.manifest import CategoricalHead, GaussianHead, Manifest, ValuesHead
 from compagnon.policy.onnx_file import open_session
-from compagnon.policy.play import PolicyOutput
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Projection, Schema
-from compagnon.policy.vector_play import VectorsSaid, said_by_normals, said_surely
+from compagnon.policy.vector_action_selection import VectorsSaid, said_by_normals, said_surely
 
 FloatArray = NDArray[np.float32]
 _MAX_ONNX = 1_000_000_000

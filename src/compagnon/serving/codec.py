@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from compagnon.envs.products import ActionProduct
 from compagnon.errors import InputError
 from compagnon.policy import Schema
-from compagnon.policy.manifest import DeterministicHead
-from compagnon.policy.play import (
+from compagnon.policy.action_selection import (
     DETERMINISTIC,
     EXPLORED,
     GREEDY,
@@ -24,8 +23,9 @@ from compagnon.policy.play import (
     PolicyOutput,
     Quota,
 )
-from compagnon.policy.play import unpacked as unpacked_others
-from compagnon.policy.vector_drawing import Bounds
+from compagnon.policy.action_selection import unpacked as unpacked_others
+from compagnon.policy.manifest import DeterministicHead
+from compagnon.policy.vector_sampling import Bounds
 from compagnon.serving import schemas
 from compagnon.serving.inference import (
     Columns,

@@ -18,8 +18,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from compagnon.policy.action_selection import GREEDY
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import GREEDY
 from compagnon.serving import costs
 from compagnon.serving.inference import Model
 from compagnon.serving.models import open_model

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from compagnon.errors import InputError
 from compagnon.files import read_file, write_file
+from compagnon.policy.action_selection import COST_SEED, GREEDY, what_differs
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import COST_SEED, GREEDY, what_differs
 from compagnon.serving.inference import Model
 from compagnon.serving.model_source import source_of
 from compagnon.serving.repository import open_service_store

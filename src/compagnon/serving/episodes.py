@@ -77,7 +77,7 @@ class Episodes:
 
 
 class Asking:
-    """See `policy.play.Quota`."""
+    """See `policy.action_selection.Quota`."""
 
     def __init__(self, episodes: Episodes, names: Sequence[str | None]) -> None:
         self._episodes = episodes

@@ -16,11 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.policy.drawing import decision_seed, draw, explored
-from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
-from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
-from compagnon.policy.onnx_policy import OnnxPolicy
-from compagnon.policy.play import (
+from compagnon.policy.action_selection import (
     DETERMINISTIC,
     OTHER_BYTES,
     SAMPLED,
@@ -30,13 +26,17 @@ from compagnon.policy.play import (
     others,
     played,
 )
-from compagnon.policy.vector_drawing import Bounds, draw_vector
-from compagnon.policy.vector_play import (
+from compagnon.policy.exported import ACTION, ACTION_MASK, OBS, OUTPUTS, PROBABILITIES, STD
+from compagnon.policy.manifest import GaussianHead, Manifest, ValuesHead
+from compagnon.policy.onnx_policy import OnnxPolicy
+from compagnon.policy.sampling import decision_seed, draw, explored
+from compagnon.policy.vector_action_selection import (
     VectorsSaid,
     played_vector,
     said_by_normals,
     said_surely,
 )
+from compagnon.policy.vector_sampling import Bounds, draw_vector
 from compagnon.store.decisions import DecisionRow
 from compagnon.store.secrets import Secret
 

@@ -11,6 +11,7 @@ from compagnon.serving.inference import Model
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import open_tried
 from compagnon.store import Store, registry
+from compagnon.store.lineage import Version
 
 
 class ModelSource(Protocol):
@@ -76,7 +77,7 @@ class RegistrySource:
         )
 
 
-def open_version(store: Store, version: registry.Version, precision: str) -> Model:
+def open_version(store: Store, version: Version, precision: str) -> Model:
     """A registered version, verified and tried.
 
     Raises:

@@ -7,10 +7,10 @@ from typing import Final, cast
 import numpy as np
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed
+from compagnon.policy.action_selection import PLAYS, Play, PlayName
 from compagnon.policy.exported import ONNX_FILES
 from compagnon.policy.loading import artefact_directory
-from compagnon.policy.play import PLAYS, Play, PlayName
+from compagnon.policy.sampling import decision_seed
 from compagnon.serving.codec import ActionCodec, codec_of
 from compagnon.serving.inference import Model
 from compagnon.serving.model_source import open_version

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from compagnon.errors import InputError
-from compagnon.policy.play import EXPLORED
+from compagnon.policy.action_selection import EXPLORED
 from compagnon.serving.codec import codec_of, mask_of
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.errors import RETRY_SECONDS, ApiError

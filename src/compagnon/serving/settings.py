@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, Self
 import msgspec
 
 from compagnon.errors import InputError
+from compagnon.policy.action_selection import PLAYS, Nearness, Play, PlayName
 from compagnon.policy.manifest import Head
-from compagnon.policy.play import PLAYS, Nearness, Play, PlayName
 from compagnon.store.address import DEFAULT, is_file
 
 REGISTRY: Final = "registry:"
@@ -28,7 +28,8 @@ class ServiceSettings:
         play: ``greedy`` takes the policy's own best action, as evaluations do; ``sampled`` draws
             from its probabilities.
         explore: the share of decisions that explore among what is nearly as good as the best.
-        explore_floor, explore_margin, explore_spread: how near that is, see `policy.play.Nearness`.
+        explore_floor, explore_margin, explore_spread: how near that is, see
+            `policy.action_selection.Nearness`.
         explore_cap: explored decisions of one episode, at most; 0 for no limit.
         application: whose decisions these are; the draw depends on it.
         precision: ``fp32`` or ``int8``.

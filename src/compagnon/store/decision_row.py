@@ -69,13 +69,15 @@ class DecisionRow(NamedTuple):
         distribution: float64, little-endian, (2, D): means and deviations of the normal
             distributions that the policy drew a vector from, before bounds and exploration, in the
             units of the action; None where actions are indices.
-        log_density: of `action_vector`, see `policy.vector_drawing`; None likewise.
-        play: ``greedy`` or ``sampled``, see `policy.play`. None in rows from before this was told
-            apart: those were drawn from the policy and explored everything that was possible.
+        log_density: of `action_vector`, see `policy.vector_sampling`; None likewise.
+        play: ``greedy`` or ``sampled``, see `policy.action_selection`. None in rows from before
+            this was told apart: those were drawn from the policy and explored all that was
+            possible.
         near: how near to the best an action must have been to be explored; None likewise.
         episode: that this decision belongs to, or None where nobody said.
-        others: of the likeliest actions the policy's own preference, see `policy.play.packed`;
-            None where actions are vectors, and in rows from before.
+        others: of the likeliest actions the policy's own preference, see
+            `policy.action_selection.packed`; None where actions are vectors, and in rows from
+            before.
         secret: number of the secret that `seed` was made with; None in rows from before there was
             one.
     """

@@ -2,14 +2,36 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
 from compagnon.errors import InputError
 
-if TYPE_CHECKING:
-    from compagnon.store.registry import Version
-
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Version(NamedTuple):
+    """One version of a model.
+
+    Attributes:
+        model, number: its name, and its number among the versions of that name, from 1.
+        sha256: of its `policy.onnx`; its files stand in the folder of that name.
+        parent_sha256: the version that it was made from. data_sha256: what it was trained on.
+        files: SHA-256 by file name. metrics: figures by name.
+        signature: the named inputs it reads and the actions it chooses.
+        provenance: what its manifest says of where it comes from, with its `weights_sha256`.
+    """
+
+    model: str
+    number: int
+    sha256: str
+    schema_sha256: str
+    parent_sha256: str | None
+    data_sha256: str | None
+    files: dict[str, str]
+    metrics: dict[str, float]
+    signature: dict[str, Any]
+    time: float
+    provenance: dict[str, Any]
 
 
 def provenance_of(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -61,13 +83,13 @@ def agreed_data(given: str | None, told: dict[str, Any]) -> str | None:
     return own or given
 
 
-def named_parent(found: "Version") -> str | None:
+def named_parent(found: Version) -> str | None:
     """The hash of what a version says that it was made from."""
     parent = found.provenance.get("parent")
     return found.parent_sha256 or (parent["sha256"] if parent is not None else None)
 
 
-def parent_among(sha256: str | None, there: "Sequence[Version]") -> "Version | None":
+def parent_among(sha256: str | None, there: Sequence[Version]) -> Version | None:
     """The version that has a hash: of one of its files, or of its weights; None: none here."""
     if sha256 is None:
         return None
@@ -78,7 +100,7 @@ def parent_among(sha256: str | None, there: "Sequence[Version]") -> "Version | N
     return None
 
 
-def parent_words(found: "Version", there: "Sequence[Version]") -> str:
+def parent_words(found: Version, there: Sequence[Version]) -> str:
     """``version 1``, ``version 1 of other``, ``clone 0123456789ab, not in this registry``."""
     sha256 = named_parent(found)
     if sha256 is None:

@@ -28,7 +28,7 @@ from compagnon.store.decisions import (
 from compagnon.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from compagnon.store.patient import PatientConnection
+    from compagnon.store.postgres_deadlines import PatientConnection
 
 _T = TypeVar("_T")
 _DRIVER: Final = "postgresql+psycopg"
@@ -68,7 +68,7 @@ class PostgresStore(Store):
         self._chain: int | None = None  # of this writer; its end is in `_tip`
         self._tip: Tip | None = None
         try:
-            from compagnon.store.patient import connect
+            from compagnon.store.postgres_deadlines import connect
 
             self._engine = sqlalchemy.create_engine(
                 url,
@@ -132,7 +132,7 @@ class PostgresStore(Store):
         """Do something with the log's own connection."""
         import psycopg
 
-        from compagnon.store.patient import NoAnswer
+        from compagnon.store.postgres_deadlines import NoAnswer
 
         try:
             try:

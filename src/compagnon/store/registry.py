@@ -10,9 +10,10 @@ import sqlalchemy
 from sqlalchemy import Connection
 
 from compagnon.errors import InputError
-from compagnon.store import defended, events, lineage, model_files, recorded
+from compagnon.store import constraints, events, lineage, model_files, recorded
 from compagnon.store.database import Store
 from compagnon.store.decision_row import ID_LENGTH
+from compagnon.store.lineage import Version
 from compagnon.store.tables import models, pointers, versions
 from compagnon.store.upsert import insert_new
 
@@ -24,31 +25,6 @@ _TEXTS = ("files", "metrics", "signature", "provenance")  # columns of JSON
 
 class Moved(InputError):  # noqa: N818 (as in `StoreUnavailable`)
     """A pointer is not where the caller saw it: somebody else moved it in between."""
-
-
-class Version(NamedTuple):
-    """One version of a model.
-
-    Attributes:
-        model, number: its name, and its number among the versions of that name, from 1.
-        sha256: of its `policy.onnx`; its files stand in the folder of that name.
-        parent_sha256: the version that it was made from. data_sha256: what it was trained on.
-        files: SHA-256 by file name. metrics: figures by name.
-        signature: the named inputs it reads and the actions it chooses.
-        provenance: what its manifest says of where it comes from, with its `weights_sha256`.
-    """
-
-    model: str
-    number: int
-    sha256: str
-    schema_sha256: str
-    parent_sha256: str | None
-    data_sha256: str | None
-    files: dict[str, str]
-    metrics: dict[str, float]
-    signature: dict[str, Any]
-    time: float
-    provenance: dict[str, Any]
 
 
 class Pointer(NamedTuple):
@@ -258,7 +234,7 @@ def verify(store: Store, head: str | None = None) -> Verified:
         fault = _unlike_events(store, found)
     if fault is None:
         with store.read() as connection:
-            found_faults = recorded.faults(connection) + defended.faults(connection)
+            found_faults = recorded.faults(connection) + constraints.faults(connection)
         fault = found_faults[0] if found_faults else None
     for one in found:
         if fault is None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import sqlalchemy
 from sqlalchemy import Connection
 
-from compagnon.store import chaining, defended, events, recorded
+from compagnon.store import chaining, constraints, events, recorded
 from compagnon.store.chaining import Heads, Kind
 from compagnon.store.database import Store
 from compagnon.store.decisions import COLUMNS
@@ -116,7 +116,7 @@ def verify(
         # Events that were changed say nothing of the tables.
         faults += recorded.faults(connection) if fault is None else [fault]
         faults += _of_events(connection, head)
-        faults += defended.faults(connection)
+        faults += constraints.faults(connection)
         known = {
             row.id: _Chain(row.id, row.kind, row.rows, bytes(row.link), head)
             for row in connection.execute(sqlalchemy.select(chains))

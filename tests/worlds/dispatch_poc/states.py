@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from compagnon.worlds.dispatch_poc import arrays, rules
+from compagnon.worlds.dispatch_poc import arrays, constants
 
 
 def state_of(days: arrays.Days, row: int = 0, ends: bool = False) -> dict[str, Any]:
     """What a dispatcher knows; windows by their `ends`, or by what is left of them."""
-    now = float(days.state[row, arrays.TICK] * rules.TICK_MINUTES)
+    now = float(days.state[row, arrays.TICK] * constants.TICK_MINUTES)
     drivers = [
         {
             "id": f"d{k}",
-            "lat": rules.CENTRE_LAT + lat,
-            "lon": rules.CENTRE_LON + lon,
+            "lat": constants.CENTRE_LAT + lat,
+            "lon": constants.CENTRE_LON + lon,
             "load": int(load),
         }
         for k, ((lat, lon, _), load) in enumerate(
@@ -26,8 +26,8 @@ def state_of(days: arrays.Days, row: int = 0, ends: bool = False) -> dict[str, A
         by_end = ends or taken
         bookings.append({
             "id": f"b{j}",
-            "lat": rules.CENTRE_LAT + b[arrays.LAT],
-            "lon": rules.CENTRE_LON + b[arrays.LON],
+            "lat": constants.CENTRE_LAT + b[arrays.LAT],
+            "lon": constants.CENTRE_LON + b[arrays.LON],
             "priority": int(b[arrays.PRIORITY]),
             **({"window_end": b[arrays.END]} if by_end else {"minutes_left": b[arrays.END] - now}),
             "window": b[arrays.WINDOW],

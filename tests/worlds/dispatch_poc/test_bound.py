@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from compagnon.evaluation.evaluate import evaluate
-from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, rules
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, constants
 from compagnon.worlds.dispatch_poc.options import PocOptions
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "dispatch_poc_bound.py"
@@ -45,8 +45,8 @@ def booking(lat, lon, priority=3.0, window=30.0):
 def test_a_day_of_one_booking_by_hand(script):
     # At the drivers' door: assigned, near, in less than half the window, all of it completed.
     most, completion = script.bound_of(np.array([booking(0.0, 0.0)]), 1, 12)
-    earned = 50 + 10 + 15 + rules.COMPLETION_BONUS + rules.EVEN_BONUS + rules.NEAR_BONUS
-    assert most * 12 == pytest.approx(earned - 11 * rules.WAIT_COST)
+    earned = 50 + 10 + 15 + constants.COMPLETION_BONUS + constants.EVEN_BONUS + constants.NEAR_BONUS
+    assert most * 12 == pytest.approx(earned - 11 * constants.WAIT_COST)
     assert completion == pytest.approx(1.0)
 
 
@@ -56,4 +56,6 @@ def test_who_cannot_be_reached_is_lost(script):
     most, completion = script.bound_of(np.array([near, far]), 1, 12)
     alone, _ = script.bound_of(np.array([near]), 1, 12)
     assert completion == pytest.approx(0.5)
-    assert (alone - most) * 12 == pytest.approx(rules.CANCELLED * 3 + rules.COMPLETION_BONUS / 2)
+    assert (alone - most) * 12 == pytest.approx(
+        constants.CANCELLED * 3 + constants.COMPLETION_BONUS / 2
+    )

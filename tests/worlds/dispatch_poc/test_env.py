@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, kernel, rules, travel
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, arrays, constants, kernel, travel
 from compagnon.worlds.dispatch_poc.env import DispatchPocEnv
 from compagnon.worlds.dispatch_poc.kpis import KPI_NAMES
 from compagnon.worlds.dispatch_poc.options import PocOptions
@@ -167,7 +167,7 @@ class TestHandWorked:
         assert env.step(2)[1] == -10  # slot 1 is empty
         assert self.env().step(0)[1] == -1
         env = self.env()
-        env._core.days.load[0, 0] = rules.MAX_LOAD
+        env._core.days.load[0, 0] = constants.MAX_LOAD
         assert env.step(1)[1] == -10
         assert env.kpis()["invalid"] == 1
 
@@ -392,5 +392,5 @@ def test_a_bad_option_is_named(name, value):
 
 
 def test_actions_in_words():
-    assert rules.describe_action(0, 20) == "wait"
-    assert rules.describe_action(22, 20) == "driver 1 to booking 1"
+    assert constants.describe_action(0, 20) == "wait"
+    assert constants.describe_action(22, 20) == "driver 1 to booking 1"

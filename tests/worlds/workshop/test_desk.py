@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from compagnon.envs import make
 from compagnon.worlds.controls import DO, DOWN, LEFT, RIGHT, UP, WAIT, Keys
-from compagnon.worlds.workshop import WORKSHOP, rules
+from compagnon.worlds.workshop import WORKSHOP, constants
 from compagnon.worlds.workshop.desk import WorkshopDesk
 
-ALL = np.ones(rules.NUM_ACTIONS, np.bool_)
+ALL = np.ones(constants.NUM_ACTIONS, np.bool_)
 
 
 def press(desk, *taps, mask=ALL):
@@ -20,25 +20,25 @@ def press(desk, *taps, mask=ALL):
 
 def mask_of(**sizes):
     """A mask in which each family is possible up to a size."""
-    mask = np.zeros(rules.NUM_ACTIONS, np.bool_)
+    mask = np.zeros(constants.NUM_ACTIONS, np.bool_)
     starts = {
-        "p1": rules.P1_START,
-        "step1": rules.STEP1_START,
-        "step2": rules.STEP2_START,
-        "order": rules.ORDER_START,
+        "p1": constants.P1_START,
+        "step1": constants.STEP1_START,
+        "step2": constants.STEP2_START,
+        "order": constants.ORDER_START,
     }
     for name, size in sizes.items():
         mask[starts[name] : starts[name] + size] = True
-    mask[rules.WAIT] = True
+    mask[constants.WAIT] = True
     return mask
 
 
-@given(st.integers(0, rules.NUM_ACTIONS - 2))
+@given(st.integers(0, constants.NUM_ACTIONS - 2))
 def test_every_action_can_be_reached(action):
     desk = WorkshopDesk()
-    family, size = divmod(action, rules.BATCHES)
+    family, size = divmod(action, constants.BATCHES)
     assert (
-        press(desk, str(family + 1), *[DOWN] * rules.BATCHES) is None
+        press(desk, str(family + 1), *[DOWN] * constants.BATCHES) is None
     )  # down to 1, and no further
     assert press(desk, *[UP] * size) is None
     assert press(desk, DO) == action
@@ -48,8 +48,8 @@ def test_every_action_can_be_reached(action):
 def test_waiting_needs_a_key():
     desk = WorkshopDesk()
     assert desk.action(Keys(), 0, ALL) is None
-    assert desk.action(Keys(frozenset({WAIT})), 0, ALL) == rules.WAIT
-    assert press(desk, WAIT) == rules.WAIT
+    assert desk.action(Keys(frozenset({WAIT})), 0, ALL) == constants.WAIT
+    assert press(desk, WAIT) == constants.WAIT
 
 
 def test_left_and_right_go_round_and_sizes_stay_within_bounds():
@@ -107,7 +107,7 @@ def test_the_menu_is_that_of_the_workshop_itself():
 
 def test_a_desk_for_each_game_and_for_the_workshop_alone():
     desk = WorkshopDesk()
-    fresh = desk.for_space(spaces.Discrete(rules.NUM_ACTIONS))
+    fresh = desk.for_space(spaces.Discrete(constants.NUM_ACTIONS))
     assert fresh is not None
     assert fresh is not desk
     press(fresh, UP, RIGHT)

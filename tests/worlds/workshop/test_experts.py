@@ -11,10 +11,10 @@ from compagnon.evaluation.episodes import play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds.workshop import WORKSHOP
+from compagnon.worlds.workshop.constants import BATCHES
 from compagnon.worlds.workshop.experts import experts
 from compagnon.worlds.workshop.experts.rules import NEEDED, BaseStockLevels
 from compagnon.worlds.workshop.experts.search import BOUNDS, search_base_stock
-from compagnon.worlds.workshop.rules import BATCHES
 from tests.policy.networks import schema_of
 from tests.tiers import full
 

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import streams
+from compagnon.worlds.workshop.constants import REWARD_TERMS
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.kpis import KPI_NAMES
-from compagnon.worlds.workshop.rules import REWARD_TERMS
 from tests.tiers import full
 from tests.worlds.workshop.reference import ReferenceShop, Rules, geometric, mix, poisson, uniform
 

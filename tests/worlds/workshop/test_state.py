@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.state import TASKS, ShopState
@@ -82,14 +82,14 @@ WORKS = {"m1_task": "p1", "m1_minutes_left": 4, "m1_setup_left": 3}
 @pytest.mark.parametrize(
     ("change", "action", "words"),
     [
-        ({}, rules.P1_START + 12, "it takes 13 raw, and the store holds 12"),
-        ({}, rules.STEP1_START + 49, "it takes 50 raw, and the store holds 12"),
-        ({}, rules.STEP2_START + 4, "it takes 5 half-finished P2, and the store holds 4"),
-        (WORKS, rules.P1_START, "M1 is at work for another 7 minutes"),
-        (WORKS, rules.STEP1_START, "M1 is at work for another 7 minutes"),
-        ({"m2_minutes_left": 1}, rules.STEP2_START, "M2 is at work for another 1 minute"),
-        ({"m1_down": True}, rules.P1_START, "M1 is broken down"),
-        ({"m2_down": True}, rules.STEP2_START, "M2 is broken down"),
+        ({}, constants.P1_START + 12, "it takes 13 raw, and the store holds 12"),
+        ({}, constants.STEP1_START + 49, "it takes 50 raw, and the store holds 12"),
+        ({}, constants.STEP2_START + 4, "it takes 5 half-finished P2, and the store holds 4"),
+        (WORKS, constants.P1_START, "M1 is at work for another 7 minutes"),
+        (WORKS, constants.STEP1_START, "M1 is at work for another 7 minutes"),
+        ({"m2_minutes_left": 1}, constants.STEP2_START, "M2 is at work for another 1 minute"),
+        ({"m1_down": True}, constants.P1_START, "M1 is broken down"),
+        ({"m2_down": True}, constants.STEP2_START, "M2 is broken down"),
     ],
 )
 def test_why_an_action_is_impossible(change, action, words):
@@ -99,5 +99,5 @@ def test_why_an_action_is_impossible(change, action, words):
 @pytest.mark.parametrize("change", [{}, WORKS, {"m1_down": True}, {"m2_down": True, "raw": 0}])
 def test_every_masked_action_has_a_reason_and_no_other_has(change):
     shop = ShopState(**{**BASE, **change})
-    reasons = [shop.why_impossible(action) is None for action in range(rules.NUM_ACTIONS)]
+    reasons = [shop.why_impossible(action) is None for action in range(constants.NUM_ACTIONS)]
     np.testing.assert_array_equal(reasons, shop.mask())

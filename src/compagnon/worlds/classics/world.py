@@ -59,7 +59,7 @@ class Classic(World):
 
     def kept_attributes(self) -> Mapping[type, tuple[str, ...]]:
         """Gymnasium's classic five are small enough that all they keep is known."""
-        from compagnon.worlds.classics.kept import KEPT
+        from compagnon.worlds.classics.saved_state import KEPT
 
         return KEPT.get(self.name, {})
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from compagnon.policy import Schema
 from compagnon.worlds.codec import StateCodec
+from compagnon.worlds.dispatch_poc.constants import MAX_LOAD
 from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.pairs import counts
-from compagnon.worlds.dispatch_poc.rules import MAX_LOAD
 from compagnon.worlds.dispatch_poc.state import PocReader, PocState, StepInfo, action_in_words
 
 

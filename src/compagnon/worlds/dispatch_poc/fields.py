@@ -1,7 +1,7 @@
 """The proof of concept's observation fields and their ranges."""
 
 from compagnon.envs.field import Field
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.options import PocOptions
 
 PAIR_FIELDS = 8  # of observation="trips"
@@ -17,13 +17,15 @@ def observation_fields(options: PocOptions) -> tuple[Field, ...]:
             _place(f"driver_{i}_lat", "north of the centre"),
             _place(f"driver_{i}_lon", "east of the centre"),
             Field(f"driver_{i}_available", "0/1", 0, 1, 1, "can take another ride"),
-            Field(f"driver_{i}_load", "rides", 0, rules.MAX_LOAD, 10, "rides the driver has"),
+            Field(f"driver_{i}_load", "rides", 0, constants.MAX_LOAD, 10, "rides the driver has"),
         ]
     for j in range(options.slots):
         fields += [
             _place(f"booking_{j}_lat", "pick-up, north of the centre"),
             _place(f"booking_{j}_lon", "pick-up, east of the centre"),
-            Field(f"booking_{j}_priority", "1-5", 0, rules.PRIORITIES, 5, "0 for an empty slot"),
+            Field(
+                f"booking_{j}_priority", "1-5", 0, constants.PRIORITIES, 5, "0 for an empty slot"
+            ),
             Field(f"booking_{j}_time_left", "min", 0, 60, 60, "to the end of its window"),
         ]
     minutes = options.hours * 60
@@ -67,4 +69,4 @@ def observation_fields(options: PocOptions) -> tuple[Field, ...]:
 
 
 def _place(name: str, meaning: str) -> Field:
-    return Field(name, "deg", -rules.REACH, rules.REACH, rules.REACH, meaning)
+    return Field(name, "deg", -constants.REACH, constants.REACH, constants.REACH, meaning)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from compagnon.envs import streams
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.arrays import (
     BOOKING_COLUMNS,
     C_ASSIGNED,
@@ -67,9 +67,9 @@ def _bookings_come(state, places, bookings, km, seed):
     tick = state[TICK]
     u = streams.uniform(seed, _HOW_MANY, tick)
     if tick == 0:
-        coming = _whole(rules.FIRST_BOOKINGS[0], rules.FIRST_BOOKINGS[1], u)
+        coming = _whole(constants.FIRST_BOOKINGS[0], constants.FIRST_BOOKINGS[1], u)
     elif streams.uniform(seed, _COMES, tick) < demand(tick):
-        coming = _whole(rules.MORE_BOOKINGS[0], rules.MORE_BOOKINGS[1], u)
+        coming = _whole(constants.MORE_BOOKINGS[0], constants.MORE_BOOKINGS[1], u)
     else:
         return
     for number in range(coming):
@@ -82,16 +82,16 @@ def _bookings_come(state, places, bookings, km, seed):
         index = tick * _A_TICK + number
         for axis in range(4):
             u = streams.uniform(seed, _PLACE + axis, index)
-            bookings[j, axis] = rules.REACH * (2.0 * u - 1.0)
-        priority = _whole(1, rules.PRIORITIES, streams.uniform(seed, _PRIORITY, index))
+            bookings[j, axis] = constants.REACH * (2.0 * u - 1.0)
+        priority = _whole(1, constants.PRIORITIES, streams.uniform(seed, _PRIORITY, index))
         u = streams.uniform(seed, _WINDOW, index)
-        if priority >= rules.URGENT:
-            window = _whole(rules.URGENT_WINDOW[0], rules.URGENT_WINDOW[1], u)
+        if priority >= constants.URGENT:
+            window = _whole(constants.URGENT_WINDOW[0], constants.URGENT_WINDOW[1], u)
         else:
-            window = _whole(rules.WINDOW[0], rules.WINDOW[1], u)
+            window = _whole(constants.WINDOW[0], constants.WINDOW[1], u)
         bookings[j, PRIORITY] = priority
         bookings[j, WINDOW] = window
-        bookings[j, END] = tick * rules.TICK_MINUTES + window
+        bookings[j, END] = tick * constants.TICK_MINUTES + window
         bookings[j, TAKEN] = 0.0
         lat, lon, cos_lat = bookings[j, LAT], bookings[j, LON], cosine(bookings[j, LAT])
         bookings[j, COSINE] = cos_lat
@@ -116,18 +116,18 @@ def _remove(state, bookings, km, slot):
 def _assign(state, sums, places, load, given, bookings, km, faults, driver, slot):
     """Give a booking to a driver, who is at its drop-off from then on; the reward."""
     minutes = km[slot, driver] * minutes_a_km(state[TICK])
-    now = state[TICK] * rules.TICK_MINUTES
+    now = state[TICK] * constants.TICK_MINUTES
     late = max(0.0, now + minutes - bookings[slot, END])
     reward = reward_of(
         km[slot, driver], minutes, bookings[slot, PRIORITY], bookings[slot, WINDOW]
-    ) - min(rules.LATE_AT_MOST, rules.LATE_A_MINUTE * late)
+    ) - min(constants.LATE_AT_MOST, constants.LATE_A_MINUTE * late)
     waited = now - (bookings[slot, END] - bookings[slot, WINDOW]) + minutes
     state[C_ASSIGNED] += 1
     state[C_LATE] += 1 if late > 0.0 else 0
     sums[KM] += km[slot, driver]
     sums[LATE_MINUTES] += late
     sums[WAITED] += waited
-    lost = rules.GRADE_A_WAITED_MINUTE * waited + rules.GRADE_A_LATE_MINUTE * late
+    lost = constants.GRADE_A_WAITED_MINUTE * waited + constants.GRADE_A_LATE_MINUTE * late
     sums[GRADES] += max(1.0, 5.0 - lost)
     load[driver] += 1
     given[driver] += 1
@@ -153,12 +153,12 @@ def decide(state, sums, places, load, given, order, shown, bookings, km, params,
     state[C_DECISIONS] += 1
     if action == 0:
         state[C_WAITS] += 1
-        return -rules.WAIT_COST, True
+        return -constants.WAIT_COST, True
     driver = order[(action - 1) // bookings.shape[0]]
     slot = shown[(action - 1) % bookings.shape[0]]
-    if slot >= state[COUNT] or bookings[slot, TAKEN] > 0.0 or load[driver] >= rules.MAX_LOAD:
+    if slot >= state[COUNT] or bookings[slot, TAKEN] > 0.0 or load[driver] >= constants.MAX_LOAD:
         state[C_INVALID] += 1
-        return -rules.INVALID_COST, False
+        return -constants.INVALID_COST, False
     reward = _assign(state, sums, places, load, given, bookings, km, params.faults, driver, slot)
     return reward, False
 
@@ -172,16 +172,16 @@ def pass_tick(state, sums, places, load, bookings, km, seed):
     reward = 0.0
     j = 0
     while j < state[COUNT]:
-        over = bookings[j, END] <= state[TICK] * rules.TICK_MINUTES
+        over = bookings[j, END] <= state[TICK] * constants.TICK_MINUTES
         if over and bookings[j, TAKEN] == 0.0:
-            reward -= rules.CANCELLED * bookings[j, PRIORITY]
+            reward -= constants.CANCELLED * bookings[j, PRIORITY]
             state[C_CANCELLED] += 1
             sums[GRADES] += 1.0
             _remove(state, bookings, km, j)
         else:
             j += 1
     for d in range(load.shape[0]):
-        if load[d] > 0 and streams.uniform(seed, _RIDES + d, state[TICK]) < rules.RIDE_ENDS:
+        if load[d] > 0 and streams.uniform(seed, _RIDES + d, state[TICK]) < constants.RIDE_ENDS:
             load[d] -= 1
     return reward
 
@@ -201,23 +201,23 @@ def final_bonus(state, sums, given, bookings):
     """What the day as a whole earns."""
     bonus = 0.0
     assigned = state[C_ASSIGNED]
-    if np.std(given) < rules.EVEN_SD:
-        bonus += rules.EVEN_BONUS
+    if np.std(given) < constants.EVEN_SD:
+        bonus += constants.EVEN_BONUS
     accepted = assigned + state[C_CANCELLED] + count_open(state, bookings)
     if accepted > 0:
-        bonus += rules.COMPLETION_BONUS * assigned / accepted
+        bonus += constants.COMPLETION_BONUS * assigned / accepted
     if assigned > 0:
-        if sums[KM] / assigned < rules.NEAR_KM:
-            bonus += rules.NEAR_BONUS
-        if state[C_LATE] / assigned > rules.LATE_SHARE:
-            bonus -= rules.LATE_SHARE_COST
+        if sums[KM] / assigned < constants.NEAR_KM:
+            bonus += constants.NEAR_BONUS
+        if state[C_LATE] / assigned > constants.LATE_SHARE:
+            bonus -= constants.LATE_SHARE_COST
     return bonus
 
 
 @njit(cache=True)
 def _put_in_order(state, load, bookings, km, a_km, order, shown):
     """Bookings that a driver reaches first, by their ends; drivers by the way to the first one."""
-    now = state[TICK] * rules.TICK_MINUTES
+    now = state[TICK] * constants.TICK_MINUTES
     open_bookings = state[COUNT]
     for j in range(open_bookings):
         key = _later_if_lost(j, now, load, bookings, km, a_km)
@@ -241,7 +241,7 @@ def _put_in_order(state, load, bookings, km, a_km, order, shown):
 def _later_if_lost(j, now, load, bookings, km, a_km):
     left = bookings[j, END] - now
     for d in range(load.shape[0]):
-        if load[d] < rules.MAX_LOAD and km[j, d] * a_km <= left:
+        if load[d] < constants.MAX_LOAD and km[j, d] * a_km <= left:
             return left
     return left + _LAST
 
@@ -249,14 +249,14 @@ def _later_if_lost(j, now, load, bookings, km, a_km):
 @njit(cache=True, inline="always")
 def _further_if_busy(d, first, open_bookings, load, km):
     far = km[first, d] if open_bookings > 0 else 0.0
-    return far if load[d] < rules.MAX_LOAD else far + _LAST
+    return far if load[d] < constants.MAX_LOAD else far + _LAST
 
 
 @njit(cache=True)
 def observe(state, places, load, order, shown, bookings, km, params, scale, obs, mask):
     """Write one day's observation and mask."""
     drivers, slots = load.shape[0], bookings.shape[0]
-    now = state[TICK] * rules.TICK_MINUTES
+    now = state[TICK] * constants.TICK_MINUTES
     a_km = believed_minutes_a_km(state[TICK], params.faults)
     if params.by_urgency:
         _put_in_order(state, load, bookings, km, a_km, order, shown)
@@ -264,7 +264,7 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
         d = order[at]
         obs[4 * at] = places[d, 0] * scale[4 * at]
         obs[4 * at + 1] = places[d, 1] * scale[4 * at + 1]
-        obs[4 * at + 2] = 1.0 if load[d] < rules.MAX_LOAD else 0.0
+        obs[4 * at + 2] = 1.0 if load[d] < constants.MAX_LOAD else 0.0
         obs[4 * at + 3] = load[d] * scale[4 * at + 3]
     base = 4 * drivers
     for rank in range(state[COUNT]):
@@ -289,7 +289,7 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
         for place in range(drivers):
             d = order[place]
             minutes = km[j, d] * a_km
-            if minutes <= left and load[d] < rules.MAX_LOAD:
+            if minutes <= left and load[d] < constants.MAX_LOAD:
                 mask[1 + place * slots + rank] = True
                 if params.pairs:
                     pair = at + 2 + place * slots + rank

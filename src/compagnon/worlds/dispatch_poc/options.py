@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compagnon.envs.options import parse_options
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 
 
 class PocOptions(BaseModel):
@@ -51,10 +51,10 @@ class PocOptions(BaseModel):
         """N M + 1."""
         return self.drivers * self.slots + 1
 
-    def kernel_params(self) -> rules.PocParams:
+    def kernel_params(self) -> constants.PocParams:
         """The same choices as the numbers the kernel wants."""
-        return rules.PocParams(
-            ticks=self.hours * 60 // rules.TICK_MINUTES,
+        return constants.PocParams(
+            ticks=self.hours * 60 // constants.TICK_MINUTES,
             assignments_per_tick=self.assignments_per_tick,
             faults=self.faults,
             pairs=self.observation == "pairs",

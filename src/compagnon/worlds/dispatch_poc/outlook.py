@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.arrays import (
     COUNT,
     END,
@@ -30,8 +30,8 @@ HELD_UP: Final = 10.0  # minutes that a booking to come is taken to wait for its
 ENDS_SOON: Final = 15.0  # minutes by which a driver with all his rides is taken to be further off
 SOFT: Final = 4.0  # minutes of slack by which an open booking is as good as safe
 _NOBODY: Final = 1e6  # minutes, of a way that no driver goes
-_KM_NORTH: Final = rules.EARTH_KM * np.pi / 180.0
-_KM_EAST: Final = _KM_NORTH * np.cos(rules.CENTRE_LAT * np.pi / 180.0)
+_KM_NORTH: Final = constants.EARTH_KM * np.pi / 180.0
+_KM_EAST: Final = _KM_NORTH * np.cos(constants.CENTRE_LAT * np.pi / 180.0)
 
 
 @njit(cache=True, inline="always")
@@ -50,18 +50,18 @@ def _longer(low, high, minutes):
 @njit(cache=True, inline="always")
 def urgent_share(minutes):
     """The share of urgent bookings to come that someone so far away still reaches."""
-    return _longer(rules.URGENT_WINDOW[0], rules.URGENT_WINDOW[1], minutes + HELD_UP)
+    return _longer(constants.URGENT_WINDOW[0], constants.URGENT_WINDOW[1], minutes + HELD_UP)
 
 
 @njit(cache=True, inline="always")
 def other_share(minutes):
     """The share of the other bookings to come that someone so far away still reaches."""
-    return _longer(rules.WINDOW[0], rules.WINDOW[1], minutes + HELD_UP)
+    return _longer(constants.WINDOW[0], constants.WINDOW[1], minutes + HELD_UP)
 
 
 @njit(cache=True, inline="always")
 def _further(load):
-    return ENDS_SOON if load >= rules.MAX_LOAD else 0.0
+    return ENDS_SOON if load >= constants.MAX_LOAD else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -75,13 +75,13 @@ def _kept(left, minutes):
 @njit(cache=True, inline="always")
 def reward_of(km, minutes, priority, window):
     """Points for an assignment in time; what it loses by coming late is not counted here."""
-    reward = rules.ASSIGNED
-    if km < rules.NEAR_KM:
-        reward += rules.NEAR
-    if priority >= rules.URGENT:
-        reward += rules.URGENT_BONUS
+    reward = constants.ASSIGNED
+    if km < constants.NEAR_KM:
+        reward += constants.NEAR
+    if priority >= constants.URGENT:
+        reward += constants.URGENT_BONUS
     if minutes < 0.5 * window:
-        reward += rules.PROMPT
+        reward += constants.PROMPT
     return reward
 
 
@@ -106,7 +106,7 @@ def write_trips(
     obs[at + 1] = (ticks - state[TICK]) * scale[at + 1]
     at += 2
     for rank in range(state[COUNT]):
-        left = bookings[shown[rank], END] - state[TICK] * rules.TICK_MINUTES
+        left = bookings[shown[rank], END] - state[TICK] * constants.TICK_MINUTES
         for place in range(drivers):
             if mask[1 + place * slots + rank]:
                 pair = at + PAIR_FIELDS * (place * slots + rank)
@@ -135,15 +135,15 @@ def _write_outlook(
     if not mask[1:].any():
         return
     a_km = minutes_a_km(state[TICK] + 1)
-    next_tick = (state[TICK] + 1) * rules.TICK_MINUTES
+    next_tick = (state[TICK] + 1) * constants.TICK_MINUTES
     # The three drivers who are nearest to each place of the grid, and to each open booking.
     squares = A_SIDE * A_SIDE
     lat, lon = np.empty(squares), np.empty(squares)
     near, who = np.empty((squares, 3)), np.empty((squares, 2), np.int64)
     now = np.zeros(3)
     for g in range(squares):
-        lat[g] = rules.REACH * ((2 * (g // A_SIDE) + 1) / A_SIDE - 1.0)
-        lon[g] = rules.REACH * ((2 * (g % A_SIDE) + 1) / A_SIDE - 1.0)
+        lat[g] = constants.REACH * ((2 * (g // A_SIDE) + 1) / A_SIDE - 1.0)
+        lon[g] = constants.REACH * ((2 * (g % A_SIDE) + 1) / A_SIDE - 1.0)
         near[g, :] = _NOBODY
         who[g, :] = -1
         for d in range(drivers):

@@ -18,7 +18,7 @@ from compagnon.envs.drawing import (
     Pen,
     Point,
 )
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.snapshot import Place, PocSnapshot
 
 WIDTH: Final = 960
@@ -48,8 +48,8 @@ def to_image(day: PocSnapshot) -> NDArray[np.uint8]:
 def _at(place: Place) -> Point:
     lat, lon = place
     return (
-        _LEFT + _SIDE * (lon / rules.REACH + 1) / 2,
-        _TOP + _SIDE * (1 - lat / rules.REACH) / 2,
+        _LEFT + _SIDE * (lon / constants.REACH + 1) / 2,
+        _TOP + _SIDE * (1 - lat / constants.REACH) / 2,
     )
 
 
@@ -81,7 +81,7 @@ def _draw_map(pen: Pen, day: PocSnapshot) -> None:
         pen.dot(_at(pickup.pickup), 3, RED if late else BLUE)
     for number, (place, load) in enumerate(day.drivers):
         x, y = _at(place)
-        pen.dot((x, y), 9, HEADER if load < rules.MAX_LOAD else _GREY)
+        pen.dot((x, y), 9, HEADER if load < constants.MAX_LOAD else _GREY)
         pen.text(x, y, str(number), 10, "#ffffff", "mm")
         for ride in range(load):
             pen.dot((x - 7 + 7 * ride, y + 13), 2.5, INK)

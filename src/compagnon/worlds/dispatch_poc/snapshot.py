@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from compagnon.worlds.dispatch_poc import arrays, rules
+from compagnon.worlds.dispatch_poc import arrays, constants
 from compagnon.worlds.dispatch_poc.travel import minutes_a_km, traffic
 
 RECENT: Final = 8
@@ -43,11 +43,11 @@ class Pickups:
         if (
             slot >= state[arrays.COUNT]
             or bookings[slot, arrays.TAKEN]
-            or days.load[0, driver] >= rules.MAX_LOAD
+            or days.load[0, driver] >= constants.MAX_LOAD
         ):
             return
         minutes = days.km[0, slot, driver] * minutes_a_km(state[arrays.TICK])
-        late = state[arrays.TICK] * rules.TICK_MINUTES + minutes - bookings[slot, arrays.END]
+        late = state[arrays.TICK] * constants.TICK_MINUTES + minutes - bookings[slot, arrays.END]
         lat, lon = days.places[0, driver, :2].tolist()
         pick_lat, pick_lon, to_lat, to_lon = bookings[slot, :4].tolist()
         self._recent.append(
@@ -91,7 +91,7 @@ class PocSnapshot:
     @property
     def clock(self) -> str:
         """Time of the day, HH:MM."""
-        hours, minutes = divmod(rules.START_HOUR * 60 + self.minute, 60)
+        hours, minutes = divmod(constants.START_HOUR * 60 + self.minute, 60)
         return f"{hours:02}:{minutes:02}"
 
     @classmethod
@@ -100,8 +100,8 @@ class PocSnapshot:
     ) -> "PocSnapshot":
         """Read the first day of `days`."""
         tick = int(days.state[0, arrays.TICK])
-        now = tick * rules.TICK_MINUTES
-        free = days.load[0] < rules.MAX_LOAD
+        now = tick * constants.TICK_MINUTES
+        free = days.load[0] < constants.MAX_LOAD
         open_bookings = []
         for j, row in enumerate(days.bookings[0][: days.state[0, arrays.COUNT]]):
             if row[arrays.TAKEN]:

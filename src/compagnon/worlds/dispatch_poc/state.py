@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch_poc import arrays, kernel, rules
+from compagnon.worlds.dispatch_poc import arrays, constants, kernel
 from compagnon.worlds.dispatch_poc.fields import observation_fields
 from compagnon.worlds.dispatch_poc.options import PocOptions
 from compagnon.worlds.dispatch_poc.travel import cosine, kilometres
@@ -113,13 +113,13 @@ class PocReader:
         days, out = arrays.allocate(1, options.drivers, options.slots, self._fields)
         d = arrays.Days(*(array[0] for array in days))
         d.state[arrays.TICK], d.state[arrays.COUNT] = (
-            state.time // rules.TICK_MINUTES,
+            state.time // constants.TICK_MINUTES,
             len(state.bookings),
         )
-        d.load[:], d.places[:, 2] = rules.MAX_LOAD, cosine(0.0)
+        d.load[:], d.places[:, 2] = constants.MAX_LOAD, cosine(0.0)
         for k, driver in enumerate(state.drivers):
-            lat = driver.lat - rules.CENTRE_LAT
-            d.places[k] = lat, driver.lon - rules.CENTRE_LON, cosine(lat)
+            lat = driver.lat - constants.CENTRE_LAT
+            d.places[k] = lat, driver.lon - constants.CENTRE_LON, cosine(lat)
             d.load[k] = driver.load
         for j, booking in enumerate(state.bookings):
             self._write(j, booking, state.time, d)
@@ -132,7 +132,7 @@ class PocReader:
         )
 
     def _write(self, j: int, booking: PocBooking, now: float, d: arrays.Days) -> None:
-        lat, lon = booking.lat - rules.CENTRE_LAT, booking.lon - rules.CENTRE_LON
+        lat, lon = booking.lat - constants.CENTRE_LAT, booking.lon - constants.CENTRE_LON
         row = d.bookings[j]
         row[arrays.LAT], row[arrays.LON], row[arrays.COSINE] = lat, lon, cosine(lat)
         row[arrays.PRIORITY], row[arrays.TAKEN] = booking.priority, booking.taken
@@ -162,15 +162,15 @@ def _left(booking: PocBooking, now: float) -> float:
 
 def _check(state: PocState, options: PocOptions) -> None:
     last = options.hours * 60
-    if not 0 <= state.time <= last or state.time % rules.TICK_MINUTES:
+    if not 0 <= state.time <= last or state.time % constants.TICK_MINUTES:
         raise InputError(
-            f"time: it is {state.time:g}; it should be a multiple of {rules.TICK_MINUTES} from 0 "
-            f"to {last}, minutes since 0{rules.START_HOUR}:00"
+            f"time: it is {state.time:g}; it should be a multiple of {constants.TICK_MINUTES} from "
+            f"0 to {last}, minutes since 0{constants.START_HOUR}:00"
         )
     _check_group("drivers", state.drivers, options.drivers)
     _check_group("bookings", state.bookings, options.slots)
     for k, driver in enumerate(state.drivers):
-        _within(f"drivers[{k}].load", driver.load, 0, rules.MAX_LOAD)
+        _within(f"drivers[{k}].load", driver.load, 0, constants.MAX_LOAD)
     for k, booking in enumerate(state.bookings):
         _check_booking(f"bookings[{k}]", booking, state.time, options)
 
@@ -187,19 +187,19 @@ def _check_group(name: str, found: Sequence[PocDriver | PocBooking], most: int) 
         _within(
             f"{name}[{k}].lat",
             one.lat,
-            rules.CENTRE_LAT - rules.REACH,
-            rules.CENTRE_LAT + rules.REACH,
+            constants.CENTRE_LAT - constants.REACH,
+            constants.CENTRE_LAT + constants.REACH,
         )
         _within(
             f"{name}[{k}].lon",
             one.lon,
-            rules.CENTRE_LON - rules.REACH,
-            rules.CENTRE_LON + rules.REACH,
+            constants.CENTRE_LON - constants.REACH,
+            constants.CENTRE_LON + constants.REACH,
         )
 
 
 def _check_booking(where: str, booking: PocBooking, now: float, options: PocOptions) -> None:
-    _within(f"{where}.priority", booking.priority, 1, rules.PRIORITIES)
+    _within(f"{where}.priority", booking.priority, 1, constants.PRIORITIES)
     if (booking.minutes_left is None) == (booking.window_end is None):
         raise InputError(f"{where}.minutes_left: give it or window_end, and not both")
     given = "minutes_left" if booking.window_end is None else "window_end"

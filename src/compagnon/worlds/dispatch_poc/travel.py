@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from compagnon.worlds.dispatch_poc import rules
+from compagnon.worlds.dispatch_poc import constants
 
 _RADIANS = np.pi / 180.0
 
@@ -11,43 +11,43 @@ _RADIANS = np.pi / 180.0
 @njit(cache=True, inline="always")
 def traffic(tick):
     """Density of the traffic at a tick, 0 to 1."""
-    minute = rules.START_HOUR * 60 + tick * rules.TICK_MINUTES
+    minute = constants.START_HOUR * 60 + tick * constants.TICK_MINUTES
     if (minute >= 480 and minute < 540) or (minute >= 1020 and minute < 1080):
-        return rules.RUSH_TRAFFIC
+        return constants.RUSH_TRAFFIC
     if minute >= 720 and minute < 840:
-        return rules.NOON_TRAFFIC
-    return rules.CALM_TRAFFIC
+        return constants.NOON_TRAFFIC
+    return constants.CALM_TRAFFIC
 
 
 @njit(cache=True, inline="always")
 def demand(tick):
     """Probability that bookings come at a tick."""
-    minute = rules.START_HOUR * 60 + tick * rules.TICK_MINUTES
+    minute = constants.START_HOUR * 60 + tick * constants.TICK_MINUTES
     if (minute >= 480 and minute < 570) or (minute >= 1020 and minute < 1110):
-        return rules.RUSH_DEMAND
+        return constants.RUSH_DEMAND
     if minute >= 720 and minute < 840:
-        return rules.NOON_DEMAND
-    return rules.CALM_DEMAND
+        return constants.NOON_DEMAND
+    return constants.CALM_DEMAND
 
 
 @njit(cache=True, inline="always")
 def minutes_a_km(tick):
     """Minutes that a kilometre takes: the world's travel time."""
-    return 60.0 / (rules.FREE_SPEED * (1.0 - rules.TRAFFIC_SLOWS * traffic(tick)))
+    return 60.0 / (constants.FREE_SPEED * (1.0 - constants.TRAFFIC_SLOWS * traffic(tick)))
 
 
 @njit(cache=True, inline="always")
 def believed_minutes_a_km(tick, faults):
     """Minutes that the mask takes a kilometre for; the original's mask was too hopeful."""
     if faults:
-        return 60.0 / rules.FREE_SPEED * (1.0 + rules.TRAFFIC_SLOWS * traffic(tick))
+        return 60.0 / constants.FREE_SPEED * (1.0 + constants.TRAFFIC_SLOWS * traffic(tick))
     return minutes_a_km(tick)
 
 
 @njit(cache=True, inline="always")
 def cosine(lat):
     """Cosine of the latitude `lat` degrees north of the centre."""
-    return np.cos((rules.CENTRE_LAT + lat) * _RADIANS)
+    return np.cos((constants.CENTRE_LAT + lat) * _RADIANS)
 
 
 @njit(cache=True, inline="always")
@@ -62,4 +62,4 @@ def kilometres(lat, lon, cos_lat, to_lat, to_lon, cos_to_lat):
     a *= 1.0 - a * a / 6.0
     b *= 1.0 - b * b / 6.0
     s = np.sqrt(a * a + cos_lat * cos_to_lat * b * b)
-    return 2.0 * rules.EARTH_KM * s * (1.0 + s * s / 6.0)
+    return 2.0 * constants.EARTH_KM * s * (1.0 + s * s / 6.0)

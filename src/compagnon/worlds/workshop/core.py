@@ -5,7 +5,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 from compagnon.worlds.workshop.fields import kernel_columns, select_fields
 from compagnon.worlds.workshop.kpis import episode_kpis
 from compagnon.worlds.workshop.options import DEMAND_FACTORS, WorkshopOptions
@@ -23,7 +23,7 @@ class WorkshopCore:
         self.fields: tuple[Field, ...] = select_fields(options.observation)
         self._columns, self._scale = kernel_columns(self.fields, options.scaling)
         if options.demand in DEMAND_FACTORS:
-            self._book: NDArray[np.int32] = np.zeros((1, rules.TICKS_PER_EPISODE, 2), np.int32)
+            self._book: NDArray[np.int32] = np.zeros((1, constants.TICKS_PER_EPISODE, 2), np.int32)
             self.params = options.kernel_params(book_weeks=0)
         else:
             self._book = read_order_book(options.demand).weekly_demand()
@@ -41,7 +41,7 @@ class WorkshopCore:
     @property
     def action_space(self) -> spaces.Discrete[np.int64]:
         """The space of one shop's action."""
-        return spaces.Discrete(rules.NUM_ACTIONS)
+        return spaces.Discrete(constants.NUM_ACTIONS)
 
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected shops new seeds; their next episode is number 0."""

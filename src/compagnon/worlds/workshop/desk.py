@@ -7,14 +7,14 @@ from gymnasium import spaces
 
 from compagnon.worlds import controls
 from compagnon.worlds.controls import Controls, Keys, Mask, MenuLine
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 # Each family of actions: its name, the first one of it, and why none of it may be possible.
 _FAMILIES: Final = (
-    ("P1 on M1", rules.P1_START, "M1 is not free, or there is no raw"),
-    ("P2 step 1 on M1", rules.STEP1_START, "M1 is not free, or there is no raw"),
-    ("P2 step 2 on M2", rules.STEP2_START, "M2 is not free, or there is no half-finished P2"),
-    ("order raw", rules.ORDER_START, "nothing can be ordered"),
+    ("P1 on M1", constants.P1_START, "M1 is not free, or there is no raw"),
+    ("P2 step 1 on M1", constants.STEP1_START, "M1 is not free, or there is no raw"),
+    ("P2 step 2 on M2", constants.STEP2_START, "M2 is not free, or there is no half-finished P2"),
+    ("order raw", constants.ORDER_START, "nothing can be ordered"),
 )
 _FIRST_SIZES: Final = (5, 5, 5, 20)
 
@@ -33,7 +33,7 @@ class WorkshopDesk(Controls):
 
     def for_space(self, space: spaces.Space[Any]) -> Self | None:
         """A desk of its own, for the workshop's actions."""
-        fits = isinstance(space, spaces.Discrete) and space.n == rules.NUM_ACTIONS
+        fits = isinstance(space, spaces.Discrete) and space.n == constants.NUM_ACTIONS
         return type(self)() if fits else None
 
     def action(self, keys: Keys, step: int, mask: Mask | None) -> int | None:  # noqa: ARG002
@@ -45,7 +45,7 @@ class WorkshopDesk(Controls):
             if key == controls.DO:
                 return self.chosen
             self._press(key)
-        return rules.WAIT if controls.WAIT in keys.down else None
+        return constants.WAIT if controls.WAIT in keys.down else None
 
     @property
     def chosen(self) -> int:
@@ -57,17 +57,17 @@ class WorkshopDesk(Controls):
             self.family = (self.family + (1 if key == controls.RIGHT else -1)) % len(_FAMILIES)
         elif key in (controls.UP, controls.DOWN):
             size = self.sizes[self.family] + (1 if key == controls.UP else -1)
-            self.sizes[self.family] = min(max(1, size), rules.BATCHES)
+            self.sizes[self.family] = min(max(1, size), constants.BATCHES)
         elif key.isdecimal() and 1 <= int(key) <= len(_FAMILIES):
             self.family = int(key) - 1
 
     def label(self, action: Any) -> str:
         """The action as the workshop describes it."""
-        return rules.describe_action(int(action))
+        return constants.describe_action(int(action))
 
     def refusal(self, action: Any, mask: Mask) -> str:
         """Why it cannot be launched, and what could."""
-        _, first, reason = _FAMILIES[int(action) // rules.BATCHES]
+        _, first, reason = _FAMILIES[int(action) // constants.BATCHES]
         most = _most(mask, first)
         words = self.label(action)
         if not most:
@@ -78,7 +78,7 @@ class WorkshopDesk(Controls):
         """The four families, each with its size and the most that is possible now."""
         lines = []
         for index, (name, first, _) in enumerate(_FAMILIES):
-            most = rules.BATCHES if mask is None else _most(mask, first)
+            most = constants.BATCHES if mask is None else _most(mask, first)
             limit = f"of {most}" if most else "not now"
             text = f"{index + 1}  {name}: {self.sizes[index]}  ({limit})"
             lines.append(MenuLine(text, index == self.family, most >= self.sizes[index]))
@@ -87,5 +87,5 @@ class WorkshopDesk(Controls):
 
 def _most(mask: Mask, first: int) -> int:
     """The largest batch of a family that is possible, 0 where none is."""
-    possible = mask[first : first + rules.BATCHES].nonzero()[0]
+    possible = mask[first : first + constants.BATCHES].nonzero()[0]
     return int(possible[-1]) + 1 if len(possible) else 0

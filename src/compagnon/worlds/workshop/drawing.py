@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 from compagnon.worlds.workshop.state import ShopState
 
 WIDTH: Final = 480
@@ -36,7 +36,7 @@ def shop_svg(shop: ShopState) -> str:
     body = [_text(0, 0, clock, bold=True)]
     for row, (name, count) in enumerate(stocks, 1):
         y = row * _ROW
-        share = _LONG * count / rules.STOCK_CAP
+        share = _LONG * count / constants.STOCK_CAP
         body.append(_text(0, row, name))
         body.append(
             f'<rect x="{_LEFT}" y="{y + 5}" width="{_LONG}" height="13" rx="3" opacity="0.15"/>'
@@ -44,13 +44,13 @@ def shop_svg(shop: ShopState) -> str:
         body.append(
             f'<rect x="{_LEFT}" y="{y + 5}" width="{share:g}" height="13" rx="3" fill="#0072b2"/>'
         )
-        body.append(_text(_LEFT + _LONG + 10, row, f"{count} of {rules.STOCK_CAP}"))
+        body.append(_text(_LEFT + _LONG + 10, row, f"{count} of {constants.STOCK_CAP}"))
     for row, (name, said) in enumerate(lines, 1 + len(stocks)):
         body.append(_text(0, row, name))
         body.append(_text(_LEFT, row, said))
     height = _ROW * (1 + len(stocks) + len(lines))
     described = "; ".join(
-        [*(f"{name} {count} of {rules.STOCK_CAP}" for name, count in stocks)]
+        [*(f"{name} {count} of {constants.STOCK_CAP}" for name, count in stocks)]
         + [f"{name}: {said}" for name, said in lines]
     )
     return (
@@ -60,7 +60,7 @@ def shop_svg(shop: ShopState) -> str:
 
 
 def _clock(time: int) -> str:
-    day, minute = divmod(time, rules.MINUTES_PER_DAY)
+    day, minute = divmod(time, constants.MINUTES_PER_DAY)
     name = _DAYS[day] if day < len(_DAYS) else "end"
     return f"{name} {minute // 60:02}:{minute % 60:02}"
 

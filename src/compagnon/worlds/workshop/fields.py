@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 _MONEY = 1e6
 _MANY = 100_000.0
 
 # The order is that of `kernel.write_fields`. The first 23 are the published vector.
 FIELDS: Final = (
-    Field("time", "min", 0, rules.EPISODE_MINUTES, 10_080, "minutes since the week began"),
+    Field("time", "min", 0, constants.EPISODE_MINUTES, 10_080, "minutes since the week began"),
     Field("m1_busy", "0/1", 0, 1, 1, "M1 is working"),
     Field("m1_time_left", "min", 0, 10_000, 100, "work left on M1, set-up included"),
     Field("m2_busy", "0/1", 0, 1, 1, "M2 is working"),
     Field("m2_time_left", "min", 0, 10_000, 100, "work left on M2"),
-    Field("raw", "units", 0, rules.STOCK_CAP, 50, "raw material in stock"),
-    Field("p1", "units", 0, rules.STOCK_CAP, 50, "finished P1 in stock"),
-    Field("p2_inter", "units", 0, rules.STOCK_CAP, 50, "half-finished P2 in stock"),
-    Field("p2", "units", 0, rules.STOCK_CAP, 50, "finished P2 in stock"),
+    Field("raw", "units", 0, constants.STOCK_CAP, 50, "raw material in stock"),
+    Field("p1", "units", 0, constants.STOCK_CAP, 50, "finished P1 in stock"),
+    Field("p2_inter", "units", 0, constants.STOCK_CAP, 50, "half-finished P2 in stock"),
+    Field("p2", "units", 0, constants.STOCK_CAP, 50, "finished P2 in stock"),
     Field("next_delivery", "min", 0, 122, 10_080, "minutes to the next delivery, 0 if none"),
     Field("backlog_p1", "units", 0, _MANY, 1_000, "P1 asked for and not yet sold"),
     Field("backlog_p2", "units", 0, _MANY, 1_000, "P2 asked for and not yet sold"),
@@ -37,7 +37,9 @@ FIELDS: Final = (
     Field("theft_risk", "0/1", 0, 1, 1, "in the hour before 23:55"),
     Field("reward_total", "reward", -_MONEY, _MONEY, 1e6, "reward since the week began"),
     Field("last_reward", "reward", -_MONEY, _MONEY, 1e5, "reward of the last step"),
-    Field("next_sale", "min", 1, rules.TICK_MINUTES, 15, "minutes to the next demand and sales"),
+    Field(
+        "next_sale", "min", 1, constants.TICK_MINUTES, 15, "minutes to the next demand and sales"
+    ),
     Field("m1_task", "0-2", 0, 2, 2, "what M1 makes: nothing, P1, P2 step 1"),
     Field("m1_p1_left", "units", 0, 50, 50, "P1 still to come out of M1"),
     Field("m1_p2_inter_left", "units", 0, 50, 50, "half-finished P2 still to come out of M1"),
@@ -46,7 +48,7 @@ FIELDS: Final = (
     Field("m1_down", "0/1", 0, 1, 1, "M1 is broken down"),
     Field("m2_down", "0/1", 0, 1, 1, "M2 is broken down"),
     Field("recent_demand", "units/15 min", 0, _MANY, 10, "moving average of demand, 75 minutes"),
-    Field("time_left", "min", 0, rules.EPISODE_MINUTES, 10_080, "minutes to the week's end"),
+    Field("time_left", "min", 0, constants.EPISODE_MINUTES, 10_080, "minutes to the week's end"),
 )
 _INDEX = {field.name: index for index, field in enumerate(FIELDS)}
 

@@ -11,7 +11,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 # Columns of Shops.state (int64).
 TIME, M1_TASK, M1_LEFT, M1_SETUP, M2_LEFT = 0, 1, 2, 3, 4
@@ -22,9 +22,9 @@ M1_READY_FOR, M1_DOWN, M2_DOWN, RUSH, WEEK, ELAPSED, EPISODE = 16, 17, 18, 19, 2
 STATE_COLUMNS = 23
 # Columns of Shops.money (float64), before one column a reward term (totals of the episode).
 REWARD_TOTAL, LAST_REWARD, RECENT_DEMAND, TERM_TOTALS = 0, 1, 2, 3
-MONEY_COLUMNS = TERM_TOTALS + len(rules.REWARD_TERMS)
-NUM_TERMS = len(rules.REWARD_TERMS)
-NUM_COUNTERS = len(rules.COUNTERS)
+MONEY_COLUMNS = TERM_TOTALS + len(constants.REWARD_TERMS)
+NUM_TERMS = len(constants.REWARD_TERMS)
+NUM_COUNTERS = len(constants.COUNTERS)
 NUM_FIELDS = 32
 RECENT_DEMAND_DECAY = 0.8  # a tick; the memory of recent demand is about 75 minutes
 
@@ -72,12 +72,12 @@ def allocate(num_envs: int, num_fields: int) -> tuple[Shops, WorkshopOutputs]:
         state=np.zeros((num_envs, STATE_COLUMNS), np.int64),
         money=np.zeros((num_envs, MONEY_COLUMNS)),
         counters=np.zeros((num_envs, NUM_COUNTERS), np.int64),
-        transit=np.zeros((num_envs, rules.IN_TRANSIT_SLOTS), np.int32),
+        transit=np.zeros((num_envs, constants.IN_TRANSIT_SLOTS), np.int32),
         seeds=np.zeros((num_envs, 2), np.uint64),
     )
     outputs = WorkshopOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
-        mask=np.zeros((num_envs, rules.NUM_ACTIONS), np.bool_),
+        mask=np.zeros((num_envs, constants.NUM_ACTIONS), np.bool_),
         reward=np.zeros(num_envs),
         terms=np.zeros((num_envs, NUM_TERMS)),
         terminated=np.zeros(num_envs, np.bool_),
@@ -97,9 +97,9 @@ def begin_episode(i, shops, params):
     episode = state[EPISODE]
     state[:] = 0
     state[EPISODE] = episode + 1
-    state[RAW] = rules.INITIAL_RAW
+    state[RAW] = constants.INITIAL_RAW
     state[LAST_FAMILY] = 4
-    state[LAST_ACTION] = rules.WAIT
+    state[LAST_ACTION] = constants.WAIT
     if params.book_weeks > 0:
         week = (shops.seeds[i, 0] + np.uint64(episode)) % np.uint64(params.book_weeks)
         state[WEEK] = np.int64(week)
@@ -111,7 +111,7 @@ def begin_episode(i, shops, params):
 
 @njit(cache=True, inline="always")
 def _add(state, counters, stock, units, overflow):
-    kept = min(units, rules.STOCK_CAP - state[stock])
+    kept = min(units, constants.STOCK_CAP - state[stock])
     state[stock] += kept
     counters[overflow] += units - kept
 
@@ -119,50 +119,54 @@ def _add(state, counters, stock, units, overflow):
 @njit(cache=True, inline="always")
 def _launch(state, transit, seed, params, action, terms, counters):
     """Carry out one action; an impossible launch changes nothing but the reward."""
-    k = action % rules.BATCHES + 1
-    if action >= rules.WAIT:
-        terms[WAIT_COST] -= rules.WAIT_COST
+    k = action % constants.BATCHES + 1
+    if action >= constants.WAIT:
+        terms[WAIT_COST] -= constants.WAIT_COST
         counters[C_WAITS] += 1
         state[LAST_FAMILY] = 4
         state[LAST_K] = 0
-    elif action >= rules.ORDER_START:
-        terms[RAW_COST] -= rules.RAW_COST * k
+    elif action >= constants.ORDER_START:
+        terms[RAW_COST] -= constants.RAW_COST * k
         counters[C_ORDERED] += k
-        spread = 2 * rules.DELIVERY_SPREAD + 1
+        spread = 2 * constants.DELIVERY_SPREAD + 1
         u = streams.uniform(seed, DELIVERY, state[TIME])
-        due = state[TIME] + rules.DELIVERY_MINUTES - rules.DELIVERY_SPREAD + int(u * spread)
-        transit[due % rules.IN_TRANSIT_SLOTS] += k
+        due = state[TIME] + constants.DELIVERY_MINUTES - constants.DELIVERY_SPREAD + int(u * spread)
+        transit[due % constants.IN_TRANSIT_SLOTS] += k
         if state[IN_TRANSIT] == 0 or due < state[NEXT_DUE]:
             state[NEXT_DUE] = due
         state[IN_TRANSIT] += k
         state[LAST_FAMILY] = 3
         state[LAST_K] = k
-    elif action >= rules.STEP2_START:
+    elif action >= constants.STEP2_START:
         if state[M2_LEFT] == 0 and state[M2_DOWN] == 0 and state[P2_INTER] >= k:
             state[P2_INTER] -= k
-            state[M2_LEFT] = k * rules.STEP2_MINUTES
-            terms[LAUNCH_BONUS] += rules.STEP2_LAUNCH_BONUS * k
+            state[M2_LEFT] = k * constants.STEP2_MINUTES
+            terms[LAUNCH_BONUS] += constants.STEP2_LAUNCH_BONUS * k
             counters[C_LAUNCHES] += 1
         else:
-            terms[INVALID_COST] -= rules.INVALID_COST
+            terms[INVALID_COST] -= constants.INVALID_COST
         state[LAST_FAMILY] = 2
         state[LAST_K] = k
     else:
-        task = rules.MAKES_P1 if action < rules.STEP1_START else rules.MAKES_STEP1
-        if state[M1_TASK] == rules.IDLE and state[M1_DOWN] == 0 and state[RAW] >= k:
+        task = constants.MAKES_P1 if action < constants.STEP1_START else constants.MAKES_STEP1
+        if state[M1_TASK] == constants.IDLE and state[M1_DOWN] == 0 and state[RAW] >= k:
             state[RAW] -= k
             state[M1_TASK] = task
             state[M1_LEFT] = k * (
-                rules.P1_MINUTES if task == rules.MAKES_P1 else rules.STEP1_MINUTES
+                constants.P1_MINUTES if task == constants.MAKES_P1 else constants.STEP1_MINUTES
             )
-            if state[M1_READY_FOR] != task and state[M1_READY_FOR] != rules.IDLE:
+            if state[M1_READY_FOR] != task and state[M1_READY_FOR] != constants.IDLE:
                 state[M1_SETUP] = params.setup_minutes
             state[M1_READY_FOR] = task
-            bonus = rules.P1_LAUNCH_BONUS if task == rules.MAKES_P1 else rules.STEP1_LAUNCH_BONUS
+            bonus = (
+                constants.P1_LAUNCH_BONUS
+                if task == constants.MAKES_P1
+                else constants.STEP1_LAUNCH_BONUS
+            )
             terms[LAUNCH_BONUS] += bonus * k
             counters[C_LAUNCHES] += 1
         else:
-            terms[INVALID_COST] -= rules.INVALID_COST
+            terms[INVALID_COST] -= constants.INVALID_COST
         state[LAST_FAMILY] = task - 1
         state[LAST_K] = k
     state[LAST_ACTION] = action
@@ -172,27 +176,27 @@ def _launch(state, transit, seed, params, action, terms, counters):
 def _work(state, counters):
     """Advance M1, then M2, by one minute; True if a machine came free or M2 can now begin."""
     event = False
-    if state[M1_TASK] != rules.IDLE and state[M1_DOWN] == 0:
+    if state[M1_TASK] != constants.IDLE and state[M1_DOWN] == 0:
         counters[C_M1_BUSY] += 1
         if state[M1_SETUP] > 0:
             state[M1_SETUP] -= 1
             counters[C_SETUP] += 1
         else:
             state[M1_LEFT] -= 1
-            if state[M1_TASK] == rules.MAKES_P1:
-                if state[M1_LEFT] % rules.P1_MINUTES == 0:
+            if state[M1_TASK] == constants.MAKES_P1:
+                if state[M1_LEFT] % constants.P1_MINUTES == 0:
                     _add(state, counters, P1, 1, C_OVER_P1)
-            elif state[M1_LEFT] % rules.STEP1_MINUTES == 0:
+            elif state[M1_LEFT] % constants.STEP1_MINUTES == 0:
                 _add(state, counters, P2_INTER, 1, C_OVER_P2_INTER)
                 # An idle M2 that gets something to do is as good as a machine come free.
                 event |= state[M2_LEFT] == 0
             if state[M1_LEFT] == 0:
-                state[M1_TASK] = rules.IDLE
+                state[M1_TASK] = constants.IDLE
                 event = True
     if state[M2_LEFT] > 0 and state[M2_DOWN] == 0:
         counters[C_M2_BUSY] += 1
         state[M2_LEFT] -= 1
-        if state[M2_LEFT] % rules.STEP2_MINUTES == 0:
+        if state[M2_LEFT] % constants.STEP2_MINUTES == 0:
             _add(state, counters, P2, 1, C_OVER_P2)
         event |= state[M2_LEFT] == 0
     return event
@@ -203,14 +207,14 @@ def _deliver(state, transit, counters):
     """Receive what is due this minute; True if something came."""
     if state[IN_TRANSIT] == 0 or state[NEXT_DUE] != state[TIME]:
         return False
-    slot = state[TIME] % rules.IN_TRANSIT_SLOTS
+    slot = state[TIME] % constants.IN_TRANSIT_SLOTS
     units = transit[slot]
     transit[slot] = 0
     state[IN_TRANSIT] -= units
     _add(state, counters, RAW, units, C_OVER_RAW)
     if state[IN_TRANSIT] > 0:
         due = state[TIME] + 1
-        while transit[due % rules.IN_TRANSIT_SLOTS] == 0:
+        while transit[due % constants.IN_TRANSIT_SLOTS] == 0:
             due += 1
         state[NEXT_DUE] = due
     else:
@@ -221,7 +225,7 @@ def _deliver(state, transit, counters):
 @njit(cache=True, inline="always")
 def _tick(state, money, seed, params, book, terms, counters):
     """Every 15 minutes: demand, sales, backlog penalty. True if anything was asked or sold."""
-    tick = state[TIME] // rules.TICK_MINUTES - 1
+    tick = state[TIME] // constants.TICK_MINUTES - 1
     if params.rush_begins > 0.0:
         u = streams.uniform(seed, RUSH_STREAM, tick)
         if state[RUSH] == 0:
@@ -232,12 +236,12 @@ def _tick(state, money, seed, params, book, terms, counters):
         asked_p1 = book[state[WEEK], tick, 0]
         asked_p2 = book[state[WEEK], tick, 1]
     else:
-        minute = state[TIME] % rules.MINUTES_PER_DAY
-        by_day = minute >= rules.DAY_START and minute < rules.DAY_END
+        minute = state[TIME] % constants.MINUTES_PER_DAY
+        by_day = minute >= constants.DAY_START and minute < constants.DAY_END
         rate = params.day_rate if by_day else params.night_rate
         rate *= params.rush_factor if state[RUSH] == 1 else params.calm_factor
-        asked = streams.poisson(rules.TICK_MINUTES * rate, streams.uniform(seed, DEMAND, tick))
-        asked_p1 = int(rules.P1_SHARE * asked)
+        asked = streams.poisson(constants.TICK_MINUTES * rate, streams.uniform(seed, DEMAND, tick))
+        asked_p1 = int(constants.P1_SHARE * asked)
         asked_p2 = asked - asked_p1
     state[BACKLOG_P1] += asked_p1
     state[BACKLOG_P2] += asked_p2
@@ -247,9 +251,9 @@ def _tick(state, money, seed, params, book, terms, counters):
     state[BACKLOG_P1] -= sold_p1
     state[P2] -= sold_p2
     state[BACKLOG_P2] -= sold_p2
-    terms[SALES_P1] += rules.P1_PRICE * sold_p1
-    terms[SALES_P2] += rules.P2_PRICE * sold_p2
-    terms[BACKLOG_COST] -= rules.BACKLOG_COST * (state[BACKLOG_P1] + state[BACKLOG_P2])
+    terms[SALES_P1] += constants.P1_PRICE * sold_p1
+    terms[SALES_P2] += constants.P2_PRICE * sold_p2
+    terms[BACKLOG_COST] -= constants.BACKLOG_COST * (state[BACKLOG_P1] + state[BACKLOG_P2])
     counters[C_DEMAND_P1] += asked_p1
     counters[C_DEMAND_P2] += asked_p2
     counters[C_SOLD_P1] += sold_p1
@@ -288,11 +292,11 @@ def minute(state, money, counters, transit, seed, params, book, action, terms):
     event |= _deliver(state, transit, counters)
     counters[C_TRANSIT] += state[IN_TRANSIT]
     state[TIME] += 1
-    if state[TIME] % rules.TICK_MINUTES == 0:
+    if state[TIME] % constants.TICK_MINUTES == 0:
         event |= _tick(state, money, seed, params, book, terms, counters)
-    if state[TIME] % rules.MINUTES_PER_DAY == rules.THEFT_MINUTE:
-        kept_p1 = int(rules.THEFT_KEPT * state[P1])
-        kept_p2 = int(rules.THEFT_KEPT * state[P2])
+    if state[TIME] % constants.MINUTES_PER_DAY == constants.THEFT_MINUTE:
+        kept_p1 = int(constants.THEFT_KEPT * state[P1])
+        kept_p2 = int(constants.THEFT_KEPT * state[P2])
         counters[C_THEFT_P1] += state[P1] - kept_p1
         counters[C_THEFT_P2] += state[P2] - kept_p2
         state[P1] = kept_p1
@@ -306,9 +310,9 @@ def minute(state, money, counters, transit, seed, params, book, action, terms):
 def write_fields(state, money, values):
     """Every field in physical units, in the order of `fields.FIELDS`."""
     time = state[TIME]
-    minute_of_day = time % rules.MINUTES_PER_DAY
+    minute_of_day = time % constants.MINUTES_PER_DAY
     values[0] = time
-    values[1] = 1.0 if state[M1_TASK] != rules.IDLE else 0.0
+    values[1] = 1.0 if state[M1_TASK] != constants.IDLE else 0.0
     values[2] = state[M1_LEFT] + state[M1_SETUP]
     values[3] = 1.0 if state[M2_LEFT] > 0 else 0.0
     values[4] = state[M2_LEFT]
@@ -324,40 +328,40 @@ def write_fields(state, money, values):
     values[14] = state[LAST_K]
     values[15] = state[LAST_ACTION]
     values[16] = minute_of_day
-    values[17] = rules.P1_PRICE * state[BACKLOG_P1]
-    values[18] = rules.P2_PRICE * state[BACKLOG_P2]
-    risky = minute_of_day >= rules.THEFT_MINUTE - 60 and minute_of_day < rules.THEFT_MINUTE
+    values[17] = constants.P1_PRICE * state[BACKLOG_P1]
+    values[18] = constants.P2_PRICE * state[BACKLOG_P2]
+    risky = minute_of_day >= constants.THEFT_MINUTE - 60 and minute_of_day < constants.THEFT_MINUTE
     values[19] = 1.0 if risky else 0.0
     values[20] = money[REWARD_TOTAL]
     values[21] = money[LAST_REWARD]
-    values[22] = rules.TICK_MINUTES - time % rules.TICK_MINUTES
+    values[22] = constants.TICK_MINUTES - time % constants.TICK_MINUTES
     values[23] = state[M1_TASK]
-    p1_left = (state[M1_LEFT] + rules.P1_MINUTES - 1) // rules.P1_MINUTES
-    step1_left = (state[M1_LEFT] + rules.STEP1_MINUTES - 1) // rules.STEP1_MINUTES
-    values[24] = p1_left if state[M1_TASK] == rules.MAKES_P1 else 0.0
-    values[25] = step1_left if state[M1_TASK] == rules.MAKES_STEP1 else 0.0
-    values[26] = (state[M2_LEFT] + rules.STEP2_MINUTES - 1) // rules.STEP2_MINUTES
+    p1_left = (state[M1_LEFT] + constants.P1_MINUTES - 1) // constants.P1_MINUTES
+    step1_left = (state[M1_LEFT] + constants.STEP1_MINUTES - 1) // constants.STEP1_MINUTES
+    values[24] = p1_left if state[M1_TASK] == constants.MAKES_P1 else 0.0
+    values[25] = step1_left if state[M1_TASK] == constants.MAKES_STEP1 else 0.0
+    values[26] = (state[M2_LEFT] + constants.STEP2_MINUTES - 1) // constants.STEP2_MINUTES
     values[27] = state[M1_READY_FOR]
     values[28] = 1.0 if state[M1_DOWN] > 0 else 0.0
     values[29] = 1.0 if state[M2_DOWN] > 0 else 0.0
     values[30] = money[RECENT_DEMAND]
-    values[31] = rules.EPISODE_MINUTES - time
+    values[31] = constants.EPISODE_MINUTES - time
 
 
 @njit(cache=True)
 def write_mask(state, mask):
     """The actions that are possible now, bool of shape (201,)."""
-    m1_free = state[M1_TASK] == rules.IDLE and state[M1_DOWN] == 0
+    m1_free = state[M1_TASK] == constants.IDLE and state[M1_DOWN] == 0
     m2_free = state[M2_LEFT] == 0 and state[M2_DOWN] == 0
     p1_last = state[RAW] if m1_free else 0
     step2_last = state[P2_INTER] if m2_free else 0
-    mask[: rules.STEP1_START] = False
+    mask[: constants.STEP1_START] = False
     mask[:p1_last] = True
-    mask[rules.STEP1_START : rules.STEP2_START] = False
-    mask[rules.STEP1_START : rules.STEP1_START + p1_last] = True
-    mask[rules.STEP2_START : rules.ORDER_START] = False
-    mask[rules.STEP2_START : rules.STEP2_START + step2_last] = True
-    mask[rules.ORDER_START :] = True
+    mask[constants.STEP1_START : constants.STEP2_START] = False
+    mask[constants.STEP1_START : constants.STEP1_START + p1_last] = True
+    mask[constants.STEP2_START : constants.ORDER_START] = False
+    mask[constants.STEP2_START : constants.STEP2_START + step2_last] = True
+    mask[constants.ORDER_START :] = True
 
 
 @njit(cache=True)
@@ -376,13 +380,13 @@ def play(state, money, counters, transit, seed, params, book, action, terms):
     terms[:] = 0.0
     start = state[TIME]
     event = minute(state, money, counters, transit, seed, params, book, action, terms)
-    if params.decision_points and action == rules.WAIT:
-        while not event and state[TIME] < rules.EPISODE_MINUTES:
+    if params.decision_points and action == constants.WAIT:
+        while not event and state[TIME] < constants.EPISODE_MINUTES:
             event = minute(state, money, counters, transit, seed, params, book, action, terms)
     reward = 0.0
     for t in range(NUM_TERMS):
         money[TERM_TOTALS + t] += terms[t]
-        if t < rules.PROFIT_TERMS or not params.profit_reward:
+        if t < constants.PROFIT_TERMS or not params.profit_reward:
             reward += terms[t]
     money[REWARD_TOTAL] += reward
     money[LAST_REWARD] = reward
@@ -402,7 +406,7 @@ def step_row(
     """
     reward[i] = play(state, money, counters, transit, seed, params, book, action, terms)
     elapsed[i] = state[ELAPSED]
-    done = state[TIME] >= rules.EPISODE_MINUTES
+    done = state[TIME] >= constants.EPISODE_MINUTES
     terminated[i] = done
     observe(state, money, obs, mask, fields, scale)
     return done

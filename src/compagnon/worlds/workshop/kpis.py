@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 
 KPI_NAMES: Final = (
     "profit",
     "published_reward",
-    *rules.REWARD_TERMS,
+    *constants.REWARD_TERMS,
     "served_share_p1",
     "served_share_p2",
     "mean_backlog_p1",
@@ -44,9 +44,9 @@ def episode_kpis(
     terms = money[:, kernel.TERM_TOTALS :]
     count = counters.astype(np.float64)
     minutes = np.maximum(state[:, kernel.TIME], 1).astype(np.float64)
-    ticks = np.maximum(state[:, kernel.TIME] // rules.TICK_MINUTES, 1).astype(np.float64)
+    ticks = np.maximum(state[:, kernel.TIME] // constants.TICK_MINUTES, 1).astype(np.float64)
     columns = [
-        terms[:, : rules.PROFIT_TERMS].sum(axis=1),
+        terms[:, : constants.PROFIT_TERMS].sum(axis=1),
         terms.sum(axis=1),
         *terms.T,
         count[:, kernel.C_SOLD_P1] / np.maximum(count[:, kernel.C_DEMAND_P1], 1),

@@ -6,18 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.evaluation.labels import WorldLabels
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 
 def family_of(actions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Actions of any shape -> index into the families."""
-    return np.asarray(np.where(actions >= rules.WAIT, 0, 1 + actions // rules.BATCHES), np.int64)
+    return np.asarray(
+        np.where(actions >= constants.WAIT, 0, 1 + actions // constants.BATCHES), np.int64
+    )
 
 
 LABELS: Final = WorldLabels(
     episode="week",
     profit="profit",
-    profit_terms=rules.REWARD_TERMS[: rules.PROFIT_TERMS],
+    profit_terms=constants.REWARD_TERMS[: constants.PROFIT_TERMS],
     lost={"overflow": "lost to a full store", "theft": "stolen"},
     served=("served_share_p1", "served_share_p2"),
     english={
@@ -63,7 +65,7 @@ LABELS: Final = WorldLabels(
         "m2_utilisation": "M2 au travail",
     },
     units={
-        **dict.fromkeys(rules.REWARD_TERMS[: rules.PROFIT_TERMS], "money"),
+        **dict.fromkeys(constants.REWARD_TERMS[: constants.PROFIT_TERMS], "money"),
         **dict.fromkeys(("overflow", "theft", "demand_p1", "demand_p2"), "units"),
         **dict.fromkeys(("mean_backlog_p1", "mean_backlog_p2"), "units"),
         **dict.fromkeys(("final_backlog_p1", "final_backlog_p2"), "units"),

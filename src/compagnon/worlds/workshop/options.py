@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compagnon.envs.options import parse_options
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 DEMAND_FACTORS: Final = {"published": 1.0, "tight": 2.0, "overload": 3.0}
 
@@ -67,23 +67,23 @@ class WorkshopOptions(BaseModel):
             )
         return options
 
-    def kernel_params(self, book_weeks: int) -> rules.ShopParams:
+    def kernel_params(self, book_weeks: int) -> constants.ShopParams:
         """The same choices as the numbers the kernel wants."""
         factor = DEMAND_FACTORS.get(self.demand, 1.0)
         failures = self.minutes_between_failures
-        return rules.ShopParams(
+        return constants.ShopParams(
             profit_reward=self.reward == "profit",
             decision_points=self.decision_points,
-            day_rate=rules.DAY_RATE * factor,
-            night_rate=rules.NIGHT_RATE * factor,
+            day_rate=constants.DAY_RATE * factor,
+            night_rate=constants.NIGHT_RATE * factor,
             setup_minutes=self.setup_minutes,
             failure_probability=min(1.0, 1.0 / failures) if failures > 0 else 0.0,
             mean_repair_minutes=self.repair_minutes,
             calm_factor=self.calm_factor,
             rush_factor=self.rush_factor,
-            rush_begins=min(1.0, rules.TICK_MINUTES / self.calm_minutes)
+            rush_begins=min(1.0, constants.TICK_MINUTES / self.calm_minutes)
             if self.calm_minutes
             else 0.0,
-            rush_ends=min(1.0, rules.TICK_MINUTES / self.rush_minutes),
+            rush_ends=min(1.0, constants.TICK_MINUTES / self.rush_minutes),
             book_weeks=book_weeks,
         )

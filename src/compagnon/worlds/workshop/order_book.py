@@ -20,10 +20,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.written import month_comes_first, translated, when_of
 from compagnon.errors import InputError
 from compagnon.files import read_file
-from compagnon.worlds.workshop import rules
+from compagnon.spreadsheets import month_comes_first, translated, when_of
+from compagnon.worlds.workshop import constants
 
 COLUMNS: Final = ("time", "product", "quantity")
 # Other headings of these columns; `date` and `hour` make up `time` where there is none.
@@ -39,7 +39,7 @@ MAX_WEEKS: Final = 520
 MAX_QUANTITY: Final = 10_000
 MAX_WEEKLY_UNITS: Final = 100_000  # the observation's range of a backlog
 _MAX_BYTES: Final = 200_000_000
-_END_MINUTE: Final = MAX_WEEKS * rules.EPISODE_MINUTES
+_END_MINUTE: Final = MAX_WEEKS * constants.EPISODE_MINUTES
 _MESSAGE_ROWS: Final = 10
 
 _TIME_WANTED: Final = (
@@ -293,30 +293,30 @@ def _parse_time(
 def _count(path: str | Path, orders: list[_Order]) -> tuple[OrderBook, datetime | None]:
     """Orders summed by (week, tick, product), and the first Monday of a dated book."""
     if not orders:
-        return OrderBook(np.zeros((0, rules.TICKS_PER_EPISODE, 2), np.int32)), None
+        return OrderBook(np.zeros((0, constants.TICKS_PER_EPISODE, 2), np.int32)), None
     dates = [order.time for order in orders if isinstance(order.time, datetime)]
     if dates:
         day = min(dates).replace(hour=0, minute=0, second=0, microsecond=0)
         # Minutes by subtraction, so that year 1 cannot underflow the calendar.
-        before = day.weekday() * rules.MINUTES_PER_DAY
+        before = day.weekday() * constants.MINUTES_PER_DAY
         minutes = [int((time - day).total_seconds() // 60) + before for time in dates]
         monday = day - timedelta(days=day.weekday()) if day.toordinal() > 7 else day
     else:
         minutes = [int(order.time) for order in orders if isinstance(order.time, float)]
         monday = None
     last = max(range(len(orders)), key=minutes.__getitem__)
-    weeks = minutes[last] // rules.EPISODE_MINUTES + 1
+    weeks = minutes[last] // constants.EPISODE_MINUTES + 1
     if weeks > MAX_WEEKS:
         first = min(range(len(orders)), key=minutes.__getitem__)
         raise InputError(
             f"order book {path}: it spans {weeks} weeks, from {_when(orders[first])} to "
             f"{_when(orders[last])}; at most {MAX_WEEKS} weeks"
         )
-    ticks = np.array(minutes) // rules.TICK_MINUTES
+    ticks = np.array(minutes) // constants.TICK_MINUTES
     products = np.array([order.product for order in orders])
     units = np.array([order.quantity for order in orders], np.int64)
-    demand = np.zeros((weeks, rules.TICKS_PER_EPISODE, 2), np.int64)
-    np.add.at(demand, (*np.divmod(ticks, rules.TICKS_PER_EPISODE), products), units)
+    demand = np.zeros((weeks, constants.TICKS_PER_EPISODE, 2), np.int64)
+    np.add.at(demand, (*np.divmod(ticks, constants.TICKS_PER_EPISODE), products), units)
     weekly = demand.sum(axis=1)
     if weekly.max() > MAX_WEEKLY_UNITS:
         week, product = np.unravel_index(int(weekly.argmax()), weekly.shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 from compagnon.worlds.workshop.options import DEMAND_FACTORS
 from compagnon.worlds.workshop.order_book import COLUMNS, MAX_WEEKS, PRODUCTS
 
@@ -74,9 +74,9 @@ def generate_order_book(
     for week in range(weeks):
         week_seed = np.uint64(streams.episode_seed(np.uint64(seed), week))
         week_factor = factor * (1.0 + growth) ** week
-        for tick in range(rules.TICKS_PER_EPISODE):
+        for tick in range(constants.TICKS_PER_EPISODE):
             units = _asked(week_seed, tick, week_factor)
-            begins = week * rules.EPISODE_MINUTES + tick * rules.TICK_MINUTES
+            begins = week * constants.EPISODE_MINUTES + tick * constants.TICK_MINUTES
             for minute, product, quantity in _split(rng, begins, units):
                 when = minute if midnight is None else midnight + timedelta(minutes=minute)
                 lines.append(OrderLine(when, product, quantity))
@@ -85,11 +85,15 @@ def generate_order_book(
 
 def _asked(week_seed: np.uint64, tick: int, factor: float) -> tuple[int, int]:
     """What the kernel draws at this tick: units of P1 and of P2."""
-    minute = (tick + 1) * rules.TICK_MINUTES % rules.MINUTES_PER_DAY
-    rate = rules.DAY_RATE if rules.DAY_START <= minute < rules.DAY_END else rules.NIGHT_RATE
-    mean = rules.TICK_MINUTES * (rate * factor)
+    minute = (tick + 1) * constants.TICK_MINUTES % constants.MINUTES_PER_DAY
+    rate = (
+        constants.DAY_RATE
+        if constants.DAY_START <= minute < constants.DAY_END
+        else constants.NIGHT_RATE
+    )
+    mean = constants.TICK_MINUTES * (rate * factor)
     asked = int(streams.poisson(mean, streams.uniform(week_seed, kernel.DEMAND, tick)))
-    p1 = int(rules.P1_SHARE * asked)
+    p1 = int(constants.P1_SHARE * asked)
     return p1, asked - p1
 
 
@@ -101,7 +105,7 @@ def _split(
     for product, left in zip(PRODUCTS, units, strict=True):
         while left > 0:
             quantity = min(left, int(rng.geometric(1.0 / _MEAN_LINE)))
-            minute = begins + int(rng.integers(rules.TICK_MINUTES))
+            minute = begins + int(rng.integers(constants.TICK_MINUTES))
             lines.append((minute, product, quantity))
             left -= quantity
     return sorted(lines)

@@ -20,7 +20,7 @@ from compagnon.envs.drawing import (
     Box,
     Pen,
 )
-from compagnon.worlds.workshop import rules, snapshot
+from compagnon.worlds.workshop import constants, snapshot
 from compagnon.worlds.workshop.snapshot import WorkshopSnapshot, to_text
 
 __all__ = ["HEIGHT", "WIDTH", "Block", "WorkshopSnapshot", "machine_blocks", "to_image", "to_text"]
@@ -72,11 +72,11 @@ def machine_blocks(history: NDArray[np.float64]) -> tuple[list[Block], list[Bloc
     for before, after in pairwise(rows):
         begins, ends = before[snapshot.H_TIME], after[snapshot.H_TIME]
         task = int(before[snapshot.H_M1_TASK] or after[snapshot.H_M1_TASK])
-        unit = rules.P1_MINUTES if task == rules.MAKES_P1 else rules.STEP1_MINUTES
+        unit = constants.P1_MINUTES if task == constants.MAKES_P1 else constants.STEP1_MINUTES
         if task and (not before[snapshot.H_M1_TASK] or not sizes[0]):
             batches[0] += 1
             sizes[0] = -int(-max(before[snapshot.H_M1_LEFT], after[snapshot.H_M1_LEFT]) // unit)
-        work = "P1" if task == rules.MAKES_P1 else "step 1"
+        work = "P1" if task == constants.MAKES_P1 else "step 1"
         if before[snapshot.H_M1_DOWN]:
             _extend(m1, Block(begins, ends, "breakdown", -1, 0))
         elif task:
@@ -86,7 +86,7 @@ def machine_blocks(history: NDArray[np.float64]) -> tuple[list[Block], list[Bloc
         left = before[snapshot.H_M2_LEFT] or after[snapshot.H_M2_LEFT]
         if left and (not before[snapshot.H_M2_LEFT] or not sizes[1]):
             batches[1] += 1
-            sizes[1] = -int(-left // rules.STEP2_MINUTES)
+            sizes[1] = -int(-left // constants.STEP2_MINUTES)
         if before[snapshot.H_M2_DOWN]:
             _extend(m2, Block(begins, ends, "breakdown", -1, 0))
         elif left:
@@ -128,7 +128,7 @@ def _draw_header(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.text(24, 30, title, 28, "#ffffff")
     x = 24 + pen.length(title, 28) + 24
     pen.text(x, 22, "last decision", 11, HEADER_SOFT)
-    pen.text(x, 39, rules.describe_action(shop.last_action), 15, "#ffffff")
+    pen.text(x, 39, constants.describe_action(shop.last_action), 15, "#ffffff")
     if shop.rush:
         pen.box((560, 18, 616, 42), _DOWN, 12)
         pen.text(588, 30, "RUSH", 12, "#ffffff", "mm")
@@ -157,11 +157,11 @@ def _draw_gantt(pen: Pen, shop: WorkshopSnapshot, history: NDArray[np.float64]) 
         if minute >= begins:
             pen.line([(at(minute), 112), (at(minute), 224)], FAINT)
             if abs(at(minute) - now) > 30:
-                clock = f"{minute % rules.MINUTES_PER_DAY // 60:02}:00"
+                clock = f"{minute % constants.MINUTES_PER_DAY // 60:02}:00"
                 pen.text(at(minute), 234, clock, 11, SOFT, "mm")
     pen.text(now, 234, "now", 11, INK, "mm")
     # From before the window, so that a batch that is cut off keeps its size.
-    since = begins - rules.BATCHES * rules.STEP2_MINUTES
+    since = begins - constants.BATCHES * constants.STEP2_MINUTES
     first = max(0, int(np.searchsorted(history[:, snapshot.H_TIME], since, side="right")) - 1)
     words = (snapshot.m1_in_words(shop), snapshot.m2_in_words(shop))
     for row, blocks in enumerate(machine_blocks(history[first:])):
@@ -185,7 +185,7 @@ def _draw_gantt(pen: Pen, shop: WorkshopSnapshot, history: NDArray[np.float64]) 
 
 def _draw_stocks(pen: Pen, shop: WorkshopSnapshot) -> None:
     pen.box((16, 262, 332, 524), CARD, 8)
-    pen.text(32, 282, f"Stock, of at most {rules.STOCK_CAP} each", 15)
+    pen.text(32, 282, f"Stock, of at most {constants.STOCK_CAP} each", 15)
     stocks = (
         ("raw", shop.raw, _RAW),
         ("P1", shop.p1, _P1),
@@ -197,8 +197,10 @@ def _draw_stocks(pen: Pen, shop: WorkshopSnapshot) -> None:
         y = 326 + index * 44
         pen.text(32, y, name, 14, SOFT)
         pen.box((left, y - 11, right, y + 11), TRACK, 4)
-        pen.box((left, y - 11, left + (right - left) * units / rules.STOCK_CAP, y + 11), colour, 4)
-        pen.text(316, y, str(units), 18, _DOWN if units >= rules.STOCK_CAP else INK, "rm")
+        pen.box(
+            (left, y - 11, left + (right - left) * units / constants.STOCK_CAP, y + 11), colour, 4
+        )
+        pen.text(316, y, str(units), 18, _DOWN if units >= constants.STOCK_CAP else INK, "rm")
     lost = f"lost this week: {shop.overflow} over the cap, {shop.theft} stolen"
     pen.text(32, 504, lost, 12, SOFT)
 
@@ -262,10 +264,10 @@ def _draw_curve(
     zero = y1 + (y1 - y0) * low / (high - low)
     pen.line([(x0, zero), (x1, zero)], FAINT)
     # One point a pixel is all that can be seen.
-    grid = np.linspace(0, rules.EPISODE_MINUTES, int(x1 - x0))
+    grid = np.linspace(0, constants.EPISODE_MINUTES, int(x1 - x0))
     grid = grid[(grid >= minutes[0]) & (grid <= minutes[-1])]
     rows = np.append(np.searchsorted(minutes, grid, side="right") - 1, len(minutes) - 1)
-    xs = x0 + (x1 - x0) * np.append(grid, minutes[-1]) / rules.EPISODE_MINUTES
+    xs = x0 + (x1 - x0) * np.append(grid, minutes[-1]) / constants.EPISODE_MINUTES
     ys = y1 - (y1 - y0) * (values[rows] - low) / (high - low)
     points = list(zip(xs.tolist(), ys.tolist(), strict=True))
     if len(points) > 1:

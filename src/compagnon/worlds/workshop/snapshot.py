@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -67,7 +67,11 @@ class WorkshopSnapshot:
     ) -> "WorkshopSnapshot":
         """Read one shop's rows of the kernel's `state`, `money` and `counters`."""
         s, c = state.tolist(), counters.tolist()
-        unit = rules.P1_MINUTES if s[kernel.M1_TASK] == rules.MAKES_P1 else rules.STEP1_MINUTES
+        unit = (
+            constants.P1_MINUTES
+            if s[kernel.M1_TASK] == constants.MAKES_P1
+            else constants.STEP1_MINUTES
+        )
         return cls(
             time=s[kernel.TIME],
             m1_task=s[kernel.M1_TASK],
@@ -75,7 +79,7 @@ class WorkshopSnapshot:
             m1_minutes_left=s[kernel.M1_LEFT] + s[kernel.M1_SETUP],
             m1_setup=s[kernel.M1_SETUP],
             m1_down=s[kernel.M1_DOWN],
-            m2_units_left=-(-s[kernel.M2_LEFT] // rules.STEP2_MINUTES),
+            m2_units_left=-(-s[kernel.M2_LEFT] // constants.STEP2_MINUTES),
             m2_minutes_left=s[kernel.M2_LEFT],
             m2_down=s[kernel.M2_DOWN],
             raw=s[kernel.RAW],
@@ -98,24 +102,24 @@ class WorkshopSnapshot:
     @property
     def day(self) -> str:
         """Name of the day; the week begins on a Monday and its last minute is Sunday's 24:00."""
-        return DAYS[min(self.time // rules.MINUTES_PER_DAY, 6)]
+        return DAYS[min(self.time // constants.MINUTES_PER_DAY, 6)]
 
     @property
     def clock(self) -> str:
         """Time of the day, HH:MM."""
-        hours, minutes = divmod(self.time % rules.MINUTES_PER_DAY, 60)
-        return "24:00" if self.time >= rules.EPISODE_MINUTES else f"{hours:02}:{minutes:02}"
+        hours, minutes = divmod(self.time % constants.MINUTES_PER_DAY, 60)
+        return "24:00" if self.time >= constants.EPISODE_MINUTES else f"{hours:02}:{minutes:02}"
 
 
 def _profit(money: NDArray[np.float64]) -> float:
-    return float(money[kernel.TERM_TOTALS : kernel.TERM_TOTALS + rules.PROFIT_TERMS].sum())
+    return float(money[kernel.TERM_TOTALS : kernel.TERM_TOTALS + constants.PROFIT_TERMS].sum())
 
 
 class History:
     """The moments of one episode, one row a step, in time order; the start is the first row."""
 
     def __init__(self) -> None:
-        self._rows = np.zeros((rules.EPISODE_MINUTES + 1, HISTORY_COLUMNS))
+        self._rows = np.zeros((constants.EPISODE_MINUTES + 1, HISTORY_COLUMNS))
         self._count = 0
 
     def begin(
@@ -152,11 +156,11 @@ def to_text(shop: WorkshopSnapshot) -> str:
     return "\n".join(
         (
             f"{shop.day} {shop.clock}   profit {shop.profit:,.0f}"
-            f"   last decision: {rules.describe_action(shop.last_action)}",
+            f"   last decision: {constants.describe_action(shop.last_action)}",
             f"M1       {m1_in_words(shop)}",
             f"M2       {m2_in_words(shop)}",
             f"stock    raw {shop.raw}  P1 {shop.p1}  P2 half-finished {shop.p2_inter}"
-            f"  P2 {shop.p2}  (each at most {rules.STOCK_CAP})",
+            f"  P2 {shop.p2}  (each at most {constants.STOCK_CAP})",
             f"backlog  P1 {shop.backlog_p1}  P2 {shop.backlog_p2}"
             f"   sold  P1 {shop.sold_p1}  P2 {shop.sold_p2}",
             f"raw      {delivery}   lost: {shop.overflow} over the cap, {shop.theft} stolen",
@@ -166,10 +170,10 @@ def to_text(shop: WorkshopSnapshot) -> str:
 
 def m1_in_words(shop: WorkshopSnapshot) -> str:
     """What M1 does now."""
-    task = "P1" if shop.m1_task == rules.MAKES_P1 else "P2 (step 1)"
+    task = "P1" if shop.m1_task == constants.MAKES_P1 else "P2 (step 1)"
     if shop.m1_down:
         return f"broken down, {shop.m1_down} min to repair"
-    if shop.m1_task == rules.IDLE:
+    if shop.m1_task == constants.IDLE:
         return "free"
     if shop.m1_setup:
         return f"set-up for {shop.m1_units_left} {task}, {shop.m1_setup} min"

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 from compagnon.worlds.workshop.fields import FIELDS
 
-TASKS: Final = {"idle": rules.IDLE, "p1": rules.MAKES_P1, "p2_step1": rules.MAKES_STEP1}
+TASKS: Final = {"idle": constants.IDLE, "p1": constants.MAKES_P1, "p2_step1": constants.MAKES_STEP1}
 _MANY: Final = 100_000
 
 
@@ -58,7 +58,7 @@ class ShopState:
     m1_down: bool = False
     m2_down: bool = False
     recent_demand: float = 0.0
-    last_action: int = rules.WAIT
+    last_action: int = constants.WAIT
     reward_total: float = 0.0
     last_reward: float = 0.0
 
@@ -70,8 +70,8 @@ class ShopState:
         for name in ("m1_task", "m1_ready_for"):
             if getattr(self, name) not in TASKS:
                 raise InputError(f"{name} is {getattr(self, name)!r}; use {', '.join(TASKS)}")
-        longest = {"idle": 0, "p1": rules.BATCHES * rules.P1_MINUTES}.get(
-            self.m1_task, rules.BATCHES * rules.STEP1_MINUTES
+        longest = {"idle": 0, "p1": constants.BATCHES * constants.P1_MINUTES}.get(
+            self.m1_task, constants.BATCHES * constants.STEP1_MINUTES
         )
         if not (self.m1_task != "idle") <= self.m1_minutes_left <= longest:
             raise InputError(
@@ -86,14 +86,14 @@ class ShopState:
 
     def values(self) -> NDArray[np.float64]:
         """Every field in physical units, in the order of `fields.FIELDS`; (32,)."""
-        minute = self.time % rules.MINUTES_PER_DAY
+        minute = self.time % constants.MINUTES_PER_DAY
         task, last = TASKS[self.m1_task], self.last_action
-        waited = last >= rules.WAIT
+        waited = last >= constants.WAIT
         left = self.m1_minutes_left
         return np.array(
             [
                 self.time,
-                task != rules.IDLE,
+                task != constants.IDLE,
                 left + self.m1_setup_left,
                 self.m2_minutes_left > 0,
                 self.m2_minutes_left,
@@ -101,22 +101,22 @@ class ShopState:
                 self.next_delivery,
                 *(self.backlog_p1, self.backlog_p2),
                 self.raw_in_transit,
-                last // rules.BATCHES,
-                0 if waited else last % rules.BATCHES + 1,
+                last // constants.BATCHES,
+                0 if waited else last % constants.BATCHES + 1,
                 last,
                 minute,
-                *(rules.P1_PRICE * self.backlog_p1, rules.P2_PRICE * self.backlog_p2),
-                rules.THEFT_MINUTE - 60 <= minute < rules.THEFT_MINUTE,
+                *(constants.P1_PRICE * self.backlog_p1, constants.P2_PRICE * self.backlog_p2),
+                constants.THEFT_MINUTE - 60 <= minute < constants.THEFT_MINUTE,
                 *(self.reward_total, self.last_reward),
-                rules.TICK_MINUTES - self.time % rules.TICK_MINUTES,
+                constants.TICK_MINUTES - self.time % constants.TICK_MINUTES,
                 task,
-                -(-left // rules.P1_MINUTES) if task == rules.MAKES_P1 else 0,
-                -(-left // rules.STEP1_MINUTES) if task == rules.MAKES_STEP1 else 0,
-                -(-self.m2_minutes_left // rules.STEP2_MINUTES),
+                -(-left // constants.P1_MINUTES) if task == constants.MAKES_P1 else 0,
+                -(-left // constants.STEP1_MINUTES) if task == constants.MAKES_STEP1 else 0,
+                -(-self.m2_minutes_left // constants.STEP2_MINUTES),
                 TASKS[self.m1_ready_for],
                 *(self.m1_down, self.m2_down),
                 self.recent_demand,
-                rules.EPISODE_MINUTES - self.time,
+                constants.EPISODE_MINUTES - self.time,
             ],
             np.float64,
         )
@@ -125,20 +125,20 @@ class ShopState:
         """The actions that are possible now; (201,)."""
         m1_free = self.m1_task == "idle" and not self.m1_down
         m2_free = self.m2_minutes_left == 0 and not self.m2_down
-        mask = np.zeros(rules.NUM_ACTIONS, np.bool_)
+        mask = np.zeros(constants.NUM_ACTIONS, np.bool_)
         if m1_free:
-            mask[rules.P1_START : rules.P1_START + self.raw] = True
-            mask[rules.STEP1_START : rules.STEP1_START + self.raw] = True
+            mask[constants.P1_START : constants.P1_START + self.raw] = True
+            mask[constants.STEP1_START : constants.STEP1_START + self.raw] = True
         if m2_free:
-            mask[rules.STEP2_START : rules.STEP2_START + self.p2_inter] = True
-        mask[rules.ORDER_START :] = True
+            mask[constants.STEP2_START : constants.STEP2_START + self.p2_inter] = True
+        mask[constants.ORDER_START :] = True
         return mask
 
     def why_impossible(self, action: int) -> str | None:
         """What stands in the way of an action, in words; None where it is possible."""
-        if action >= rules.ORDER_START or self.mask()[action]:
+        if action >= constants.ORDER_START or self.mask()[action]:
             return None
-        on_m2 = action >= rules.STEP2_START
+        on_m2 = action >= constants.STEP2_START
         if on_m2 and self.m2_down:
             return "M2 is broken down"
         if on_m2 and self.m2_minutes_left:
@@ -149,7 +149,7 @@ class ShopState:
             return (
                 f"M1 is at work for another {_minutes(self.m1_minutes_left + self.m1_setup_left)}"
             )
-        needed = action % rules.BATCHES + 1
+        needed = action % constants.BATCHES + 1
         held, what = (self.p2_inter, "half-finished P2") if on_m2 else (self.raw, "raw")
         return f"it takes {needed} {what}, and the store holds {held}"
 
@@ -159,14 +159,14 @@ def _minutes(count: int) -> str:
 
 
 _RANGES: Final = (
-    ("time", 0, rules.EPISODE_MINUTES),
-    *((name, 0, rules.STOCK_CAP) for name in ("raw", "p1", "p2_inter", "p2")),
+    ("time", 0, constants.EPISODE_MINUTES),
+    *((name, 0, constants.STOCK_CAP) for name in ("raw", "p1", "p2_inter", "p2")),
     *((name, 0, _MANY) for name in ("backlog_p1", "backlog_p2", "raw_in_transit")),
-    ("next_delivery", 0, rules.DELIVERY_MINUTES + rules.DELIVERY_SPREAD),
-    ("m1_setup_left", 0, rules.MINUTES_PER_DAY),
-    ("m2_minutes_left", 0, rules.BATCHES * rules.STEP2_MINUTES),
+    ("next_delivery", 0, constants.DELIVERY_MINUTES + constants.DELIVERY_SPREAD),
+    ("m1_setup_left", 0, constants.MINUTES_PER_DAY),
+    ("m2_minutes_left", 0, constants.BATCHES * constants.STEP2_MINUTES),
     ("recent_demand", 0, _MANY),
-    ("last_action", 0, rules.WAIT),
+    ("last_action", 0, constants.WAIT),
     *((name, -1_000_000, 1_000_000) for name in ("reward_total", "last_reward")),
 )
 assert len(FIELDS) == 32

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.decisions import DecisionVectorEnv
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.kpis import KPI_NAMES
 from compagnon.worlds.workshop.options import WorkshopOptions
@@ -23,7 +23,7 @@ class WorkshopVectorEnv(DecisionVectorEnv):
     """
 
     what = "workshop"
-    reward_term_names = rules.REWARD_TERMS
+    reward_term_names = constants.REWARD_TERMS
     kpi_names = KPI_NAMES
 
     def __init__(

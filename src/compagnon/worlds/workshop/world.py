@@ -47,7 +47,7 @@ class Workshop(World):
 
     def action_labels(self, schema: "Schema") -> Sequence[str]:
         """``make 50 P2 (step 2)``."""
-        from compagnon.worlds.workshop.rules import describe_action
+        from compagnon.worlds.workshop.constants import describe_action
 
         return [describe_action(action) for action in range(schema.action.n)]
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from compagnon.envs.written import When, month_comes_first, when_of
 from compagnon.errors import InputError
+from compagnon.spreadsheets import When, month_comes_first, when_of
 
 RIGHT: Final = "2026-03-02T08:15+01:00"
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from compagnon.envs.written import heading, translated
 from compagnon.errors import InputError
+from compagnon.spreadsheets import heading, translated
 from compagnon.worlds.dispatch.importing import headings, records
 from compagnon.worlds.dispatch.importing.profile import Profile, nearest
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from compagnon.envs.written import heading, number_of, truth_of, when_of
 from compagnon.errors import InputError
+from compagnon.spreadsheets import heading, number_of, truth_of, when_of
 from compagnon.worlds.dispatch.importing.columns import Table
 from compagnon.worlds.dispatch.importing.csv_reader import read_lines
 from compagnon.worlds.dispatch.importing.findings import Findings

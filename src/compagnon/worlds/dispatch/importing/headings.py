@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Final
 
-from compagnon.envs.written import heading
+from compagnon.spreadsheets import heading
 
 _DEPARTURE: Final = (
     "depart", "de_depart", "prise_en_charge", "de_prise_en_charge", "origine", "pec",

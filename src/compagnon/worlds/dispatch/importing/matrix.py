@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.written import number_of
 from compagnon.errors import InputError
+from compagnon.spreadsheets import number_of
 from compagnon.worlds.dispatch.importing.csv_reader import read_lines
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings, few
 

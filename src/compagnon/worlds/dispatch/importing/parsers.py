@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.written import number_of, plain, truth_of
 from compagnon.errors import InputError
+from compagnon.spreadsheets import number_of, plain, truth_of
 from compagnon.worlds.dispatch.importing.clock import Clock, WrongTimeError, moment, second_time
 from compagnon.worlds.dispatch.importing.findings import Fault, Row
 from compagnon.worlds.dispatch.instance import SEAT_TYPES

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from compagnon.envs.written import heading, number_of, translated
 from compagnon.errors import InputError
 from compagnon.files import write_file
+from compagnon.spreadsheets import heading, number_of, translated
 from compagnon.worlds.dispatch.importing.csv_reader import CsvRows, read_lines
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings
 from compagnon.worlds.dispatch.importing.parsers import Point, distance_km

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import tomli_w
 
-from compagnon.envs.written import plain
 from compagnon.errors import InputError
 from compagnon.files import read_text
+from compagnon.spreadsheets import plain
 from compagnon.worlds.dispatch.importing import headings
 
 TABLES: Final = {

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from compagnon.envs.written import number_of, plain, truth_of, when_of
 from compagnon.errors import InputError
+from compagnon.spreadsheets import number_of, plain, truth_of, when_of
 from compagnon.worlds.dispatch.importing import records
 from compagnon.worlds.dispatch.importing.csv_reader import CsvRows
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings, Row

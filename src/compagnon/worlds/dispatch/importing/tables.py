@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from compagnon.envs.written import has_slashes, heading
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
+from compagnon.spreadsheets import has_slashes, heading
 from compagnon.worlds.dispatch.importing import records
 from compagnon.worlds.dispatch.importing.clock import Clock, find_zone
 from compagnon.worlds.dispatch.importing.columns import BOOKINGS, DRIVERS

@@ -10,8 +10,7 @@ from compagnon.policy.basic import RandomPolicy
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
-from compagnon.worlds.dispatch_poc import DISPATCH_POC
-from compagnon.worlds.dispatch_poc import rules as poc_rules
+from compagnon.worlds.dispatch_poc import DISPATCH_POC, constants
 from compagnon.worlds.dispatch_poc.experts import rules
 from compagnon.worlds.dispatch_poc.experts.outlook import OutlookRule
 from compagnon.worlds.dispatch_poc.experts.rules import NEVER, PocBoards
@@ -47,11 +46,11 @@ class PocObservationReader:
         """Observations (B, F) as boards."""
         read = self._project(obs).astype(np.float64)
         split = 4 * self.drivers
-        slowed = 1.0 - poc_rules.TRAFFIC_SLOWS * read[:, -1]
+        slowed = 1.0 - constants.TRAFFIC_SLOWS * read[:, -1]
         return PocBoards(
             read[:, :split].reshape(len(read), self.drivers, 4),
             read[:, split:-1].reshape(len(read), self.slots, 4),
-            60.0 / (poc_rules.FREE_SPEED * slowed),
+            60.0 / (constants.FREE_SPEED * slowed),
         )
 
 

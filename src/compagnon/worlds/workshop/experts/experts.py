@@ -15,8 +15,7 @@ from compagnon.policy.basic import keep_possible
 from compagnon.policy.protocol import check_choice
 from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
-from compagnon.worlds.workshop import WORKSHOP
-from compagnon.worlds.workshop import rules as shop_rules
+from compagnon.worlds.workshop import WORKSHOP, constants
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels
 
@@ -45,7 +44,7 @@ class WorkshopRule:
     def __init__(
         self, name: str, rule: _Rule, schema: Schema, levels: BaseStockLevels = _NO_LEVELS
     ) -> None:
-        if schema.action.kind != "discrete" or schema.action.n != shop_rules.NUM_ACTIONS:
+        if schema.action.kind != "discrete" or schema.action.n != constants.NUM_ACTIONS:
             raise InputError(f"{name} plays {WORKSHOP} only, not {schema.env_id}")
         self.name = name
         self.levels = levels
@@ -80,7 +79,7 @@ class WorkshopRule:
         self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
         """(N, 201): 1 for the rule's action."""
-        return np.eye(shop_rules.NUM_ACTIONS)[self.act(obs, action_mask)]
+        return np.eye(constants.NUM_ACTIONS)[self.act(obs, action_mask)]
 
 
 def workshop_v2(schema: Schema, argument: str | None = None) -> WorkshopRule:
@@ -139,12 +138,12 @@ def parse_levels(value: Any, where: str) -> BaseStockLevels:
     if not isinstance(value, dict) or set(value) != set(fields):
         raise InputError(f"{where}: expected an object with the keys {', '.join(fields)}")
     for key, number in value.items():
-        if type(number) is not int or not -shop_rules.STOCK_CAP <= number <= 1_000:
+        if type(number) is not int or not -constants.STOCK_CAP <= number <= 1_000:
             raise InputError(f"{where}: {key}={number!r} should be a whole number of units")
     batches = ("order_size", "p1_batch", "step1_batch", "step2_batch")
     for key in batches:
-        if not 1 <= value[key] <= shop_rules.BATCHES:
+        if not 1 <= value[key] <= constants.BATCHES:
             raise InputError(
-                f"{where}: {key}={value[key]} should be between 1 and {shop_rules.BATCHES}"
+                f"{where}: {key}={value[key]} should be between 1 and {constants.BATCHES}"
             )
     return BaseStockLevels(**value)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import kernel, rules
+from compagnon.worlds.workshop import constants, kernel
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.experts import rules as experts
 from compagnon.worlds.workshop.experts.experts import WorkshopRule
@@ -20,7 +20,7 @@ def _see(state, x):  # type: ignore[no-untyped-def]
     x[experts.P2] = state[kernel.P2]
     x[experts.BACKLOG_P1] = state[kernel.BACKLOG_P1]
     x[experts.BACKLOG_P2] = state[kernel.BACKLOG_P2]
-    x[experts.M1_BUSY] = 1 if state[kernel.M1_TASK] != rules.IDLE else 0
+    x[experts.M1_BUSY] = 1 if state[kernel.M1_TASK] != constants.IDLE else 0
     x[experts.M2_BUSY] = 1 if state[kernel.M2_LEFT] > 0 else 0
     x[experts.M2_LEFT] = state[kernel.M2_LEFT]
 
@@ -28,13 +28,13 @@ def _see(state, x):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _possible(state, action):  # type: ignore[no-untyped-def]
     """Whether an action is, as `kernel.write_mask` says it."""
-    if action >= rules.ORDER_START:
+    if action >= constants.ORDER_START:
         return True
-    size = action % rules.BATCHES + 1
-    if action >= rules.STEP2_START:
+    size = action % constants.BATCHES + 1
+    if action >= constants.STEP2_START:
         free = state[kernel.M2_LEFT] == 0 and state[kernel.M2_DOWN] == 0
         return free and size <= state[kernel.P2_INTER]
-    free = state[kernel.M1_TASK] == rules.IDLE and state[kernel.M1_DOWN] == 0
+    free = state[kernel.M1_TASK] == constants.IDLE and state[kernel.M1_DOWN] == 0
     return free and size <= state[kernel.RAW]
 
 
@@ -43,7 +43,7 @@ def _finish(shops, params, book, first, rule, levels, horizon, terms, earned):  
     x = np.zeros(len(experts.NEEDED), np.int64)
     for i in range(first.shape[0]):
         state, action = shops.state[i], first[i]
-        end = min(state[kernel.TIME] + horizon, rules.EPISODE_MINUTES)
+        end = min(state[kernel.TIME] + horizon, constants.EPISODE_MINUTES)
         while state[kernel.TIME] < end:
             earned[i] += kernel.play(
                 state, shops.money[i], shops.counters[i], shops.transit[i], shops.seeds[i, 1],
@@ -52,7 +52,7 @@ def _finish(shops, params, book, first, rule, levels, horizon, terms, earned):  
             _see(state, x)
             action = experts.by_number(rule, x, levels)
             if not _possible(state, action):
-                action = rules.WAIT
+                action = constants.WAIT
 
 
 def finish(
@@ -71,6 +71,6 @@ def finish(
     earned = np.zeros(core.num_envs)
     _finish(
         core.shops, core.params, core.book, np.ascontiguousarray(first, np.int64), below.number,
-        below.levels, horizon, np.zeros(len(rules.REWARD_TERMS)), earned,
+        below.levels, horizon, np.zeros(len(constants.REWARD_TERMS)), earned,
     )  # fmt: skip
     return earned

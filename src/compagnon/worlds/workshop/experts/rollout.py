@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
 from compagnon.worlds.lookahead import LookAhead, look_ahead
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 from compagnon.worlds.workshop.experts.experts import WorkshopRule
 from compagnon.worlds.workshop.experts.finishing import finish
 from compagnon.worlds.workshop.vector import WorkshopVectorEnv
@@ -21,7 +21,7 @@ SIZES: Final = (10, 25, 50, 5, 40, 1, 17, 32)  # of batches that are tried
 class WorkshopForks:
     """Two days ahead; to wait, and batches of every family in a few sizes."""
 
-    horizon: int = 2 * rules.MINUTES_PER_DAY
+    horizon: int = 2 * constants.MINUTES_PER_DAY
     most = 16
 
     def redraw(self, vec: WorkshopVectorEnv, seeds: NDArray[np.uint64]) -> None:
@@ -43,8 +43,13 @@ class WorkshopForks:
         action_mask: NDArray[np.bool_],
     ) -> NDArray[np.int64]:
         """To wait, then one size after the other of all families that can be launched."""
-        families = (rules.STEP2_START, rules.STEP1_START, rules.P1_START, rules.ORDER_START)
-        tried = [rules.WAIT, *(start + size - 1 for size in SIZES for start in families)]
+        families = (
+            constants.STEP2_START,
+            constants.STEP1_START,
+            constants.P1_START,
+            constants.ORDER_START,
+        )
+        tried = [constants.WAIT, *(start + size - 1 for size in SIZES for start in families)]
         return np.array([action for action in tried if action_mask[action]], np.int64)
 
 

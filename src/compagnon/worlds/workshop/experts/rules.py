@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import rules
+from compagnon.worlds.workshop import constants
 
 # What every rule sees, in this order, as whole numbers in physical units.
 NEEDED = (
@@ -42,54 +42,54 @@ class BaseStockLevels(NamedTuple):
 def v2(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """The published expert: small fixed batches, made only to serve the backlog."""
     if x[RAW] + x[IN_TRANSIT] < 20:
-        return rules.ORDER_START + 9
+        return constants.ORDER_START + 9
     if x[M2_BUSY] == 0 and x[P2_INTER] > 0:
-        return rules.STEP2_START + min(x[P2_INTER], 5) - 1
+        return constants.STEP2_START + min(x[P2_INTER], 5) - 1
     if x[M1_BUSY] == 0 and x[RAW] > 0:
         if x[BACKLOG_P2] > 0:
-            return rules.STEP1_START + min(x[BACKLOG_P2], x[RAW], 5) - 1
+            return constants.STEP1_START + min(x[BACKLOG_P2], x[RAW], 5) - 1
         if x[BACKLOG_P1] > 0:
-            return rules.P1_START + min(x[BACKLOG_P1], x[RAW], 5) - 1
-    return rules.WAIT
+            return constants.P1_START + min(x[BACKLOG_P1], x[RAW], 5) - 1
+    return constants.WAIT
 
 
 @njit(cache=True)
 def base_stock(x, p):  # type: ignore[no-untyped-def]
     """Produce up to target positions, order up to a level; nothing is ever lost to a cap."""
-    on_m2 = (x[M2_LEFT] + rules.STEP2_MINUTES - 1) // rules.STEP2_MINUTES
+    on_m2 = (x[M2_LEFT] + constants.STEP2_MINUTES - 1) // constants.STEP2_MINUTES
     supply = x[RAW] + x[IN_TRANSIT]
-    if supply < p.order_point and supply + p.order_size <= rules.STOCK_CAP:
-        return rules.ORDER_START + p.order_size - 1
+    if supply < p.order_point and supply + p.order_size <= constants.STOCK_CAP:
+        return constants.ORDER_START + p.order_size - 1
     if x[M2_BUSY] == 0 and x[P2_INTER] > 0:
-        k = min(x[P2_INTER], p.step2_batch, rules.STOCK_CAP - x[P2])
+        k = min(x[P2_INTER], p.step2_batch, constants.STOCK_CAP - x[P2])
         if k > 0:
-            return rules.STEP2_START + k - 1
+            return constants.STEP2_START + k - 1
     if x[M1_BUSY] == 0 and x[RAW] > 0:
         p1_wanted = p.p1_target - x[P1] + x[BACKLOG_P1]
-        k1 = min(p1_wanted, x[RAW], p.p1_batch, rules.STOCK_CAP - x[P1])
+        k1 = min(p1_wanted, x[RAW], p.p1_batch, constants.STOCK_CAP - x[P1])
         p2_wanted = p.p2_target - (x[P2] + on_m2 + x[P2_INTER]) + x[BACKLOG_P2]
         k2 = min(p2_wanted, p.p2_inter_cap - x[P2_INTER], x[RAW], p.step1_batch)
         p1_urgent = x[BACKLOG_P1] - x[P1] > p.p1_first
         if k1 > 0 and (p1_urgent or k2 <= 0):
-            return rules.P1_START + k1 - 1
+            return constants.P1_START + k1 - 1
         if k2 > 0:
-            return rules.STEP1_START + k2 - 1
-    return rules.WAIT
+            return constants.STEP1_START + k2 - 1
+    return constants.WAIT
 
 
 @njit(cache=True)
 def over_producer(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Keeps raw full, serves P1 first, and launches P2 for ever, storable or not."""
-    k = rules.STOCK_CAP - x[RAW] - x[IN_TRANSIT]
+    k = constants.STOCK_CAP - x[RAW] - x[IN_TRANSIT]
     if k > 0:
-        return rules.ORDER_START + k - 1
+        return constants.ORDER_START + k - 1
     if x[M2_BUSY] == 0 and x[P2_INTER] > 0:
-        return rules.STEP2_START + x[P2_INTER] - 1
+        return constants.STEP2_START + x[P2_INTER] - 1
     if x[M1_BUSY] == 0 and x[RAW] > 0:
         if x[BACKLOG_P1] > x[P1]:
-            return rules.P1_START + min(x[BACKLOG_P1] - x[P1], x[RAW]) - 1
-        return rules.STEP1_START + min(x[RAW], 5) - 1
-    return rules.WAIT
+            return constants.P1_START + min(x[BACKLOG_P1] - x[P1], x[RAW]) - 1
+        return constants.STEP1_START + min(x[RAW], 5) - 1
+    return constants.WAIT
 
 
 @njit(cache=True)

@@ -10,9 +10,9 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy.schema import Schema
 from compagnon.worlds.workshop import WORKSHOP
+from compagnon.worlds.workshop.constants import BATCHES, STOCK_CAP, WAIT
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels
-from compagnon.worlds.workshop.rules import BATCHES, STOCK_CAP, WAIT
 
 MAX_TRIALS = 1_000_000
 # (low, high) of each level, inclusive, in the order of BaseStockLevels. Wide: where set-ups take

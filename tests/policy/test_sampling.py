@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.stats import chisquare
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed, draw, draw_many, explored, uniform
+from compagnon.policy.sampling import decision_seed, draw, draw_many, explored, uniform
 
 
 @st.composite

@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed, draw
-from compagnon.policy.manifest import (
-    CategoricalHead,
-    DeterministicHead,
-    GaussianHead,
-    ValuesHead,
-)
-from compagnon.policy.play import (
+from compagnon.policy.action_selection import (
     DETERMINISTIC,
     EXPLORED,
     SAMPLED,
@@ -28,6 +21,13 @@ from compagnon.policy.play import (
     played,
     unpacked,
 )
+from compagnon.policy.manifest import (
+    CategoricalHead,
+    DeterministicHead,
+    GaussianHead,
+    ValuesHead,
+)
+from compagnon.policy.sampling import decision_seed, draw
 
 ALL = np.ones((1, 4), np.bool_)
 

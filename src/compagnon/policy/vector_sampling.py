@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import uniform
+from compagnon.policy.sampling import uniform
 
 _STEP: Final = 0x9E3779B97F4A7C15  # SplitMix64's own, from one number to the next
 _MASK64: Final = 2**64 - 1

@@ -11,7 +11,7 @@ from gymnasium.wrappers import TransformReward
 
 from compagnon.envs import BatchEnv
 from compagnon.envs.finding import find_env
-from compagnon.envs.given import GivenEnv, given_env, register_again
+from compagnon.envs.from_object import GivenEnv, given_env, register_again
 from compagnon.errors import InputError
 from tests.envs.own import Clock
 
@@ -73,7 +73,7 @@ def test_copies_of_gymnasium_s_are_as_many_of_the_same(mode):
 
 
 def test_a_class_or_function_of_a_module_is_called_by_where_it_stands():
-    here = "tests.envs.test_given"
+    here = "tests.envs.test_from_object"
     assert given_env(Slower) == GivenEnv(f"{here}:Slower", {})
     assert length_of(given_env(Slower)) == 7
     assert length_of(given_env(Slower, {"limit": 3})) == 3

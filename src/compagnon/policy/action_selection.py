@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import draw, explored, uniform
 from compagnon.policy.manifest import DeterministicHead, GaussianHead, Head, ValuesHead
+from compagnon.policy.sampling import draw, explored, uniform
 
 PlayName = Literal["greedy", "sampled"]
 Mode = Literal["deterministic", "sampled", "explored"]
@@ -69,7 +69,7 @@ class Play(NamedTuple):
         name: ``greedy`` or ``sampled``.
         explore: the share of decisions that explore, from 0 to 1.
         near: how near to the best an explored action must be, see the module; for vectors see
-            `policy.vector_play`. None where nothing is explored.
+            `policy.vector_action_selection`. None where nothing is explored.
     """
 
     name: PlayName = GREEDY

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compagnon.envs.written import (
+from compagnon.spreadsheets import (
     When,
     heading,
     month_comes_first,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from compagnon.errors import InputError
-from compagnon.policy.vector_drawing import Bounds, draw_vector, log_density
+from compagnon.policy.vector_sampling import Bounds, draw_vector, log_density
 
 ONE = Bounds([-2.0], [1.0])
 

@@ -8,17 +8,17 @@ from scipy import integrate
 from scipy.stats import norm
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import decision_seed
-from compagnon.policy.play import DETERMINISTIC, EXPLORED, SAMPLED, Play
+from compagnon.policy.action_selection import DETERMINISTIC, EXPLORED, SAMPLED, Play
+from compagnon.policy.sampling import decision_seed
 from compagnon.policy.schema import ActionSchema
-from compagnon.policy.vector_drawing import Bounds
-from compagnon.policy.vector_play import (
+from compagnon.policy.vector_action_selection import (
     VectorsSaid,
     _log_density,
     played_vector,
     said_by_normals,
     said_surely,
 )
+from compagnon.policy.vector_sampling import Bounds
 
 ONE = Bounds([-2.0], [1.0])
 GREEDY = Play("greedy", 0.2, 0.1)

@@ -18,10 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.errors import InputError
-from compagnon.policy.drawing import uniform
-from compagnon.policy.play import DETERMINISTIC, EXPLORED, GREEDY, SAMPLED, Mode, Play, number
+from compagnon.policy.action_selection import (
+    DETERMINISTIC,
+    EXPLORED,
+    GREEDY,
+    SAMPLED,
+    Mode,
+    Play,
+    number,
+)
+from compagnon.policy.sampling import uniform
 from compagnon.policy.schema import ActionSchema
-from compagnon.policy.vector_drawing import NEVER, Bounds, log_normal, log_sum, normal, settled
+from compagnon.policy.vector_sampling import NEVER, Bounds, log_normal, log_sum, normal, settled
 
 
 class VectorsSaid(NamedTuple):
