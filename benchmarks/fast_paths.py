@@ -16,6 +16,8 @@ import torch
 import tyro
 from threadpoolctl import threadpool_limits
 
+from compagnon.rl import dagger as daggers
+from compagnon.rl import ddpg as ddpgs
 from compagnon.rl import dqn as dqns
 from compagnon.rl import ppo as ppos
 from compagnon.rl.algorithm import build_algorithm
@@ -37,6 +39,8 @@ from harness import (
 
 WANTED = 1.3
 PPO = {"kind": "ppo", "num_envs": 8, "rollout_steps": 256, "minibatch_size": 64}
+DDPG = {"kind": "ddpg", "iteration_steps": 1_000, "learning_starts": 500, "batch_size": 256}
+DAGGER = {"kind": "dagger", "expert": "expert:workshop-v2", "num_envs": 8, "collect_steps": 256}
 DQN = {"kind": "dqn", "num_envs": 4, "iteration_steps": 1_000, "learning_starts": 256}
 PAIRWISE = {"kind": "pairwise", "hidden": [32, 32], "embedding": 16, "activation": "relu"}
 FLEET = {"preset": "clinic-day", "board": 6}
@@ -59,6 +63,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"hidden": [128, 128], "activation": "relu"},
         {**DQN, "dueling": True},
     ),
+    "ddpg, 256 rows": ("Pendulum-v1", {}, {"hidden": [128, 128], "activation": "relu"}, DDPG),
+    "dagger, 201 actions, 1,024 rows": (WORKSHOP, {"decision_points": True}, SMALL, DAGGER),
 }
 
 
@@ -99,6 +105,15 @@ def works_of(name: str) -> dict[str, Work]:
                 built.steps = dqns.AutogradSteps(trained.actor, built.target, built.settings)
             built.iterate()
             works[path] = lambda built=built: len(built._update()) // 4
+        elif isinstance(built, ddpgs.DDPG):
+            if path == "plain":
+                built.steps = ddpgs.AutogradSteps(built.network, built.settings)
+            built.iterate()
+            works[path] = lambda built=built: len(built._update()) // 2
+        elif isinstance(built, daggers.Dagger):
+            if path == "plain":
+                built.cross_entropy = daggers.masked_cross_entropy
+            works[path] = dagger_step(built)
     return works
 
 
@@ -116,6 +131,23 @@ def ppo_step(ppo: ppos.PPO) -> Work:
             ppo.steps.losses(whole, rows)
             ppo.steps.step((1e-5, 1e-5))
         return len(parts[:8])
+
+    return work
+
+
+def dagger_step(dagger: daggers.Dagger) -> Work:
+    dagger._ask()
+    data, rows = dagger.data, np.arange(1_024)
+    x = torch.from_numpy(dagger.network.scaled(data.obs[rows]))
+    weights = np.full(len(rows), 1 / len(rows), np.float32)
+
+    def work() -> int:
+        logits = dagger.network.actor(x)
+        loss, _ = dagger.cross_entropy(logits, data.action_mask, rows, data.labels[rows], weights)
+        dagger.optimiser.zero_grad()
+        loss.backward()
+        dagger.optimiser.step()
+        return 1
 
     return work
 

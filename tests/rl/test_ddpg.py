@@ -151,7 +151,7 @@ def test_smoothed_targets_stay_in_bounds_and_near():
 
 def gradients_of(ddpg: DDPG, which: str, learn: Any) -> torch.Tensor:
     """What stands in an optimiser when it is told to step, which it then does not do."""
-    optimiser = getattr(ddpg, f"{which}_optimiser")
+    optimiser = getattr(ddpg.steps, f"_{which}_adam")
     found: list[torch.Tensor] = []
 
     def step() -> float:
@@ -283,12 +283,12 @@ def test_step_sizes_fall_to_their_share_by_the_end():
     seen = []
     for _ in range(6):
         ddpg.iterate()
-        seen.append(ddpg.actor_optimiser.learning_rate)
+        seen.append(ddpg._rates[0])
     np.testing.assert_allclose(seen, np.array([1.0, 0.8, 0.6, 0.4, 0.2, 0.2]) * 1e-3)
     staying = ddpg_on(total=4)
     for _ in range(3):
         staying.iterate()
-    assert staying.critic_optimiser.learning_rate == 1e-3
+    assert staying._rates[1] == 1e-3
 
 
 # -- what is refused ----------------------------------------------------------------------------

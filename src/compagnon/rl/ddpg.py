@@ -24,9 +24,9 @@ from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
 from compagnon.rl.ddpg_settings import DDPGSettings
 from compagnon.rl.exploration.explorer import Explorer
-from compagnon.rl.fast.adam import FlatAdam
-from compagnon.rl.fast.backprop import forward_pass
-from compagnon.rl.networks.actor_critic import ActorCritic, CriticPass, list_of
+from compagnon.rl.fast.ddpg import FastSteps
+from compagnon.rl.fast.protocol import DeterministicSteps
+from compagnon.rl.networks.actor_critic import ActorCritic, list_of
 
 __all__ = ["DDPG", "DDPGSettings"]
 
@@ -40,6 +40,7 @@ class DDPG(Practising):
         env: the copies to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
         total_iterations: the budget, if known, that schedules run over.
+        fast: take the fast path.
 
     Raises:
         InputError: settings that do not suit the actions.
@@ -52,6 +53,7 @@ class DDPG(Practising):
         env: BatchEnv,
         seed: int,
         total_iterations: int | None = None,
+        fast: bool = True,
     ) -> None:
         if network.discrete and settings.target_noise > 0:
             raise InputError("ddpg: target_noise is for vectors of actions, not for discrete ones")
@@ -61,12 +63,10 @@ class DDPG(Practising):
         self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.explorer = Explorer(settings, network, env.num_envs)
-        self.actor_optimiser = FlatAdam(
-            network.actor.parameters(), settings.actor_learning_rate, settings.max_grad_norm
+        self.steps: DeterministicSteps = (
+            FastSteps(network, settings) if fast else AutogradSteps(network, settings)
         )
-        self.critic_optimiser = FlatAdam(
-            network.critics.parameters(), settings.critic_learning_rate, settings.max_grad_norm
-        )
+        self._rates = settings.actor_learning_rate, settings.critic_learning_rate
         self.target_actor, self.target_critics = network.actor, network.critics
         if settings.version == "double":
             self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
@@ -206,15 +206,15 @@ class DDPG(Practising):
         next_x, next_mask = self._read(batch.next_obs)
         said = self._target_actions(next_x, next_mask)
         first, *others = self._target_critics
-        values = CriticPass(first, next_x, said).values
+        values: torch.Tensor = first(next_x, said)
         for critic in others:
-            values = torch.minimum(values, CriticPass(critic, next_x, said).values)
+            values = torch.minimum(values, critic(next_x, said))
         return torch.addcmul(network.tensor(batch.rewards), network.tensor(batch.discounts), values)
 
     def _target_actions(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """mu~(s), with TD3's noise if it is asked for; (B, D)."""
         settings, network = self.settings, self.network
-        said = network.head_forward(forward_pass(self.target_actor, x, False).outputs, mask)
+        said = network.head_forward(self.target_actor(x), mask)
         if settings.target_noise == 0:
             return said
         draws = self.rng.standard_normal(tuple(said.shape)).astype(np.float32)
@@ -230,31 +230,16 @@ class DDPG(Practising):
         actions = network.tensor(batch.actions)
         if network.discrete:
             actions = torch.nn.functional.one_hot(actions, network.schema.action.n).float()
-        loss = q_mean = 0.0
         with self._batch_statistics(network.critics):
-            for critic in self._online_critics:
-                run = CriticPass(critic, x, actions, weights=True)
-                error = run.values - targets
-                loss += float(error.dot(error)) / len(error)
-                q_mean += float(run.values.mean())
-                run.backward(error * (2 / len(error)))
-        count = len(self._online_critics)
-        return loss / count, q_mean / count, self.critic_optimiser.step()
+            return self.steps.critics(x, actions, targets, self._rates[1])
 
     def _train_actor(self, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[float, float]:
         """One step up ``mean Q(s, mu(s))``; that mean, the gradient's norm.
 
         The deterministic policy gradient (equation 6): dQ/da at a = mu(s), times dmu/dtheta.
         """
-        network = self.network
-        with self._batch_statistics(network.actor):
-            run = forward_pass(network.actor, x)
-            said = network.head_forward(run.outputs, mask)
-            critic = CriticPass(self._online_critics[0], x, said, actions=True)
-            slope = critic.backward(torch.full_like(critic.values, -1 / len(x)))
-            assert slope is not None
-            run.backward(network.head_backward(slope, said))
-        return float(critic.values.mean()), self.actor_optimiser.step()
+        with self._batch_statistics(self.network.actor):
+            return self.steps.actor(x, mask, self._rates[0])
 
     def _move_targets(self) -> None:
         """``target <- target + tau (network - target)``, running statistics of norms included."""
@@ -279,8 +264,7 @@ class DDPG(Practising):
         if self.total_iterations:
             done = min(1.0, self.iteration / self.total_iterations)
             share += done * (settings.final_rate_share - 1)
-        self.actor_optimiser.learning_rate = share * settings.actor_learning_rate
-        self.critic_optimiser.learning_rate = share * settings.critic_learning_rate
+        self._rates = share * settings.actor_learning_rate, share * settings.critic_learning_rate
 
     def _update_scaler(self) -> None:
         """Take into account what has been seen since the last time."""
@@ -300,7 +284,7 @@ class DDPG(Practising):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next iteration depends on, but the network."""
-        double = self.settings.version == "double"
+        double, steps = self.settings.version == "double", self.steps.state_dict()
         return {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
@@ -309,8 +293,8 @@ class DDPG(Practising):
             "explorer": self.explorer.state_dict(),
             "target_actor": dict(self.target_actor.state_dict()) if double else None,
             "target_critics": dict(self.target_critics.state_dict()) if double else None,
-            "actor_optimiser": self.actor_optimiser.state_dict(),
-            "critic_optimiser": self.critic_optimiser.state_dict(),
+            "actor_optimiser": steps["actor"],
+            "critic_optimiser": steps["critics"],
             "replay": self.replay.state_dict(),
             "windows": self.windows.state_dict(),
             "reward_scale": self.reward_scale.state_dict(),
@@ -329,8 +313,9 @@ class DDPG(Practising):
         if self.settings.version == "double":
             self.target_actor.load_state_dict(state["target_actor"])
             self.target_critics.load_state_dict(state["target_critics"])
-        self.actor_optimiser.load_state_dict(state["actor_optimiser"])
-        self.critic_optimiser.load_state_dict(state["critic_optimiser"])
+        self.steps.load_state_dict(
+            {"actor": state["actor_optimiser"], "critics": state["critic_optimiser"]}
+        )
         self.replay.load_state_dict(state["replay"])
         self.windows.load_state_dict(state["windows"])
         self.reward_scale.load_state_dict(state["reward_scale"])
@@ -342,6 +327,52 @@ class DDPG(Practising):
             self.returns.restart()
             self.windows.clear()
             self.explorer.reset(np.ones(self.env.num_envs, np.bool_), self.rng)
+
+
+class AutogradSteps:
+    """The losses in plain autograd, and Adam's steps down them."""
+
+    def __init__(self, network: ActorCritic, settings: DDPGSettings) -> None:
+        self.network, self.bound = network, settings.max_grad_norm or torch.inf
+        self.parts = list(network.actor.parameters()), list(network.critics.parameters())
+        self.optimisers = [torch.optim.Adam(part) for part in self.parts]
+
+    @torch.enable_grad()
+    def critics(
+        self, x: torch.Tensor, actions: torch.Tensor, targets: torch.Tensor, rate: float
+    ) -> tuple[float, float, float]:
+        """See `DeterministicSteps.critics`; twin critics have the sum of their losses."""
+        values = torch.stack([critic(x, actions) for critic in self.network.critics])
+        losses = ((values - targets) ** 2).mean(dim=1)
+        norm = self._step(1, losses.sum(), rate)
+        return losses.mean().item(), values.mean().item(), norm
+
+    @torch.enable_grad()
+    def actor(self, x: torch.Tensor, mask: torch.Tensor | None, rate: float) -> tuple[float, float]:
+        """See `DeterministicSteps.actor`."""
+        network = self.network
+        value = network.critics[0](x, network.head_forward(network.actor(x), mask)).mean()
+        return value.item(), self._step(0, -value, rate)
+
+    def _step(self, part: int, loss: torch.Tensor, rate: float) -> float:
+        """One step of the actor (0) or of the critics (1) alone; the gradient's norm."""
+        gradients = torch.autograd.grad(loss, self.parts[part])
+        for parameter, gradient in zip(self.parts[part], gradients, strict=True):
+            parameter.grad = gradient
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parts[part], self.bound))
+        self.optimisers[part].param_groups[0]["lr"] = rate
+        self.optimisers[part].step()
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `DeterministicSteps`."""
+        actor, critics = (optimiser.state_dict() for optimiser in self.optimisers)
+        return {"actor": actor, "critics": critics}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `DeterministicSteps`."""
+        for optimiser, name in zip(self.optimisers, ("actor", "critics"), strict=True):
+            optimiser.load_state_dict(state[name])
 
 
 def _parts(*modules: nn.Module) -> list[torch.Tensor]:

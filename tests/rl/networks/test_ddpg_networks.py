@@ -12,7 +12,8 @@ from compagnon.envs import BatchEnv
 from compagnon.policy import Schema, load_artefact, save_policy
 from compagnon.rl.fast.adam import FlatAdam
 from compagnon.rl.fast.backprop import forward_pass
-from compagnon.rl.networks.actor_critic import ActorCritic, Critic, CriticPass, list_of
+from compagnon.rl.fast.ddpg import CriticPass
+from compagnon.rl.networks.actor_critic import ActorCritic, Critic, list_of
 from compagnon.rl.networks.mlp import make_mlp
 from tests.rl.small import BANDIT, CONTEXTS, ECHO
 

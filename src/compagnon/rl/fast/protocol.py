@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
@@ -112,6 +113,32 @@ class ValueSteps(Protocol[Batch_contra]):
 
     def state_dict(self) -> dict[str, Any]:
         """What the optimiser remembers."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
+
+
+class DeterministicSteps(Protocol):
+    """Gradient steps of an actor that climbs critics, and of the critics."""
+
+    def critics(
+        self, x: torch.Tensor, actions: torch.Tensor, targets: torch.Tensor, rate: float
+    ) -> tuple[float, float, float]:
+        """One step down ``mean (y - Q(s, a))^2``; that loss, the mean of Q, the gradient's norm.
+
+        Args:
+            x: (B, F). actions: (B, D), as critics read them. targets: (B,).
+        """
+        ...
+
+    def actor(self, x: torch.Tensor, mask: torch.Tensor | None, rate: float) -> tuple[float, float]:
+        """One step up ``mean Q(s, mu(s))``; that mean, the gradient's norm."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the optimisers remember."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

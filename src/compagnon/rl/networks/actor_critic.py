@@ -9,7 +9,6 @@ from torch import nn
 from compagnon.errors import InputError
 from compagnon.policy.manifest import CategoricalHead, DeterministicHead
 from compagnon.policy.schema import Schema
-from compagnon.rl.fast.backprop import forward_pass
 from compagnon.rl.networks.kinds import Norm
 from compagnon.rl.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork
@@ -59,49 +58,6 @@ class Critic(nn.Module):
 def list_of(critics: nn.ModuleList) -> list[Critic]:
     """The critics that a `ModuleList` holds."""
     return [critic for critic in critics if isinstance(critic, Critic)]
-
-
-class CriticPass:
-    """A forward pass of a critic, and the way back; see `MlpPass`.
-
-    Args:
-        weights: gradients of the weights will be wanted. actions: those of the actions will be.
-
-    Attributes:
-        values: (B,), outside autograd.
-    """
-
-    def __init__(
-        self,
-        critic: Critic,
-        x: torch.Tensor,
-        action: torch.Tensor,
-        weights: bool = False,
-        actions: bool = False,
-    ) -> None:
-        self._state = self._action = None
-        self._weights = weights
-        if critic.state is not None:
-            self._state = forward_pass(critic.state, x, weights)
-            x = self._state.outputs
-        if critic.action is not None:
-            self._action = forward_pass(critic.action, action, weights, actions)
-            action = self._action.outputs
-        self._width = x.shape[1]
-        streams = self._state is not None or self._action is not None
-        both = torch.cat([x, action], dim=1)
-        self._joined = forward_pass(critic.joined, both, weights, actions or (weights and streams))
-        self.values = self._joined.outputs[:, 0]
-
-    def backward(self, gradient: torch.Tensor) -> torch.Tensor | None:
-        """From the gradient in the values, (B,); that in the actions, (B, D), if it is wanted."""
-        both = self._joined.backward(gradient[:, None])
-        if both is None:
-            return None
-        state, action = both[:, : self._width], both[:, self._width :]
-        if self._state is not None and self._weights:
-            self._state.backward(state)
-        return action if self._action is None else self._action.backward(action)
 
 
 class ActorCritic(TrainableNetwork):
