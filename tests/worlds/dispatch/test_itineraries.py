@@ -22,6 +22,7 @@ from compagnon.worlds.dispatch.itineraries.manifest import to_html
 from compagnon.worlds.dispatch.itineraries.names import Names, read_names
 from compagnon.worlds.dispatch.travel import arrival
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS
+from tests.worlds.dispatch.worlds import plane_day
 
 POLICY = "expert:dispatch-regret"
 STAMP = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -59,6 +60,20 @@ def test_every_booking_is_ridden_once_or_left(days, folder):
             pass
         kpis = dict(zip(env.kpi_names, step.kpis[0], strict=True))
         assert kpis["served"] == len(dropped)
+
+
+def test_who_names_no_begin_is_picked_up_when_the_driver_comes(tmp_path):
+    ride = {"pickup": 1, "dropoff": 2, "pickup_from": -np.inf, "pickup_to": np.inf}
+    one = plane_day(
+        [{**ride, "dropoff_to": 600.0}],
+        [{"shift_start": 490.0, "shift_end": 900.0}],
+        [(0, 0), (10, 0), (-10, 0)],
+    )
+    one.save(tmp_path / "2026-03-02.json")
+    (found,) = played.play_days("expert:dispatch-insertion", tmp_path)
+    (pickup,), (dropoff,) = by_kind(found, played.PICKUP), by_kind(found, played.DROPOFF)
+    assert (pickup.begins, pickup.ends) == (500.0, 502.0)  # 10 km from 490 on; boarding 2
+    assert dropoff.begins == 522.0
 
 
 def test_drivers_are_where_they_can_be_when_they_can_be_there(days):

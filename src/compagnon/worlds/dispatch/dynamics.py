@@ -246,6 +246,7 @@ def _meet(w, d, b, now, service, weights):
                 withdraw(w, back, running_days.CANCELLED, weights)
         return True, 0.0
     ride = w.rides[b]
+    ride[running_days.BOARDS] = now
     ride[running_days.WAIT] = max(0.0, now - row[tables.WAITS_FROM])
     ride[running_days.LATE_PICKUP] = max(0.0, now - row[tables.PICKUP_TO])
     w.money[running_days.C_WAIT] += weights.wait * max(

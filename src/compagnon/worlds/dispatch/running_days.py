@@ -27,8 +27,9 @@ MONEY_COLUMNS = PARTS + 6
 ) = range(8, 17)  # fmt: skip
 COUNT_COLUMNS = 17
 # Columns of World.rides. ANSWERED: the minute at which the caller was told, -1 until then.
-WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER, ANSWERED = range(7)
-RIDE_COLUMNS = 7
+# BOARDS: the minute at which boarding began.
+WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER, ANSWERED, BOARDS = range(8)
+RIDE_COLUMNS = 8
 # Columns of World.where: positions of the best insertion, the plan's version it was found for, and
 # the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
 PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3

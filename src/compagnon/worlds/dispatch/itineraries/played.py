@@ -155,9 +155,9 @@ def _told(w: running_days.RunningDays, seen: _Seen, day: Instance, policy: str) 
 
 def _ride(w: running_days.RunningDays, day: Instance, b: int) -> list[Stop]:
     """Both doors of a ride that was given, from what the day wrote down of it."""
-    row, ride, bookings = w.bookings[b], w.rides[b], day.bookings
+    ride, bookings = w.rides[b], day.bookings
     load = tuple(int(seats) for seats in bookings.load[b])
-    boards = float(row[tables.READY] + ride[running_days.WAIT])
+    boards = float(ride[running_days.BOARDS])
     rides = boards + float(bookings.boarding[b] + bookings.boarding_delay[b])
     alights = rides + float(ride[running_days.RIDE])
     done = alights + float(bookings.alighting[b] + bookings.alighting_delay[b])
