@@ -4,8 +4,7 @@ Play, see which choices paid more than expected, make those likelier, and never 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,8 @@ from compagnon.rl.fast.protocol import (
     ActorCriticLosses,
     GradientSteps,
     MetricAccumulator,
+    Surrogate,
+    TrainBatch,
 )
 from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
@@ -188,7 +189,7 @@ class PPO(Practising):
         advantages: NDArray[np.float64],
         values: NDArray[np.float64],
         returns: NDArray[np.float64],
-    ) -> "TrainBatch":
+    ) -> TrainBatch:
         """What minibatches are cut from; values from here on in the critic's own units."""
         settings, network, scale = self.settings, self.network, self.value_scale
         if settings.scale_values:
@@ -209,7 +210,7 @@ class PPO(Practising):
         )
 
     def _minibatch(
-        self, batch: "TrainBatch", rows: NDArray[np.int64], metrics: MetricAccumulator
+        self, batch: TrainBatch, rows: NDArray[np.int64], metrics: MetricAccumulator
     ) -> bool:
         """One gradient step of both networks; True, and no step, if the policy is too far."""
         settings = self.settings
@@ -293,36 +294,6 @@ class PPO(Practising):
                 for name, module in reference.items()
             }
         self.reference = reference
-
-
-@dataclass(frozen=True)
-class Surrogate:
-    """The parts of the actor's loss.
-
-    Attributes:
-        reference: (M, K), what the start says of the rollout's observations; (1, 1) without.
-    """
-
-    clip_coef: float
-    entropy_coef: float
-    reference_coef: float
-    reference: torch.Tensor
-
-
-class TrainBatch(NamedTuple):
-    """What the minibatches of one iteration are cut from.
-
-    Attributes:
-        obs: (M, F). values, targets: (M,), in the critic's units; values as they were collected.
-        advantages: (M,). loss: the actor's; None while the critic is warmed up.
-    """
-
-    batch: Batch
-    obs: torch.Tensor
-    values: torch.Tensor
-    targets: torch.Tensor
-    advantages: NDArray[np.float32]
-    loss: Surrogate | None
 
 
 class AutogradSteps:

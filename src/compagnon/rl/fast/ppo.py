@@ -4,7 +4,7 @@ The same numbers as `compagnon.rl.ppo.AutogradSteps`, which says what is compute
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +17,15 @@ from compagnon.rl.distributions.action_distribution import (
 )
 from compagnon.rl.fast import gaussian, masked
 from compagnon.rl.fast.optim import ActorCriticSteps
-from compagnon.rl.fast.protocol import NUM_STATS, ActorCriticLosses
+from compagnon.rl.fast.protocol import NUM_STATS, ActorCriticLosses, TrainBatch
 from compagnon.rl.networks.mlp import Mlp
 from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo_settings import PPOSettings
 
-if TYPE_CHECKING:
-    from compagnon.rl.ppo import TrainBatch
-
 Floats = NDArray[np.float32]
 Gradient = Callable[
-    [PolicyNetwork, Floats, "TrainBatch", NDArray[np.int64], Floats], tuple[Floats, Floats | None]
+    [PolicyNetwork, Floats, TrainBatch, NDArray[np.int64], Floats], tuple[Floats, Floats | None]
 ]
 
 
@@ -52,7 +49,7 @@ class FastSteps:
         self._by_values = torch.zeros(0)
 
     @torch.inference_mode()
-    def losses(self, batch: "TrainBatch", rows: NDArray[np.int64]) -> ActorCriticLosses:
+    def losses(self, batch: TrainBatch, rows: NDArray[np.int64]) -> ActorCriticLosses:
         """See `GradientSteps.losses`."""
         network, index = self._network, torch.from_numpy(rows)
         outputs, values = self._steps.forward(batch.obs[index], batch.loss is not None)
@@ -67,7 +64,7 @@ class FastSteps:
         return ActorCriticLosses(stats.sum(axis=0, dtype=np.float64), len(rows), value)
 
     def _value_gradient(
-        self, batch: "TrainBatch", index: torch.Tensor, values: torch.Tensor
+        self, batch: TrainBatch, index: torch.Tensor, values: torch.Tensor
     ) -> float:
         """Of half the mean squared error, with respect to values (B,); that error."""
         settings = self._settings
@@ -102,7 +99,7 @@ class FastSteps:
 def _of_logits(
     network: PolicyNetwork,  # noqa: ARG001
     outputs: Floats,
-    batch: "TrainBatch",
+    batch: TrainBatch,
     rows: NDArray[np.int64],
     stats: Floats,
 ) -> tuple[Floats, None]:
@@ -121,7 +118,7 @@ def _of_logits(
 def _of_normals(
     network: PolicyNetwork,
     outputs: Floats,
-    batch: "TrainBatch",
+    batch: TrainBatch,
     rows: NDArray[np.int64],
     stats: Floats,
 ) -> tuple[Floats, Floats | None]:
