@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parents[3] / "benchmarks" / "dispatch_poc_bound.py"
 def script():
     spec = importlib.util.spec_from_file_location("dispatch_poc_bound", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))  # where it finds its helpers
+        spec.loader.exec_module(module)
     return module
 
 
