@@ -12,6 +12,7 @@ from compagnon.policy import load_policy
 from compagnon.policy.provenance import Provenance
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.recipe import parse_recipe
+from compagnon.serving.codec import action_labels
 from compagnon.serving.models import open_model
 from tests.serving.support import export
 
@@ -76,7 +77,14 @@ def test_parts_are_learnt_and_a_part_that_is_masked_is_never_chosen(kind, tmp_pa
     seeds = list(range(60))
     assert play_episodes(DOORS, {}, policy, seeds).returns.mean() > 0.9
     served = open_model(export(policy, tmp_path / "doors"))
-    assert served.words == ("0, 0", "0, 1", "0, 2", "1, 0", "1, 1", "1, 2")
+    assert action_labels(served.manifest.schema_) == (
+        "0, 0",
+        "0, 1",
+        "0, 2",
+        "1, 0",
+        "1, 1",
+        "1, 2",
+    )
     assert served.manifest.schema_.action.factors == (2, 3)
     names = served.manifest.schema_.observation.names
     assert names == ("free[0]", "free[1]", "lit=0", "lit=1", "lit=2")

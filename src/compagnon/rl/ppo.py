@@ -290,8 +290,9 @@ class PPO(Practising):
         reference, device = state["reference"], self.network.device
         if reference is not None:
             reference = {
-                name: {key: value.to(device) for key, value in module.items()}
-                for name, module in reference.items()
+                name: {key: value.to(device) for key, value in reference[name].items()}
+                for name in self.network.modules
+                if name != "critic"
             }
         self.reference = reference
 
