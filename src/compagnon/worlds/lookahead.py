@@ -22,7 +22,8 @@ from compagnon.policy.schema import Schema
 
 DEFAULT_FUTURES: Final = 32
 MOST_FUTURES: Final = 4096
-_WIDTH: Final = 1024  # copies that are played at once
+_WIDTH: Final = 1024  # copies that are played at once, at most ...
+_BYTES: Final = 256_000_000  # ... and the memory that their states may take
 _STEP: Final = 8  # batches come in multiples of this, so that few are made
 
 
@@ -134,6 +135,7 @@ class Looking:
         self.name = policy.name
         self._policy, self._env = policy, env
         self._batches: dict[int, BatchEnv] = {}
+        self._room = _WIDTH
         self._began_at = env.began_at
 
     def act(
@@ -193,27 +195,42 @@ class Looking:
         self, root: dict[str, NDArray[Any]], actions: list[int], seeds: NDArray[np.uint64]
     ) -> list[float]:
         """What each action earns in sum over the futures of `seeds`."""
-        count = max(1, _WIDTH // len(actions))
+        size = sum(array.nbytes for array in root.values())
+        self._room = max(_STEP, min(_WIDTH, _BYTES // max(1, size)))
+        count = max(1, self._room // len(actions))
         totals = np.zeros(len(actions))
         for begin in range(0, len(seeds), count):
-            part = seeds[begin : begin + count]
-            earned = self._play(root, np.repeat(actions, len(part)), np.tile(part, len(actions)))
-            totals += earned.reshape(len(actions), len(part)).sum(axis=1)
+            futures = self._futures(root, seeds[begin : begin + count])
+            drawn = np.arange(len(seeds[begin : begin + count]))
+            rows = np.tile(drawn, len(actions))
+            earned = self._play(futures, rows, np.repeat(actions, len(drawn)))
+            totals += earned.reshape(len(actions), len(drawn)).sum(axis=1)
         return totals.tolist()
 
-    def _play(
-        self, root: dict[str, NDArray[Any]], first: NDArray[np.int64], seeds: NDArray[np.uint64]
-    ) -> NDArray[np.float64]:
-        """Rewards from `root` on of each first action in its future, the policy below after it."""
-        count = len(first)
-        batch = self._batch(-(-count // _STEP) * _STEP)
-        rows = np.minimum(np.arange(batch.num_envs), count - 1)
-        batch.vec.load_state_dict(
-            {name: np.repeat(a, batch.num_envs, axis=0) for name, a in root.items()}
-        )
+    def _futures(
+        self, root: dict[str, NDArray[Any]], seeds: NDArray[np.uint64]
+    ) -> dict[str, NDArray[Any]]:
+        """States in which `root` goes on, row i drawn from ``seeds[i]``."""
+        batch = self._batch(len(seeds))
+        rows = np.minimum(np.arange(batch.num_envs), len(seeds) - 1)
+        batch.vec.load_state_dict({name: a[np.zeros_like(rows)] for name, a in root.items()})
         self._policy.forks.redraw(batch.vec, seeds[rows])
-        earned = self._policy.forks.finish(batch.vec, first[rows], self._policy.below)
-        return (self._step(batch, first[rows], count) if earned is None else earned)[:count]
+        state: dict[str, NDArray[Any]] = batch.vec.state_dict()
+        return state
+
+    def _play(
+        self, futures: dict[str, NDArray[Any]], rows: NDArray[np.int64], first: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Rewards of each first action in its future, the policy below after it.
+
+        Args:
+            futures: states. rows: (n,), which of them each is tried in. first: (n,), actions.
+        """
+        batch, count = self._batch(len(first)), len(first)
+        every = np.minimum(np.arange(batch.num_envs), count - 1)  # the last one fills the batch
+        batch.vec.load_state_dict({name: a[rows[every]] for name, a in futures.items()})
+        earned = self._policy.forks.finish(batch.vec, first[every], self._policy.below)
+        return (self._step(batch, first[every], count) if earned is None else earned)[:count]
 
     def _step(self, batch: BatchEnv, actions: NDArray[np.int64], count: int) -> NDArray[np.float64]:
         """The same step by step, for any policy; of the first `count` copies."""
@@ -231,8 +248,12 @@ class Looking:
                 return earned
             actions = self._policy.below.act(obs, info["action_mask"])
 
-    def _batch(self, size: int) -> BatchEnv:
+    def _batch(self, count: int) -> BatchEnv:
+        """Copies for at least `count`; they are kept, within bounds, since many looks are alike."""
+        size = -(-count // _STEP) * _STEP
         if size not in self._batches:
+            if sum(self._batches) + size > 2 * self._room:
+                self._batches.clear()
             self._batches[size] = BatchEnv(self._env.env_id, self._env.env_args, size)
         return self._batches[size]
 

@@ -133,3 +133,23 @@ def test_one_saved_day_alone_foretells_no_call():
     later = w.status[0] == running_days.LATER
     alone = later & (w.bookings[0, :, tables.LINKED_TO] < 0)
     assert not np.isfinite(w.bookings[0, alone, tables.ANNOUNCE]).any()
+
+
+def test_what_happens_to_a_saved_day_is_not_learnt_from_itself():
+    """No-shows of ways back and the times of calls, of days that tell nothing of each other."""
+    odd = generate("clinic-day", 21)
+    odd.bookings.no_show[:] = True
+    odd.bookings.boarding_delay[:] = 77.0
+    others = [generate("clinic-day", seed) for seed in (22, 23)]
+    for days in ([odd], [odd, *others]):
+        env = DispatchVectorEnv(4, instances=days)
+        env.reset(seed=[0, 0, 0, 0])
+        env.redraw(seeds(1, 2, 3, 4))
+        w = env.world
+        known = np.flatnonzero(np.isfinite(w.bookings[0, :, tables.ANNOUNCE]))
+        known = known[w.status[0, known] <= running_days.PLANNED]
+        assert len(known) > 5
+        assert (w.bookings[:, known, tables.BOARDING_DELAY] < 7.0).all()
+        back = known[w.bookings[0, known, tables.LINKED_TO] >= 0]
+        assert len(back)
+        assert (w.bookings[:, back, tables.NO_SHOW] == 0.0).all()

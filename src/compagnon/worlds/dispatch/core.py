@@ -65,6 +65,7 @@ class DispatchCore:
         self.out = kernel.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
         self._all = np.arange(num_envs)
         self._threads = Threads(_PARALLEL_FROM)
+        self._experience: dict[int, futures.Experience] = {}
 
     @property
     def observation_space(self) -> spaces.Box:
@@ -145,11 +146,30 @@ class DispatchCore:
             seeds: (N,).
         """
         bookings, drivers = self.worlds.found.shape[1:3]
-        futures.redraw(
-            self.worlds, self._all, np.ascontiguousarray(seeds, np.uint64), self.settings,
-            futures.experience_of(self.settings.days, self.settings.habits), self.view,
-            tables.day_row(tables.allocate_days(1, bookings, drivers), 0), np.zeros(bookings),
-        )  # fmt: skip
+        fresh = tables.day_row(tables.allocate_days(1, bookings, drivers), 0)
+        own = self._days_under_way()
+        for day in np.unique(own).tolist():
+            rows = np.flatnonzero(own == day)
+            if day not in self._experience:
+                self._experience[day] = futures.experience_of(
+                    self.settings.days, self.settings.habits, day
+                )
+            futures.redraw(
+                self.worlds, rows, np.ascontiguousarray(seeds[rows], np.uint64), self.settings,
+                self._experience[day], self.view, fresh, np.zeros(bookings),
+            )  # fmt: skip
+
+    def _days_under_way(self) -> NDArray[np.int64]:
+        """(N,), which of the saved days each copy plays; -1 where days are generated."""
+        count = self.days_replayed
+        if not count:
+            return np.full(self.num_envs, -1)
+        seeds, counts = self.worlds.seeds, self.worlds.counts
+        days = [
+            running_days.replayed(seeds[k, 0], counts[k, running_days.EPISODE] - 1, count)
+            for k in range(self.num_envs)
+        ]
+        return np.array(days, np.int64)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""

@@ -6,7 +6,7 @@ how long the doors will take, who will cancel and who will not be there. A look-
 averages over such futures is told nothing that a dispatcher is not.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,36 +27,48 @@ class Experience(NamedTuple):
     Attributes:
         stays: (K,) minutes from the end of an outbound ride's window to the call for its return.
         delay: mean minutes that a door takes longer than planned.
-        no_show, cancel: probabilities.
+        no_show, no_show_back, cancel: probabilities; of an outbound ride and of a way back.
     """
 
     stays: NDArray[np.float64]
     delay: float
     no_show: float
+    no_show_back: float
     cancel: float
 
 
-def experience_of(days: tables.Day, habits: generator.Habits) -> Experience:
-    """What the replayed days say; what the generator draws from, where there are none."""
-    if not len(days.size):
-        return Experience(generator.TREATMENTS, habits.delay_minutes, habits.no_show, habits.cancel)
-    there = np.arange(days.bookings.shape[1]) < days.size[:, tables.BOOKINGS, None]
+def experience_of(days: tables.Day, habits: generator.Habits, own: int = -1) -> Experience:
+    """What the replayed days say; what the generator draws from, where there are none.
+
+    Args:
+        own: the day that is under way, of which only the others may speak.
+    """
+    others = np.arange(len(days.size)) != own
+    bookings, size = days.bookings[others], days.size[others]
+    if not len(size):
+        return Experience(
+            generator.TREATMENTS, habits.delay_minutes, habits.no_show, 0.0, habits.cancel
+        )
+    there = np.arange(bookings.shape[1]) < size[:, tables.BOOKINGS, None]
     stays = []
-    for day, known in zip(days.bookings, there, strict=True):
+    for day, known in zip(bookings, there, strict=True):
         linked = day[:, tables.LINKED_TO].astype(np.int64)
-        back = known & (linked >= 0)
-        outbound = day[np.where(back, linked, 0)]
+        outbound = day[np.maximum(linked, 0)]
         stay = day[:, tables.ANNOUNCE] - outbound[:, tables.DROPOFF_TO]
-        stays.append(stay[back & np.isfinite(stay) & (stay > 0.0)])
-    rows = days.bookings[there]
-    alone = rows[rows[:, tables.LINKED_TO] < 0]
-    found = np.concatenate(stays)
+        stays.append(stay[known & (linked >= 0) & np.isfinite(stay) & (stay > 0.0)])
+    found, rows = np.concatenate(stays), bookings[there]
+    back = rows[:, tables.LINKED_TO] >= 0
     return Experience(
         found if len(found) else generator.TREATMENTS,
-        float(rows[:, list(_DELAYS)].mean()) if len(rows) else 0.0,
-        float((alone[:, tables.NO_SHOW] > 0.0).mean()) if len(alone) else 0.0,
-        float(np.isfinite(rows[:, tables.CANCEL]).mean()) if len(rows) else 0.0,
-    )  # fmt: skip
+        _mean(rows[:, list(_DELAYS)]),
+        _mean(rows[~back, tables.NO_SHOW] > 0.0),
+        _mean(rows[back, tables.NO_SHOW] > 0.0),
+        _mean(np.isfinite(rows[:, tables.CANCEL])),
+    )
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else 0.0
 
 
 @kernel
@@ -73,21 +85,16 @@ def _draw_fresh(w, seed, settings, fresh):
     if count == 0:
         generator.draw_day(seed, settings.preset, settings.habits, fresh)
         return
-    own = (w.seeds[0] + np.uint64(w.counts[running_days.EPISODE] - 1)) % np.uint64(count)
+    own = running_days.replayed(w.seeds[0], w.counts[running_days.EPISODE] - 1, count)
     begin = int(streams.uniform(seed, _DAY, 0) * count)
     for step in range(count):
         k = (begin + step) % count
-        if k == int(own) or days.size[k, tables.MATRIX_ROW] != w.size[tables.MATRIX_ROW]:
+        if k == own or days.size[k, tables.MATRIX_ROW] != w.size[tables.MATRIX_ROW]:
             continue
-        for column in range(tables.SIZE_COLUMNS):
-            fresh.size[column] = days.size[k, column]
-        for b in range(days.bookings.shape[1]):
-            for column in range(tables.BOOKING_COLUMNS):
-                fresh.bookings[b, column] = days.bookings[k, b, column]
-        for node in range(days.place.shape[1]):
-            fresh.place[node] = days.place[k, node]
-            fresh.coordinates[node, 0] = days.coordinates[k, node, 0]
-            fresh.coordinates[node, 1] = days.coordinates[k, node, 1]
+        tables.copy_row(days.size[k], fresh.size)
+        tables.copy_row(days.place[k], fresh.place)
+        tables.copy_rows(days.bookings[k], fresh.bookings)
+        tables.copy_rows(days.coordinates[k], fresh.coordinates)
         return
 
 
@@ -230,25 +237,17 @@ def _draw_rest(w, b, seed, experience):
             )
     if status == running_days.ABOARD:
         return
-    if row[tables.LINKED_TO] < 0.0:
-        absent = streams.uniform(seed, _ABSENT, b) < experience.no_show
-        row[tables.NO_SHOW] = 1.0 if absent else 0.0
+    chance = experience.no_show if row[tables.LINKED_TO] < 0.0 else experience.no_show_back
+    row[tables.NO_SHOW] = 1.0 if streams.uniform(seed, _ABSENT, b) < chance else 0.0
     _draw_cancellation(w, b, seed, experience.cancel)
 
 
 @kernel
-def _in_order(w, column, order):
-    """Order the bookings by a column of minutes, as `kernel.fill` does; how many are past."""
+def _past(w, column, order):
+    """How many of the bookings, which stand in order of a column of minutes, are past by now."""
     passed, now = 0, w.money[running_days.NOW]
-    for b in range(w.size[tables.BOOKINGS]):
-        minute, k = w.bookings[b, column], b
-        while k > 0 and w.bookings[order[k - 1], column] > minute:
-            order[k] = order[k - 1]
-            k -= 1
-        order[k] = b
-        passed += 1 if minute <= now else 0
-    for b in range(w.size[tables.BOOKINGS], order.shape[0]):
-        order[b] = b
+    while passed < w.size[tables.BOOKINGS] and w.bookings[order[passed], column] <= now:
+        passed += 1
     return passed
 
 
@@ -256,13 +255,13 @@ def _in_order(w, column, order):
 def _count_anew(w):
     """Calls, cancellations and counts of the bookings as they stand now."""
     bookings, count = w.size[tables.BOOKINGS], w.counts
-    count[running_days.CALLED] = _in_order(w, tables.ANNOUNCE, w.calls)
-    count[running_days.CANCELS_SEEN] = _in_order(w, tables.CANCEL, w.cancels)
-    count[running_days.CANCEL_COUNT] = count[running_days.LATER] = 0
-    count[running_days.ON_CALL] = 0
+    running_days.put_in_order(w, tables.ANNOUNCE, w.calls)
+    count[running_days.CALLED] = _past(w, tables.ANNOUNCE, w.calls)
+    count[running_days.CANCEL_COUNT] = running_days.put_in_order(w, tables.CANCEL, w.cancels)
+    count[running_days.CANCELS_SEEN] = _past(w, tables.CANCEL, w.cancels)
+    count[running_days.LATER] = count[running_days.ON_CALL] = 0
     for b in range(bookings):
         row = w.bookings[b]
-        count[running_days.CANCEL_COUNT] += 1 if row[tables.CANCEL] < np.inf else 0
         if w.status[b] == running_days.LATER:
             count[running_days.LATER] += 1
             outbound = int(row[tables.LINKED_TO])

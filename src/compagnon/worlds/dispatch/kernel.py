@@ -95,38 +95,6 @@ def _clear(w):
 
 
 @kernel
-def _copy(source, target):
-    for k in range(source.shape[0]):
-        target[k] = source[k]
-
-
-@kernel
-def _copy_table(source, target):
-    for k in range(source.shape[0]):
-        _copy(source[k], target[k])
-
-
-@kernel
-def _in_order(w, column, order):
-    """Write the bookings into `order` (M,) by a column of minutes, the first of equal ones first.
-
-    Returns:
-        How many minutes are finite.
-    """
-    finite = 0
-    for b in range(w.size[tables.BOOKINGS]):
-        minute, k = w.bookings[b, column], b
-        while k > 0 and w.bookings[order[k - 1], column] > minute:
-            order[k] = order[k - 1]
-            k -= 1
-        order[k] = b
-        finite += 1 if minute < np.inf else 0
-    for b in range(w.size[tables.BOOKINGS], order.shape[0]):
-        order[b] = b
-    return finite
-
-
-@kernel
 def fill(w, settings):
     """Write the tables of the next day of one copy; 0 everywhere else.
 
@@ -140,20 +108,20 @@ def fill(w, settings):
     days = settings.days
     count = days.size.shape[0]
     if count > 0:
-        k = (w.seeds[0] + np.uint64(episode)) % np.uint64(count)
-        _copy(days.size[k], w.size)
-        _copy(days.place[k], w.place)
-        _copy(days.rule[k], w.rule)
-        _copy(days.speed[k], w.speed)
-        _copy_table(days.bookings[k], w.bookings)
-        _copy_table(days.drivers[k], w.drivers)
-        _copy_table(days.coordinates[k], w.coordinates)
+        k = running_days.replayed(w.seeds[0], episode, count)
+        tables.copy_row(days.size[k], w.size)
+        tables.copy_row(days.place[k], w.place)
+        tables.copy_row(days.rule[k], w.rule)
+        tables.copy_row(days.speed[k], w.speed)
+        tables.copy_rows(days.bookings[k], w.bookings)
+        tables.copy_rows(days.drivers[k], w.drivers)
+        tables.copy_rows(days.coordinates[k], w.coordinates)
     else:
         w.size[:], w.rule[:] = 0, 0.0
         day = tables.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
         generator.draw_day(w.seeds[1], settings.preset, settings.habits, day)
-    _in_order(w, tables.ANNOUNCE, w.calls)
-    w.counts[running_days.CANCEL_COUNT] = _in_order(w, tables.CANCEL, w.cancels)
+    running_days.put_in_order(w, tables.ANNOUNCE, w.calls)
+    w.counts[running_days.CANCEL_COUNT] = running_days.put_in_order(w, tables.CANCEL, w.cancels)
 
 
 @kernel
@@ -287,7 +255,7 @@ def run(what, worlds, rows, settings, view, actions, out):
             show(i, worlds, view, out, scratch)
             if begins or not acts or not out.terminated[i]:
                 break
-            _copy(out.obs[i], out.final_obs[i])
+            tables.copy_row(out.obs[i], out.final_obs[i])
             if what == ACT:
                 break
             begins = True

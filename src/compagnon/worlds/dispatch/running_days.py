@@ -104,6 +104,32 @@ def row(worlds, i):
 
 
 @kernel
+def put_in_order(w, column, order):
+    """Write the bookings into `order` (M,) by a column of minutes, the first of equal ones first.
+
+    Returns:
+        How many minutes are finite.
+    """
+    finite = 0
+    for b in range(w.size[tables.BOOKINGS]):
+        minute, k = w.bookings[b, column], b
+        while k > 0 and w.bookings[order[k - 1], column] > minute:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = b
+        finite += 1 if minute < np.inf else 0
+    for b in range(w.size[tables.BOOKINGS], order.shape[0]):
+        order[b] = b
+    return finite
+
+
+@kernel
+def replayed(seed, episode, count):
+    """Which of `count` saved days a copy plays as its `episode`-th, the first being number 0."""
+    return np.int64((seed + np.uint64(episode)) % np.uint64(count))
+
+
+@kernel
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
     return plans.DriverPlan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])

@@ -182,3 +182,17 @@ def derive(bookings, count, roads):
         outbound = int(bookings[b, LINKED_TO])
         if outbound >= 0:
             bookings[outbound, RETURN] = b
+
+
+@kernel
+def copy_row(source, target):
+    """Copy what stands in an array of one axis into another."""
+    for k in range(source.shape[0]):
+        target[k] = source[k]
+
+
+@kernel
+def copy_rows(source, target):
+    """Copy the rows of a table."""
+    for k in range(source.shape[0]):
+        copy_row(source[k], target[k])

@@ -5,7 +5,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import constants, futures, kernel
 from compagnon.worlds.workshop.fields import kernel_columns, select_fields
 from compagnon.worlds.workshop.kpis import episode_kpis
 from compagnon.worlds.workshop.options import DEMAND_FACTORS, WorkshopOptions
@@ -73,17 +73,11 @@ class WorkshopCore:
         return self._book
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
-        """Draw everything random from now on anew, shop i from ``seeds[i]``.
-
-        What an order book holds of a running week is not known before it is asked for; the rest of
-        another of its weeks comes instead, where there is another one.
-        """
-        self.shops.seeds[:, 1] = seeds
-        weeks = len(self._book)
-        if self.params.book_weeks and weeks > 1:
-            week = self.shops.state[:, kernel.WEEK]
-            other = 1 + (seeds % np.uint64(weeks - 1)).astype(np.int64)
-            self.shops.state[:, kernel.WEEK] = (week + other) % weeks
+        """Draw anew what nobody can see yet, shop i from ``seeds[i]``; see `futures`."""
+        futures.redraw(
+            self.shops, self.params, self.params.book_weeks,
+            np.ascontiguousarray(seeds, np.uint64),
+        )  # fmt: skip
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next step depends on."""

@@ -43,7 +43,7 @@ class WorkshopVectorEnv(DecisionVectorEnv):
         return self._core.params.book_weeks or None
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
-        """Draw everything random from now on anew, shop i from ``seeds[i]``."""
+        """Draw anew what nobody can see yet, shop i from ``seeds[i]``."""
         self.core.redraw(seeds)
 
     @property
