@@ -64,17 +64,13 @@ DQN = {
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("algorithm", "iterations"), [(PPO, 6), (DQN, 8)], ids=["ppo", "dqn"])
+@pytest.mark.parametrize(("algorithm", "iterations"), [(PPO, 6), (DQN, 12)], ids=["ppo", "dqn"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_from_nothing_it_soon_comes_near_a_rule_that_is_far_from_chance(
     algorithm, iterations, seed
 ):
     learning, network = learner(seed, algorithm, iterations)
-    costs = []
     for _ in range(iterations):
         learning.iterate()
-        costs.append(cost(network.as_policy("it")))
     chance, rule = rule_cost("random"), rule_cost("expert:dispatch-nearest")
-    # Greedy play of values swings from look to look; the best of the last ones is what is kept.
-    assert min(costs[-3:]) < rule + 0.25 * (chance - rule)
-    assert costs[0] > min(costs[-3:])
+    assert cost(network.as_policy("it")) < rule + 0.25 * (chance - rule)
