@@ -51,11 +51,11 @@ def worlds(episodes: int) -> Iterator[tuple[str, Floats]]:
             "compagnon/Workshop-v0", {}, "expert:workshop-v2", "expert:workshop-base-stock",
         ),
         "clinic-day, two rules": (
-            "compagnon/Dispatch-v0", {"preset": "clinic-day"}, "expert:dispatch-insertion",
+            "compagnon/Dispatch-v1", {"preset": "clinic-day"}, "expert:dispatch-insertion",
             "expert:dispatch-nearest",
         ),
         "clinic-day, two close rules": (
-            "compagnon/Dispatch-v0", {"preset": "clinic-day"}, "expert:dispatch-insertion",
+            "compagnon/Dispatch-v1", {"preset": "clinic-day"}, "expert:dispatch-insertion",
             "expert:dispatch-matching",
         ),
     }  # fmt: skip

@@ -115,7 +115,7 @@ TRIED: dict[str, list[list[str]]] = {
         ["data", "check", "bookings.xlsx", "--drivers", "drivers.csv"],
     ],
     "dispatch": [
-        ["evaluate", "expert:dispatch-ortools", "--env", "compagnon/Dispatch-v0",
+        ["evaluate", "expert:dispatch-ortools", "--env", "compagnon/Dispatch-v1",
          "--env-args", "days=day", *ONE],
     ],
     "tune": [

@@ -61,7 +61,7 @@ def test_intervals_hold_the_mean_94_times_in_100_at_least(law, episodes) -> None
     [
         ("compagnon/Workshop-v0", {}, ("workshop-v2", "workshop-base-stock")),
         (
-            "compagnon/Dispatch-v0",
+            "compagnon/Dispatch-v1",
             {"preset": "clinic-day"},
             ("dispatch-insertion", "dispatch-matching"),
         ),

@@ -157,7 +157,7 @@ def test_worlds_know_their_files_from_their_presets(tmp_path, monkeypatch):
     workshop = find_world("compagnon/Workshop-v0")
     assert workshop.data_files({"demand": "tight", "observation": "full"}) == {}
     assert workshop.data_files({"demand": "orders.csv"}) == {"demand": Path("orders.csv")}
-    dispatch = find_world("compagnon/Dispatch-v0")
+    dispatch = find_world("compagnon/Dispatch-v1")
     assert dispatch.data_files({"days": "saved", "preset": "city"}) == {"days": Path("saved")}
     assert dispatch.data_files({"days": ""}) == {}
 

@@ -103,7 +103,7 @@ def test_days_in_a_folder_are_hashed_by_name_and_content(tmp_path):
     recipe = parse_recipe(
         {
             "name": "small",
-            "env": {"id": "compagnon/Dispatch-v0", "args": {"days": str(days)}},
+            "env": {"id": "compagnon/Dispatch-v1", "args": {"days": str(days)}},
             "algorithm": PPO,
             "budget": {"iterations": 1},
         },

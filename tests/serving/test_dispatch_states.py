@@ -23,7 +23,7 @@ OPTIONS = {"preset": "clinic-day"}
 @pytest.fixture(scope="module")
 def dispatch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dispatch")
-    policy = exported(folder / "p", "compagnon/Dispatch-v0", env_args=OPTIONS)
+    policy = exported(folder / "p", "compagnon/Dispatch-v1", env_args=OPTIONS)
     manifest = json.loads((policy / "policy.json").read_text())
     manifest["provenance"]["env_args"] = OPTIONS
     (policy / "policy.json").write_text(json.dumps(manifest))

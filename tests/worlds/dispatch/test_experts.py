@@ -346,7 +346,7 @@ def test_they_are_the_same_in_another_scaling_and_in_a_batch():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="plays compagnon/Dispatch-v0 only"):
+    with pytest.raises(InputError, match="plays compagnon/Dispatch-v1 only"):
         load_policy("expert:dispatch-nearest", schema_of())
     for wrong in ("1", "x", "-2", "101", "2.5"):
         with pytest.raises(InputError, match="whole number from 2 to 100"):

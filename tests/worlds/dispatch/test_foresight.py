@@ -96,7 +96,7 @@ def test_it_refuses_a_large_day_a_strange_one_and_one_played_by_others():
         policy.playing(env)
     with pytest.raises(InputError, match="reads the whole day"):
         policy.act(env.obs, env.action_mask)
-    with pytest.raises(InputError, match="plays compagnon/Dispatch-v0 only"):
+    with pytest.raises(InputError, match="plays compagnon/Dispatch-v1 only"):
         clairvoyant(schema_of())
     with pytest.raises(InputError, match=r"number from 0\.01 to 3600"):
         clairvoyant(Schema.of(env), "soon")

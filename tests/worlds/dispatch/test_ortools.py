@@ -107,7 +107,7 @@ def test_it_refuses_observations_alone_and_what_does_not_fit():
         policy.act(env.obs, env.action_mask)
     with pytest.raises(InputError, match="all 2 copies"):
         policy.playing(env).act(env.obs[:1], env.action_mask[:1])
-    with pytest.raises(InputError, match="plays compagnon/Dispatch-v0 only"):
+    with pytest.raises(InputError, match="plays compagnon/Dispatch-v1 only"):
         load_policy(SHORT, schema_of())
     for wrong in ("0", "x", "nan", "-1", "1e9"):
         with pytest.raises(InputError, match=r"number from 0\.01 to 3600"):

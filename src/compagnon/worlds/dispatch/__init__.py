@@ -2,4 +2,4 @@
 
 from typing import Final
 
-DISPATCH: Final = "compagnon/Dispatch-v0"
+DISPATCH: Final = "compagnon/Dispatch-v1"

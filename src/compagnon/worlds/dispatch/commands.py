@@ -68,7 +68,7 @@ def import_(
     days = len(found.days)
     screen.print(f"wrote {days} {'day' if days == 1 else 'days'} to {out}", soft_wrap=True)
     screen.print(
-        f"Play them with --env compagnon/Dispatch-v0 --env-args days={out}", soft_wrap=True
+        f"Play them with --env compagnon/Dispatch-v1 --env-args days={out}", soft_wrap=True
     )
     return 0
 

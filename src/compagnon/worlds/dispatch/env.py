@@ -1,4 +1,4 @@
-"""`compagnon/Dispatch-v0`: booked rides, drivers, and what to do with each request."""
+"""`compagnon/Dispatch-v1`: booked rides, drivers, and what to do with each request."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`compagnon/Dispatch-v0`, N copies stepped at once by the compiled kernel."""
+"""`compagnon/Dispatch-v1`, N copies stepped at once by the compiled kernel."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -46,7 +46,7 @@ class Dispatch(World):
         }
 
     def register(self) -> None:
-        """Register `compagnon/Dispatch-v0`."""
+        """Register `compagnon/Dispatch-v1`."""
         register_compiled(DISPATCH, f"{_HERE}.env:DispatchEnv", f"{_HERE}.vector:DispatchVectorEnv")
 
     def pair_names(self) -> "PairNames":
