@@ -8,9 +8,13 @@ from compagnon.errors import InputError
 from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
+from compagnon.worlds import lookahead
+from compagnon.worlds.copying import states_of
 from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.lookahead import LookAhead, rounds
+from compagnon.worlds.lookahead import rounds
+from compagnon.worlds.registry import find_world
 from compagnon.worlds.workshop import WORKSHOP
+from tests.worlds.ladder import DOWN, LADDER, STOP, UP, ahead
 
 CLINIC = {"preset": "clinic-day", "tightness": 0.5}
 VOLATILE = {"setup_minutes": 30, "minutes_between_failures": 300.0}
@@ -81,7 +85,7 @@ def test_an_ended_episode_is_left_to_the_policy_below():
     env.reset([1, 4])
     bound = policy.playing(env)
     looked = []
-    bound.look = lambda root, obs, mask, usual: looked.append(1) or LookAhead
+    bound.values = lambda *given: looked.append(given) or []
     ended = np.zeros(2, np.bool_)
     while not ended.all():
         ended |= env.step(policy.below.act(env.obs.copy(), env.action_mask.copy())).terminated
@@ -160,6 +164,110 @@ def test_compiled_it_earns_what_it_earns_step_by_step(env_id, args, name):
     env.vec.load_state_dict(begun)
     assert np.allclose(compiled, bound._step(env, first, 6), rtol=0.0, atol=1e-7)
     assert len(set(compiled.tolist())) > 1
+
+
+@pytest.mark.parametrize(
+    ("env_id", "args", "name"),
+    [(DISPATCH, CLINIC, "expert:dispatch-rollout:4"),
+     (WORKSHOP, {"decision_points": True}, "expert:workshop-rollout:2"),
+     (WORKSHOP, {"decision_points": True}, "expert:workshop-rollout:random:2")],
+)  # fmt: skip
+def test_many_decisions_are_valued_at_once_as_each_alone(env_id, args, name, monkeypatch):
+    policy = looking(env_id, args, name)
+    policy.forks.horizon = 300 if env_id == WORKSHOP else None
+    env = BatchEnv(env_id, args, 5)
+    env.reset([3, 4, 5, 6, 7])
+    for _ in range(12):
+        env.step(policy.below.act(env.obs.copy(), env.action_mask.copy()))
+    bound, roots = policy.playing(env), states_of(env)
+    obs, mask = env.obs.copy(), env.action_mask.copy()
+    together = bound.values(roots, obs, mask)
+    assert len({len(found.actions) for found in together}) > 1 or len(together[0].actions) > 2
+    for i, found in enumerate(together):
+        one = {key: array[i : i + 1] for key, array in roots.items()}
+        (alone,) = bound.values(one, obs[i : i + 1], mask[i : i + 1])
+        assert (alone.actions == found.actions).all()
+        np.testing.assert_array_equal(alone.earned, found.earned)
+    monkeypatch.setattr(lookahead, "_WIDTH", 8)  # in parts, for want of memory
+    for found, again in zip(together, bound.values(roots, obs, mask), strict=True):
+        np.testing.assert_array_equal(again.earned, found.earned)
+
+
+def test_values_are_those_of_the_candidates_of_the_last_round_and_before():
+    policy = looking(WORKSHOP, {"decision_points": True}, "expert:workshop-rollout:8")
+    policy.forks.horizon = 600
+    env = BatchEnv(WORKSHOP, {"decision_points": True}, 4)
+    env.reset([1, 2, 3, 4])
+    for _ in range(20):
+        env.step(policy.below.act(env.obs.copy(), env.action_mask.copy()))
+    usual = policy.below.act(env.obs, env.action_mask)
+    for i, found in enumerate(policy.playing(env).values(states_of(env), env.obs, env.action_mask)):
+        count = found.futures
+        assert count[0] == 8
+        assert (np.diff(count) <= 0).all()
+        assert set(count.tolist()) <= set(rounds(len(count), 8))
+        assert found.usual == usual[i]
+        assert count[found.actions.tolist().index(found.usual)] == 8
+        assert len(count) <= policy.forks.most
+        assert found.mean[0] == found.mean[count == 8].max()
+        assert np.isclose(found.distribution().sum(), 1.0)
+
+
+def test_a_shortlist_is_as_short_as_it_is_asked_to_be():
+    policy = looking(WORKSHOP, {}, "expert:workshop-rollout:2")
+    policy.candidates, policy.forks.horizon = 3, 60
+    env = BatchEnv(WORKSHOP, {}, 1)
+    env.reset([1])
+    (found,) = policy.playing(env).values(states_of(env), env.obs, env.action_mask)
+    assert len(found.actions) == 3
+    assert found.usual in found.actions
+
+
+@pytest.mark.parametrize(("rung", "wanted"), [(4, UP), (3, STOP), (0, STOP)])
+def test_in_an_environment_of_plain_python_it_finds_one_better_step(rung, wanted):
+    args = {"noise": 5, "start": rung}
+    policy = ahead(args, futures=64)
+    env = BatchEnv(LADDER, args, 2)
+    env.reset([3, 4])
+    assert policy.playing(env).act(env.obs, env.action_mask).tolist() == [wanted, wanted]
+
+
+def test_there_its_values_are_the_true_ones():
+    """From rung 3: to stop pays nothing, UP 1 less, DOWN 2 less; luck is the same for all."""
+    policy = ahead({"noise": 5, "start": 3}, futures=16)
+    env = BatchEnv(LADDER, {"noise": 5, "start": 3}, 1)
+    env.reset([3])
+    (found,) = policy.playing(env).values(states_of(env), env.obs, env.action_mask)
+    assert found.actions.tolist() == [STOP, UP, DOWN]
+    # Whoever moves on meets the luck of one step more.
+    luck = found.earned[0]
+    assert len(set(luck.tolist())) > 3
+    assert set(np.unique(found.earned[1] - luck)) <= set(range(-6, 5))
+    certain = ahead({"noise": 0, "start": 3})
+    env = BatchEnv(LADDER, {"noise": 0, "start": 3}, 1)
+    env.reset([3])
+    (found,) = certain.playing(env).values(states_of(env), env.obs, env.action_mask)
+    assert found.behind.tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "args", "words"),
+    [("CartPole-v1", {}, "CartPole-v1 cannot be copied in the middle of an episode"),
+     (LADDER, {"keeps": False, "start": 3}, "what it says of its state is not what it was given")],
+)  # fmt: skip
+def test_what_cannot_be_copied_is_refused(env_id, args, words):
+    policy = ahead({})
+    env = BatchEnv(env_id, args, 1)
+    env.reset([4])
+    with pytest.raises(InputError, match=words):
+        policy.playing(env).act(env.obs, env.action_mask)
+
+
+def test_a_world_says_how_its_futures_are_tried():
+    for env_id in (DISPATCH, WORKSHOP):
+        schema = Schema.of(BatchEnv(env_id, {}, 1))
+        assert find_world(env_id).forks(schema).most > 2
+    assert find_world("CartPole-v1").forks(Schema.of(BatchEnv("CartPole-v1", {}, 1))) is None
 
 
 def test_over_a_network_it_goes_step_by_step():

@@ -35,6 +35,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
         env_id, copy: which environment it is, and which of its copies, for errors.
 
     Attributes:
+        owns_state: whether it has `state_dict` and `load_state_dict`, and so can be put anywhere.
         restored: whether what was last put back was found to be what had been saved.
         fault: what the environment raised while it was put back; None where it raised nothing.
     """
@@ -46,7 +47,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
         discrete = isinstance(space, spaces.Discrete)
         self._dtype = np.dtype(np.int64) if discrete else np.dtype(space.dtype)
         self._shape = () if discrete else tuple(space.shape or ())
-        self._owns_state = all(env.has_wrapper_attr(n) for n in ("state_dict", "load_state_dict"))
+        self.owns_state = all(env.has_wrapper_attr(n) for n in ("state_dict", "load_state_dict"))
         self._seed: int | None = None
         self._begin(None)
         self._shown = b""
@@ -94,7 +95,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
             "shown": np.frombuffer(self._shown, np.uint8).copy(),
             "random": _generators(self.env),
         }
-        if self._owns_state:
+        if self.owns_state:
             own = self.env.get_wrapper_attr("state_dict")()
             return {**state, "own": own, "limits": [one._elapsed_steps for one in _limits(self)]}
         actions = np.frombuffer(bytes(self._actions), self._dtype).reshape(-1, *self._shape)

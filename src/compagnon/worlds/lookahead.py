@@ -8,17 +8,20 @@ that most futures are spent on the close ones: sequential halving (Karnin, Koren
 """
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, streams
+from compagnon.envs.making import is_compiled
 from compagnon.errors import InputError
 from compagnon.policy.loading import expert_points, load_policy
 from compagnon.policy.protocol import DayReader, Policy
 from compagnon.policy.schema import Schema
+from compagnon.worlds.action_values import ActionValues
+from compagnon.worlds.copying import States, bytes_of, check_copies, put, states_of
 
 DEFAULT_FUTURES: Final = 32
 MOST_FUTURES: Final = 4096
@@ -67,15 +70,6 @@ class Forks(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Survivor:
-    """What a candidate earned, on average over the futures that it was tried on."""
-
-    action: int
-    mean: float
-    futures: int
-
-
 class LookAhead:
     """One step of look-ahead over another policy; it must be told which episodes it plays.
 
@@ -86,6 +80,7 @@ class LookAhead:
         forks: of the world.
         futures: how many a candidate is tried on that survives to the last round.
         seed: of the futures; they do not depend on the episode's own.
+        candidates: how many of a decision at most; None for as many as the world says.
     """
 
     def __init__(
@@ -96,6 +91,7 @@ class LookAhead:
         forks: Forks,
         futures: int = DEFAULT_FUTURES,
         seed: int = 0,
+        candidates: int | None = None,
     ) -> None:
         if isinstance(below, DayReader):
             raise InputError(
@@ -107,6 +103,7 @@ class LookAhead:
         self.forks = forks
         self.futures = futures
         self.seed = seed
+        self.candidates = candidates
 
     def act(
         self,
@@ -129,7 +126,14 @@ class LookAhead:
 
 
 class Looking:
-    """A look-ahead, bound to the copies of one environment."""
+    """A look-ahead at work, with the copies of an environment that it tries futures in.
+
+    Args:
+        env: which environment it is; what is looked at need not be one of its copies.
+
+    Raises:
+        InputError: the environment cannot be copied in the middle of an episode.
+    """
 
     def __init__(self, policy: LookAhead, env: BatchEnv) -> None:
         self.name = policy.name
@@ -137,6 +141,7 @@ class Looking:
         self._batches: dict[int, BatchEnv] = {}
         self._room = _WIDTH
         self._began_at = env.began_at
+        check_copies(env, self.name)
 
     def act(
         self,
@@ -149,86 +154,91 @@ class Looking:
         if action_mask is None or len(obs) != env.num_envs:
             raise InputError(f"{self.name}: give it all {env.num_envs} copies and their mask")
         actions = self._policy.below.act(obs, action_mask).astype(np.int64)
-        open_ones = (action_mask.sum(axis=1) > 1) & (env.began_at == self._began_at)
-        if not open_ones.any():
-            return actions
-        state = env.vec.state_dict()
-        for i in np.flatnonzero(open_ones):
-            root = {name: array[[i]] for name, array in state.items()}
-            found = self.look(root, obs[i], action_mask[i], int(actions[i]))
-            actions[i] = found[0].action
+        running = (action_mask.sum(axis=1) > 1) & (env.began_at == self._began_at)
+        rows = np.flatnonzero(running)
+        if len(rows):
+            roots = {name: array[rows] for name, array in states_of(env).items()}
+            found = self.values(roots, obs[rows], action_mask[rows], actions[rows])
+            actions[rows] = [values.actions[0] for values in found]
         return actions
 
-    def look(
+    def values(
         self,
-        root: dict[str, NDArray[Any]],
+        roots: States,
         obs: NDArray[np.float32],
         action_mask: NDArray[np.bool_],
-        usual: int,
-    ) -> list[Survivor]:
-        """The candidates of the last round, best first.
+        usual: NDArray[np.int64] | None = None,
+    ) -> list[ActionValues]:
+        """What the candidates of n decisions earn; each the same, whatever stands beside it.
 
         Args:
-            root: the state of one copy, a leading axis of one in every array.
-            usual: what the policy below would do; it is never dropped.
+            roots: states, a leading axis of n in every array. obs: (n, F). action_mask: (n, A).
+            usual: (n,), what the policy below would do; it is never dropped.
         """
         policy = self._policy
-        ranked = policy.forks.candidates(policy.schema, obs, action_mask).tolist()
-        left = [usual, *(a for a in ranked if a != usual)][: policy.forks.most]
-        # From what is seen alone, so that the choice does not depend on who else is played.
-        digest = hashlib.blake2b(np.ascontiguousarray(obs).tobytes(), digest_size=8).digest()
-        key = np.uint64(int.from_bytes(digest, "little")) ^ streams.mix(np.uint64(policy.seed))
-        sums, done = dict.fromkeys(left, 0.0), 0
-        for until in rounds(len(left), policy.futures):
-            seeds = np.array([streams.episode_seed(key, k) for k in range(done, until)], np.uint64)
-            for action, total in zip(left, self._try(root, left, seeds), strict=True):
-                sums[action] += total
-            done = until
-            best = sorted(left, key=lambda action: -sums[action])
-            left = best[: max(2, (len(best) + 1) // 2)]
-            if usual not in left:
-                left.append(usual)
-        ended = sorted(left, key=lambda action: (-sums[action], action != usual))
-        return [Survivor(action, sums[action] / done, done) for action in ended]
+        if usual is None:
+            usual = policy.below.act(obs, action_mask).astype(np.int64)
+        self._room = max(_STEP, min(_WIDTH, _BYTES // max(1, bytes_of(roots) // len(obs))))
+        decisions = [
+            _Decision(policy, obs[i], action_mask[i], int(usual[i])) for i in range(len(obs))
+        ]
+        while any(one.open for one in decisions):
+            # All decisions at once: wide batches are what a network, and threads, are quick at.
+            trials = [
+                _Trial(i, one, seed) for i, one in enumerate(decisions) for seed in one.seeds()
+            ]
+            for group in self._groups(trials):
+                self._try(roots, group)
+            for one in decisions:
+                one.halve()
+        return [one.values() for one in decisions]
 
-    def _try(
-        self, root: dict[str, NDArray[Any]], actions: list[int], seeds: NDArray[np.uint64]
-    ) -> list[float]:
-        """What each action earns in sum over the futures of `seeds`."""
-        size = sum(array.nbytes for array in root.values())
-        self._room = max(_STEP, min(_WIDTH, _BYTES // max(1, size)))
-        count = max(1, self._room // len(actions))
-        totals = np.zeros(len(actions))
-        for begin in range(0, len(seeds), count):
-            futures = self._futures(root, seeds[begin : begin + count])
-            drawn = np.arange(len(seeds[begin : begin + count]))
-            rows = np.tile(drawn, len(actions))
-            earned = self._play(futures, rows, np.repeat(actions, len(drawn)))
-            totals += earned.reshape(len(actions), len(drawn)).sum(axis=1)
-        return totals.tolist()
+    def _groups(self, trials: "list[_Trial]") -> "Iterator[list[_Trial]]":
+        """As many at a time as there is room for."""
+        group: list[_Trial] = []
+        width = 0
+        for trial in trials:
+            more = len(trial.decision.left)
+            if group and width + more > self._room:
+                yield group
+                group, width = [], 0
+            group.append(trial)
+            width += more
+        if group:
+            yield group
 
-    def _futures(
-        self, root: dict[str, NDArray[Any]], seeds: NDArray[np.uint64]
-    ) -> dict[str, NDArray[Any]]:
-        """States in which `root` goes on, row i drawn from ``seeds[i]``."""
+    def _try(self, roots: States, group: "list[_Trial]") -> None:
+        """Play every candidate that is left in the future of each trial."""
+        futures = self._futures(
+            roots,
+            np.array([trial.root for trial in group]),
+            np.array([trial.seed for trial in group], np.uint64),
+        )
+        widths = [len(trial.decision.left) for trial in group]
+        first = np.concatenate([trial.decision.left for trial in group]).astype(np.int64)
+        earned = self._play(futures, np.repeat(np.arange(len(group)), widths), first)
+        for trial, found in zip(group, np.split(earned, np.cumsum(widths)[:-1]), strict=True):
+            trial.decision.note(found)
+
+    def _futures(self, roots: States, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> States:
+        """States in which a root goes on: of row ``rows[i]``, drawn from ``seeds[i]``."""
         batch = self._batch(len(seeds))
-        rows = np.minimum(np.arange(batch.num_envs), len(seeds) - 1)
-        batch.vec.load_state_dict({name: a[np.zeros_like(rows)] for name, a in root.items()})
-        self._policy.forks.redraw(batch.vec, seeds[rows])
-        state: dict[str, NDArray[Any]] = batch.vec.state_dict()
-        return state
+        every = np.minimum(np.arange(batch.num_envs), len(seeds) - 1)
+        put(batch, {name: a[rows[every]] for name, a in roots.items()}, self.name)
+        self._policy.forks.redraw(batch.vec, seeds[every])
+        return states_of(batch)
 
     def _play(
-        self, futures: dict[str, NDArray[Any]], rows: NDArray[np.int64], first: NDArray[np.int64]
+        self, futures: States, rows: NDArray[np.int64], first: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Rewards of each first action in its future, the policy below after it.
 
         Args:
-            futures: states. rows: (n,), which of them each is tried in. first: (n,), actions.
+            rows: (n,), which of the futures each is tried in. first: (n,), actions.
         """
         batch, count = self._batch(len(first)), len(first)
         every = np.minimum(np.arange(batch.num_envs), count - 1)  # the last one fills the batch
-        batch.vec.load_state_dict({name: a[rows[every]] for name, a in futures.items()})
+        put(batch, {name: a[rows[every]] for name, a in futures.items()}, self.name)
         earned = self._policy.forks.finish(batch.vec, first[every], self._policy.below)
         return (self._step(batch, first[every], count) if earned is None else earned)[:count]
 
@@ -238,24 +248,97 @@ class Looking:
         playing = np.arange(batch.num_envs) < count
         horizon = self._policy.forks.horizon
         while True:
-            obs, reward, terminated, truncated, info = batch.vec.step(actions)
-            earned += reward * playing
-            time += info["elapsed"]
-            playing &= ~(terminated | truncated)
+            step = batch.step(actions)
+            earned += step.reward * playing
+            time += step.duration
+            playing &= ~(step.terminated | step.truncated)
             if horizon is not None:
                 playing &= time < horizon
             if not playing.any():
                 return earned
-            actions = self._policy.below.act(obs, info["action_mask"])
+            actions = self._policy.below.act(step.obs, step.action_mask)
 
     def _batch(self, count: int) -> BatchEnv:
         """Copies for at least `count`; they are kept, within bounds, since many looks are alike."""
-        size = -(-count // _STEP) * _STEP
+        step = max(_STEP, 1 << max(0, count.bit_length() - 4))  # an eighth more at most
+        size = -(-count // step) * step
         if size not in self._batches:
             if sum(self._batches) + size > 2 * self._room:
                 self._batches.clear()
-            self._batches[size] = BatchEnv(self._env.env_id, self._env.env_args, size)
+            self._batches[size] = made = BatchEnv(self._env.env_id, self._env.env_args, size)
+            if not is_compiled(made.env_id):
+                made.reset([0] * size)  # wrappers want it before anything else
         return self._batches[size]
+
+
+class _Decision:
+    """One decision under way: which candidates are left, and what each has earned so far."""
+
+    def __init__(
+        self,
+        policy: LookAhead,
+        obs: NDArray[np.float32],
+        action_mask: NDArray[np.bool_],
+        usual: int,
+    ) -> None:
+        ranked = policy.forks.candidates(policy.schema, obs, action_mask).tolist()
+        most = policy.candidates or policy.forks.most
+        self.left: list[int] = [usual, *(a for a in ranked if a != usual)][:most]
+        self.usual = usual
+        self._rounds = rounds(len(self.left), policy.futures)
+        self._earned: dict[int, list[float]] = {action: [] for action in self.left}
+        self._dropped: list[int] = []  # best first
+        self._done = 0
+        # From what is seen alone, so that the choice does not depend on who else is played.
+        digest = hashlib.blake2b(np.ascontiguousarray(obs).tobytes(), digest_size=8).digest()
+        self._key = np.uint64(int.from_bytes(digest, "little"))
+        self._key ^= streams.mix(np.uint64(policy.seed))
+
+    @property
+    def open(self) -> bool:
+        return bool(self._rounds)
+
+    def seeds(self) -> list[np.uint64]:
+        """Of the futures that this round adds."""
+        until = self._rounds[0] if self._rounds else self._done
+        return [streams.episode_seed(self._key, k) for k in range(self._done, until)]
+
+    def note(self, earned: NDArray[np.float64]) -> None:
+        """What everybody who is left earned in one future more."""
+        for action, amount in zip(self.left, earned.tolist(), strict=True):
+            self._earned[action].append(amount)
+
+    def halve(self) -> None:
+        """End a round: the better half stays, and what the policy below would do."""
+        if not self._rounds:
+            return
+        self._done = self._rounds.pop(0)
+        sums = {action: sum(self._earned[action]) for action in self.left}
+        ranked = sorted(self.left, key=lambda action: (-sums[action], action != self.usual))
+        if not self._rounds:
+            self.left = ranked
+            return
+        kept = ranked[: max(2, (len(ranked) + 1) // 2)]
+        if self.usual not in kept:
+            kept.append(self.usual)
+        self._dropped[:0] = [action for action in ranked if action not in kept]
+        self.left = kept
+
+    def values(self) -> ActionValues:
+        """What was found out, when the last round is over."""
+        actions = [*self.left, *self._dropped]
+        earned = np.full((len(actions), self._done), np.nan)
+        for row, action in zip(earned, actions, strict=True):
+            row[: len(self._earned[action])] = self._earned[action]
+        return ActionValues(np.array(actions, np.int64), earned, self.usual)
+
+
+class _Trial(NamedTuple):
+    """One future of one decision."""
+
+    root: int
+    decision: _Decision
+    seed: np.uint64
 
 
 def rounds(candidates: int, futures: int) -> list[int]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.codec import StateCodec
     from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
+    from compagnon.worlds.lookahead import Forks
     from compagnon.worlds.outcomes import Calibrator, OutcomeRule
     from compagnon.worlds.published import PublishedImitation
 
@@ -96,6 +97,10 @@ class World:
         Args:
             env_args: of the environment that the policy learnt in.
         """
+        return None
+
+    def forks(self, schema: "Schema") -> "Forks | None":  # noqa: ARG002
+        """How a look-ahead over any policy tries what might come; None where it cannot."""
         return None
 
     def game(self) -> "Game | None":

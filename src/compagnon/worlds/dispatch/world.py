@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from compagnon.policy.groups import PairNames
     from compagnon.worlds.command import CommandGroup
     from compagnon.worlds.dispatch.codec import BoardCodec
+    from compagnon.worlds.lookahead import Forks
 
 _HERE: Final = "compagnon.worlds.dispatch"
 
@@ -66,6 +67,12 @@ class Dispatch(World):
         from compagnon.worlds.dispatch.codec import board_codec
 
         return board_codec(schema, env_args)
+
+    def forks(self, schema: "Schema") -> "Forks":
+        """See `World.forks`."""
+        from compagnon.worlds.dispatch.experts.rollout import DispatchForks
+
+        return DispatchForks(schema)
 
     def labels(self) -> "WorldLabels":
         """Words, figures, and what of them is money."""

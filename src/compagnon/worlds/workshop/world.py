@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from compagnon.policy import Schema
     from compagnon.worlds.command import Command, CommandGroup
     from compagnon.worlds.game import Game
+    from compagnon.worlds.lookahead import Forks
     from compagnon.worlds.published import PublishedImitation
     from compagnon.worlds.workshop.codec import ShopCodec
 
@@ -56,6 +57,12 @@ class Workshop(World):
         from compagnon.worlds.workshop.codec import ShopCodec
 
         return ShopCodec(schema)
+
+    def forks(self, schema: "Schema") -> "Forks":  # noqa: ARG002
+        """See `World.forks`."""
+        from compagnon.worlds.workshop.experts.rollout import WorkshopForks
+
+        return WorkshopForks()
 
     def game(self) -> "Game":
         """A week of it, at the desk."""

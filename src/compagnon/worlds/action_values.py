@@ -1,0 +1,80 @@
+"""What a look-ahead found out of the candidates of one decision, and how sure that is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ActionValues:
+    """What each candidate earned in drawn futures, the same futures for all of them.
+
+    Futures differ by far more than candidates do in one of them, so candidates are compared where
+    both were tried, future by future: `behind` and `stderr` are of such paired differences.
+
+    Attributes:
+        actions: (C,) int64, the best one first; those dropped early last.
+        earned: (C, K) float64, of each candidate in each future, the first future first; NaN from
+            where on it was not tried any more. The best one was tried in all K.
+        usual: what the policy below would do; one of `actions`.
+    """
+
+    actions: NDArray[np.int64]
+    earned: NDArray[np.float64]
+    usual: int
+
+    @property
+    def futures(self) -> NDArray[np.int64]:
+        """(C,), in how many futures each was tried."""
+        return np.isfinite(self.earned).sum(axis=1)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """(C,), what each earned, over the futures that it was tried in."""
+        found: NDArray[np.float64] = np.nanmean(self.earned, axis=1)
+        return found
+
+    @property
+    def behind(self) -> NDArray[np.float64]:
+        """(C,), how much more the best one earned, over the futures that each was tried in.
+
+        At least 0: whoever was dropped early, beside others that looked better still, is not
+        preferred to what was chosen in the end.
+        """
+        found: NDArray[np.float64] = np.nanmean(self.earned[0] - self.earned, axis=1)
+        return np.maximum(found, 0.0)
+
+    @property
+    def stderr(self) -> NDArray[np.float64]:
+        """(C,), standard errors of `behind`: sigma / sqrt(n_c).
+
+        Sigma is the deviation of a difference from one future to the next, pooled over the
+        candidates: sigma^2 = sum of squared deviations from each one's mean / sum of (n_c - 1).
+        """
+        differences = self.earned[1:] - self.earned[0]
+        freedom = float((self.futures[1:] - 1).sum())
+        if freedom <= 0.0:
+            return np.zeros(len(self.actions))
+        apart = differences - np.nanmean(differences, axis=1, keepdims=True)
+        return np.sqrt(np.nansum(apart**2) / freedom / self.futures)
+
+    def distribution(
+        self, temperature: float = 1.0, prior: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """(C,): a softmax of the values, as sharp as their standard error allows.
+
+        p_c is proportional to prior_c exp(-behind_c / (temperature s)), s the standard error after
+        all K futures: whoever lies one of them behind gets exp(-1 / temperature) of the best one's
+        share. Where there is no noise, or no temperature, whoever is behind gets nothing.
+
+        Args:
+            temperature: in standard errors.
+            prior: (C,), above 0, how likely each was before; alike without it.
+        """
+        scale = temperature * float(self.stderr.min())
+        behind = self.behind
+        weights = np.exp(-behind / scale) if scale > 0.0 else (behind <= 0.0).astype(np.float64)
+        if prior is not None:
+            weights *= prior / prior.max()
+        return np.asarray(weights / weights.sum())
