@@ -27,7 +27,8 @@ class ActionValues:
     @property
     def futures(self) -> NDArray[np.int64]:
         """(C,), in how many futures each was tried."""
-        return np.isfinite(self.earned).sum(axis=1)
+        found: NDArray[np.int64] = np.isfinite(self.earned).sum(axis=1)
+        return found
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -57,7 +58,8 @@ class ActionValues:
         if freedom <= 0.0:
             return np.zeros(len(self.actions))
         apart = differences - np.nanmean(differences, axis=1, keepdims=True)
-        return np.sqrt(np.nansum(apart**2) / freedom / self.futures)
+        variance = float(np.nansum(apart**2)) / freedom
+        return np.asarray(np.sqrt(variance / self.futures))
 
     def distribution(
         self, temperature: float = 1.0, prior: NDArray[np.float64] | None = None

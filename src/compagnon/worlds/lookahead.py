@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv, streams
+from compagnon.envs.kernels import Threads
 from compagnon.envs.making import is_compiled
 from compagnon.errors import InputError
 from compagnon.policy.loading import expert_points, load_policy
@@ -27,7 +28,9 @@ DEFAULT_FUTURES: Final = 32
 MOST_FUTURES: Final = 4096
 _WIDTH: Final = 1024  # copies that are played at once, at most ...
 _BYTES: Final = 256_000_000  # ... and the memory that their states may take
+_PART: Final = 256  # of them, for which a network is asked at once
 _STEP: Final = 8  # batches come in multiples of this, so that few are made
+_THREADS: Final = Threads(worth=2)
 
 
 class Forks(Protocol):
@@ -118,6 +121,16 @@ class LookAhead:
         """
         raise InputError(
             f"{self.name} plays on from a running episode; `compagnon evaluate` lets it"
+        )
+
+    def over(self, below: Policy) -> "LookAhead":
+        """The same over another policy.
+
+        Raises:
+            InputError: one that reads the episode itself.
+        """
+        return LookAhead(
+            self.name, self.schema, below, self.forks, self.futures, self.seed, self.candidates
         )
 
     def playing(self, env: BatchEnv) -> "Looking":
@@ -256,7 +269,25 @@ class Looking:
                 playing &= time < horizon
             if not playing.any():
                 return earned
-            actions = self._policy.below.act(step.obs, step.action_mask)
+            actions = self._below(step.obs, step.action_mask)
+
+    def _below(
+        self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """What the policy below does, (N,), asked for so many rows at a time by as many threads.
+
+        The parts are the same whatever the threads, since products of matrices round by shape.
+        """
+        below, actions = self._policy.below, np.empty(len(obs), np.int64)
+
+        def work(parts: NDArray[np.int64]) -> None:
+            for part in parts:
+                rows = slice(part * _PART, (part + 1) * _PART)
+                mask = None if action_mask is None else action_mask[rows]
+                actions[rows] = below.act(obs[rows], mask)
+
+        _THREADS.share(work, np.arange(-(-len(obs) // _PART)))
+        return actions
 
     def _batch(self, count: int) -> BatchEnv:
         """Copies for at least `count`; they are kept, within bounds, since many looks are alike."""
