@@ -278,6 +278,11 @@ class DDPGKeywords(LearnerKeywords, total=False):
     critic_action_hidden: Sequence[int]
     # widths of what joins the two streams
     critic_hidden: Sequence[int]
+    # beside a network.kind of your own, another one for critics that read states and actions
+    # apart: module:function that makes one, or its registered name
+    critic_network: str | None
+    # what the function that makes those critics is called with
+    critic_options: dict[str, Any] | None
     # what brings the actor's outputs within the bounds
     squash: Literal["sigmoid", "tanh"]
     # TD3: learn the lesser of two critics' values

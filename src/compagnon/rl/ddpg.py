@@ -24,9 +24,10 @@ from compagnon.rl.buffers.replay import NStep, ReplayBuffer, Transitions
 from compagnon.rl.buffers.reward_scale import WarmUpRewardScale
 from compagnon.rl.ddpg_settings import DDPGSettings
 from compagnon.rl.exploration.explorer import Explorer
-from compagnon.rl.fast.ddpg import FastSteps
+from compagnon.rl.fast.ddpg import fast_steps
 from compagnon.rl.fast.protocol import DeterministicSteps
-from compagnon.rl.networks.actor_critic import ActorCritic, list_of
+from compagnon.rl.networks.actor_critic import ActorCritic
+from compagnon.rl.networks.modules import ModuleActorCritic
 
 __all__ = ["DDPG", "DDPGSettings"]
 
@@ -40,7 +41,7 @@ class DDPG(Practising):
         env: the copies to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
         total_iterations: the budget, if known, that schedules run over.
-        fast: take the fast path.
+        fast: take the fast path, where there is one for the networks.
 
     Raises:
         InputError: settings that do not suit the actions.
@@ -63,18 +64,13 @@ class DDPG(Practising):
         self.iteration = self.env_steps = self.updates = 0
         self.rng = np.random.default_rng(seed)
         self.explorer = Explorer(settings, network, env.num_envs)
-        self.steps: DeterministicSteps = (
-            FastSteps(network, settings) if fast else AutogradSteps(network, settings)
-        )
+        found = fast_steps(network, settings) if fast else None
+        self.steps: DeterministicSteps = found or AutogradSteps(network, settings)
         self._rates = settings.actor_learning_rate, settings.critic_learning_rate
         self.target_actor, self.target_critics = network.actor, network.critics
         if settings.version == "double":
             self.target_actor = copy.deepcopy(network.actor).requires_grad_(False)
             self.target_critics = copy.deepcopy(network.critics).requires_grad_(False)
-        self._online_critics, self._target_critics = (
-            list_of(network.critics),
-            list_of(self.target_critics),
-        )
         self._target_parts = _parts(self.target_actor, self.target_critics)
         self._own_parts = _parts(network.actor, network.critics)
         action, self._fields = network.schema.action, len(network.schema.observation.fields)
@@ -205,7 +201,7 @@ class DDPG(Practising):
         network = self.network
         next_x, next_mask = self._read(batch.next_obs)
         said = self._target_actions(next_x, next_mask)
-        first, *others = self._target_critics
+        first, *others = self.target_critics
         values: torch.Tensor = first(next_x, said)
         for critic in others:
             values = torch.minimum(values, critic(next_x, said))
@@ -330,11 +326,11 @@ class DDPG(Practising):
 
 
 class AutogradSteps:
-    """The losses in plain autograd, and Adam's steps down them."""
+    """The losses in plain autograd, for any modules, and Adam's steps down them."""
 
     def __init__(self, network: ActorCritic, settings: DDPGSettings) -> None:
         self.network, self.bound = network, settings.max_grad_norm or torch.inf
-        self.parts = list(network.actor.parameters()), list(network.critics.parameters())
+        self.parts = _trained(network.actor), _trained(network.critics)
         self.optimisers = [torch.optim.Adam(part) for part in self.parts]
 
     @torch.enable_grad()
@@ -356,7 +352,7 @@ class AutogradSteps:
 
     def _step(self, part: int, loss: torch.Tensor, rate: float) -> float:
         """One step of the actor (0) or of the critics (1) alone; the gradient's norm."""
-        gradients = torch.autograd.grad(loss, self.parts[part])
+        gradients = torch.autograd.grad(loss, self.parts[part], allow_unused=True)
         for parameter, gradient in zip(self.parts[part], gradients, strict=True):
             parameter.grad = gradient
         norm = float(torch.nn.utils.clip_grad_norm_(self.parts[part], self.bound))
@@ -373,6 +369,10 @@ class AutogradSteps:
         """See `DeterministicSteps`."""
         for optimiser, name in zip(self.optimisers, ("actor", "critics"), strict=True):
             optimiser.load_state_dict(state[name])
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [part for part in module.parameters() if part.requires_grad]
 
 
 def _parts(*modules: nn.Module) -> list[torch.Tensor]:
@@ -393,12 +393,32 @@ def build(plan: BuildPlan) -> tuple[DDPG, ActorCritic]:
     """
     settings, recipe, spec = plan.settings, plan.recipe, plan.recipe.network
     assert isinstance(settings, DDPGSettings)
-    if spec.kind != "mlp":
-        raise plan.refuse("ddpg trains perceptrons (network.kind 'mlp')")
-    network = ActorCritic(
-        plan.schema, spec.hidden, spec.activation, recipe.seed, settings.critic_state_hidden,
-        settings.critic_action_hidden, settings.critic_hidden, settings.norm, settings.squash,
-        settings.twin_critics, spec.fields, spec.scale_inputs, recipe.device,
-    )  # fmt: skip
+    network: ActorCritic
+    if spec.kind == "mlp":
+        if settings.critic_network is not None:
+            raise plan.refuse(
+                "algorithm.critic_network goes with a network.kind of your own; those of "
+                "perceptrons are described by critic_hidden and the widths beside it"
+            )
+        network = ActorCritic(
+            plan.schema, spec.hidden, spec.activation, recipe.seed, settings.critic_state_hidden,
+            settings.critic_action_hidden, settings.critic_hidden, settings.norm, settings.squash,
+            settings.twin_critics, spec.fields, spec.scale_inputs, recipe.device,
+        )  # fmt: skip
+    elif spec.kind == "pairwise":
+        raise plan.refuse(
+            "ddpg trains perceptrons (network.kind 'mlp') or networks of your own, no pairwise ones"
+        )
+    else:
+        if settings.norm != "none":
+            raise plan.refuse(
+                f"algorithm.norm {settings.norm!r} is for perceptrons; a network of your own "
+                "brings norms of its own (LayerNorm)"
+            )
+        network = ModuleActorCritic(
+            plan.schema, spec.kind, spec.options, recipe.seed, settings.critic_network,
+            settings.critic_options, settings.squash, settings.twin_critics, spec.fields,
+            spec.scale_inputs, recipe.device,
+        )  # fmt: skip
     env = plan.env(settings.num_envs)
     return DDPG(settings, network, env, recipe.seed + 1, plan.total), network

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from compagnon.rl.exploration.settings import ExplorationSettings
+from compagnon.rl.networks.registry import is_known, known_networks
 from compagnon.rl.off_policy import OffPolicySettings
 from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill
 from compagnon.rl.settings import Fixed, Free
@@ -55,6 +56,14 @@ class DDPGSettings(OffPolicySettings, ExplorationSettings):
     critic_hidden: Fixed[Widths] = Field(
         (64, 64), description="widths of what joins the two streams"
     )
+    critic_network: Fixed[str | None] = Field(
+        None,
+        description="beside a network.kind of your own, another one for critics that read states "
+        "and actions apart: module:function that makes one, or its registered name",
+    )
+    critic_options: Fixed[dict[str, Any] | None] = Field(
+        None, description="what the function that makes those critics is called with"
+    )
     squash: Fixed[Literal["sigmoid", "tanh"]] = Field(
         "sigmoid", description="what brings the actor's outputs within the bounds"
     )
@@ -75,6 +84,14 @@ class DDPGSettings(OffPolicySettings, ExplorationSettings):
             raise ValueError("learning_starts: more than capacity holds; the rest would be lost")
         if self.norm == "batch" and self.batch_size == 1:
             raise ValueError("batch_size: norm = 'batch' needs more than one transition")
+        if self.critic_network is not None and not is_known(self.critic_network):
+            known = ", ".join(map(repr, known_networks()))
+            raise ValueError(
+                f"critic_network: should be {f'{known} or ' if known else ''}module:function, "
+                f"got {self.critic_network!r}"
+            )
+        if self.critic_options and self.critic_network is None:
+            raise ValueError("critic_options: these are for a critic_network")
         return self
 
     @classmethod

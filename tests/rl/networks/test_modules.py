@@ -1,4 +1,4 @@
-"""Any module of torch's learns, is saved, and plays: PPO and DQN with a network of one's own."""
+"""Any module of torch's learns, is saved, and plays: PPO, DQN, DDPG with networks of one's own."""
 
 from typing import Any
 
@@ -10,15 +10,17 @@ from torch import nn
 import compagnon as cp
 from compagnon.errors import InputError
 from compagnon.rl.algorithm import build_algorithm
+from compagnon.rl.ddpg import AutogradSteps as AutogradDeterministic
 from compagnon.rl.dqn import AutogradSteps as AutogradValues
 from compagnon.rl.networks import registry
 from compagnon.rl.networks.registry import register_network
 from compagnon.rl.ppo import AutogradSteps
 from compagnon.rl.recipe import parse_recipe
 from compagnon.rl.trainer import Trainer, start
-from tests.rl.cases import LEARN_DQN, LEARN_PPO
+from tests.rl.cases import LEARN_DDPG, LEARN_DQN, LEARN_PPO
 from tests.rl.small import BANDIT, ECHO
 from tests.rl.test_trainer import assert_same_run
+from tests.tiers import full
 
 
 class Residual(nn.Module):
@@ -34,9 +36,26 @@ class Residual(nn.Module):
         return self.last(x + nn.functional.gelu(self.second(self.norm(x))))
 
 
+class StateThenAction(nn.Module):
+    """A critic that looks at the state first."""
+
+    def __init__(self, inputs: int, actions: int, width: int = 32) -> None:
+        super().__init__()
+        self.state, self.both = nn.Linear(inputs, width), nn.Linear(width + actions, width)
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, x: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        both = torch.cat([torch.tanh(self.state(x)), action], dim=1)
+        return self.last(torch.relu(self.both(both)))
+
+
 HERE = f"{__name__}:Residual"
+CRITIC = f"{__name__}:StateThenAction"
 PPO = {"kind": "ppo", "rollout_steps": 16, **LEARN_PPO}
 DQN = {"kind": "dqn", "target_every": 20, **LEARN_DQN}
+DDPG = {"kind": "ddpg", **LEARN_DDPG}
+APART = {**DDPG, "critic_network": CRITIC, "critic_options": {"width": 24}, "twin_critics": True}
+PLAIN = {"ppo": AutogradSteps, "dqn": AutogradValues, "ddpg": AutogradDeterministic}
 
 
 def recipe(algorithm: dict[str, Any], env_id: str = BANDIT, seed: int = 0, **network: Any):
@@ -47,23 +66,29 @@ def recipe(algorithm: dict[str, Any], env_id: str = BANDIT, seed: int = 0, **net
         "env": {"id": env_id},
         "network": {"kind": HERE, **network},
         "algorithm": algorithm,
-        "budget": {"iterations": 30 if algorithm["kind"] == "ppo" else 12},
+        "budget": {"iterations": 12 if algorithm["kind"] == "dqn" else 30},
         "evaluation": {"every": 6, "episodes": 64},
     }
     return parse_recipe(tree, "a test")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, full(1)])
 @pytest.mark.parametrize(
     ("algorithm", "env_id", "least"),
-    [(PPO, BANDIT, 0.97), (DQN, BANDIT, 0.97), (PPO, ECHO, -0.03)],
-    ids=["ppo", "dqn", "ppo, box"],
+    [
+        (PPO, BANDIT, 0.97),
+        (DQN, BANDIT, 0.97),
+        (PPO, ECHO, -0.03),
+        full(DDPG, BANDIT, 0.97),
+        full(DDPG, ECHO, -0.03),
+        (APART, ECHO, -0.03),
+    ],
+    ids=["ppo", "dqn", "ppo, box", "ddpg", "ddpg, box", "ddpg, box, critics apart"],
 )
 def test_it_learns_and_is_saved(algorithm, env_id, least, seed, tmp_path):
     """The Bandit pays 1 at best and some 0.3 by chance; the Echo 0, and -1/3 for the middle."""
     trainer = start(recipe(algorithm, env_id, seed), tmp_path / "run")
-    plain = AutogradSteps if algorithm["kind"] == "ppo" else AutogradValues
-    assert type(trainer.algorithm.steps) is plain
+    assert type(trainer.algorithm.steps) is PLAIN[algorithm["kind"]]
     assert trainer.train().progress.best_return >= least
     loaded = cp.load_policy(tmp_path / "run" / "last", env=env_id)
     fields = len(trainer.network.schema.observation.fields)
@@ -80,7 +105,9 @@ def test_it_learns_and_is_saved(algorithm, env_id, least, seed, tmp_path):
         assert (tmp_path / "onnx" / "policy.onnx").is_file()
 
 
-@pytest.mark.parametrize("algorithm", [PPO, DQN], ids=["ppo", "dqn"])
+@pytest.mark.parametrize(
+    "algorithm", [PPO, DQN, full(DDPG), APART], ids=["ppo", "dqn", "ddpg", "ddpg, critics apart"]
+)
 def test_resumed_it_is_the_same_run(algorithm, tmp_path):
     whole = start(recipe(algorithm), tmp_path / "whole")
     whole.train(lambda info: info.iteration < 8)
@@ -136,7 +163,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(name):
 @pytest.mark.parametrize(
     ("algorithm", "words"),
     [
-        ({"kind": "ddpg"}, "ddpg trains perceptrons"),
+        ({**DDPG, "norm": "layer"}, "norm 'layer' is for perceptrons; .* of its own"),
         ({**PPO, "networks": "joint"}, "'joint' is for perceptrons"),
         ({**DQN, "dueling": True}, "dueling is for perceptrons"),
     ],
@@ -144,6 +171,72 @@ def test_what_does_not_fit_is_refused_in_one_sentence(name):
 def test_what_only_perceptrons_can_is_said(algorithm, words):
     with pytest.raises(InputError, match=words):
         build_algorithm(recipe(algorithm))
+
+
+class Deaf(StateThenAction):
+    def forward(self, x: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return super().forward(x, torch.zeros_like(action))
+
+
+class TwoValues(StateThenAction):
+    def forward(self, x: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return super().forward(x, action).expand(-1, 2)
+
+
+def four(inputs: int, outputs: int) -> nn.Module:
+    """Of the Echo's two numbers and no more."""
+    return nn.Sequential(nn.Unflatten(1, (1, 2)), nn.Flatten(), nn.Linear(2, outputs))
+
+
+WRONG_CRITICS = {
+    "Deaf": "its value does not depend on the action",
+    "TwoValues": r"of \(3, 2\) and \(3, 2\) it makes \(3, 2\); \(3, 1\) is needed",
+    "fails": r"its factory failed for 2 inputs, 2 actions \(RuntimeError: no such width",
+    "absent": "algorithm.critic_network '.*:absent' cannot be imported",
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CRITICS)
+def test_a_critic_that_does_not_fit_is_refused(name):
+    wrong = {**DDPG, "critic_network": f"{__name__}:{name}"}
+    with pytest.raises(InputError, match=WRONG_CRITICS[name]):
+        build_algorithm(recipe(wrong, ECHO))
+
+
+def test_a_network_that_cannot_read_state_and_action_side_by_side_is_told_of_as_a_critic():
+    with pytest.raises(InputError, match=r"as a critic of 2 inputs and 2 actions .* it fails on 3"):
+        build_algorithm(recipe(DDPG, ECHO, kind=f"{__name__}:four"))
+    build_algorithm(recipe(APART, ECHO, kind=f"{__name__}:four"))
+
+
+def test_an_actor_gives_as_many_numbers_as_an_action_has():
+    with pytest.raises(InputError, match=r"of \(3, 2\) it makes \(3, 1\); \(3, 2\) is needed"):
+        build_algorithm(recipe(DDPG, ECHO, kind=f"{__name__}:narrow"))
+
+
+def test_a_critic_of_ones_own_goes_with_a_network_of_ones_own():
+    with pytest.raises(InputError, match="critic_network goes with a"):
+        build_algorithm(recipe(APART, ECHO, kind="mlp"))
+    with pytest.raises(InputError, match=r"critic_network: should be module:.*, got 'mine'"):
+        recipe({**DDPG, "critic_network": "mine"}, ECHO)
+    with pytest.raises(InputError, match="critic_options: these are for a critic_network"):
+        recipe({**DDPG, "critic_options": {"width": 3}}, ECHO)
+
+
+def test_what_of_a_network_takes_no_part_stays_as_it_is():
+    """A module may hold weights that it does not use."""
+    algorithm, network = build_algorithm(recipe(DDPG, ECHO, kind=f"{__name__}:Idle"))
+    before = network.actor.body.unused.clone(), network.actor.body.weight.clone()
+    algorithm.iterate()
+    algorithm.iterate()
+    assert torch.equal(network.actor.body.unused, before[0])
+    assert not torch.equal(network.actor.body.weight, before[1])
+
+
+class Idle(nn.Linear):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.unused = nn.Parameter(torch.ones(3))
 
 
 def test_options_are_for_networks_of_ones_own():

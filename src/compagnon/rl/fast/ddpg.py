@@ -11,6 +11,7 @@ from compagnon.rl.ddpg_settings import DDPGSettings
 from compagnon.rl.fast.adam import FlatAdam
 from compagnon.rl.fast.backprop import forward_pass
 from compagnon.rl.networks.actor_critic import ActorCritic, Critic, list_of
+from compagnon.rl.networks.mlp import Mlp, NormedMlp
 
 
 class CriticPass:
@@ -54,6 +55,15 @@ class CriticPass:
         if self._state is not None and self._weights:
             self._state.backward(state)
         return action if self._action is None else self._action.backward(action)
+
+
+def fast_steps(network: ActorCritic, settings: DDPGSettings) -> "FastSteps | None":
+    """The fast path of an actor and its critics; None where there is none."""
+    if not isinstance(network.actor, Mlp | NormedMlp):
+        return None
+    if len(list_of(network.critics)) < len(network.critics):
+        return None
+    return FastSteps(network, settings)
 
 
 class FastSteps:

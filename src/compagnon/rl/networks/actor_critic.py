@@ -13,6 +13,8 @@ from compagnon.rl.networks.kinds import Norm
 from compagnon.rl.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork
 
+Squash = Literal["sigmoid", "tanh"]
+
 
 class Critic(nn.Module):
     """Q(s, a): one stream reads the state, one the action, and further layers read both.
@@ -56,7 +58,7 @@ class Critic(nn.Module):
 
 
 def list_of(critics: nn.ModuleList) -> list[Critic]:
-    """The critics that a `ModuleList` holds."""
+    """Those of a `ModuleList` that are perceptrons of ours."""
     return [critic for critic in critics if isinstance(critic, Critic)]
 
 
@@ -72,7 +74,15 @@ class ActorCritic(TrainableNetwork):
         state_hidden, action_hidden, critic_hidden: see `Critic`.
         norm: before each hidden activation, of actor and critics alike.
         twin: two critics (arXiv 1802.09477) rather than one.
+
+    Attributes:
+        critics: one or two modules, of states (B, F) and actions (B, D) to values (B,).
+
+    Raises:
+        InputError: a number of an action that has no bounds.
     """
+
+    critics: nn.ModuleList
 
     def __init__(
         self,
@@ -84,30 +94,17 @@ class ActorCritic(TrainableNetwork):
         action_hidden: Sequence[int] = (16, 32),
         critic_hidden: Sequence[int] = (64, 64),
         norm: Norm = "none",
-        squash: Literal["sigmoid", "tanh"] = "sigmoid",
+        squash: Squash = "sigmoid",
         twin: bool = False,
         observation: Sequence[str] | None = None,
         scale_inputs: ScaleInputs = True,
         device: str = "cpu",
     ) -> None:
-        endless = None if given.action.kind == "discrete" else given.action.without_bounds()
-        if endless is not None:
-            low, high = given.action.low[endless], given.action.high[endless]
-            raise InputError(
-                f"{given.env_id}: number {endless} of an action goes from {low:g} to {high:g}; "
-                "ddpg plays the whole of a range and needs both ends of it: give the environment's "
-                "action space both bounds (gymnasium.wrappers.RescaleAction scales one that has "
-                "them), or use ppo, which needs none"
-            )
         super().__init__(given, observation, scale_inputs, device)
+        self._choose_by(given, squash)
         generator = torch.Generator().manual_seed(seed)
         inputs, actions = len(self.schema.observation.fields), given.action.n
-        self.discrete = given.action.kind == "discrete"
-        self.head = CategoricalHead() if self.discrete else DeterministicHead(squash=squash)
-        self._slope = 0.5 if squash == "sigmoid" else 1.0  # 2 sigmoid(x) - 1 = tanh(x / 2)
-        self.actor: Mlp | NormedMlp = make_mlp(
-            [inputs, *hidden, actions], activation, 0.01, generator, norm
-        )
+        self.actor = make_mlp([inputs, *hidden, actions], activation, 0.01, generator, norm)
         self.critics = nn.ModuleList(
             Critic(
                 inputs, actions, state_hidden, action_hidden, critic_hidden, activation, generator,
@@ -117,6 +114,25 @@ class ActorCritic(TrainableNetwork):
         )  # fmt: skip
         self.actor.to(self.device).eval()
         self.critics.to(self.device).eval()
+
+    def _choose_by(self, given: Schema, squash: Squash) -> None:
+        """The head that makes actions of the actor's outputs.
+
+        Raises:
+            InputError: a number of an action that has no bounds.
+        """
+        endless = None if given.action.kind == "discrete" else given.action.without_bounds()
+        if endless is not None:
+            low, high = given.action.low[endless], given.action.high[endless]
+            raise InputError(
+                f"{given.env_id}: number {endless} of an action goes from {low:g} to {high:g}; "
+                "ddpg plays the whole of a range and needs both ends of it: give the environment's "
+                "action space both bounds (gymnasium.wrappers.RescaleAction scales one that has "
+                "them), or use ppo, which needs none"
+            )
+        self.discrete = given.action.kind == "discrete"
+        self.head = CategoricalHead() if self.discrete else DeterministicHead(squash=squash)
+        self._slope = 0.5 if squash == "sigmoid" else 1.0  # 2 sigmoid(x) - 1 = tanh(x / 2)
 
     def head_forward(self, outputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """What the actor's outputs (B, D) choose, as critics read it; (B, D).

@@ -18,6 +18,7 @@ from compagnon.errors import InputError, describe
 from compagnon.policy.manifest import GaussianHead, Head, OnnxSpec
 from compagnon.policy.onnx_network import GRAPH
 from compagnon.policy.schema import Schema
+from compagnon.rl.networks.actor_critic import ActorCritic, Squash
 from compagnon.rl.networks.kinds import Std
 from compagnon.rl.networks.registry import find_network
 from compagnon.rl.networks.scaler import RunningScaler
@@ -82,6 +83,38 @@ class OwnModule(nn.Module):
         return [self.last_layer]
 
 
+class SideBySide(nn.Module):
+    """Somebody's module as a critic: it reads a state and an action side by side.
+
+    Args:
+        body: (B, inputs + actions) -> (B, 1).
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """States (B, F) and actions (B, D) -> values (B,)."""
+        return self.body(torch.cat([x, action], dim=1))[:, 0]  # type: ignore[no-any-return]
+
+
+class OwnCritic(nn.Module):
+    """Somebody's module that was made to be a critic.
+
+    Args:
+        body: states (B, inputs) and actions (B, actions) -> (B, 1).
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """States (B, F) and actions (B, D) -> values (B,)."""
+        return self.body(x, action)[:, 0]  # type: ignore[no-any-return]
+
+
 def make_module(
     kind: str, options: Mapping[str, Any] | None, inputs: int, outputs: int, seed: int
 ) -> OwnModule:
@@ -90,37 +123,91 @@ def make_module(
     Raises:
         InputError: its factory fails, gives no module, or one that does not fit.
     """
-    factory = find_network(kind)
+    who = f"network.kind {kind!r}"
+    made_for = f"{inputs} inputs and {outputs} outputs"
+    body = _make(who, kind, options, (inputs, outputs), made_for, seed)
+    _require_shape(who, body, (inputs,), outputs)
+    return OwnModule(body)
+
+
+def make_critic(
+    kind: str,
+    options: Mapping[str, Any] | None,
+    inputs: int,
+    actions: int,
+    seed: int,
+    apart: bool = False,
+) -> SideBySide | OwnCritic:
+    """The same as a critic of states and actions.
+
+    Args:
+        apart: its factory is called with the numbers of inputs and actions, and what it makes is
+            called with states and actions; else both stand side by side, as one input.
+
+    Raises:
+        InputError: see `make_module`.
+    """
+    if apart:
+        who, made_for = f"algorithm.critic_network {kind!r}", f"{inputs} inputs, {actions} actions"
+        body = _make(who, kind, options, (inputs, actions), made_for, seed)
+        _require_shape(who, body, (inputs, actions), 1)
+        _require_action_read(who, body, inputs, actions)
+        return OwnCritic(body)
+    who = f"network.kind {kind!r} as a critic of {inputs} inputs and {actions} actions side by side"
+    size = inputs + actions
+    body = _make(who, kind, options, (size, 1), f"{size} inputs and 1 output", seed)
+    _require_shape(who, body, (size,), 1)
+    return SideBySide(body)
+
+
+def _make(
+    who: str,
+    kind: str,
+    options: Mapping[str, Any] | None,
+    sizes: tuple[int, int],
+    made_for: str,
+    seed: int,
+) -> nn.Module:
+    factory = find_network(kind, who.partition(" ")[0])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            body = factory(inputs, outputs, **(options or {}))
+            body = factory(*sizes, **(options or {}))
         except Exception as error:  # somebody's code: anything may be wrong with it
             raise InputError(
-                f"network.kind {kind!r}: its factory failed for {inputs} inputs and {outputs} "
-                f"outputs ({describe(error)})"
+                f"{who}: its factory failed for {made_for} ({describe(error)})"
             ) from None
     if not isinstance(body, nn.Module):
-        raise InputError(f"network.kind {kind!r}: its factory gave {type(body).__name__}, and "
-                         "should give a torch.nn.Module")  # fmt: skip
+        raise InputError(
+            f"{who}: its factory gave {type(body).__name__}, and should give a torch.nn.Module"
+        )
     for part in body.modules():
         if isinstance(part, _UNSTEADY):
             raise InputError(
-                f"network.kind {kind!r}: it holds {type(part).__name__}, with which a state gives "
+                f"{who}: it holds {type(part).__name__}, with which a state gives "
                 "other outputs in training than in play; LayerNorm does not"
             )
+    return body
+
+
+def _require_shape(who: str, body: nn.Module, read: Sequence[int], outputs: int) -> None:
+    """Refuse a module that does not make (3, outputs) of 3 states, or states and actions."""
     try:
         with torch.no_grad():
-            shape = tuple(body(torch.zeros(3, inputs)).shape)
+            shape = tuple(body(*(torch.zeros(3, size) for size in read)).shape)
     except Exception as error:
-        raise InputError(
-            f"network.kind {kind!r}: it fails on 3 states ({describe(error)})"
-        ) from None
+        raise InputError(f"{who}: it fails on 3 states ({describe(error)})") from None
     if shape != (3, outputs):
-        raise InputError(
-            f"network.kind {kind!r}: of (3, {inputs}) it makes {shape}; (3, {outputs}) is needed"
-        )
-    return OwnModule(body)
+        given = " and ".join(f"(3, {size})" for size in read)
+        raise InputError(f"{who}: of {given} it makes {shape}; (3, {outputs}) is needed")
+
+
+def _require_action_read(who: str, body: nn.Module, inputs: int, actions: int) -> None:
+    """Refuse a critic that no actor could climb."""
+    action = torch.zeros(3, actions, requires_grad=True)
+    value = body(torch.zeros(3, inputs), action).sum()
+    if not value.requires_grad or torch.autograd.grad(value, action, allow_unused=True)[0] is None:
+        raise InputError(f"{who}: its value does not depend on the action")
 
 
 def as_graph(actor: nn.Module, scaler: RunningScaler | None, inputs: int) -> NetworkArrays:
@@ -211,4 +298,44 @@ class ModuleValueNetwork(TrainableNetwork):
 
     def actor_arrays(self) -> NetworkArrays:
         """The network as an ONNX graph."""
+        return as_graph(self.actor, self.scaler, len(self.schema.observation.fields))
+
+
+class ModuleActorCritic(ActorCritic):
+    """DDPG's actor and critics of one's own; see `ActorCritic`.
+
+    Args:
+        kind, options: the factory, and what it is called with beside the sizes. Critics are made
+            by it too, and read a state and an action side by side.
+        critic_kind, critic_options: another factory, of critics that read the two apart.
+        twin: two critics rather than one.
+    """
+
+    def __init__(
+        self,
+        given: Schema,
+        kind: str,
+        options: Mapping[str, Any] | None,
+        seed: int,
+        critic_kind: str | None = None,
+        critic_options: Mapping[str, Any] | None = None,
+        squash: Squash = "sigmoid",
+        twin: bool = False,
+        observation: Sequence[str] | None = None,
+        scale_inputs: ScaleInputs = True,
+        device: str = "cpu",
+    ) -> None:
+        TrainableNetwork.__init__(self, given, observation, scale_inputs, device)
+        self._choose_by(given, squash)
+        inputs, n = len(self.schema.observation.fields), given.action.n
+        self.actor = make_module(kind, options, inputs, n, seed).to(self.device)
+        apart = critic_kind is not None
+        named, called_with = (critic_kind or kind), (critic_options if apart else options)
+        self.critics = nn.ModuleList(
+            make_critic(named, called_with, inputs, n, seed + 1 + number, apart)
+            for number in range(2 if twin else 1)
+        ).to(self.device)
+
+    def actor_arrays(self) -> NetworkArrays:
+        """The actor as an ONNX graph."""
         return as_graph(self.actor, self.scaler, len(self.schema.observation.fields))

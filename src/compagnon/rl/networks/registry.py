@@ -36,8 +36,11 @@ def is_known(kind: str) -> bool:
     return ":" in kind or kind in known_networks()
 
 
-def find_network(kind: str) -> NetworkFactory:
+def find_network(kind: str, where: str = "network.kind") -> NetworkFactory:
     """The factory that a kind stands for, imported now.
+
+    Args:
+        where: the key of the recipe that names it.
 
     Raises:
         InputError: nobody brings it, or it cannot be imported.
@@ -52,9 +55,9 @@ def find_network(kind: str) -> NetworkFactory:
         found = getattr(import_module(module), name)
     except Exception as error:  # somebody's module: anything may be wrong with it
         raise InputError(
-            f"network.kind {kind!r} cannot be imported ({describe(error)}); it should be "
+            f"{where} {kind!r} cannot be imported ({describe(error)}); it should be "
             "module:function, of a module that Python finds"
         ) from None
     if not callable(found):
-        raise InputError(f"network.kind {kind!r} is no function that makes a module")
+        raise InputError(f"{where} {kind!r} is no function that makes a module")
     return found  # type: ignore[no-any-return]
