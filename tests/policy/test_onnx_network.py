@@ -1,5 +1,6 @@
 """Anybody's ONNX policy becomes one of ours: it decides as its graph does, and is served so."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from torch import nn
 
 import compagnon as cp
 from compagnon.errors import InputError
-from compagnon.policy import load_artefact
+from compagnon.policy import NetworkPolicy, load_artefact
 from compagnon.policy.onnx_file import open_session
+from tests.onnx_export.test_graph import TRAINED, shaken
+from tests.policy.exports import masks, model_of
+from tests.policy.test_heads import BOX, DISCRETE, obs_of
 from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, ECHO
 
 FREE = "N"
@@ -239,3 +243,88 @@ def test_outputs_that_are_no_numbers_are_refused(tmp_path):
     policy = cp.from_onnx(written(tmp_path, data), BANDIT)
     with pytest.raises(InputError, match="outputs of row 0 are not finite"):
         policy.act(-np.ones(4), np.ones(6, bool))
+
+
+# -- what `export` wrote --------------------------------------------------------------------------
+
+
+def exported(policy: NetworkPolicy, tmp_path: Path, **facts: str) -> Path:
+    """A policy's file, with other facts in it than it would have; "" takes one away."""
+    model = model_of(policy)
+    known = {one.key: one.value for one in model.metadata_props} | facts
+    del model.metadata_props[:]
+    helper.set_model_props(model, {key: value for key, value in known.items() if value})
+    return written(tmp_path, model.SerializeToString())
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_an_export_of_ours_is_the_policy_that_it_was(kind, tmp_path):
+    net = shaken(TRAINED[kind]())
+    policy = net.as_policy("trained")
+    whole = BOX if net.schema.action.kind == "box" else DISCRETE
+    back = cp.from_onnx(exported(policy, tmp_path), whole)
+    assert back.name == "trained"
+    assert back.policy.manifest.head == policy.manifest.head
+    obs = obs_of(200)
+    given = obs[:, [whole.observation.names.index(name) for name in net.schema.observation.names]]
+    again = cp.load_policy(back.save(tmp_path / "saved"))
+    for found, x in ((back.policy, obs), (again.policy, given)):
+        np.testing.assert_allclose(found.outputs(x), policy.outputs(obs), rtol=1e-4, atol=1e-5)
+        if whole is DISCRETE:
+            mask = masks(200, 5)
+            np.testing.assert_array_equal(found.act(x, mask), policy.act(obs, mask))
+            likely = policy.probabilities(obs, mask)
+            np.testing.assert_allclose(found.probabilities(x, mask), likely, atol=1e-5)
+        elif policy.manifest.head.kind == "gaussian":
+            stds = policy.means_and_stds(obs)[1]
+            np.testing.assert_allclose(found.means_and_stds(x)[1], stds, rtol=1e-4)
+            drawn = [
+                each.act(y, None, np.random.default_rng(0))
+                for each, y in ((found, x), (policy, obs))
+            ]
+            np.testing.assert_allclose(*drawn, rtol=1e-3, atol=1e-4)
+    # What is exported from it anew computes the same, and asks for no mask that it has no use for.
+    anew = model_of(again.policy)
+    session = open_session(anew.SerializeToString(), "anew")
+    feed = {"obs": given}
+    if whole is DISCRETE:
+        feed["action_mask"] = masks(200, 5)
+    outputs, action = session.run(["outputs", "action"], feed)
+    np.testing.assert_allclose(outputs, policy.outputs(obs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        action, policy.act(obs, feed.get("action_mask")), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_an_export_that_does_not_fit_is_refused(tmp_path):
+    policy = shaken(TRAINED["ppo"]()).as_policy("trained")
+    with pytest.raises(InputError, match="it reads the field x9, which"):
+        cp.from_onnx(exported(policy, tmp_path, **{"compagnon.fields": "x0,x1,x9,x3"}), DISCRETE)
+    with pytest.raises(InputError, match="its head 'masked_categorical' does not give such"):
+        cp.from_onnx(exported(policy, tmp_path), BOX)
+    with pytest.raises(InputError, match=r"compagnon\.head in its metadata is no head"):
+        cp.from_onnx(exported(policy, tmp_path, **{"compagnon.head": '{"kind": "x"}'}), DISCRETE)
+    other = replace(DISCRETE, action=replace(DISCRETE.action, n=7))
+    with pytest.raises(InputError, match=r"shape|cannot be run"):
+        cp.from_onnx(exported(policy, tmp_path), other)
+
+
+def test_an_older_export_is_asked_what_its_outputs_mean(tmp_path):
+    old = {"compagnon.head": ""}
+    values = shaken(TRAINED["dqn"]()).as_policy("trained")
+    with pytest.raises(InputError, match="say gives='logits', or gives='values' of a policy of"):
+        cp.from_onnx(exported(values, tmp_path, **old), DISCRETE)
+    back = cp.from_onnx(exported(values, tmp_path, **old), DISCRETE, gives="values")
+    assert back.policy.manifest.head == values.manifest.head
+    vectors = shaken(TRAINED["ddpg"]()).as_policy("trained")
+    found = cp.from_onnx(exported(vectors, tmp_path, **old), BOX)
+    obs = obs_of(50)
+    np.testing.assert_allclose(found.act(obs), vectors.act(obs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_mask_that_is_not_of_ours_is_no_input(tmp_path):
+    """What another graph does with it nobody knows."""
+    policy = shaken(TRAINED["ppo"]()).as_policy("trained")
+    theirs = exported(policy, tmp_path, **{"compagnon.schema_sha256": ""})
+    with pytest.raises(InputError, match=r"one tensor, float .* it reads obs .*, action_mask"):
+        cp.from_onnx(theirs, DISCRETE)

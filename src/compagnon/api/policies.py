@@ -125,18 +125,23 @@ def from_onnx(
 
     Args:
         path: the file: a graph that reads float observations (N, F) and gives, for each, logits or
-            values (N, A), an action (N,), or a vector (N, D) in the action's own units.
+            values (N, A), an action (N,), or a vector (N, D) in the action's own units; or one that
+            `export` wrote, which says by itself what it reads and gives.
         schema: what its columns are and what it may choose: that of an environment, by
-            `schema_of`; or the environment itself.
+            `schema_of`; or the environment itself. One that `export` wrote takes those that it
+            reads, by their names.
         env_args: the environment's arguments.
         gives: ``logits``, ``values`` or ``actions``. Without it, whole numbers and vectors are
             actions, and other numbers logits.
         output: which output is read; the first without it.
-        name: what the policy is called; the file's name without it.
+        name: what the policy is called; without it what one that `export` wrote was called, or the
+            file's name.
 
     Raises:
         InputError: no ONNX file, or a graph that does not fit.
     """
     given = schema if isinstance(schema, Schema) else schema_of(schema, env_args)
     policy = network_policy(*manifest_of_onnx(Path(path), given, gives, output, name))
+    if policy.schema.observation != given.observation:
+        return bind_policy(policy, given)
     return BoundPolicy(policy, policy.schema)

@@ -20,9 +20,13 @@ from compagnon.onnx_export.pairwise_graph import pairwise_body
 from compagnon.policy.exported import (
     ACTION,
     ACTION_MASK,
+    FIELDS_KEY,
+    HEAD_KEY,
+    NAME_KEY,
     OBS,
     OUTPUTS,
     PROBABILITIES,
+    SCALING_KEY,
     SCHEMA_KEY,
     STD,
     WEIGHTS_KEY,
@@ -138,10 +142,11 @@ def model_facts(manifest: Manifest) -> dict[str, str]:
         SCHEMA_KEY: manifest.schema_sha256,
         WEIGHTS_KEY: manifest.weights_sha256,
         "compagnon.version": version("compagnon"),
-        "compagnon.name": manifest.name,
+        NAME_KEY: manifest.name,
         "compagnon.env": manifest.schema_.env_id,
-        "compagnon.fields": ",".join(manifest.schema_.observation.names),
-        "compagnon.scaling": manifest.schema_.observation.scaling,
+        FIELDS_KEY: ",".join(manifest.schema_.observation.names),
+        SCALING_KEY: manifest.schema_.observation.scaling,
+        HEAD_KEY: manifest.head.model_dump_json(),
     }
 
 

@@ -27,9 +27,10 @@ def onnx_body(graph: GraphBuilder, manifest: Manifest, weights: Weights, x: str)
     assert isinstance(spec, OnnxSpec)
     theirs = _converted(weights[GRAPH].tobytes(), manifest.name)
     graph.node("Identity", [x], _PREFIX + spec.input)
-    graph.constants.extend(theirs.initializer)
-    graph.nodes.extend(theirs.node)
     given = _PREFIX + spec.output
+    nodes, read = _leading_to(given, theirs.node)
+    graph.constants.extend(one for one in theirs.initializer if one.name in read)
+    graph.nodes.extend(nodes)
     if spec.gives == "numbers":
         return graph.node("Identity", [given], OUTPUTS)
     columns = 1 if action.kind == "discrete" else action.n
@@ -64,6 +65,33 @@ def _converted(data: bytes, who: str) -> Any:
                 f"{who}: its graph (opset {versions['']}) has no form in opset {OPSET}: {reason}"
             ) from None
     return compose.add_prefix(model, _PREFIX).graph
+
+
+def _leading_to(output: str, nodes: Any) -> tuple[list[Any], set[str]]:
+    """The nodes that an output is made by, and every name that they read.
+
+    What else a graph gives stays outside: with it its other inputs, such as a mask.
+    """
+    read, kept = {output}, []
+    for node in reversed(nodes):
+        if read.isdisjoint(node.output):
+            continue
+        kept.append(node)
+        read.update(_read_by(node))
+    return kept[::-1], read
+
+
+def _read_by(node: Any) -> set[str]:
+    """The names that a node reads, those inside its branches and loops among them."""
+    inside = [
+        graph for one in node.attribute for graph in (one.g, *one.graphs) if graph.ByteSize() > 0
+    ]
+    read = set(node.input)
+    for graph in inside:
+        read.update(one.name for one in graph.output)
+        for own in graph.node:
+            read |= _read_by(own)
+    return read
 
 
 class OnnxModule(nn.Module):

@@ -17,6 +17,8 @@ OBS, ACTION_MASK = "obs", "action_mask"
 OUTPUTS, PROBABILITIES, ACTION, STD = "outputs", "probabilities", "action", "std"
 # Keys of the metadata inside the file.
 SCHEMA_KEY, WEIGHTS_KEY = "compagnon.schema_sha256", "compagnon.weights_sha256"
+NAME_KEY, FIELDS_KEY, SCALING_KEY = "compagnon.name", "compagnon.fields", "compagnon.scaling"
+HEAD_KEY = "compagnon.head"  # what is made of `outputs`, as `policy.json` says it
 _MAX_RECORD = 10_000_000
 
 
