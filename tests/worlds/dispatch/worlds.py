@@ -48,13 +48,15 @@ def recount(worlds, row=0):
     w = running_days.RunningDays(*(array[row] for array in worlds))
     n, m = int(w.size[tables.BOOKINGS]), len(w.status)
     status = w.status[:n]
-    assert np.array_equal(w.counts[:8], np.bincount(status, minlength=8))
+    statuses = running_days.STATUSES
+    assert np.array_equal(w.counts[:statuses], np.bincount(status, minlength=statuses))
     generated = n - w.counts[running_days.LATER]
-    assert generated == w.counts[running_days.OPEN : running_days.NO_SHOW + 1].sum()
+    assert generated == w.counts[running_days.OPEN : statuses].sum()
     shown = w.open[: w.counts[running_days.OPEN]]
     outbound = w.bookings[:n, tables.LINKED_TO].astype(int)
     awaits = (status == running_days.LATER) & (outbound >= 0)
-    awaits &= (status[outbound] >= running_days.OPEN) & (status[outbound] <= running_days.SERVED)
+    rides = (status[outbound] >= running_days.OPEN) & (status[outbound] <= running_days.SERVED)
+    awaits &= rides | (status[outbound] == running_days.TAXI)
     assert w.counts[running_days.ON_CALL] == awaits.sum()
     assert sorted(shown) == sorted(np.flatnonzero(status == running_days.OPEN))
     assert (np.diff(w.bookings[shown, tables.PICKUP_BY]) >= 0).all()

@@ -39,6 +39,7 @@ _STATUS: Final = {
     "served": running_days.SERVED,
     "rejected": running_days.REJECTED,
     "cancelled": running_days.CANCELLED,
+    "taxi": running_days.TAXI,
 }
 
 
@@ -52,6 +53,7 @@ class BoardReader:
 
     def __init__(self, layout: Layout, weights: insertion.Weights) -> None:
         self.layout = layout
+        self._promise = weights.promise
         none = np.zeros((1, 1, 1))
         self._view = kernel.View(
             board=layout.board,
@@ -74,8 +76,10 @@ class BoardReader:
             )
         places = Places(board)
         minutes, km = (_stacked(matrix) for matrix in places.matrices.values())
-        world = _stand(board, self.layout.drivers, places, minutes, km)
-        out = kernel.allocate_outputs(world, self.layout.size, self.layout.actions)
+        world = _stand(board, self.layout.drivers, places, minutes, km, self._promise)
+        out = kernel.allocate_outputs(
+            world, self.layout.size, self.layout.actions, self.layout.board
+        )
         kernel.show(0, world, self._view._replace(minutes=minutes, km=km), out, out.scratch[0])
         return out.obs[0].astype(np.float64), out.mask[0]
 
@@ -91,6 +95,7 @@ def _stand(
     places: Places,
     minutes: NDArray[np.float64],
     km: NDArray[np.float64],
+    promise: float,
 ) -> running_days.RunningDays:
     """The board as a running day."""
     number = _numbers(board)
@@ -103,7 +108,7 @@ def _stand(
     travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
     travel.write_near(w.rule, w.coordinates, w.near)
     roads = running_days.roads_for_python(w, minutes, km)
-    tables.derive(w.bookings, len(board.rides), roads)
+    tables.derive(w.bookings, len(board.rides), roads, promise)
     w.where[:, :, running_days.FOUND_FOR] = -1
     w.money[running_days.NOW], w.money[running_days.DAY_BEGIN] = board.now, board.day_begin
     last = max((driver.shift_end for driver in board.drivers), default=board.now)
@@ -219,6 +224,7 @@ def _place_rides(board: Board, number: dict[str, int], w: running_days.RunningDa
                     raise InputError(f"{where}: {board.rides[b].id!r} is with {taken[b]} already")
                 taken[b] = where
                 status[b] = becomes
+                w.rides[b, running_days.BY_DRIVER] = d
     for b, value in enumerate(status):
         w.status[b] = value
         w.counts[value] += 1

@@ -28,7 +28,8 @@ class Ride:
         announced: when it was booked.
         returns_from: the id of the ride that this one is the way back of.
         status: ``open`` unless a driver has it; ``later``: a return that a call will announce;
-            ``served``, ``rejected``, ``cancelled``: listed because a return or a plan names it.
+            ``served``, ``rejected``, ``cancelled``, ``taxi``: listed because a return or a plan
+            names it.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Ride:
     priority: int = 3
     announced: float = 0.0
     returns_from: str | None = None
-    status: Literal["open", "later", "served", "rejected", "cancelled"] = "open"
+    status: Literal["open", "later", "served", "rejected", "cancelled", "taxi"] = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

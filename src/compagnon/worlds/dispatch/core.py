@@ -62,7 +62,9 @@ class DispatchCore:
             look_again=options.look_again,
         )
         self.worlds = running_days.allocate(num_envs, bookings, drivers)
-        self.out = kernel.allocate_outputs(self.worlds, self.layout.size, self.layout.actions)
+        self.out = kernel.allocate_outputs(
+            self.worlds, self.layout.size, self.layout.actions, options.places
+        )
         self._all = np.arange(num_envs)
         self._threads = Threads(_PARALLEL_FROM)
         self._experience: dict[int, futures.Experience] = {}

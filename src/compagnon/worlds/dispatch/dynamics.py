@@ -14,7 +14,8 @@ _TOLERANCE = 1e-4  # minutes; what a check of the schedule against the facts may
 @kernel
 def awaits_call(status):
     """1 if the return of an outbound ride of this status is still to be called, if unheard of."""
-    return 1 if running_days.OPEN <= status <= running_days.SERVED else 0
+    rides = running_days.OPEN <= status <= running_days.SERVED or status == running_days.TAXI
+    return 1 if rides else 0
 
 
 @kernel
@@ -52,7 +53,7 @@ def asked_at(w, b):
 
 
 @kernel
-def _answer_price(w, b, weights):
+def answer_price(w, b, weights):
     """What a minute without an answer costs."""
     announced, outbound = w.bookings[b, tables.ANNOUNCE], int(w.bookings[b, tables.LINKED_TO])
     if announced <= 0.0:
@@ -68,14 +69,14 @@ def _pass_time(w, until, weights):
     if weights.answer + weights.answer_on_call + weights.answer_in_advance > 0.0:
         minutes = until - w.money[running_days.NOW]
         for k in range(w.counts[running_days.OPEN]):
-            w.money[running_days.C_ANSWER] += minutes * _answer_price(w, w.open[k], weights)
+            w.money[running_days.C_ANSWER] += minutes * answer_price(w, w.open[k], weights)
     w.money[running_days.NOW] = until
 
 
 @kernel
 def _tell(w, b, status):
     """Note when a caller is told yes or no."""
-    if status in (running_days.PLANNED, running_days.REJECTED):
+    if status in (running_days.PLANNED, running_days.REJECTED, running_days.TAXI):
         w.rides[b, running_days.ANSWERED] = w.money[running_days.NOW]
 
 
@@ -98,39 +99,129 @@ def reject_cost(w, b, weights):
 
 
 @kernel
-def withdraw(w, b, status, weights):
-    """Booking `b` will not be ridden: rejected or cancelled, with the return that hangs on it.
-
-    `settle` must follow.
-    """
-    if w.status[b] == running_days.OPEN:
-        close(w, b, status)
-    elif w.status[b] == running_days.PLANNED:
-        _unplan(w, b)
-        set_status(w, b, status)
-    else:
-        set_status(w, b, status)
-    if status == running_days.REJECTED:
-        w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
-    back = int(w.bookings[b, tables.RETURN])
-    if back >= 0 and w.status[back] <= running_days.PLANNED:
-        if w.status[back] == running_days.OPEN:
-            close(w, back, status)
-        else:
-            if w.status[back] == running_days.PLANNED:
-                _unplan(w, back)
-            elif w.status[back] == running_days.LATER:
-                _tell(w, back, status)
-            set_status(w, back, status)
-        if status == running_days.REJECTED:
-            w.money[running_days.C_REJECTED] += reject_cost(w, back, weights)
+def must_get_home(w, b):
+    """Whether a ride is the way back of somebody who was brought, or is promised to be."""
+    outbound = int(w.bookings[b, tables.LINKED_TO])
+    if outbound < 0:
+        return False
+    status = w.status[outbound]
+    return running_days.PLANNED <= status <= running_days.SERVED or status == running_days.TAXI
 
 
 @kernel
-def _unplan(w, b):
-    """Take a planned ride out of its driver's plan; one under way to it finds nobody there."""
-    d = int(w.rides[b, running_days.BY_DRIVER])
-    plan = running_days.plan_of(w, d)
+def taxi_price(b, roads, weights):
+    """What it costs that somebody else drives."""
+    return weights.taxi_base + weights.taxi_km * travel.road_km(roads, 2 * b, 2 * b + 1)
+
+
+@kernel
+def decline_cost(w, b, roads, weights):
+    """What it costs to give the booking to none of the drivers, and the way back that hangs on it.
+
+    That is a taxi for who must get home, where there are any, and a refusal for everybody else.
+    """
+    if weights.taxi > 0.0 and must_get_home(w, b):
+        return taxi_price(b, roads, weights)
+    cost = reject_cost(w, b, weights)
+    back = int(w.bookings[b, tables.RETURN])
+    while back >= 0:
+        if w.status[back] <= running_days.PLANNED:
+            cost += reject_cost(w, back, weights)
+        back = int(w.bookings[back, tables.RETURN])
+    return cost
+
+
+@kernel
+def decline(w, b, roads, weights):
+    """Give the open booking `b` to none of the drivers; `settle` must follow."""
+    if weights.taxi > 0.0 and must_get_home(w, b):
+        close(w, b, running_days.TAXI)
+        _order_taxi(w, b, roads, weights)
+    else:
+        withdraw(w, b, running_days.REJECTED, weights)
+
+
+@kernel
+def _order_taxi(w, b, roads, weights):
+    """Pay for a taxi; where nobody will be at the door, that comes out when it is there."""
+    w.money[running_days.C_TAXI] += taxi_price(b, roads, weights)
+    row, count = w.bookings[b], w.counts
+    if row[tables.NO_SHOW] == 0.0 or row[tables.CANCEL] < np.inf:
+        return
+    row[tables.CANCEL] = max(w.money[running_days.NOW], row[tables.READY])
+    k = count[running_days.CANCEL_COUNT]
+    while k > count[running_days.CANCELS_SEEN] and (
+        w.bookings[w.cancels[k - 1], tables.CANCEL] > row[tables.CANCEL]
+    ):
+        k -= 1
+    # The list has a place for each booking: what stands behind those to be cancelled is not read.
+    for q in range(count[running_days.CANCEL_COUNT], k, -1):
+        w.cancels[q] = w.cancels[q - 1]
+    w.cancels[k] = b
+    count[running_days.CANCEL_COUNT] += 1
+
+
+@kernel
+def withdraw(w, b, status, weights):
+    """Booking `b` will not be ridden: rejected or cancelled, with the rides that hang on it.
+
+    `settle` must follow.
+    """
+    _withdraw_one(w, b, status, weights)
+    withdraw_followers(w, b, status, weights)
+
+
+@kernel
+def withdraw_followers(w, b, status, weights):
+    """The same of the way back that hangs on booking `b`, and of what hangs on that."""
+    if status == running_days.NO_SHOW:  # of who was not there nobody waits for the way back
+        status = running_days.CANCELLED
+    back = int(w.bookings[b, tables.RETURN])
+    while back >= 0:
+        if w.status[back] == running_days.TAXI:  # called off; it is paid all the same
+            set_status(w, back, running_days.CANCELLED)
+        elif w.status[back] <= running_days.PLANNED:
+            if w.status[back] == running_days.LATER:
+                _tell(w, back, status)
+            _withdraw_one(w, back, status, weights)
+        back = int(w.bookings[back, tables.RETURN])
+
+
+@kernel
+def _withdraw_one(w, b, status, weights):
+    if w.status[b] == running_days.OPEN:
+        close(w, b, status)
+    else:
+        if w.status[b] == running_days.PLANNED:
+            unplan(w, b)
+        set_status(w, b, status)
+    if status == running_days.REJECTED:
+        w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
+
+
+@kernel
+def unplan(w, b):
+    """Take a planned ride out of its driver's plan; one under way to it finds nobody there.
+
+    `settle` must follow.
+    """
+    take_out(w, running_days.plan_of(w, int(w.rides[b, running_days.BY_DRIVER])), b)
+
+
+@kernel
+def move_out(w, b, roads, weights):
+    """Take a planned ride out of its plan, to be put in elsewhere at this clock time."""
+    plan = running_days.plan_of(w, int(w.rides[b, running_days.BY_DRIVER]))
+    take_out(w, plan, b)
+    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+    w.counts[running_days.MOVES] += 1
+    w.money[running_days.C_MOVE] += weights.move
+    w.rides[b, running_days.MOVED_AT] = 1.0 + w.counts[running_days.CLOCK]
+
+
+@kernel
+def take_out(w, plan, b):
+    """The same of any plan that holds the ride."""
     k, last = plans.position(plan, 2 * b), plans.position(plan, 2 * b + 1)
     plans.lighten(plan, w.bookings[b], k, last)
     plans.empty(plan, last)
@@ -145,12 +236,10 @@ def _unplan(w, b):
 @kernel
 def _leave(w, d, roads, weights):
     """Set out for the first stop; its kilometres are driven from here on."""
-    state, times = w.state[d], w.times[d]
+    state = w.state[d]
     node = w.codes[d, 0, plans.NODE]
-    state[plans.PHASE] = plans.DRIVES
+    plans.set_out(running_days.plan_of(w, d), roads, w.money[running_days.NOW])
     state[plans.VERSION] += 1
-    times[plans.LEFT] = w.money[running_days.NOW]
-    times[plans.NEXT] = w.stops[d, 0, plans.START]
     if node == plans.BREAK:
         return
     km = travel.road_km(roads, state[plans.AT], node)
@@ -200,7 +289,7 @@ def _arrive(w, d, roads, weights):
     elif dead:
         plans.remove(plan, 0)
     elif node % 2 == 0:
-        news, delay = _meet(w, d, node // 2, now, service, weights)
+        news, delay = _meet(w, d, node // 2, now, service, roads, weights)
         free += delay
     else:
         free += _drop(w, d, node // 2, now, weights)
@@ -214,36 +303,28 @@ def _arrive(w, d, roads, weights):
 
 
 @kernel
-def _meet(w, d, b, now, service, weights):
+def _meet(w, d, b, now, service, roads, weights):
     """At a pickup's door. Returns (whether nobody is there, the delay); the stop is taken off."""
     plan = running_days.plan_of(w, d)
     row = w.bookings[b]
     outbound = int(row[tables.LINKED_TO])
     missing = row[tables.NO_SHOW] > 0.0
     stranded = (
-        outbound >= 0 and w.status[outbound] != running_days.SERVED
+        outbound >= 0
+        and w.status[outbound] != running_days.SERVED
+        and w.status[outbound] != running_days.TAXI
     )  # the outbound ride is delayed
     dropoff = plans.position(plan, 2 * b + 1)
     if missing or stranded:
         plans.lighten(plan, row, 0, dropoff)
         plans.empty(plan, dropoff)
         plans.remove(plan, 0)
-        set_status(w, b, running_days.NO_SHOW if missing else running_days.REJECTED)
-        if not missing:
-            w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
-        back = int(row[tables.RETURN])
-        if back >= 0 and w.status[back] <= running_days.PLANNED:
-            if (
-                w.status[back] == running_days.PLANNED
-                and int(w.rides[back, running_days.BY_DRIVER]) == d
-            ):
-                first, last = plans.position(plan, 2 * back), plans.position(plan, 2 * back + 1)
-                plans.lighten(plan, w.bookings[back], first, last)
-                plans.empty(plan, last)
-                plans.empty(plan, first)
-                set_status(w, back, running_days.CANCELLED)
-            else:
-                withdraw(w, back, running_days.CANCELLED, weights)
+        plan.state[plans.PHASE] = plans.BUSY  # nobody is under way to what comes first now
+        if missing:
+            set_status(w, b, running_days.NO_SHOW)
+            withdraw_followers(w, b, running_days.NO_SHOW, weights)
+        else:
+            _break_promise(w, b, roads, weights)
         return True, 0.0
     ride = w.rides[b]
     ride[running_days.BOARDS] = now
@@ -263,6 +344,20 @@ def _meet(w, d, b, now, service, weights):
         w.counts[running_days.VIOLATIONS] += 1
     set_status(w, b, running_days.ABOARD)
     return False, row[tables.BOARDING_DELAY]
+
+
+@kernel
+def _break_promise(w, b, roads, weights):
+    """A ride that was promised is not given: it goes by taxi, or not at all."""
+    w.counts[running_days.BROKEN] += 1
+    w.money[running_days.C_PROMISE] += weights.broken
+    if weights.taxi > 0.0 and must_get_home(w, b):
+        set_status(w, b, running_days.TAXI)
+        _order_taxi(w, b, roads, weights)
+    else:
+        set_status(w, b, running_days.REJECTED)
+        w.money[running_days.C_REJECTED] += reject_cost(w, b, weights)
+        withdraw_followers(w, b, running_days.CANCELLED, weights)
 
 
 @kernel
@@ -334,7 +429,9 @@ def _calls(w):
             outbound >= 0
             and w.bookings[b, tables.ANNOUNCE] > w.bookings[outbound, tables.DROPOFF_BY]
         )
-        if on_call and w.status[outbound] != running_days.SERVED:
+        if on_call and not (
+            w.status[outbound] == running_days.SERVED or w.status[outbound] == running_days.TAXI
+        ):
             continue  # announced when the outbound ride ends
         announce(w, b)
         news = True
@@ -353,6 +450,10 @@ def _cancellations(w, weights):
         count[running_days.CANCELS_SEEN] += 1
         if w.status[b] <= running_days.PLANNED:
             withdraw(w, b, running_days.CANCELLED, weights)
+            news = True
+        elif w.status[b] == running_days.TAXI:
+            absent = w.bookings[b, tables.NO_SHOW] > 0.0
+            withdraw(w, b, running_days.NO_SHOW if absent else running_days.CANCELLED, weights)
             news = True
     return news
 
@@ -386,11 +487,13 @@ def _first_lost(w, now, weights):
 
 @kernel
 def advance(w, roads, weights, look_again):
-    """Let time pass to the next moment at which dispatch is asked, or to the day's end.
+    """Let time pass to the next moment at which dispatch may be asked, or to the day's end.
 
     Dispatch is asked where there is news and an open booking, and again `look_again` minutes after
-    it was asked last if a booking is open still. An open booking whose latest pickup goes by on the
-    way is rejected, and so is one that has waited for an answer as long as anybody may.
+    it was asked last if a booking is open still. With planned rides alone it is asked where there
+    is news, if to move one of them is worth it (`kernel.act`). An open booking whose latest pickup
+    goes by on the way is declined, and so is one that has waited for an answer as long as anybody
+    may.
     """
     news = False
     again = w.money[running_days.NOW] + look_again
@@ -401,14 +504,17 @@ def advance(w, roads, weights, look_again):
         if when > now:
             if w.counts[running_days.OPEN] > 0:
                 if news or now == again:
-                    w.counts[running_days.CLOCK] += 1
+                    _stand_still(w, roads)
                     return
                 b, by = _first_lost(w, now, weights)
                 if by < min(when, again):
                     _pass_time(w, by, weights)
-                    withdraw(w, b, running_days.REJECTED, weights)
+                    decline(w, b, roads, weights)
                     continue
                 when = min(when, again)
+            elif news and weights.replan > 0.0 and w.counts[running_days.PLANNED] > 0:
+                _stand_still(w, roads)
+                return
             news = False
             if when == np.inf:
                 w.counts[running_days.DONE] = 1
@@ -420,6 +526,17 @@ def advance(w, roads, weights, look_again):
                 news |= _driver_event(w, d, roads, weights)
         news |= _calls(w)
         news |= _cancellations(w, weights)
+
+
+@kernel
+def _stand_still(w, roads):
+    """A moment at which dispatch may be asked: who holds back is planned from now on."""
+    w.counts[running_days.CLOCK] += 1
+    now = w.money[running_days.NOW]
+    for d in range(w.size[tables.DRIVERS]):
+        plan = running_days.plan_of(w, d)
+        if plans.holds_back(plan, now):
+            plans.settle(plan, roads, w.bookings, now)
 
 
 @kernel

@@ -110,7 +110,7 @@ class DispatchEnv(DecisionEnv):
     def step(
         self, action: np.int64 | int
     ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Take one decision; one that is not possible lets time pass, as action 0 does.
+        """Take one decision; one that is not possible costs `impossible`, and time passes.
 
         So Gymnasium's checker, and libraries that know no masks, can play.
 
@@ -120,6 +120,8 @@ class DispatchEnv(DecisionEnv):
         """
         mask = self._core.out.mask[0]
         refused = 0 <= action < len(mask) and not mask[action] and not self._needs_reset
+        if refused:
+            self.world.money[0, running_days.PENDING] = self.options.impossible
         obs, reward, terminated, truncated, info = super().step(WAIT if refused else action)
         info["possible"] = not refused
         return obs, reward, terminated, truncated, info

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.dispatch import insertion
 from compagnon.worlds.dispatch.instance import SEAT_TYPES
 
 _DAY: Final = 2880.0
@@ -60,18 +59,34 @@ BOOKING: Final = (
     Field("is_return", "0/1", 0, 1, 1, "it is the way back of an earlier ride"),
     Field("has_return", "0/1", 0, 1, 1, "a way back hangs on it"),
     Field("waited", "min", 0, _DAY, 60, "minutes since it was announced or the day began"),
+    Field("promised", "0/1", 0, 1, 1, "it is in a plan, and may be moved"),
+    Field("gets_home", "0/1", 0, 1, 1, "declining it orders a taxi: somebody must get home"),
+    Field("decline_cost", "cost", 0, _MANY, 60, "of a refusal with what hangs on it, or a taxi"),
+    Field("answer_price", "cost/min", 0, _MANY, 0.2, "cost of a minute without an answer"),
+    Field("answer_left", "min", 0, _DAY, 120, "minutes until no answer is a refusal"),
+    Field("locked_in", "min", 0, _DAY, 60, "minutes until a promised ride stays where it is"),
+    Field("missed", "cost", 0, _MANY, 20, "what it costs more without its best driver"),
     Field("choices", "drivers", 0, 10_000, 10, "drivers who can take it"),
 )
 PAIR: Final = (
     Field("feasible", "0/1", 0, 1, 1, "the driver can take the booking"),
     Field("added_minutes", "min", -_DAY, _DAY, 30, "driving added, at relative speed 1"),
-    Field("added_cost", "cost", -_MANY, _MANY, 20, "cost added as planned: km, waiting, riding"),
+    Field(
+        "added_cost",
+        "cost",
+        -_MANY,
+        _MANY,
+        20,
+        "cost added; if promised, beside its place now",
+    ),
     Field("boards_in", "min", -_DAY, 2 * _DAY, 60, "minutes until boarding begins"),
     Field("slack", "min", 0, _DAY, 30, "least minutes before a limit of a stop it adds or moves"),
     Field("detour", "min", -_DAY, _DAY, 30, "minutes on board beyond the direct ride"),
     Field("approach", "min", 0, _DAY, 30, "driving to the pickup, at relative speed 1"),
+    Field("own", "0/1", 0, 1, 1, "he has it planned already, and it would go to another place"),
+    Field("over_best", "cost", -_MANY, _MANY, 20, "cost, tightness priced, beyond the best choice"),
+    Field("others_miss", "cost", 0, _MANY, 20, "what other open bookings miss without the driver"),
 )
-assert len(PAIR) == insertion.COLUMNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,13 @@ from compagnon.worlds.dispatch.instance import SEATS
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
 # cost as planned; when boarding begins; the least minutes left before a limit among the stops that
-# it adds or moves; minutes of the ride; driving minutes to the pickup (at relative speed 1).
-FEASIBLE, MINUTES, COST, BOARDS_AT, SLACK, RIDE, APPROACH = range(7)
-COLUMNS = 7
+# it adds or moves; minutes of the ride; driving minutes to the pickup (at relative speed 1); the
+# cost with the price of a tight plan.
+FEASIBLE, MINUTES, COST, BOARDS_AT, SLACK, RIDE, APPROACH, PRICED = range(8)
+COLUMNS = 8
+TIGHT = 15.0  # cost of a plan that has no minute to spare ...
+TIGHT_MINUTES = 15.0  # ... and minutes to spare after which it is a third of that
+_LONG = 2880.0  # minutes; more slack than that is as good
 _COARSE = 1e-5  # bounds that only save time are loose by more than `plan.EPSILON`
 
 
@@ -31,6 +35,14 @@ class Weights(NamedTuple):
     answer_on_call: float  # ... that one waits who calls for the way home ...
     answer_in_advance: float  # ... and one who asked the day before
     answer_limit: float  # minutes after which no answer is a refusal; 0: none
+    taxi: float  # 1: who must get home gets a taxi, at this price ...
+    taxi_base: float
+    taxi_km: float  # ... and this for each road kilometre
+    broken: float  # a promise that is not kept
+    replan: float  # 1: planned rides may be moved ...
+    freeze: float  # ... until so many minutes before the driver sets out for them
+    move: float  # a ride that is moved
+    move_worth: float  # dispatch is asked for moves alone where one lowers the cost by as much
 
 
 @kernel
@@ -38,7 +50,8 @@ def weights_of(values):
     """The weights from an array: a parallel loop takes no tuple within a tuple."""
     return Weights(
         values[0], values[1], values[2], values[3], values[4], values[5], values[6], values[7],
-        values[8], values[9], values[10], values[11],
+        values[8], values[9], values[10], values[11], values[12], values[13], values[14],
+        values[15], values[16], values[17], values[18], values[19],
     )  # fmt: skip
 
 
@@ -49,6 +62,14 @@ def _fits(load, seats, row):
     for seat in range(SEATS):
         fits &= load[seat] + row[tables.LOAD + seat] <= seats[seat]
     return fits
+
+
+@kernel_inline
+def price_of_minutes(roads, weights):
+    """What driving for a minute at relative speed 1 costs."""
+    if roads.rule[travel.MINUTES_PER_KM] > 0.0:
+        return weights.km * roads.rule[travel.KM_FACTOR] / roads.rule[travel.MINUTES_PER_KM]
+    return 0.0
 
 
 @kernel_inline
@@ -168,9 +189,7 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
         if row[tables.LOAD + seat] > seats[seat]:
             return best_i, best_j
     metric = roads.rule[travel.KIND] != travel.MATRIX
-    km_price = 0.0
-    if roads.rule[travel.MINUTES_PER_KM] > 0.0:
-        km_price = weights.km * roads.rule[travel.KM_FACTOR] / roads.rule[travel.MINUTES_PER_KM]
+    km_price = price_of_minutes(roads, weights)
     pickup, dropoff = 2 * b, 2 * b + 1
     ready, pickup_by = row[tables.READY], row[tables.PICKUP_BY]
     dropoff_from, dropoff_by = row[tables.DROPOFF_FROM], row[tables.DROPOFF_BY]
@@ -246,4 +265,33 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
             slack = min(slack, stop[plans.LIMIT] - start)
             clock, last = start + stop[plans.SERVICE], node
     out[FEASIBLE] = 1.0 if best_i >= 0 else 0.0
+    if best_i >= 0:
+        out[PRICED] = out[COST] + TIGHT * np.exp(-min(_LONG, out[SLACK]) / TIGHT_MINUTES)
     return best_i, best_j
+
+
+@kernel
+def plan_cost(plan, roads, bookings, weights, shift_end):
+    """What a plan costs from here on: driving, waiting, riding, lateness and overtime as planned.
+
+    Minutes on board count whole, the direct ride among them; a leg under way does not count.
+    """
+    codes, stops, state = plan.codes, plan.stops, plan.state
+    n = state[plans.COUNT]
+    km_price, minutes, cost = price_of_minutes(roads, weights), 0.0, 0.0
+    for k in range(n):
+        node, stop = codes[k, plans.NODE], stops[k]
+        if node != plans.BREAK and (k > 0 or state[plans.PHASE] != plans.DRIVES):
+            minutes += stop[plans.LEG]
+        if node == plans.BREAK or codes[k, plans.PICKED_AT] == plans.DEAD:
+            continue
+        start = stop[plans.START]
+        if k == n - 1:
+            cost += weights.overtime * max(0.0, start - shift_end)
+        elif node % 2 == 0:
+            cost += _waits(start, stop[plans.READY], weights)
+            cost += weights.late * max(0.0, start - bookings[node // 2, tables.PICKUP_TO])
+        else:
+            cost += weights.ride * (start - stop[plans.BOARDED])
+            cost += weights.late * max(0.0, start - bookings[node // 2, tables.DROPOFF_TO])
+    return cost + minutes * km_price

@@ -64,11 +64,11 @@ class DispatchOutputs(NamedTuple):
 
 
 def allocate_outputs(
-    worlds: running_days.RunningDays, num_fields: int, num_actions: int
+    worlds: running_days.RunningDays, num_fields: int, num_actions: int, board: int
 ) -> DispatchOutputs:
-    """Zeroed outputs of the days of `worlds`."""
+    """Zeroed outputs of the days of `worlds`, whose boards have so many places."""
     num_envs, bookings, drivers = worlds.found.shape[:3]
-    room = max(plans.MAX_STOPS + insertion.COLUMNS, 2 * bookings + drivers)
+    room = max(plans.MAX_STOPS + insertion.COLUMNS, 2 * bookings + drivers, drivers + 3 * board)
     return DispatchOutputs(
         obs=np.zeros((num_envs, num_fields), np.float32),
         mask=np.zeros((num_envs, num_actions), np.bool_),
@@ -86,7 +86,7 @@ def allocate_outputs(
 def _clear(w):
     """Zero one day, but for its seeds and for what `fill` writes whole."""
     w.bookings[:], w.drivers[:], w.coordinates[:], w.place[:] = 0.0, 0.0, 0.0, 0
-    w.money[:], w.status[:], w.rides[:], w.open[:] = 0.0, 0, 0.0, 0
+    w.money[:], w.status[:], w.rides[:], w.open[:], w.movable[:] = 0.0, 0, 0.0, 0, 0
     w.codes[:], w.stops[:], w.state[:], w.times[:], w.gaps[:] = 0, 0.0, 0, 0.0, 0.0
     w.found[:], w.where[:] = np.float32(0.0), np.int32(0)
     for k in range(running_days.COUNT_COLUMNS):
@@ -125,10 +125,10 @@ def fill(w, settings):
 
 
 @kernel
-def begin_day(w, roads):
+def begin_day(w, roads, promise):
     """Put a day whose tables stand (`fill`) at its first minute."""
     bookings, drivers = w.size[tables.BOOKINGS], w.size[tables.DRIVERS]
-    tables.derive(w.bookings, bookings, roads)
+    tables.derive(w.bookings, bookings, roads, promise)
     w.counts[running_days.LATER] = bookings
     for b in range(w.rides.shape[0]):
         w.rides[b, running_days.ANSWERED] = -1.0
@@ -158,7 +158,7 @@ def show(i, worlds, view, out, scratch):
     boarded, found = scratch[: plans.MAX_STOPS], scratch[plans.MAX_STOPS :]
     observe.look(w, roads, weights, view.board, boarded, found)
     observe.write_mask(w, view.board, out.mask[i])
-    observe.write_observation(w, view.board, view.scale, out.obs[i])
+    observe.write_observation(w, roads, weights, view.board, view.scale, scratch, out.obs[i])
 
 
 @kernel
@@ -170,26 +170,43 @@ def _cost(w):
 
 
 @kernel
-def act(w, action, roads, view):
-    """Carry out one possible action at the present clock time, and wait where it says so."""
+def act(w, action, roads, view, boarded, found):
+    """Carry out one possible action at the present clock time, and wait where it says so.
+
+    Args:
+        boarded, found: scratch, see `observe.look`.
+    """
     board, drivers = view.board, w.state.shape[0]
     weights = insertion.weights_of(view.weights)
     w.counts[running_days.DECISIONS] += 1
+    w.money[running_days.C_IMPOSSIBLE] += w.money[running_days.PENDING]
+    w.money[running_days.PENDING] = 0.0
     if action > drivers * board:
-        b = w.open[action - 1 - drivers * board]
-        dynamics.withdraw(w, b, running_days.REJECTED, weights)
+        b = running_days.booking_at(w, board, action - 1 - drivers * board)
+        dynamics.decline(w, b, roads, weights)
     elif action != WAIT:
-        d, b = (action - 1) // board, w.open[(action - 1) % board]
+        d = (action - 1) // board
+        b = running_days.booking_at(w, board, (action - 1) % board)
+        if w.status[b] == running_days.PLANNED:
+            dynamics.move_out(w, b, roads, weights)
+        else:
+            dynamics.close(w, b, running_days.PLANNED)
         i, j = w.where[b, d, running_days.PUT_PICKUP], w.where[b, d, running_days.PUT_DROPOFF]
-        dynamics.close(w, b, running_days.PLANNED)
         w.rides[b, running_days.BY_DRIVER] = d
         now = w.money[running_days.NOW]
         if not plans.insert(running_days.plan_of(w, d), b, i, j, roads, w.bookings, now):
             w.counts[running_days.VIOLATIONS] += 1
-    if action == WAIT or w.counts[running_days.OPEN] == 0:
+    dynamics.settle(w, roads)
+    waits = action == WAIT
+    while waits or w.counts[running_days.OPEN] == 0:
+        if not waits and observe.best_move(w, roads, weights, board, boarded, found) > (
+            weights.move_worth
+        ):
+            return
         dynamics.advance(w, roads, weights, view.look_again)
-    else:
-        dynamics.settle(w, roads)
+        waits = False
+        if w.counts[running_days.DONE] == 1:
+            return
 
 
 @kernel
@@ -201,7 +218,7 @@ def act_row(i, worlds, view, actions, out, scratch):
     before = _cost(w)
     for part in range(running_days.PARTS):
         out.terms[i, part] = w.money[part]
-    act(w, actions[i], roads, view)
+    act(w, actions[i], roads, view, scratch[: plans.MAX_STOPS], scratch[plans.MAX_STOPS :])
     out.reward[i] = before - _cost(w)
     for part in range(running_days.PARTS):
         out.terms[i, part] -= w.money[part]
@@ -219,7 +236,8 @@ def _begin_row(i, worlds, settings, view):
     fill(w, settings)
     travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
     travel.write_near(w.rule, w.coordinates, w.near)
-    begin_day(w, running_days.roads_of(w, view.minutes, view.km))
+    weights = insertion.weights_of(view.weights)
+    begin_day(w, running_days.roads_of(w, view.minutes, view.km), weights.promise)
 
 
 # One entry, because each one is compiled with all that it calls. It holds no lock of Python's, so

@@ -37,6 +37,9 @@ KPI_NAMES: Final = (
     "answer_p95",
     "told_ahead_share",
     "refused_ahead_share",
+    "taxis",
+    "moves",
+    "broken_promises",
 )
 KPIS: Final = len(KPI_NAMES)
 AHEAD = 60.0  # minutes before the window begins at which a caller should know
@@ -163,7 +166,8 @@ def write_kpis(w, scratch, out):
     for d in range(drivers):
         hours += (w.drivers[d, tables.SHIFT_END] - w.drivers[d, tables.SHIFT_START]) / 60.0
     some = max(1, served)
-    asked = max(1, served + count[running_days.REJECTED])
+    brought = served + count[running_days.TAXI]
+    asked = max(1, brought + count[running_days.REJECTED])
     cost = 0.0
     for part in range(running_days.PARTS):
         cost += money[part]
@@ -175,7 +179,7 @@ def write_kpis(w, scratch, out):
     out[k + 2] = count[running_days.REJECTED]
     out[k + 3] = count[running_days.CANCELLED]
     out[k + 4] = count[running_days.NO_SHOW]
-    out[k + 5] = served / asked
+    out[k + 5] = brought / asked
     out[k + 6] = wait_sum / some
     out[k + 7] = _p95(waits, served)
     out[k + 8] = late_sum / some
@@ -189,8 +193,11 @@ def write_kpis(w, scratch, out):
     out[k + 16] = money[running_days.KM] / some
     out[k + 17] = served / hours
     out[k + 18] = gini(by_driver)
-    out[k + 19] = stars / asked
+    out[k + 19] = stars / max(1, served + count[running_days.REJECTED])
     out[k + 20] = money[running_days.OVERTIME]
     out[k + 21] = count[running_days.DECISIONS]
     out[k + 22] = count[running_days.VIOLATIONS]
     _write_answers(w, waits, out[k + 23 :])
+    out[k + 27] = count[running_days.TAXI]
+    out[k + 28] = count[running_days.MOVES]
+    out[k + 29] = count[running_days.BROKEN]

@@ -51,16 +51,40 @@ class DispatchOptions(BaseModel):
     km: float = Field(0.5, ge=0.0, description="cost of a kilometre")
     overtime: float = Field(1.0, ge=0.0, description="cost of a driver's minute after the shift")
     answer: float = Field(
-        0.0, ge=0.0, description="cost of a minute that a caller of the same day waits to be told"
+        0.05, ge=0.0, description="cost of a minute that a caller of the same day waits to be told"
     )
     answer_on_call: float = Field(
-        0.0, ge=0.0, description="... that one waits who calls for the way home ..."
+        0.2, ge=0.0, description="... that one waits who calls for the way home ..."
     )
     answer_in_advance: float = Field(
-        0.0, ge=0.0, description="... and one who asked the day before, from the day's begin on"
+        0.01, ge=0.0, description="... and one who asked the day before, from the day's begin on"
     )
     answer_limit: float = Field(
         0.0, ge=0.0, le=2880.0, description="minutes after which no answer is a refusal; 0: none"
+    )
+    replan: bool = Field(
+        True, description="accepted rides may be given to another driver, or another place"
+    )
+    freeze: float = Field(
+        15.0,
+        ge=0.0,
+        le=1440.0,
+        description="minutes before a driver sets out for a pickup from which on it stays his",
+    )
+    move: float = Field(0.0, ge=0.0, description="cost of a ride that is moved")
+    move_worth: float = Field(
+        2.0, ge=0.0, description="saving from which on dispatch is asked for moves alone"
+    )
+    taxi: bool = Field(
+        True, description="who was brought, or is promised to be, gets home by taxi if need be"
+    )
+    taxi_base: float = Field(40.0, ge=0.0, description="cost of a taxi ...")
+    taxi_km: float = Field(2.5, ge=0.0, description="... and for each road kilometre")
+    broken: float = Field(
+        200.0, ge=0.0, description="cost of a promise that cannot be kept, beside the ride's"
+    )
+    impossible: float = Field(
+        1.0, ge=0.0, description="cost of asking for what is masked; then time passes"
     )
     scaling: Literal["physical", "published"] = Field(
         "physical", description="`published` divides each field by its divisor"
@@ -74,6 +98,19 @@ class DispatchOptions(BaseModel):
             InputError: names the argument, what was given, and what would be right.
         """
         options = parse_options(cls, "dispatch", arguments)
+        if not options.replan and {"freeze", "move", "move_worth"} & arguments.keys():
+            raise InputError(
+                "replan=False: accepted rides do not move, so freeze, move and move_worth "
+                "say nothing; leave them out"
+            )
+        if not options.taxi and {"taxi_base", "taxi_km"} & arguments.keys():
+            raise InputError("taxi=False: leave taxi_base and taxi_km out")
+        dearest = options.reject_base + 5 * options.reject_priority
+        if options.broken < dearest:
+            raise InputError(
+                f"broken={options.broken:g}: a broken promise should cost no less than the "
+                f"dearest refusal, {dearest:g}"
+            )
         if options.days and not Path(options.days).exists():
             raise InputError(
                 f"days={options.days!r} does not exist; give a saved day (JSON), "

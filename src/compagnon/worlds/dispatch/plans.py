@@ -14,6 +14,10 @@ A break is taken wherever the driver is. So a ride that falls away before one co
 rider late: the driver would rest where he stands, not where the ride would have ended. Where that
 is so, the place stays in the plan as one that he passes, and where nobody is (`empty`): the plan
 was in time with it, and is so without a soul there.
+
+Plans are made as early as they can be; a driver who would wait with riders on board at the next
+door waits before he fetches them instead, but for `CUSHION` minutes (the forward slack of Cordeau
+and Laporte 2003, as far as nothing but pickups moves). What is planned does not change by that.
 """
 
 from typing import Final, NamedTuple
@@ -34,18 +38,21 @@ NODE, PICKED_AT, LOAD_AFTER = 0, 1, 2
 CODE_COLUMNS = LOAD_AFTER + SEATS
 # Columns of a plan's times. LATEST: no start after it can keep the limits of the stops up to the
 # next break. LEG: base minutes from the place before. RIDE_LIMIT and BOARDED belong to drop-offs;
-# elsewhere the limit is inf. BEFORE: scratch of `settle`.
-START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE = range(10)
-STOP_COLUMNS = 10
+# elsewhere the limit is inf. BEFORE: scratch of `settle`. HOLD: of a pickup, how late it may be put
+# off so that nobody sits in a parked car.
+START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE, HOLD = range(11)
+STOP_COLUMNS = 11
+CUSHION = 8.0  # minutes that a driver who holds back is early all the same; doors may take long
 # Columns of a driver's whole numbers. AT: the node where the driver stands or came from. SERVING:
 # the node whose door he is at while BUSY. RESTS: 1 while the break is to come.
 AT, PHASE, COUNT, VERSION, SERVING, RESTS, ABOARD = 0, 1, 2, 3, 4, 5, 6
 DIRTY = ABOARD + SEATS  # 1 if stops were taken out and `settle` is still to come
 DRIVER_CODES = DIRTY + 1
 WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
-# Columns of a driver's times: free from, leaves at, next event at, left at.
-FREE, LEAVE, NEXT, LEFT = 0, 1, 2, 3
-DRIVER_TIMES = 4
+# Columns of a driver's times: free from, leaves at, next event at, left at, and when he would have
+# to leave for the stops to begin as planned: before LEAVE where he holds back.
+FREE, LEAVE, NEXT, LEFT, AS_PLANNED = 0, 1, 2, 3, 4
+DRIVER_TIMES = 5
 # Columns of a plan's gaps: when the stop before is done (but for the first stop), and the latest
 # start of the stop that a ride put in before it must still leave.
 DONE, BOUND = 0, 1
@@ -88,6 +95,7 @@ def write_pickup(plan, k, b, row, service):
     """Write stop `k`: the pickup of booking `b`, whose row is `row`."""
     _write_stop(plan, k, 2 * b, service, row[tables.READY], row[tables.PICKUP_BY])
     plan.stops[k, READY] = row[tables.WAITS_FROM]
+    plan.stops[k, HOLD] = row[tables.HOLD_BY]
 
 
 @kernel
@@ -98,7 +106,7 @@ def _write_stop(plan, k, node, service, earliest, limit):
     stop = plan.stops[k]
     stop[START], stop[SERVICE], stop[EARLIEST], stop[LIMIT] = 0.0, service, earliest, limit
     stop[LATEST], stop[LEG] = limit, 0.0 if node == BREAK else _UNKNOWN
-    stop[READY], stop[RIDE_LIMIT], stop[BOARDED] = earliest, np.inf, 0.0
+    stop[READY], stop[RIDE_LIMIT], stop[BOARDED], stop[HOLD] = earliest, np.inf, 0.0, 0.0
 
 
 @kernel
@@ -187,6 +195,11 @@ def _write_leave(plan, roads, now):
     leave = max(times[FREE], now)
     if stops[0, START] == stops[0, EARLIEST]:
         leave = max(leave, travel.departure(roads.speed, stops[0, START], stops[0, LEG]))
+    times[AS_PLANNED] = leave
+    if state[PHASE] != DRIVES:
+        held = _held_start(plan, roads)
+        if held > stops[0, START]:
+            leave = max(leave, travel.departure(roads.speed, held, stops[0, LEG]))
     times[LEAVE] = leave
     if state[PHASE] == WAITS:
         times[NEXT] = leave
@@ -194,6 +207,75 @@ def _write_leave(plan, roads, now):
         times[NEXT] = times[FREE]
     else:
         times[NEXT] = stops[0, START]
+
+
+@kernel
+def _is_pickup(plan, k):
+    """Whether somebody gets in at stop `k`; the way home is no pickup, and has no HOLD."""
+    node = plan.codes[k, NODE]
+    return plan.stops[k, HOLD] > 0.0 and node % 2 == 0 and plan.codes[k, PICKED_AT] != DEAD
+
+
+@kernel
+def _held_start(plan, roads):
+    """When the first stop begins if its pickups, up to the next other stop, are put off.
+
+    Nothing behind them begins later.
+    """
+    stops = plan.stops
+    last = 0
+    while last < plan.state[COUNT] and _is_pickup(plan, last):
+        last += 1
+    if last == 0 or last == plan.state[COUNT]:
+        return stops[0, START]
+    following, spare = stops[last, START], CUSHION
+    for k in range(last - 1, -1, -1):
+        stop = stops[k]
+        leave = travel.departure(roads.speed, following, stops[k + 1, LEG])
+        room = leave - stop[SERVICE] - stop[START] - spare
+        following, spare = stop[START], 0.0
+        if room > 0.0:
+            following += min(room, max(0.0, stop[HOLD] - following))
+    return following
+
+
+@kernel
+def holds_back(plan, now):
+    """Whether the driver stands where he could have left by `now` for the plan as it is written."""
+    state = plan.state
+    return state[PHASE] == WAITS and state[COUNT] > 0 and plan.times[AS_PLANNED] < now
+
+
+@kernel
+def set_out(plan, roads, now):
+    """Leave for the first stop; True if it begins later than planned, and `settle` must follow."""
+    plan.state[PHASE] = DRIVES
+    plan.times[LEFT] = now
+    late = False
+    if plan.codes[0, NODE] != BREAK:
+        arrives = travel.arrival(roads.speed, now, plan.stops[0, LEG])
+        late = arrives > plan.stops[0, START] + EPSILON
+        if late:
+            plan.stops[0, START] = arrives
+            plan.state[DIRTY] = 1
+    plan.times[NEXT] = plan.stops[0, START]
+    return late
+
+
+@kernel
+def copy_plan(source, target):
+    """Copy a plan, as far as it goes, into another."""
+    for k in range(source.state[COUNT]):
+        for column in range(CODE_COLUMNS):
+            target.codes[k, column] = source.codes[k, column]
+        for column in range(STOP_COLUMNS):
+            target.stops[k, column] = source.stops[k, column]
+        for column in range(GAP_COLUMNS):
+            target.gaps[k, column] = source.gaps[k, column]
+    for column in range(DRIVER_CODES):
+        target.state[column] = source.state[column]
+    for column in range(DRIVER_TIMES):
+        target.times[column] = source.times[column]
 
 
 @kernel
@@ -225,6 +307,7 @@ def _write_empty(plan, k, node):
     stop = plan.stops[k]
     stop[START], stop[SERVICE], stop[EARLIEST], stop[LIMIT] = 0.0, 0.0, -np.inf, np.inf
     stop[READY], stop[RIDE_LIMIT], stop[BOARDED], stop[BEFORE] = 0.0, np.inf, 0.0, 0.0
+    stop[HOLD] = 0.0
 
 
 @kernel

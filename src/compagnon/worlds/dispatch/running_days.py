@@ -9,27 +9,44 @@ from compagnon.envs.kernels import kernel
 from compagnon.worlds.dispatch import insertion, plans, tables, travel
 
 # What has become of a booking. LATER: dispatch has not heard of it yet.
-LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW = range(8)
+# TAXI: somebody else drives, for who must get home.
+LATER, OPEN, PLANNED, ABOARD, SERVED, REJECTED, CANCELLED, NO_SHOW, TAXI = range(9)
 STATUS_NAMES: Final = (
-    "later", "open", "planned", "on_board", "served", "rejected", "cancelled", "no_show",
+    "later", "open", "planned", "on_board", "served", "rejected", "cancelled", "no_show", "taxi",
 )  # fmt: skip
+STATUSES = len(STATUS_NAMES)
 # Parts of the cost, in the order of World.money.
-COST_PARTS: Final = ("rejected", "late", "wait", "ride", "km", "overtime", "answer")
-C_REJECTED, C_LATE, C_WAIT, C_RIDE, C_KM, C_OVERTIME, C_ANSWER = range(len(COST_PARTS))
+COST_PARTS: Final = (
+    "rejected", "late", "wait", "ride", "km", "overtime", "answer", "taxi", "promise", "move",
+    "impossible",
+)  # fmt: skip
+(
+    C_REJECTED, C_LATE, C_WAIT, C_RIDE, C_KM, C_OVERTIME, C_ANSWER, C_TAXI, C_PROMISE, C_MOVE,
+    C_IMPOSSIBLE,
+) = range(len(COST_PARTS))  # fmt: skip
 PARTS = len(COST_PARTS)
-# Columns of World.money: the cost's parts, then the clock and what was driven.
-NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END = range(PARTS, PARTS + 6)
-MONEY_COLUMNS = PARTS + 6
-# Columns of World.counts; the first eight count the bookings by status. ON_CALL: the returns not
-# heard of yet whose outbound ride is (`dynamics.awaits_call`).
+# Columns of World.money: the cost's parts, then the clock and what was driven. PENDING: what the
+# next decision costs because an impossible one was asked for.
+NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END, PENDING = range(PARTS, PARTS + 7)
+MONEY_COLUMNS = PARTS + 7
+# Columns of World.counts; the first ones count the bookings by status. ON_CALL: the returns not
+# heard of yet whose outbound ride is (`dynamics.awaits_call`). MOVES: rides that were given to
+# another driver or place. BROKEN: promises that could not be kept. SHOWN: planned rides that the
+# board shows after the open ones.
 (
     EPISODE, CALLED, CANCEL_COUNT, CANCELS_SEEN, DONE, VIOLATIONS, DECISIONS, CLOCK, ON_CALL,
-) = range(8, 17)  # fmt: skip
-COUNT_COLUMNS = 17
+    MOVES, BROKEN, SHOWN,
+) = range(STATUSES, STATUSES + 12)  # fmt: skip
+COUNT_COLUMNS = STATUSES + 12
 # Columns of World.rides. ANSWERED: the minute at which the caller was told, -1 until then.
-# BOARDS: the minute at which boarding began.
-WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER, ANSWERED, BOARDS = range(8)
-RIDE_COLUMNS = 8
+# BOARDS: the minute at which boarding began. MOVED_AT: the number of the clock time at which it was
+# moved last, counted from 1. Of a planned ride LEAVES_AT is when its driver sets out for it, and
+# SAVES what its plan would cost less without it.
+(
+    WAIT, LATE_PICKUP, LATE_DROPOFF, RIDE, EXCESS, BY_DRIVER, ANSWERED, BOARDS, MOVED_AT,
+    LEAVES_AT, SAVES,
+) = range(11)  # fmt: skip
+RIDE_COLUMNS = 11
 # Columns of World.where: positions of the best insertion, the plan's version it was found for, and
 # the number of the clock time (`counts`' CLOCK) at which it was found or known to hold still.
 PUT_PICKUP, PUT_DROPOFF, FOUND_FOR, FOUND_AT = 0, 1, 2, 3
@@ -53,6 +70,7 @@ class RunningDays(NamedTuple):
     status: NDArray[np.int64]  # (N, M)
     rides: NDArray[np.float64]  # (N, M, RIDE_COLUMNS)
     open: NDArray[np.int64]  # (N, M), the open bookings, earliest deadline first
+    movable: NDArray[np.int64]  # (N, M), planned ones that the board shows, soonest to leave first
     calls: NDArray[np.int64]  # (N, M), the bookings in the order of their announcement
     cancels: NDArray[np.int64]  # (N, M), those to be cancelled, in that order
     codes: NDArray[np.int32]  # (N, D, MAX_STOPS, CODE_COLUMNS), these five as in `plan.Plan`
@@ -62,6 +80,11 @@ class RunningDays(NamedTuple):
     gaps: NDArray[np.float64]  # (N, D, MAX_STOPS, GAP_COLUMNS)
     found: NDArray[np.float32]  # (N, M, D, insertion.COLUMNS)
     where: NDArray[np.int32]  # (N, M, D, WHERE_COLUMNS)
+    spare_codes: NDArray[np.int32]  # these five: a plan to try things on, as one driver's
+    spare_stops: NDArray[np.float64]
+    spare_state: NDArray[np.int32]
+    spare_times: NDArray[np.float64]
+    spare_gaps: NDArray[np.float64]
     seeds: NDArray[np.uint64]  # (N, 2): the env's seed, the current episode's seed
 
 
@@ -78,6 +101,7 @@ def allocate(count: int, bookings: int, drivers: int) -> RunningDays:
         status=np.zeros((n, m), np.int64),
         rides=np.zeros((n, m, RIDE_COLUMNS)),
         open=np.zeros((n, m), np.int64),
+        movable=np.zeros((n, m), np.int64),
         calls=np.zeros((n, m), np.int64),
         cancels=np.zeros((n, m), np.int64),
         codes=np.zeros((n, d, plans.MAX_STOPS, plans.CODE_COLUMNS), np.int32),
@@ -87,6 +111,11 @@ def allocate(count: int, bookings: int, drivers: int) -> RunningDays:
         gaps=np.zeros((n, d, plans.MAX_STOPS, plans.GAP_COLUMNS)),
         found=np.zeros((n, m, d, insertion.COLUMNS), np.float32),
         where=np.zeros((n, m, d, WHERE_COLUMNS), np.int32),
+        spare_codes=np.zeros((n, plans.MAX_STOPS, plans.CODE_COLUMNS), np.int32),
+        spare_stops=np.zeros((n, plans.MAX_STOPS, plans.STOP_COLUMNS)),
+        spare_state=np.zeros((n, plans.DRIVER_CODES), np.int32),
+        spare_times=np.zeros((n, plans.DRIVER_TIMES)),
+        spare_gaps=np.zeros((n, plans.MAX_STOPS, plans.GAP_COLUMNS)),
         seeds=np.zeros((n, 2), np.uint64),
     )
 
@@ -98,8 +127,10 @@ def row(worlds, i):
         worlds.size[i], worlds.bookings[i], worlds.drivers[i], worlds.coordinates[i],
         worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.xyz[i], worlds.near[i],
         worlds.money[i], worlds.counts[i], worlds.status[i], worlds.rides[i], worlds.open[i],
-        worlds.calls[i], worlds.cancels[i], worlds.codes[i], worlds.stops[i], worlds.state[i],
-        worlds.times[i], worlds.gaps[i], worlds.found[i], worlds.where[i], worlds.seeds[i],
+        worlds.movable[i], worlds.calls[i], worlds.cancels[i], worlds.codes[i], worlds.stops[i],
+        worlds.state[i], worlds.times[i], worlds.gaps[i], worlds.found[i], worlds.where[i],
+        worlds.spare_codes[i], worlds.spare_stops[i], worlds.spare_state[i],
+        worlds.spare_times[i], worlds.spare_gaps[i], worlds.seeds[i],
     )  # fmt: skip
 
 
@@ -133,6 +164,27 @@ def replayed(seed, episode, count):
 def plan_of(w, d):
     """The plan of driver `d` of one day."""
     return plans.DriverPlan(w.codes[d], w.stops[d], w.state[d], w.times[d], w.gaps[d])
+
+
+@kernel
+def spare_plan(w):
+    """The plan of one day to try things on."""
+    return plans.DriverPlan(
+        w.spare_codes, w.spare_stops, w.spare_state, w.spare_times, w.spare_gaps
+    )
+
+
+@kernel
+def booking_at(w, board, place):
+    """The booking at a place of the board: the open ones, then planned ones that may move."""
+    shown = min(board, w.counts[OPEN])
+    return w.open[place] if place < shown else w.movable[place - shown]
+
+
+@kernel
+def shown_places(w, board):
+    """How many places of the board are taken."""
+    return min(board, w.counts[OPEN]) + w.counts[SHOWN]
 
 
 @kernel

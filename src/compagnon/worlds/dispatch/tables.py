@@ -20,10 +20,11 @@ from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instanc
 ) = range(14)  # fmt: skip
 LOAD = 14  # and three more
 # ... and as follows from it (`derive`): windows as tight as they can be, the direct ride in
-# minutes, the row of the return ride, or -1, and from when on a pickup is waited for: inf where
-# nobody said when it may begin at the earliest.
-READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN, WAITS_FROM = range(18, 25)
-BOOKING_COLUMNS = 25
+# minutes, the row of the return ride, or -1, from when on a pickup is waited for (inf where
+# nobody said when it may begin at the earliest), and how late it may be put off for nothing else
+# than that nobody sits in a parked car.
+READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN, WAITS_FROM, HOLD_BY = range(18, 26)
+BOOKING_COLUMNS = 26
 # Columns of Day.drivers.
 SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES = range(5)
 SEAT = 5  # and three more
@@ -157,11 +158,14 @@ def read_instance(name: str, day: Day) -> Instance:
 
 
 @kernel
-def derive(bookings, count, roads):
+def derive(bookings, count, roads, promise):
     """Tighten the windows as far as the ride itself allows, and link each ride to its return.
 
     A ride of at most `max_ride` minutes that may not end before `dropoff_from` may not begin before
     that either, and so on (Cordeau 2006, section 5.2): no feasible plan is lost.
+
+    Args:
+        promise: minutes after the begin of its window that a pickup may take at no cost.
     """
     for b in range(count):
         row = bookings[b]
@@ -173,6 +177,7 @@ def derive(bookings, count, roads):
         if row[DROPOFF_TO] < np.inf:
             by = min(by, travel_times.departure(roads.speed, row[DROPOFF_TO], base) - boarding)
         row[PICKUP_BY] = by
+        row[HOLD_BY] = max(row[READY], min(by, row[WAITS_FROM] + promise))
         first = travel_times.arrival(roads.speed, row[READY] + boarding, base)
         row[DIRECT] = first - row[READY] - boarding
         row[DROPOFF_READY] = max(row[DROPOFF_FROM], first)

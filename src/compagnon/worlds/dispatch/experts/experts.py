@@ -13,13 +13,11 @@ from compagnon.worlds.arguments import no_argument
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import rules
 from compagnon.worlds.dispatch.experts.rules import NEVER, Boards
-from compagnon.worlds.dispatch.insertion import Weights
-from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.matching import most_urgent_match
 
 DEFAULT_REGRET: Final = 2
 _PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
-_PLACE: Final = ("pickup_by", "shown", "priority", "has_return")
+_PLACE: Final = ("pickup_by", "shown", "decline_cost", "promised")
 
 
 class ObservationReader:
@@ -27,7 +25,6 @@ class ObservationReader:
 
     Attributes:
         drivers, places: how many there are.
-        weights: of the cost, as far as the schema tells them.
 
     Raises:
         InputError: another environment.
@@ -49,9 +46,6 @@ class ObservationReader:
         if not fits or schema.action.n != 1 + len(pairs) + self.places:
             raise InputError(f"{name} plays {DISPATCH} only, not {schema.env_id}")
         self._project = own.select(wanted, scaling="physical").projection_from(own, name)
-        # Observations do not tell prices. Without the environment at hand they are the usual ones.
-        given = {key: schema.env_args[key] for key in Weights._fields if key in schema.env_args}
-        self.weights = DispatchOptions.parse(**given).weights()
 
     def __call__(self, obs: NDArray[np.float32], action_mask: NDArray[np.bool_] | None) -> Boards:
         """Observations (N, F) as boards; the mask, if there is one, says which pairs are possible.
@@ -72,11 +66,9 @@ class ObservationReader:
         )
         slack, boards_in = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs : 5 * pairs]
         rest = read[:, 5 * pairs :]
-        deadline, shown, priority, has_return = (
+        deadline, shown, refusal, promised = (
             rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
         )
-        weights = self.weights
-        one = weights.reject_base + weights.reject_priority * priority
         return Boards(
             cost,
             approach,
@@ -86,15 +78,17 @@ class ObservationReader:
             deadline=deadline,
             shown=shown,
             behind=rest[:, -1],
-            refusal=one * (1.0 + has_return),
+            refusal=refusal,
+            promised=promised,
         )
 
 
 class DispatchRule(ABC):
     """A rule that puts one booking after the other into a plan, as long as any pair is possible.
 
-    It lets time pass where nothing shown can be taken, and refuses only where bookings wait behind
-    a board of which nobody can take anything.
+    It lets time pass where nothing shown can be taken, and declines only where bookings wait behind
+    a board of which nobody can take anything. Where it has no assignment to make, it moves the
+    planned ride that saves most, if one saves `rules.WORTH`.
     """
 
     def __init__(self, name: str, schema: Schema) -> None:
@@ -135,16 +129,10 @@ class CompiledRule(DispatchRule):
     Attributes:
         rule: its number, see `rules.choose`.
         k: drivers that it compares, where it compares any.
-        refusal: cost of a refusal, and for each point of priority, as the rule believes.
     """
 
     rule: int
     k = 2
-
-    def __init__(self, name: str, schema: Schema) -> None:
-        super().__init__(name, schema)
-        weights = self._read.weights
-        self.refusal = (weights.reject_base, weights.reject_priority)
 
     def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
         """See `rules.choose`."""
@@ -220,11 +208,12 @@ class MatchingRule(DispatchRule):
     def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
         """The most urgent pair of each board's best matching."""
         actions[:] = -1
-        possible = boards.cost < NEVER
-        places = boards.cost.shape[2]
-        for row in np.flatnonzero(possible.any(axis=(1, 2))):
-            driver, place = most_urgent_match(boards.cost[row], boards.deadline[row], NEVER)
+        cost = np.where(boards.promised[:, None] > 0.0, NEVER, boards.cost)
+        places = cost.shape[2]
+        for row in np.flatnonzero((cost < NEVER).any(axis=(1, 2))):
+            driver, place = most_urgent_match(cost[row], boards.deadline[row], NEVER)
             actions[row] = 1 + driver * places + place
+        rules.best_moves(boards, actions)
 
 
 def _pair_rule(short: str, rule: int, schema: Schema, argument: str | None) -> PairRule:

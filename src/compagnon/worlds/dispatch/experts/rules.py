@@ -6,11 +6,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.worlds.dispatch.insertion import TIGHT, TIGHT_MINUTES
+
 NEAREST, EARLIEST, LEAST_LOADED, INSERTION, REGRET, SLACK, HOLD, OPPORTUNITY = range(8)
 NEVER = 1e6  # cost of a pair that is not possible; more than any possible one
-TIGHT = 15.0  # cost of a plan that has no minute to spare ...
-MINUTES = 15.0  # ... and minutes to spare after which it is a third of that
 HORIZON = 35.0  # minutes before a driver must leave, from which on a ride is promised
+WORTH = 1.0  # that a move must save
 SHARE = 0.3  # of what the others lose without a driver, that counts against sending him
 
 
@@ -26,7 +27,10 @@ class Boards(NamedTuple):
         deadline: (N, B) minutes until the pickup window ends.
         shown: (N, B) 1 where the place is taken.
         behind: (N,) open bookings that the board has no place for.
-        refusal: (N, B) what it costs to refuse the booking, and the return that hangs on it.
+        refusal: (N, B) what it costs to decline the booking: a refusal with the return that hangs
+            on it, or a taxi for who must get home.
+        promised: (N, B) 1 where the ride is in a plan already, and `cost` what it adds elsewhere
+            beside its place now.
     """
 
     cost: NDArray[np.float64]
@@ -38,6 +42,7 @@ class Boards(NamedTuple):
     shown: NDArray[np.float64]
     behind: NDArray[np.float64]
     refusal: NDArray[np.float64]
+    promised: NDArray[np.float64]
 
 
 @njit(cache=True)
@@ -179,7 +184,7 @@ def price_tightness(boards: Boards) -> Boards:
         for d in range(drivers):
             for j in range(places):
                 if cost[n, d, j] < NEVER:
-                    cost[n, d, j] += TIGHT * np.exp(-boards.slack[n, d, j] / MINUTES)
+                    cost[n, d, j] += TIGHT * np.exp(-boards.slack[n, d, j] / TIGHT_MINUTES)
     return _with_cost(boards, cost)
 
 
@@ -187,7 +192,7 @@ def price_tightness(boards: Boards) -> Boards:
 def _with_cost(boards: Boards, cost: NDArray[np.float64]) -> Boards:
     return Boards(
         cost, boards.approach, boards.slack, boards.boards_in, boards.stops, boards.deadline,
-        boards.shown, boards.behind, boards.refusal,
+        boards.shown, boards.behind, boards.refusal, boards.promised,
     )  # fmt: skip
 
 
@@ -223,16 +228,25 @@ def _wait_for_held(held: NDArray[np.bool_], actions: NDArray[np.int64]) -> None:
 def choose(boards: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> None:
     """What a rule does on each board: an assignment, 0 to wait, or -1 where it has no wish.
 
+    Open bookings come first; where none is to be assigned now, the planned ride moves that saves
+    most, if one saves `WORTH`.
+
     Args:
         rule: `NEAREST` to `OPPORTUNITY`. k: drivers that regret compares, at least 2.
     """
+    opened = _without_promised(boards)
     if rule <= INSERTION:
-        best_pairs(boards, rule, actions)
-        return
-    if rule == REGRET:
-        regret_pairs(boards, k, actions)
-        return
-    priced = price_tightness(boards)
+        best_pairs(opened, rule, actions)
+    elif rule == REGRET:
+        regret_pairs(opened, k, actions)
+    else:
+        _choose_priced(price_tightness(opened), rule, k, actions)
+    best_moves(boards, actions)
+
+
+@njit(cache=True)
+def _choose_priced(priced: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> None:
+    """The rules for which a tight plan has a price."""
     if rule == SLACK:
         regret_pairs(priced, k, actions)
         return
@@ -250,11 +264,38 @@ def choose(boards: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> Non
 
 
 @njit(cache=True)
+def _without_promised(boards: Boards) -> Boards:
+    """The boards of the open bookings alone."""
+    cost = boards.cost.copy()
+    count, _, places = cost.shape
+    for n in range(count):
+        for j in range(places):
+            if boards.promised[n, j] > 0.0:
+                cost[n, :, j] = NEVER
+    return _with_cost(boards, cost)
+
+
+@njit(cache=True)
+def best_moves(boards: Boards, actions: NDArray[np.int64]) -> None:
+    """Replace -1 and 0 by the move of a planned ride that saves most, if one saves `WORTH`."""
+    count, drivers, places = boards.cost.shape
+    for n in range(count):
+        if actions[n] > 0:
+            continue
+        least = -WORTH
+        for d in range(drivers):
+            for j in range(places):
+                if boards.promised[n, j] > 0.0 and boards.cost[n, d, j] < least:
+                    least = boards.cost[n, d, j]
+                    actions[n] = 1 + d * places + j
+
+
+@njit(cache=True)
 def make_way(boards: Boards, actions: NDArray[np.int64]) -> None:
-    """Replace -1: refuse the first place where others wait behind a board nobody can serve.
+    """Replace -1: decline the first place where others wait behind a board nobody can serve.
 
     Otherwise time passes: what nobody can take now may become possible when a plan changes, and
-    missing a ride costs no more than refusing it.
+    missing a ride costs no more than declining it.
     """
     count, drivers, places = boards.cost.shape
     for n in range(count):
