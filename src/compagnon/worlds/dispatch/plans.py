@@ -466,8 +466,8 @@ def limits_kept(plan):
 
 @kernel
 def position(plan, node):
-    """Where a node stands in the plan, or -1."""
+    """Where somebody gets in or out at a node, or -1; a place that is only passed does not count."""
     for k in range(plan.state[COUNT]):
-        if plan.codes[k, NODE] == node:
+        if plan.codes[k, NODE] == node and plan.codes[k, PICKED_AT] != DEAD:
             return k
     return -1
