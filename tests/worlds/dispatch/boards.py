@@ -87,6 +87,7 @@ def _ride(w, b, named):
         running_days.SERVED: "served",
         running_days.REJECTED: "rejected",
         running_days.CANCELLED: "cancelled",
+        running_days.TAXI: "taxi",
     }
     names[running_days.NO_SHOW] = "cancelled"  # listed where its driver still passes
     outbound = int(row[tables.LINKED_TO])
@@ -110,6 +111,7 @@ def _ride(w, b, named):
         "announced": float(row[tables.ANNOUNCE]),
         "returns_from": f"r{outbound}" if outbound in named else None,
         "status": names.get(int(w.status[b]), "open"),
+        "moved": bool(w.rides[b, running_days.MOVED_AT] == 1 + w.counts[running_days.CLOCK]),
     }
 
 

@@ -38,7 +38,7 @@ def ended(seed, name, **args):
 
 
 def test_without_a_price_nothing_is_charged():
-    _, kpis = ended(3, "constant:0")
+    _, kpis = ended(3, "constant:0", answer=0.0, answer_on_call=0.0, answer_in_advance=0.0)
     assert kpis["cost_answer"] == 0.0
     assert kpis["answer_median"] > 0.0
 
@@ -138,7 +138,7 @@ def test_prices_below_nothing_are_refused():
 def test_a_price_changes_nothing_but_the_cost():
     schema = Schema.of(BatchEnv(DISPATCH, DAYS, 1))
     policy = load_policy("expert:dispatch-regret:3", schema)
-    free = play_episodes(DISPATCH, DAYS, policy, [1, 2])
+    free = play_episodes(DISPATCH, {**DAYS, **dict.fromkeys(PRICES, 0.0)}, policy, [1, 2])
     priced = play_episodes(DISPATCH, {**DAYS, **PRICES}, policy, [1, 2])
     assert np.allclose(free.returns - priced.returns, priced.kpis["cost_answer"])
     assert (free.kpis["served"] == priced.kpis["served"]).all()

@@ -76,6 +76,7 @@ def test_a_ride_that_is_left_out_changes_what_is_seen():
 
 def open_ride(value):
     taken = {stop.get("ride") for driver in value["drivers"] for stop in driver["plan"]}
+    taken |= {ride["returns_from"] for ride in value["rides"]}  # others hang on these
     return next(
         ride for ride in value["rides"] if ride["status"] == "open" and ride["id"] not in taken
     )

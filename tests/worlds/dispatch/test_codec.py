@@ -1,6 +1,7 @@
 """What each candidate costs beside the others, and why a decision of dispatch is impossible."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -44,7 +45,12 @@ def test_every_masked_decision_has_a_reason_and_no_other_has(codec: BoardCodec) 
         reasons = [codec.why_impossible(board, action) for action in range(len(mask))]
         np.testing.assert_array_equal([reason is None for reason in reasons], mask)
         seen |= {str(reason).split()[0] for reason in reasons}
-    assert {"no", "nowhere", "None"} <= seen
+    assert {"it", "nowhere", "None"} <= seen
+    idle = [
+        replace(one, plan=[], aboard=[], alighting=None, phase="waits") for one in board.drivers
+    ]
+    empty = replace(board, rides=[], drivers=idle)
+    assert str(codec.why_impossible(empty, 1)).startswith("no booking")
 
 
 def test_candidates_cost_what_the_environment_shows_and_takes(codec: BoardCodec) -> None:

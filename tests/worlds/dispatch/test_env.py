@@ -90,7 +90,9 @@ def test_rejecting_an_outbound_ride_costs_its_return_too():
         {"pickup": 1, "dropoff": 0, "linked_to": 0, "announce": 150.0, "pickup_from": 150.0},
     ]
     day = plane_day(rides, [{}], [(0, 0), (10, 0)])
-    env = DispatchEnv(instances=[day], board=1, reject_base=30.0, reject_priority=10.0)
+    env = DispatchEnv(
+        instances=[day], board=1, reject_base=30.0, reject_priority=10.0, answer_in_advance=0.0
+    )
     env.reset(seed=0)
     _, reward, _, _, _ = env.step(2)
     assert reward == -(30 + 20) - (30 + 30)
@@ -223,7 +225,7 @@ def test_a_matrix_day_is_the_day_of_its_distances():
     assert results[0][1]["km"] == pytest.approx(results[1][1]["km"])
 
 
-def test_of_an_impossible_action_nothing_comes_and_that_is_said():
+def test_an_impossible_action_lets_time_pass_is_charged_and_said():
     chair = plane_day([{"load": (0, 2, 0, 0)}], [{}], [(0, 0), (10, 0)])
     told, waited = (DispatchEnv(instances=[chair], board=1) for _ in range(2))
     for env in (told, waited):
@@ -231,7 +233,12 @@ def test_of_an_impossible_action_nothing_comes_and_that_is_said():
     one, two = told.step(1), waited.step(0)
     assert (one[4].pop("possible"), two[4].pop("possible")) == (False, True)
     assert np.array_equal(one[0], two[0])
-    assert one[1:4] == two[1:4]
+    assert one[1:4] == (two[1] - 1.0, *two[2:4])
+    assert one[4]["reward_terms"].sum() == pytest.approx(one[1])
+    assert told.kpis()["cost_impossible"] == 1.0
+    dear = DispatchEnv(instances=[chair], board=1, impossible=7.0)
+    dear.reset(seed=0)
+    assert dear.step(1)[1] == two[1] - 7.0
     with pytest.raises(InputError, match=r"outside 0\.\.2"):
         waited.step(3)
     vector = DispatchVectorEnv(1, instances=[chair], board=1)

@@ -1,6 +1,5 @@
 """The rules of dispatch choose on each board what a hand would, and never what the mask forbids."""
 
-import dataclasses
 import itertools
 import math
 
@@ -17,6 +16,7 @@ from compagnon.policy.schema import ActionSchema, ObservationSchema
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.fields import BOOKING, DRIVER, GLOBAL, PAIR, Layout, all_fields
 from tests.policy.networks import schema_of
+from tests.worlds.dispatch.worlds import plane_day
 
 PLAIN = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3")
 NAMES = (*PLAIN, "regret:3:slack", "regret:3:hold", "regret:3:opportunity")
@@ -44,7 +44,7 @@ def board(pairs, deadlines, stops=(0, 0, 0), behind=0):
         begin = LAYOUT.board_start + j * len(BOOKING)
         obs[0, begin + AT["booking"]["shown"]] = 1
         obs[0, begin + AT["booking"]["pickup_by"]] = deadline
-        obs[0, begin + AT["booking"]["priority"]] = 3
+        obs[0, begin + AT["booking"]["decline_cost"]] = 60
     for (d, j), (cost, approach) in pairs.items():
         begin = LAYOUT.pair_start + (d * LAYOUT.board + j) * len(PAIR)
         obs[0, begin + AT["pair"]["feasible"]] = 1
@@ -151,8 +151,8 @@ def weighed(obs, priorities=(3, 3, 3, 3), returns=()):
     obs = obs.copy()
     for j, priority in enumerate(priorities):
         begin = LAYOUT.board_start + j * len(BOOKING)
-        obs[0, begin + AT["booking"]["priority"]] = priority
-        obs[0, begin + AT["booking"]["has_return"]] = float(j in returns)
+        refusal = (30 + 10 * priority) * (2 if j in returns else 1)
+        obs[0, begin + AT["booking"]["decline_cost"]] = refusal
     for d, j in itertools.product(range(LAYOUT.drivers), range(LAYOUT.board)):
         begin = LAYOUT.pair_start + (d * LAYOUT.board + j) * len(PAIR)
         obs[0, begin + AT["pair"]["slack"]] = 1000.0
@@ -181,17 +181,13 @@ def test_who_costs_more_than_a_refusal_is_not_sent():
 
 
 def test_a_refusal_costs_what_it_costs_in_the_environment_at_hand():
-    """An insertion of 20 is worth it at the usual prices, and not where a refusal costs 3."""
-    args = {"preset": "clinic-day", "board": 4}
-    obs = weighed(board({(0, 0): (20.0, 1.0)}, (10,)), (1,))
-    wanted = {(30.0, 10.0): pair(0, 0), (2.0, 1.0): 0, (2.0, 100.0): pair(0, 0)}
-    for (base, priority), action in wanted.items():
-        prices = {"reject_base": base, "reject_priority": priority}
-        env = BatchEnv(DISPATCH, {**args, **prices}, 1)
-        assert Schema.of(env) == Schema.of(BatchEnv(DISPATCH, args, 1))  # the contract is the same
-        assert Schema.of(env).sha256() == Schema.of(BatchEnv(DISPATCH, args, 1)).sha256()
-        there = dataclasses.replace(SCHEMA, env_args=Schema.of(env).env_args)
-        assert policy("regret:3:opportunity", there).act(obs).tolist() == [action]
+    """One ride of priority 3: to fetch it adds 14.5, which is worth it unless a refusal costs 5."""
+    day = plane_day([{"pickup_to": 60.0}], [{}], [(0, 0), (10, 0)])
+    for prices, worth in (({}, True), ({"reject_base": 2.0, "reject_priority": 1.0}, False)):
+        env = BatchEnv(DISPATCH, {"instances": [day], "board": 1, **prices}, 1)
+        env.reset([0])
+        rule = policy("regret:3:opportunity", Schema.of(env))
+        assert rule.act(env.obs, env.action_mask).tolist() == [1 if worth else 0]
 
 
 def test_a_driver_whom_others_need_is_left_to_them():

@@ -122,7 +122,8 @@ def test_a_day_goes_on_without_a_fault_in_any_future():
         ended |= terminated
     kpis = np.array(kpis)
     assert (kpis[:, names.index("violations")] == 0).all()
-    parts = [names.index(name) for name in ("served", "rejected", "cancelled", "no_show")]
+    ends = ("served", "rejected", "cancelled", "no_show", "taxis")
+    parts = [names.index(name) for name in ends]
     assert np.array_equal(kpis[:, names.index("generated")], kpis[:, parts].sum(axis=1))
 
 

@@ -115,7 +115,8 @@ def test_windows_are_tightened_by_hand():
 
     tables.derive(day.bookings, 1, roads(0, [(0, 0), (0, 0)])._replace(
         rule=np.array([1.0, 1.0, 1.0, 0.0, 0.0]), xyz=np.array([[0.0, 0, 0], [6, 8, 0]])
-    ))  # fmt: skip
+    ), 15.0)  # fmt: skip
+    assert row[tables.HOLD_BY] == 98 - 30 - 3 + 15
     assert row[tables.READY] == 98 - 30 - 3
     assert row[tables.PICKUP_BY] == 113 - 10 - 3
     assert row[tables.DROPOFF_READY] == 98

@@ -12,6 +12,8 @@ from compagnon.worlds.dispatch.kpis import KPI_NAMES, gini, satisfaction
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.worlds import first_feasible, random_actions, recount
 
+ENDS = ("served", "rejected", "cancelled", "no_show", "taxis")  # of a booking
+
 
 @settings(max_examples=12, deadline=None)
 @given(
@@ -51,8 +53,7 @@ def test_the_return_is_minus_the_cost(preset):
             assert kpis["cost"] == pytest.approx(-returns[row], abs=1e-8)
             parts = [kpis[f"cost_{part}"] for part in running_days.COST_PARTS]
             assert kpis["cost"] == pytest.approx(sum(parts))
-            four = ("served", "rejected", "cancelled", "no_show")
-            assert kpis["generated"] == sum(kpis[name] for name in four)
+            assert kpis["generated"] == sum(kpis[name] for name in ENDS)
             assert kpis["violations"] == 0
             returns[row] = 0.0
             checked += 1
@@ -162,8 +163,8 @@ def test_a_million_random_decisions_break_nothing():
         if ended.any():
             kpis = info["final_info"]["kpis"][ended]
             violations += int(kpis[:, KPI_NAMES.index("violations")].sum())
-            four = [KPI_NAMES.index(k) for k in ("served", "rejected", "cancelled", "no_show")]
-            assert np.array_equal(kpis[:, KPI_NAMES.index("generated")], kpis[:, four].sum(axis=1))
+            ends = [KPI_NAMES.index(name) for name in ENDS]
+            assert np.array_equal(kpis[:, KPI_NAMES.index("generated")], kpis[:, ends].sum(axis=1))
         counts = env._core.worlds.counts
         assert np.array_equal(
             counts[:, :8].sum(axis=1), env._core.worlds.size[:, day_tables.BOOKINGS]

@@ -70,6 +70,17 @@ class BoardReader:
         Raises:
             InputError: names what of the board cannot be.
         """
+        _, out = self._show(board)
+        return out.obs[0].astype(np.float64), out.mask[0]
+
+    def booking_at(self, board: Board, place: int) -> int:
+        """Which of the board's rides stands at a place that is taken."""
+        worlds, _ = self._show(board)
+        w = running_days.RunningDays(*(array[0] for array in worlds))
+        shown = min(self.layout.board, int(w.counts[running_days.OPEN]))
+        return int(w.open[place] if place < shown else w.movable[place - shown])
+
+    def _show(self, board: Board) -> tuple[running_days.RunningDays, kernel.DispatchOutputs]:
         if len(board.drivers) > self.layout.drivers:
             raise InputError(
                 f"drivers: there are {len(board.drivers)}; this policy knows {self.layout.drivers}"
@@ -81,7 +92,7 @@ class BoardReader:
             world, self.layout.size, self.layout.actions, self.layout.board
         )
         kernel.show(0, world, self._view._replace(minutes=minutes, km=km), out, out.scratch[0])
-        return out.obs[0].astype(np.float64), out.mask[0]
+        return world, out
 
 
 def _stacked(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,6 +238,7 @@ def _place_rides(board: Board, number: dict[str, int], w: running_days.RunningDa
                 w.rides[b, running_days.BY_DRIVER] = d
     for b, value in enumerate(status):
         w.status[b] = value
+        w.rides[b, running_days.MOVED_AT] = 1.0 if board.rides[b].moved else 0.0
         w.counts[value] += 1
         outbound = int(w.bookings[b, tables.LINKED_TO])
         if value == running_days.LATER and outbound >= 0:

@@ -27,6 +27,7 @@ class Ride:
         boarding, alighting: minutes at the door. max_ride: minutes on board at most.
         announced: when it was booked.
         returns_from: the id of the ride that this one is the way back of.
+        moved: its driver or place has been changed at this very minute; it stays there for now.
         status: ``open`` unless a driver has it; ``later``: a return that a call will announce;
             ``served``, ``rejected``, ``cancelled``, ``taxi``: listed because a return or a plan
             names it.
@@ -46,6 +47,7 @@ class Ride:
     priority: int = 3
     announced: float = 0.0
     returns_from: str | None = None
+    moved: bool = False
     status: Literal["open", "later", "served", "rejected", "cancelled", "taxi"] = "open"
 
 

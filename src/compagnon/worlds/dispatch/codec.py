@@ -13,8 +13,8 @@ from compagnon.worlds.dispatch.fields import BOOKING, DRIVER, PAIR, Layout, all_
 from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.pairs import counts
 
-_SHOWN, _PRIORITY, _HAS_RETURN = (
-    [field.name for field in BOOKING].index(name) for name in ("shown", "priority", "has_return")
+_SHOWN, _PROMISED, _DECLINE_COST = (
+    [field.name for field in BOOKING].index(name) for name in ("shown", "promised", "decline_cost")
 )
 _PRESENT = [field.name for field in DRIVER].index("present")
 _ADDED_COST = [field.name for field in PAIR].index("added_cost")
@@ -38,8 +38,7 @@ class BoardCodec(StateCodec[Board]):
         place = {one.name: index for index, one in enumerate(all_fields(layout))}
         self._columns = np.array([place[name] for name in schema.observation.names], np.int64)
         self._layout = layout
-        self._weights = options.weights()
-        self._reader = BoardReader(layout, self._weights)
+        self._reader = BoardReader(layout, options.weights())
 
     def look(self, state: Board) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Field values and mask of a board."""
@@ -56,34 +55,42 @@ class BoardCodec(StateCodec[Board]):
         obs, mask = self._reader.look(state)
         if mask[action]:
             return None
-        refusal = action > layout.drivers * layout.board
         driver, place = divmod(action - 1, layout.board)
-        shown = layout.board_start + place * layout.booking_size + _SHOWN
-        if refusal:
-            shown = layout.board_start + (driver - layout.drivers) * layout.booking_size + _SHOWN
-        if not obs[shown]:
-            return "no booking stands at this place: fewer are open"
+        row = layout.board_start + place * layout.booking_size
+        if not obs[row + _SHOWN]:
+            return "no booking stands at this place: fewer are open, or may move"
+        if action > layout.drivers * layout.board:
+            return "it is promised: a planned ride may move, and is not declined"
         if driver >= len(state.drivers):
             return f"there is no driver {driver}: the board has {len(state.drivers)}"
         if not obs[layout.driver_start + driver * layout.driver_size + _PRESENT]:
             return f"driver {driver} is on the way home, or off"
+        if obs[row + _PROMISED] and self._owner(state, place) == driver:
+            return f"driver {driver} has it planned, and no other place of the plan is cheaper"
         return f"nowhere in the plan of driver {driver} does it keep every window, seat and limit"
 
-    def candidate_costs(self, state: Board) -> NDArray[np.float64]:
-        """What a booking adds to the plan of each driver, and what it costs to refuse it.
+    def _owner(self, state: Board, place: int) -> int:
+        """The driver in whose plan the ride of a place stands."""
+        ride = state.rides[self._reader.booking_at(state, place)].id
+        for number, driver in enumerate(state.drivers):
+            if any(stop.ride == ride and stop.at == "pickup" for stop in driver.plan):
+                return number
+        return -1
 
-        In the unit of the reward. NaN where it is impossible; of waiting, which costs nothing now
-        and may cost later; and of refusing a ride whose way back would be lost with it.
+    def candidate_costs(self, state: Board) -> NDArray[np.float64]:
+        """What a booking adds to the plan of each driver, and what it costs to decline it.
+
+        In the unit of the reward; of a planned ride what it adds beside its place now. NaN where it
+        is impossible, and of waiting, which costs nothing now and may cost later.
         """
-        layout, weights = self._layout, self._weights
+        layout = self._layout
         obs, mask = self._reader.look(state)
         costs = np.full(layout.actions, np.nan)
         pairs = layout.drivers * layout.board
         added = obs[layout.pair_start :].reshape(pairs, layout.pair_size)[:, _ADDED_COST]
         costs[1 : 1 + pairs] = added
         board = obs[layout.board_start : layout.pair_start].reshape(layout.board, -1)
-        refused = weights.reject_base + weights.reject_priority * board[:, _PRIORITY]
-        costs[1 + pairs :] = np.where(board[:, _HAS_RETURN] > 0, np.nan, refused)
+        costs[1 + pairs :] = board[:, _DECLINE_COST]
         costs[~mask] = np.nan
         return costs
 

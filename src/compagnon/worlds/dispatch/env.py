@@ -21,12 +21,17 @@ class DispatchEnv(DecisionEnv):
     ## Description
     People ask for rides, some the day before, some on the same day, some when their treatment is
     over. Drivers with different vehicles take them, several at a time where seats, windows and
-    riding times allow. At each decision one open booking is put into one driver's plan, at its
-    cheapest feasible place, or refused, or time passes: to the next news, and no longer than
-    `look_again` minutes while a booking is open.
+    riding times allow. At each decision one open booking is accepted, into one driver's plan at its
+    cheapest feasible place, or declined, or an accepted one moves to another driver or place, or
+    time passes: to the next news, and no longer than `look_again` minutes while a booking is open.
 
-    A day moves by events. A driver leaves just in time for the next stop of the plan, and until
-    then the plan may change. A booking that nobody took when its pickup window ends is refused.
+    To accept is not to assign for good: until `freeze` minutes before the driver sets out for it a
+    ride may move. A caller without an answer costs something every minute. Who was brought, or is
+    promised to be, must get home: to decline that ride orders a taxi.
+
+    A day moves by events. A driver leaves just in time for the next stop of the plan, and later
+    where he would only wait with riders on board; until then the plan may change. A booking that
+    nobody took when its pickup window ends is declined.
     Windows, seats, longest rides, breaks and shifts are kept by every plan. A door that takes
     longer than planned makes people late; and so may a ride that falls away before a break,
     which is then taken where the driver stands.
@@ -38,12 +43,16 @@ class DispatchEnv(DecisionEnv):
     | action | meaning | possible |
     |---|---|---|
     | 0 | let time pass | always |
-    | 1 + d x B + j | driver d takes the booking at place j | a feasible insertion exists |
-    | 1 + D x B + j | refuse the booking at place j | place j is taken |
+    | 1 + d x B + j | driver d takes the booking at place j | a feasible insertion exists; for one \
+    who has it already, a cheaper one |
+    | 1 + D x B + j | decline the booking at place j | place j holds an open one |
 
-    The board shows the open bookings with the earliest deadlines; the others wait behind it. Of an
-    action that is not possible nothing comes: time passes, and `info["possible"]` is False. Of many
-    copies at once (`gymnasium.make_vec`) it is refused with an error.
+    The board shows the open bookings with the earliest deadlines; the others wait behind it. The
+    places that are left show the accepted rides that may still move, those first whose drivers set
+    out first; each moves once at one clock time. With no open booking dispatch is asked where a
+    move saves `move_worth`. An action that is not possible costs `impossible`, time passes, and
+    `info["possible"]` is False. Of many copies at once (`gymnasium.make_vec`) it is refused with an
+    error.
 
     ## Observation space: `Box(..., float32)`
     Named fields in physical units, in four groups one after the other: `fields.GLOBAL`; D times
@@ -62,6 +71,10 @@ class DispatchEnv(DecisionEnv):
     | km | kilometre driven | km |
     | overtime | minute of a driver after the shift | overtime |
     | answer | minute that a caller waits to be told yes or no | answer and the two beside it |
+    | taxi | taxi for who must get home | taxi_base + taxi_km x road kilometres |
+    | promise | accepted ride that cannot be given | broken |
+    | move | accepted ride that is moved | move |
+    | impossible | impossible action that was asked for | impossible |
 
     Refusing a ride refuses the way back that hangs on it too, and costs both.
 
@@ -82,10 +95,15 @@ class DispatchEnv(DecisionEnv):
     ## Info
     `action_mask` (bool (A,)); after a step also `possible` (whether the action was), `elapsed`
     (full minutes of the clock; 0 between decisions at one clock time) and `reward_terms` (float64
-    (7,), in the order of `reward_term_names`); after the last step also `kpis` (a dict with
+    (11,), in the order of `reward_term_names`); after the last step also `kpis` (a dict with
     `kpi_names`).
 
     ## Version history
+    * v1: accepted rides may move until they are locked; answers have a price; who must get home
+      gets a taxi; broken promises are counted; nobody waits in a parked car for a door to open;
+      impossible actions are charged; the observation says what declining costs, what is promised,
+      and what the others miss. In v0 an answer cost nothing, so that the best rules left callers
+      without one for hours, and an accepted ride never moved.
     * v0: initial version.
     """
 

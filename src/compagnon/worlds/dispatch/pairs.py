@@ -20,7 +20,7 @@ def action_labels(names: Sequence[str]) -> list[str]:
     labels += [
         f"driver {d} takes the booking at place {j}" for d in range(drivers) for j in range(places)
     ]
-    return labels + [f"refuse the booking at place {j}" for j in range(places)]
+    return labels + [f"decline the booking at place {j}" for j in range(places)]
 
 
 def counts(names: Sequence[str]) -> tuple[int, int]:

@@ -466,7 +466,7 @@ def limits_kept(plan):
 
 @kernel
 def position(plan, node):
-    """Where somebody gets in or out at a node, or -1; a place that is only passed does not count."""
+    """Where somebody gets in or out at a node, or -1; a place only passed does not count."""
     for k in range(plan.state[COUNT]):
         if plan.codes[k, NODE] == node and plan.codes[k, PICKED_AT] != DEAD:
             return k

@@ -72,6 +72,7 @@ def _draw_header(pen: Pen, w: running_days.RunningDays) -> None:
         running_days.REJECTED,
         running_days.CANCELLED,
         running_days.NO_SHOW,
+        running_days.TAXI,
     ):
         shown = f"{int(w.counts[status])}"
         pen.text(x, 28, shown, 20, "#ffffff")

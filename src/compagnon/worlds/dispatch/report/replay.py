@@ -24,7 +24,7 @@ HEIGHT: Final = 400
 STEP: Final = 5.0  # minutes from frame to frame
 MAX_FRAMES: Final = 320
 _MARGIN: Final = 14
-_STATUS = "lopbsrcn"  # one letter a status, in the order of `world`; L: served late
+_STATUS = "lopbsrcnt"  # one letter a status, in the order of `world`; L: served late
 _LATE = 1.0  # minutes that count as late
 
 
@@ -119,13 +119,18 @@ def _frames(moments: list[running_days.RunningDays], pixels: _Pixels) -> list[Fr
     step = max(STEP, (last - clocks[0]) / MAX_FRAMES)
     frames = []
     for minute in np.arange(clocks[0], last + step, step):
-        w = moments[int(np.searchsorted(clocks, minute + 1e-9, side="right")) - 1]
-        frames.append(_frame(w, float(minute), pixels))
+        k = int(np.searchsorted(clocks, minute + 1e-9, side="right")) - 1
+        following = moments[min(k + 1, len(moments) - 1)]
+        frames.append(_frame(moments[k], following, float(minute), pixels))
     return frames
 
 
-def _frame(w: running_days.RunningDays, minute: float, pixels: _Pixels) -> Frame:
+def _frame(
+    w: running_days.RunningDays, following: running_days.RunningDays, minute: float, pixels: _Pixels
+) -> Frame:
     drivers, letters = int(w.size[tables.DRIVERS]), _letters(w, minute)
+    if following is not w:
+        letters = _as_it_went(letters, following)
     return Frame(
         minute,
         pixels(np.array([where(w, d, minute) for d in range(drivers)])),
@@ -177,6 +182,17 @@ def _letters(w: running_days.RunningDays, minute: float) -> str:
     return "".join(letters)
 
 
+def _as_it_went(letters: str, following: running_days.RunningDays) -> str:
+    """The letters without what the next moment shows not to have happened: doors take longer."""
+    found = list(letters)
+    for b, letter in enumerate(letters):
+        status = int(following.status[b])
+        early = letter == "s" and status != running_days.SERVED
+        if early or (letter == "b" and status == running_days.PLANNED):
+            found[b] = _STATUS[status]
+    return "".join(found)
+
+
 def _route(
     w: running_days.RunningDays, driver: int, minute: float, pixels: _Pixels
 ) -> list[tuple[float, float]]:
@@ -205,7 +221,7 @@ def to_html(recordings: list[DayReplay], title: str) -> Markup:
         '<p class="soft legend"><span class="o">open, at its pickup</span>'
         '<span class="p">planned</span><span class="b">on board</span>'
         '<span class="s">served, at its drop-off</span><span class="L">served late</span>'
-        '<span class="r">refused or missed</span></p>'
+        '<span class="r">refused or missed</span><span class="t">by taxi</span></p>'
         f'<script type="application/json">{safe}</script></div>'
     )
 
