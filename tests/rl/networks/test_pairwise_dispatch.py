@@ -64,7 +64,7 @@ DQN = {
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("algorithm", "iterations"), [(PPO, 6), (DQN, 12)], ids=["ppo", "dqn"])
+@pytest.mark.parametrize(("algorithm", "iterations"), [(PPO, 6), (DQN, 18)], ids=["ppo", "dqn"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_from_nothing_it_soon_comes_near_a_rule_that_is_far_from_chance(
     algorithm, iterations, seed
