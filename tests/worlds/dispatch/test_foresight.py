@@ -54,8 +54,8 @@ def test_it_plays_the_cheapest_day_and_no_rule_is_cheaper():
     assert cheapest == pytest.approx([best_day(day).cost for day in small])
     others = np.array([costs(f"expert:dispatch-{rule}", small) for rule in RULES])
     assert (others >= cheapest - 1e-9).all()
-    # One ride refused and 50 km; one ride that is cancelled in time, and 50 km.
-    assert cheapest[1:3] == pytest.approx([40.0 + 25.0, 25.0])
+    # One ride refused and 50 km; one that is cancelled, unanswered, at minute 50, and 50 km.
+    assert cheapest[1:3] == pytest.approx([40.0 + 25.0, 25.0 + 50 * 0.01])
     assert (others > cheapest + 1.0).any(axis=0).tolist() == [False, True, True, True]
 
 
