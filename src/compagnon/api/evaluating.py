@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from compagnon.envs.from_object import EnvLike, GivenEnv, given_env
 from compagnon.errors import InputError
@@ -22,6 +22,7 @@ def evaluate(
     seed: int = 1_000_000,
     sampled: bool = False,
     env_args: Mapping[str, Any] | None = None,
+    backend: Literal["gymnasium", "processes"] = "gymnasium",
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Play policies on the episodes of seeds ``seed .. seed + episodes - 1``.
@@ -37,6 +38,8 @@ def evaluate(
             policy learnt in.
         sampled: draw actions instead of taking the most probable one.
         env_args: the environment's arguments.
+        backend: ``processes`` shares the episodes of a slow simulator out among processes; the
+            figures are the same.
         progress: told who plays, the share that is done and about how long the rest takes.
 
     Raises:
@@ -50,7 +53,9 @@ def evaluate(
     else:
         given = [policies]
     where = given_env(env, env_args) if env is not None else _learnt_in(given, env_args)
-    return evaluate_in(given, where.id, where.args, episodes, seed, sampled, progress, names)
+    return evaluate_in(
+        given, where.id, where.args, episodes, seed, sampled, progress, names, backend
+    )
 
 
 def _learnt_in(policies: Sequence[PolicyLike], env_args: Mapping[str, Any] | None) -> GivenEnv:

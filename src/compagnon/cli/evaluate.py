@@ -26,7 +26,7 @@ def evaluate(policies: PolicyNames, /, where: Where, play: EpisodeOptions) -> in
     $ compagnon evaluate random constant:0 --env CartPole-v1 --episodes 20 --json figures.json
     """
     output.claim(play.force, play.json, play.report)
-    found = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
+    found = _evaluate(policies, where, play.episodes, play.seed, play.sampled, play.backend)
     show_evaluation(found)
     _write(found, play.json)
     if play.report is not None:
@@ -45,7 +45,7 @@ def audit(policies: PolicyNames, /, where: Where, play: EpisodeOptions) -> int:
     from compagnon.evaluation.audit import audit_evaluation, check_auditable, print_audit
 
     check_auditable(*where.resolve(*policies))  # before an hour of play, not after
-    evaluation = _evaluate(policies, where, play.episodes, play.seed, play.sampled)
+    evaluation = _evaluate(policies, where, play.episodes, play.seed, play.sampled, play.backend)
     found = audit_evaluation(evaluation)
     print_audit(output.console(), found)
     _write(found, play.json)
@@ -95,13 +95,19 @@ def divergence(
 
 
 def _evaluate(
-    policies: tuple[str, ...], where: Where, episodes: int, seed: int, sampled: bool
+    policies: tuple[str, ...],
+    where: Where,
+    episodes: int,
+    seed: int,
+    sampled: bool,
+    backend: str = "gymnasium",
 ) -> "Evaluation":
     from compagnon.evaluation.evaluate import evaluate as run
 
     check_seed(seed)
     with output.busy("playing") as say:
-        found = run(policies, *where.resolve(*policies), episodes, seed, sampled, say)
+        env = where.resolve(*policies)
+        found = run(policies, *env, episodes, seed, sampled, say, backend=backend)
     if found.episodes < episodes:
         output.console().print(
             f"there are {found.episodes} different episodes, not {episodes}: each is played once"

@@ -1,7 +1,7 @@
 """Options that several verbs share: what is played, how much of it, and for how long."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -61,6 +61,10 @@ class EpisodeOptions:
     episodes: Annotated[int, arg(metavar="N", help="every policy plays the same N episodes")] = 100
     seed: Annotated[int, arg(metavar="S", help="they have the seeds S to S + N - 1")] = 1_000_000
     sampled: Annotated[bool, flag("draw actions instead of taking the best one")] = False
+    backend: Annotated[
+        Literal["gymnasium", "processes"],
+        arg(help="processes shares a slow simulator's episodes out; the figures are the same"),
+    ] = "gymnasium"
     json: Json = None
     report: Page = None
     force: Force = False

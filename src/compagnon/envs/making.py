@@ -20,6 +20,7 @@ GYMNASIUM: Final = "gymnasium"
 ENVPOOL: Final = "envpool"
 PROCESSES: Final = "processes"
 BACKENDS: Final = (GYMNASIUM, ENVPOOL, PROCESSES)
+SAME_EPISODES: Final = (GYMNASIUM, PROCESSES)  # a seed is the same episode with either of them
 MAX_COPIES: Final = 1_000_000  # more fill the memory of any machine, and nothing says why
 
 

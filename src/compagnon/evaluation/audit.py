@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compagnon.envs import BatchEnv
+from compagnon.envs.making import GYMNASIUM
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults
 from compagnon.evaluation.evaluate import Evaluation, evaluate
@@ -131,6 +132,7 @@ def audit(
     seed: int = 1_000_000,
     sampled: bool = False,
     progress: Callable[[str], None] | None = None,
+    backend: str = GYMNASIUM,
 ) -> Audit:
     """Play the policies as `evaluate` does, and account for every unit of reward.
 
@@ -138,7 +140,10 @@ def audit(
         InputError: as `evaluate`; or the environment does not split its reward into terms.
     """
     check_auditable(env_id, env_args)  # refuse before an hour of play, not after
-    return audit_evaluation(evaluate(policies, env_id, env_args, episodes, seed, sampled, progress))
+    played = evaluate(
+        policies, env_id, env_args, episodes, seed, sampled, progress, backend=backend
+    )
+    return audit_evaluation(played)
 
 
 def audit_evaluation(evaluation: Evaluation) -> Audit:

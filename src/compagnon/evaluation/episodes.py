@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv, Step
+from compagnon.envs.making import GYMNASIUM, SAME_EPISODES
 from compagnon.errors import InputError
 from compagnon.evaluation.progress import usual_length
 from compagnon.evaluation.statistics import finite_or_none
@@ -128,6 +129,7 @@ def play_episodes(
     seeds: list[int],
     sample_seed: int | None = None,
     progress: Callable[[float], None] | None = None,
+    backend: str = GYMNASIUM,
 ) -> EpisodeResults:
     """Play one episode of each seed.
 
@@ -136,14 +138,27 @@ def play_episodes(
         seeds: the episode of seed s is the same for every policy.
         sample_seed: draw actions with this seed; None plays greedily.
         progress: told the share that is done, from 0 to 1, a few times a second.
+        backend: ``processes`` shares the copies of a slow simulator out among processes; the
+            results are the same. A `DayReader` reads the copies, which are in this process then.
+
+    Raises:
+        InputError: a backend that plays other episodes, or does not serve the environment.
     """
+    if backend not in SAME_EPISODES:
+        raise InputError(
+            f"backend={backend!r}: policies are compared on the episodes of "
+            f"{' or '.join(SAME_EPISODES)}, which are the same"
+        )
+    if isinstance(policy, DayReader):
+        backend = GYMNASIUM
     # A policy's matrices are small: a second BLAS thread costs more than it brings.
     with threadpool_limits(1, user_api="blas"):
         parts = []
         for i in range(0, len(seeds), MAX_COPIES):
             some = seeds[i : i + MAX_COPIES]
             watch = _Watch(progress, env_id, i, len(some), len(seeds))
-            parts.append(_play(env_id, env_args, policy, some, sample_seed, watch))
+            with closing(BatchEnv(env_id, env_args, len(some), backend)) as env:
+                parts.append(_play_in(env, policy, some, sample_seed, watch))
     return EpisodeResults(
         tuple(seeds),
         np.concatenate([part.returns for part in parts]),
@@ -188,18 +203,6 @@ class _Watch:
 def _kpi(part: EpisodeResults, name: str) -> NDArray[np.float64]:
     """A KPI of some episodes; NaN where these, unlike others, did not give it."""
     return part.kpis[name] if name in part.kpis else np.full(len(part.seeds), np.nan)
-
-
-def _play(
-    env_id: str,
-    env_args: dict[str, Any],
-    policy: Policy,
-    seeds: list[int],
-    sample_seed: int | None,
-    watch: "_Watch",
-) -> EpisodeResults:
-    with closing(BatchEnv(env_id, env_args, len(seeds))) as env:
-        return _play_in(env, policy, seeds, sample_seed, watch)
 
 
 def _play_in(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compagnon.envs import BatchEnv
+from compagnon.envs.making import GYMNASIUM
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
 from compagnon.evaluation.progress import EvaluationProgress
@@ -158,6 +159,7 @@ def evaluate(
     sampled: bool = False,
     progress: Callable[[str], None] | None = None,
     names: Sequence[str] | None = None,
+    backend: str = GYMNASIUM,
 ) -> Evaluation:
     """Play each policy on the episodes of seeds ``seed .. seed + episodes - 1``.
 
@@ -170,6 +172,7 @@ def evaluate(
         progress: told who plays, the share that is done and about how long the rest takes.
         names: what the policies are called in the figures; their own names without it, and a
             number behind one that comes again.
+        backend: what steps the copies, see `play_episodes`.
 
     Raises:
         InputError: an unknown policy or environment, or a policy that does not fit.
@@ -197,6 +200,7 @@ def evaluate(
             seeds,
             sample_seed=seed if sampled else None,
             progress=None if told is None else told.at,
+            backend=backend,
         )
         scores.append(score_policy(name, results))
     paired = [compare(score, scores[0]) for score in scores[1:]]

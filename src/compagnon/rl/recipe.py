@@ -30,9 +30,14 @@ class EnvSpec(Settings):
     args: Fixed[dict[str, Any]] = Field(default_factory=dict, description="its arguments")
     backend: Fixed[Literal["gymnasium", "envpool", "processes"]] = Field(
         "gymnasium",
-        description="who steps it in training: gymnasium, processes of its own (slow simulators; "
-        "the same episodes), or envpool; it is always judged by gymnasium",
+        description="who steps it: gymnasium, processes of its own (slow simulators; the same "
+        "episodes), or envpool, whose episodes are others: it is judged by gymnasium then",
     )
+
+    @property
+    def judged_by(self) -> str:
+        """Who steps it in evaluations."""
+        return self.backend if self.backend in making.SAME_EPISODES else making.GYMNASIUM
 
     @model_validator(mode="before")
     @classmethod

@@ -69,7 +69,8 @@ def report_run(
         BatchEnv(*book_env, 1)  # a book that cannot be used is refused before anybody plays
     names = [*recipe.references(), *beside]
     policies = [*_policies(run, names, env), _as_served(run, env)]
-    evaluation = evaluate(policies, *env, episodes, seed, progress=progress)
+    backend = recipe.env.judged_by
+    evaluation = evaluate(policies, *env, episodes, seed, progress=progress, backend=backend)
     audit = _audit(evaluation)
     found = None
     if recipe.expert() is not None and audit is not None:
@@ -81,7 +82,12 @@ def report_run(
     sections, on_book = [], None
     if order_book is not None:
         on_book = evaluate(
-            _policies(run, names, book_env), *book_env, episodes, seed, progress=progress
+            _policies(run, names, book_env),
+            *book_env,
+            episodes,
+            seed,
+            progress=progress,
+            backend=backend,
         )
         sections.append(
             Section(
@@ -125,7 +131,9 @@ def report_variants(
     policies += [
         _Renamed(load_policy(str(run.path), schema[1]), name) for name, run in runs.items()
     ]
-    evaluation = evaluate(policies, env[0], schema[0], episodes, seed, progress=progress)
+    evaluation = evaluate(
+        policies, env[0], schema[0], episodes, seed, progress=progress, backend=recipe.env.judged_by
+    )
     curves = {
         "Return of the evaluation, by environment steps": [
             Series(name, *_curve(run, "eval/return")) for name, run in runs.items()

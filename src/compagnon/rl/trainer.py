@@ -273,17 +273,18 @@ class Trainer:
         env = (recipe.env.id, recipe.env.args)
         one = BatchEnv(*env, 1)
         seeds = seeds_from(one, spec.seed, spec.episodes)
-        greedy = play_episodes(*env, policy, seeds)
+        backend = recipe.env.judged_by
+        greedy = play_episodes(*env, policy, seeds, backend=backend)
         mean = float(greedy.returns.mean())
         metrics = {EVALUATION: mean, "eval/length": float(greedy.lengths.mean())}
         if not isinstance(policy, ValuesPolicy | DeterministicPolicy):
-            sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed)
+            sampled = play_episodes(*env, policy, seeds, sample_seed=spec.seed, backend=backend)
             metrics["eval/return_sampled"] = float(sampled.returns.mean())
         metrics |= {f"eval/{name}": float(v.mean()) for name, v in greedy.kpis.items()}
         if spec.against is not None:
             if self._against is None:
                 against = load_policy(spec.against, Schema.of(one))
-                self._against = play_episodes(*env, against, seeds)
+                self._against = play_episodes(*env, against, seeds, backend=backend)
             difference = greedy.returns - self._against.returns
             low, high = mean_interval(difference)
             metrics["eval/paired"] = float(difference.mean())

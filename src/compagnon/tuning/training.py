@@ -102,7 +102,8 @@ def evaluate_best(
     env = (recipe.env.id, recipe.env.args)
     one = BatchEnv(*env, 1)
     policy = load_policy(str(folder / BEST), Schema.of(one))
-    mean = float(play_episodes(*env, policy, seeds_from(one, seed, episodes)).returns.mean())
+    seeds = seeds_from(one, seed, episodes)
+    mean = float(play_episodes(*env, policy, seeds, backend=recipe.env.judged_by).returns.mean())
     times.evaluating += time.monotonic() - began
     if not math.isfinite(mean):
         raise FloatingPointError(f"the mean return is {mean}")
