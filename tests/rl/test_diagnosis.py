@@ -254,7 +254,7 @@ iterations = 1
     ("given", "message"),
     [
         (["workshop-sed"], "did you mean workshop-seed"),
-        (["ppo.toml"], "recipe practice imitates nobody (its algorithm is ppo)"),
+        (["ppo.toml"], "there is no diagnosis of ppo; there is one of dagger and hybrid"),
         (["--seed", "-1"], "--seed"),
         (["--episodes", "0"], "episodes=0"),
         (["--json", "."], "is a folder"),
@@ -274,7 +274,7 @@ def test_what_cannot_be_diagnosed_is_said_in_one_sentence(
 
 def test_the_recipe_must_imitate(tmp_path):
     (tmp_path / "ppo.toml").write_text(PPO)
-    with pytest.raises(InputError, match="imitates nobody"):
+    with pytest.raises(InputError, match="practice: ppo has no part that imitates as DAgger"):
         diagnose(load_recipe(str(tmp_path / "ppo.toml")))
 
 

@@ -1,6 +1,7 @@
 """An algorithm that nobody here wrote is named, trained, resumed and reported as ours are."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,15 @@ import torch
 from pydantic import Field
 
 import compagnon as cp
+from compagnon.cli import main
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.rl import registry
 from compagnon.rl.algorithm import BuildPlan, Practising, build_algorithm
+from compagnon.rl.dagger_settings import DaggerSettings
+from compagnon.rl.diagnosis.diagnose import imitation_of
 from compagnon.rl.networks.trainable import PolicyNetwork
-from compagnon.rl.recipe import parse_recipe
+from compagnon.rl.recipe import Recipe, parse_recipe
 from compagnon.rl.registry import AlgorithmEntry, register, settings_by_kind
 from compagnon.rl.run_report import report_run
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
@@ -149,6 +153,55 @@ def test_its_settings_are_checked_as_ours_are():
         parse_recipe(other, "a test")
 
 
+class Found:
+    """A diagnosis of somebody's own."""
+
+    def __init__(self, recipe: Recipe, quick: bool, episodes: int | None, progress: Any) -> None:
+        progress("its weights")
+        self.words = f"{recipe.name}: noise {recipe.algorithm.noise}, {quick}, {episodes}"
+
+    def show(self, console: Any) -> None:
+        console.print(self.words)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"words": self.words}
+
+    def page(self, command: Any) -> str:
+        return f"<p>{self.words}</p>"
+
+
+def test_its_diagnosis_is_its_own(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = start(parse_recipe(RECIPE, "a test"), tmp_path / "run")
+    given = ["diagnose", str(run.run.path / "recipe.toml"), "--quick", "--episodes", "3"]
+    assert main(given) == 2
+    assert "there is no diagnosis of random-search; there is one of dagger and" in (
+        capsys.readouterr().err
+    )
+    monkeypatch.setattr(registry, "_registered", {})
+    register(replace(ENTRY, diagnose=Found))
+    assert main([*given, "--report", "it.html", "--json", "it.json"]) == 0
+    assert "searched: noise 0.5, True, 3" in capsys.readouterr().out
+    assert (tmp_path / "it.html").read_text() == "<p>searched: noise 0.5, True, 3</p>"
+
+
+def test_a_part_that_imitates_is_looked_at_as_ours_are():
+    class Mixed(SearchSettings):
+        """Search, with a clone to begin with."""
+
+        clone: DaggerSettings = DaggerSettings()
+
+        def imitation(self, iterations: int | None) -> DaggerSettings:
+            return self.clone
+
+    recipe = parse_recipe(RECIPE, "a test")
+    assert recipe.algorithm.imitation(None) is None
+    with pytest.raises(InputError, match="random-search has no part that imitates as DAgger"):
+        imitation_of(recipe)
+    mixed = recipe.model_copy(update={"algorithm": Mixed()})
+    assert imitation_of(mixed).algorithm == DaggerSettings()
+
+
 def test_a_kind_that_nobody_brings_is_refused_by_those_there_are():
     names = r"'dqn', 'ppo', 'ddpg', 'dagger', 'hybrid' or 'random-search', got 'sarsa'"
     with pytest.raises(InputError, match=rf"^a test: algorithm\.kind: should be {names}$"):
@@ -216,7 +269,7 @@ NAMELESS = (
     "rl/trainer.py", "rl/recipe.py", "rl/algorithm.py", "rl/run.py", "rl/run_report.py",
     "rl/callbacks.py", "rl/progress.py", "rl/provenance.py", "rl/settings.py",
     "rl/problem_defaults.py", "api/learners.py", "api/running.py", "api/progress.py",
-    "cli/learn.py", "cli/tune.py", *(f"tuning/{p.name}" for p in (ROOT / "tuning").glob("*.py")),
+    "cli/learn.py", "cli/tune.py", "cli/diagnose.py", *(f"tuning/{p.name}" for p in (ROOT / "tuning").glob("*.py")),
 )  # fmt: skip
 NAMES = re.compile(r"(?<![a-z_])(?:ppo|dqn|ddpg|dagger|hybrid)(?![a-z])", re.IGNORECASE)
 IN_EXAMPLES = re.compile(r"``ppo-shop-inventory-v0``|\$ compagnon .*|cp\.PPO")

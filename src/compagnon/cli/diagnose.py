@@ -1,6 +1,5 @@
 """`diagnose`: why an imitation fails, and which change mends it."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from tyro.conf import Positional
@@ -34,25 +33,18 @@ def diagnose(
         check_seed(seed)
         changes["seed"] = seed
     from compagnon.rl.recipe import load_recipe
+    from compagnon.rl.registry import find_diagnoser
     from compagnon.worlds.registry import usual_world
 
     recipe = usual_world().imitation_recipe if recipe is None else recipe
     chosen = load_recipe(recipe, changes)  # a wrong name is refused before torch is imported
-    from compagnon.rl.diagnosis.diagnose import diagnose as run
-    from compagnon.rl.diagnosis.figures import QUICK, Size
-    from compagnon.rl.diagnosis.pages import print_diagnosis, render_diagnosis
-
-    size = QUICK if quick else Size()
-    if episodes is not None:
-        size = replace(size, episodes=episodes)
     with output.busy(f"diagnosing {chosen.name}") as say:
-        found = run(chosen, size, say)
-    out = output.console()
-    print_diagnosis(out, found)
+        found = find_diagnoser(chosen.algorithm.kind)(chosen, quick, episodes, say)
+    found.show(output.console())
     if json is not None:
         output.write_json(json, found.as_json())
     if report is not None:
-        output.write_text(report, render_diagnosis(found, output.typed.get()))
+        output.write_text(report, found.page(output.typed.get()))
     return 0
 
 

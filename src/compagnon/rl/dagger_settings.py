@@ -62,6 +62,12 @@ class DaggerSettings(AlgorithmSettings):
         """See `AlgorithmSettings.imitated`."""
         return self.expert
 
+    def imitation(self, iterations: int | None) -> "DaggerSettings":
+        """See `AlgorithmSettings.imitation`."""
+        return self.model_copy(
+            update={"iterations": min(self.iterations, iterations or self.iterations)}
+        )
+
     @property
     def collected_steps(self) -> int:
         """Environment steps of one iteration; none where the decisions were recorded."""

@@ -58,6 +58,10 @@ class HybridSettings(AlgorithmSettings):
         """See `AlgorithmSettings.imitated`."""
         return self.dagger.imitated
 
+    def imitation(self, iterations: int | None) -> DaggerSettings:  # noqa: ARG002
+        """See `AlgorithmSettings.imitation`; whole, whatever the budget leaves for practice."""
+        return self.dagger
+
     @classmethod
     def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
         """See `AlgorithmSettings.complete`."""

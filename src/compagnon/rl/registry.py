@@ -7,25 +7,62 @@ its own by an entry point of the group ``compagnon.algorithms``; a program calls
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from compagnon.errors import InputError, describe
 from compagnon.rl.settings import AlgorithmSettings
 
 GROUP: Final = "compagnon.algorithms"
-# Kind -> module of its settings and their name, module that builds it.
-_OWN: Final = {
-    "dqn": ("compagnon.rl.dqn_settings:DQNSettings", "compagnon.rl.dqn:build"),
-    "ppo": ("compagnon.rl.ppo_settings:PPOSettings", "compagnon.rl.ppo:build"),
-    "ddpg": ("compagnon.rl.ddpg_settings:DDPGSettings", "compagnon.rl.ddpg:build"),
-    "dagger": ("compagnon.rl.dagger_settings:DaggerSettings", "compagnon.rl.dagger:build"),
-    "hybrid": ("compagnon.rl.hybrid_settings:HybridSettings", "compagnon.rl.hybrid:build"),
-}
+_IMITATION: Final = "compagnon.rl.diagnosis.pages:diagnose_imitation"
+# Kind -> its settings, the function that builds it, the one that diagnoses it if there is one.
+_OWN: Final[dict[str, tuple[str, str, str | None]]] = {
+    "dqn": ("compagnon.rl.dqn_settings:DQNSettings", "compagnon.rl.dqn:build", None),
+    "ppo": ("compagnon.rl.ppo_settings:PPOSettings", "compagnon.rl.ppo:build", None),
+    "ddpg": ("compagnon.rl.ddpg_settings:DDPGSettings", "compagnon.rl.ddpg:build", None),
+    "dagger": (
+        "compagnon.rl.dagger_settings:DaggerSettings", "compagnon.rl.dagger:build", _IMITATION,
+    ),
+    "hybrid": (
+        "compagnon.rl.hybrid_settings:HybridSettings", "compagnon.rl.hybrid:build", _IMITATION,
+    ),
+}  # fmt: skip
 _registered: dict[str, "AlgorithmEntry"] = {}
+
+
+class DiagnosisReport(Protocol):
+    """What a diagnosis found, ready to be shown."""
+
+    def show(self, console: Any) -> None:
+        """Print it on a `rich.console.Console`."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Its figures."""
+        ...
+
+    def page(self, command: Sequence[str]) -> str:
+        """It as HTML, with what was typed to get it."""
+        ...
+
+
+class Diagnoser(Protocol):
+    """Finds out what is wrong with a recipe's learning, and which change mends it."""
+
+    def __call__(
+        self, recipe: Any, quick: bool, episodes: int | None, progress: Callable[[str], None]
+    ) -> DiagnosisReport:
+        """Diagnose.
+
+        Args:
+            recipe: a `Recipe` of the algorithm. quick: train and play less.
+            episodes: that every policy plays, if that is wanted otherwise.
+            progress: told what is worked on.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,11 +73,13 @@ class AlgorithmEntry:
         settings: its ``kind`` is a `Literal` with one name.
         build: makes it of a `BuildPlan`; or ``module:function``, which is imported then.
         space: TOML of what `tune` searches where nobody gives a space; "" for none.
+        diagnose: what `compagnon diagnose` does with its recipes, likewise; None for nothing.
     """
 
     settings: type[AlgorithmSettings]
     build: str | Callable[[Any], Any]
     space: str = ""
+    diagnose: str | Diagnoser | None = None
 
     @property
     def kind(self) -> str:
@@ -84,6 +123,20 @@ def find_algorithm(kind: str) -> AlgorithmEntry:
     return found[kind]
 
 
+def find_diagnoser(kind: str) -> Diagnoser:
+    """What diagnoses the recipes of a kind, imported now.
+
+    Raises:
+        InputError: nothing does; names the kinds that have a diagnosis.
+    """
+    found = find_algorithm(kind).diagnose
+    if found is None:
+        others = " and ".join(k for k, entry in algorithms().items() if entry.diagnose is not None)
+        raise InputError(f"there is no diagnosis of {kind}; there is one of {others}")
+    diagnoser: Diagnoser = _load(found) if isinstance(found, str) else found
+    return diagnoser
+
+
 def kinds_in_words() -> str:
     """``'dqn', 'ppo' or 'hybrid'``."""
     *others, last = map(repr, algorithms())
@@ -97,7 +150,10 @@ def settings_by_kind() -> dict[str, type[AlgorithmSettings]]:
 
 @functools.cache
 def _own() -> dict[str, AlgorithmEntry]:
-    return {kind: AlgorithmEntry(_load(where), build) for kind, (where, build) in _OWN.items()}
+    return {
+        kind: AlgorithmEntry(_load(where), build, diagnose=diagnose)
+        for kind, (where, build, diagnose) in _OWN.items()
+    }
 
 
 @functools.cache

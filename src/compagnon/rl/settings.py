@@ -142,6 +142,14 @@ class AlgorithmSettings(Settings):
         """Whom it imitates by name, "" for the usual expert of the world; None for nobody."""
         return None
 
+    def imitation(self, iterations: int | None) -> "AlgorithmSettings | None":  # noqa: ARG002
+        """Its imitation alone, which a diagnosis looks at; None where it imitates nobody.
+
+        Args:
+            iterations: that the budget allows, where it says so.
+        """
+        return None
+
     @classmethod
     def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
         """Put into its table of a recipe what is left open and depends on the problem."""

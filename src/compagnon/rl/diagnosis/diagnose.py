@@ -48,7 +48,6 @@ from compagnon.rl.diagnosis.figures import (
     Training,
 )
 from compagnon.rl.fast import masked
-from compagnon.rl.hybrid import HybridSettings
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.recipe import BudgetSpec, Recipe
 from compagnon.worlds import find_world
@@ -67,7 +66,7 @@ def diagnose(
     """Train the recipe's imitation as it is and with changes, and measure what each one does.
 
     Args:
-        recipe: of DAgger or of the hybrid, of which the imitation is looked at.
+        recipe: its algorithm imitates, or does so among other things.
         size: how thorough; `Size()` if not given.
         progress: told what is worked on.
 
@@ -87,18 +86,12 @@ def imitation_of(recipe: Recipe) -> Recipe:
     Raises:
         InputError: it has none.
     """
-    algorithm = recipe.algorithm
-    if isinstance(algorithm, HybridSettings):
-        dagger = algorithm.dagger
-    elif isinstance(algorithm, DaggerSettings):
-        bound = recipe.budget.iterations or algorithm.iterations
-        dagger = algorithm.model_copy(update={"iterations": min(algorithm.iterations, bound)})
-    else:
+    imitation = recipe.algorithm.imitation(recipe.budget.iterations)
+    if not isinstance(imitation, DaggerSettings):
         raise InputError(
-            f"recipe {recipe.name} imitates nobody (its algorithm is {algorithm.kind}); "
-            "diagnose looks at recipes of dagger and hybrid"
+            f"recipe {recipe.name}: {recipe.algorithm.kind} has no part that imitates as DAgger"
         )
-    changes = {"algorithm": dagger, "budget": BudgetSpec(), "variants": {}}
+    changes = {"algorithm": imitation, "budget": BudgetSpec(), "variants": {}}
     return recipe.model_copy(update=changes)
 
 

@@ -1,6 +1,8 @@
 """Shows a diagnosis: in the terminal, and as a page that needs nothing else to be read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from markupsafe import Markup, escape
 from rich.console import Console
@@ -10,11 +12,46 @@ from rich.text import Text
 from compagnon.evaluation.evaluate import Evaluation, compare
 from compagnon.reporting import svg
 from compagnon.reporting.report import Section, render_report
-from compagnon.rl.diagnosis.figures import CHANGES, Diagnosis
+from compagnon.rl.diagnosis.diagnose import diagnose
+from compagnon.rl.diagnosis.figures import CHANGES, QUICK, Diagnosis, Size
 from compagnon.rl.diagnosis.phrases import Finding, PhraseSheet
 from compagnon.rl.diagnosis.words import findings
+from compagnon.rl.recipe import Recipe
 
 _HEADER_END = "</header>"
+
+
+@dataclass(frozen=True)
+class ImitationReport:
+    """A diagnosis that is ready to be shown; see `DiagnosisReport`."""
+
+    found: Diagnosis
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        print_diagnosis(console, self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        """Its figures."""
+        return self.found.as_json()
+
+    def page(self, command: str | Sequence[str]) -> str:
+        """It as HTML."""
+        return render_diagnosis(self.found, command)
+
+
+def diagnose_imitation(
+    recipe: Recipe, quick: bool, episodes: int | None, progress: Callable[[str], None]
+) -> ImitationReport:
+    """Why a recipe's imitation fails, and what mends it; see `Diagnoser`.
+
+    Raises:
+        InputError: see `diagnose`.
+    """
+    size = QUICK if quick else Size()
+    if episodes is not None:
+        size = replace(size, episodes=episodes)
+    return ImitationReport(diagnose(recipe, size, progress))
 
 
 def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
