@@ -269,7 +269,8 @@ NAMELESS = (
     "rl/trainer.py", "rl/recipe.py", "rl/algorithm.py", "rl/run.py", "rl/run_report.py",
     "rl/callbacks.py", "rl/progress.py", "rl/provenance.py", "rl/settings.py",
     "rl/problem_defaults.py", "api/learners.py", "api/running.py", "api/progress.py",
-    "cli/learn.py", "cli/tune.py", "cli/diagnose.py", *(f"tuning/{p.name}" for p in (ROOT / "tuning").glob("*.py")),
+    "cli/learn.py", "cli/tune.py", "cli/diagnose.py",
+    *(f"tuning/{p.name}" for p in (ROOT / "tuning").glob("*.py")),
 )  # fmt: skip
 NAMES = re.compile(r"(?<![a-z_])(?:ppo|dqn|ddpg|dagger|hybrid)(?![a-z])", re.IGNORECASE)
 IN_EXAMPLES = re.compile(r"``ppo-shop-inventory-v0``|\$ compagnon .*|cp\.PPO")

@@ -1,4 +1,4 @@
-"""What every algorithm is to the trainer, and how a recipe becomes one."""
+"""What every algorithm is to the trainer, and how a recipe becomes one, on the network it names."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
@@ -6,8 +6,11 @@ from typing import Any, Protocol, Self
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema
+from compagnon.policy.manifest import CategoricalHead, MatchingHead
 from compagnon.rl.buffers.demonstrations import Demonstrations
-from compagnon.rl.networks.trainable import TrainableNetwork
+from compagnon.rl.networks.modules import ModulePolicyNetwork
+from compagnon.rl.networks.registry import Networks, Std
+from compagnon.rl.networks.trainable import PairwiseNetwork, PolicyNetwork, TrainableNetwork
 from compagnon.rl.recipe import Recipe
 from compagnon.rl.registry import find_algorithm
 from compagnon.rl.settings import AlgorithmSettings
@@ -121,6 +124,47 @@ class BuildPlan:
     def refuse(self, why: str) -> InputError:
         """An error that names the recipe."""
         return InputError(f"recipe {self.recipe.name}: {why}")
+
+
+def policy_network(
+    plan: BuildPlan,
+    networks: Networks = "separate",
+    std: Std = "learnt",
+    initial_std: float = 1.0,
+) -> PolicyNetwork:
+    """The actor and the critic that a recipe describes.
+
+    Args:
+        networks, std, initial_std: see `PolicyNetwork`.
+
+    Raises:
+        InputError: a setting that does not fit the environment.
+    """
+    recipe, spec = plan.recipe, plan.recipe.network
+    if spec.kind == "pairwise":
+        if networks == "joint":
+            raise plan.refuse(
+                "algorithm.networks 'joint' is for perceptrons; pairwise actors and critics are "
+                "separate"
+            )
+        head = MatchingHead() if spec.greedy == "matching" else CategoricalHead()
+        return PairwiseNetwork(
+            plan.schema, spec.pairwise(), recipe.seed, spec.fields, recipe.device, head
+        )
+    if spec.kind != "mlp":
+        if networks == "joint":
+            raise plan.refuse(
+                "algorithm.networks 'joint' is for perceptrons; a network of one's own is made "
+                "twice, for actor and critic"
+            )
+        return ModulePolicyNetwork(
+            plan.schema, spec.kind, spec.options, recipe.seed, spec.fields, spec.scale_inputs,
+            recipe.device, std, initial_std,
+        )  # fmt: skip
+    return PolicyNetwork(
+        plan.schema, spec.hidden, spec.activation, recipe.seed, spec.fields, spec.scale_inputs,
+        recipe.device, networks, std, initial_std,
+    )  # fmt: skip
 
 
 def total_iterations(recipe: Recipe) -> int | None:

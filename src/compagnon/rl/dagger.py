@@ -14,13 +14,12 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema, load_policy
 from compagnon.policy.loading import DECISIONS, IN_MEMORY
-from compagnon.rl.algorithm import BuildPlan
+from compagnon.rl.algorithm import BuildPlan, policy_network
 from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.fast import masked
 from compagnon.rl.fast.cross_entropy import fused_cross_entropy
-from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.worlds.registry import usual_expert
 

@@ -6,10 +6,9 @@ import torch
 
 from compagnon.envs import BatchEnv
 from compagnon.rl import dagger, ppo
-from compagnon.rl.algorithm import BuildPlan
+from compagnon.rl.algorithm import BuildPlan, policy_network
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.hybrid_settings import HybridSettings
-from compagnon.rl.networks.building import policy_network
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO
 

@@ -11,10 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.rl.algorithm import BuildPlan, Practising
-from compagnon.rl.buffers.collector import Collector
+from compagnon.rl.algorithm import BuildPlan, Practising, policy_network
 from compagnon.rl.buffers.reward_scale import RunningRewardScale, standardised_by_trajectory
-from compagnon.rl.buffers.rollout import Batch, Rollout, generalised_advantages
+from compagnon.rl.buffers.rollout import (
+    Batch,
+    Collector,
+    Rollout,
+    Surrogate,
+    TrainBatch,
+    generalised_advantages,
+)
 from compagnon.rl.distributions.action_distribution import ActionDistribution, distribution_for
 from compagnon.rl.fast.ppo import fast_steps
 from compagnon.rl.fast.protocol import (
@@ -28,12 +34,9 @@ from compagnon.rl.fast.protocol import (
     ActorCriticLosses,
     GradientSteps,
     MetricAccumulator,
-    Surrogate,
-    TrainBatch,
 )
-from compagnon.rl.networks.building import policy_network
+from compagnon.rl.networks.scaler import ValueScale
 from compagnon.rl.networks.trainable import PolicyNetwork
-from compagnon.rl.networks.value_scale import ValueScale
 from compagnon.rl.ppo_settings import PPOSettings
 
 __all__ = ["PPO", "PPOSettings"]
@@ -313,7 +316,7 @@ class AutogradSteps:
         self._losses: list[torch.Tensor] = []
 
     def losses(self, batch: TrainBatch, rows: NDArray[np.int64]) -> ActorCriticLosses:
-        """See `GradientSteps.losses`."""
+        """What some rows cost, remembered for `step`; while the critic warms up, it alone."""
         index = torch.from_numpy(rows).to(batch.obs.device)
         x = batch.obs[index]
         value = self._value_loss(batch, index, self.network.critic.values(x)[:, 0])

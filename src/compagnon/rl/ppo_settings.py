@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from compagnon.rl.networks.kinds import Networks, Std
+from compagnon.rl.networks.registry import Networks, Std
 from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill, power_below
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
 

@@ -44,6 +44,12 @@ class RunProgress:
         if before[0] is None or before[1] is None or fall > before[0] - before[1]:
             self.clone_return, self.lowest_after_clone = self.newest_clone, self.lowest_now
 
+    def notice(self, words: str) -> None:
+        """Something that a person should know, once for each kind of it."""
+        kind = words.partition(" in ")[0]
+        if not any(said.startswith(kind) for said in self.notices):
+            self.notices.append(words)
+
     def guard(self) -> str:
         """How low practice ever fell beside the clone, in words; nothing without either."""
         clone, lowest = self.clone_return, self.lowest_after_clone

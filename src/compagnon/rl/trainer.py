@@ -6,12 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
-
-import numba
-import torch
-from threadpoolctl import threadpool_limits
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -24,14 +19,13 @@ from compagnon.rl.algorithm import Expert, build_algorithm, total_iterations
 from compagnon.rl.callbacks import EVALUATION, Callback, IterationInfo, StopLearning
 from compagnon.rl.checkpoint import load_newest_checkpoint, save_checkpoint
 from compagnon.rl.filming import check_filming, film_if_due
+from compagnon.rl.process import ENDING_SIGNALS, check_device, handling, threads
 from compagnon.rl.progress import RunOutcome, RunProgress, State
 from compagnon.rl.provenance import Origin
 from compagnon.rl.recipe import Recipe
 from compagnon.rl.recipe_history import note_recipe
 from compagnon.rl.run import Run
 from compagnon.rl.settings import forbidden_changes
-
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingError(RuntimeError):
@@ -52,7 +46,7 @@ class Trainer:
     ) -> None:
         self.run = run
         self.recipe = recipe or run.recipe
-        with _threads(self.recipe.threads):  # first weights are made as they are in any run of it
+        with threads(self.recipe.threads):  # first weights are made as they are in any run of it
             self.algorithm, self.network = build_algorithm(self.recipe, expert)
         self.origin = Origin(self.recipe, expert, run.path / files.CLONE)
         self.progress = RunProgress()
@@ -94,7 +88,7 @@ class Trainer:
             trainer._told = len(trainer.progress.notices)
             if not trainer.algorithm.goes_on:
                 fault = trainer.algorithm.env.not_restored
-                trainer._notice(
+                trainer.progress.notice(
                     f"the episodes under way of {trainer.recipe.env.id} could not be brought back: "
                     f"{fault or 'they do not follow from seeds and actions alone'}. New ones were "
                     "begun, so this is not, bit for bit, the run that was interrupted"
@@ -122,7 +116,7 @@ class Trainer:
             InputError: another process trains in the run's folder.
         """
         with self._alone(), closing(self._tensorboard()) as board:
-            with _threads(self.recipe.threads), self._stop_on_signal(signals):
+            with threads(self.recipe.threads), handling(signals, self._ask_to_stop):
                 for info in self._iterations(board):
                     if callback is not None:
                         self._tell(callback, info)
@@ -143,7 +137,7 @@ class Trainer:
         with self._alone(), closing(self._tensorboard()) as board:
             iterations = self._iterations(board)
             while True:
-                with _threads(self.recipe.threads), self._stop_on_signal(signals):
+                with threads(self.recipe.threads), handling(signals, self._ask_to_stop):
                     info = next(iterations, None)
                 if info is None:
                     break
@@ -243,26 +237,11 @@ class Trainer:
         every = self.recipe.checkpoint.every or self.recipe.evaluation.every
         return self.algorithm.iteration % every == 0
 
-    @contextmanager
-    def _stop_on_signal(self, signals: Sequence[signal.Signals]) -> Iterator[None]:
-        """A first Ctrl-C (or SIGTERM) ends after this iteration and saves; a second one at once."""
-
-        def ask(_signal: int, _frame: FrameType | None) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        previous = {}
-        try:
-            for number in signals:
-                previous[number] = signal.signal(number, ask)
-        except ValueError:  # not the main thread: whoever runs this one stops it
-            previous = {}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _ask_to_stop(self) -> None:
+        """Asked once, it ends after this iteration and saves; asked again, at once."""
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
 
     # -- judging ------------------------------------------------------------------------------
 
@@ -314,13 +293,7 @@ class Trainer:
         )
         if math.isfinite(length):
             words += f" (in evaluations an episode takes {length:,.0f})"
-        self._notice(f"{words}: what comes late in an episode is not learnt from")
-
-    def _notice(self, words: str) -> None:
-        """Something that a person should know, once for each kind of it."""
-        kind = words.partition(" in ")[0]
-        if not any(said.startswith(kind) for said in self.progress.notices):
-            self.progress.notices.append(words)
+        self.progress.notice(f"{words}: what comes late in an episode is not learnt from")
 
     def _film(self, episodes_before: int) -> None:
         if self.recipe.video.every_episodes:
@@ -472,32 +445,3 @@ def _check_changes(run: Run, recipe: Recipe) -> None:
             f"{run.path} was begun with {key} = {before!r}; {now!r} needs a run of its own "
             "(another --out, without --resume)"
         )
-
-
-@contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    """So many threads for numba and torch, one for numpy's products; as it was before, afterwards.
-
-    What numpy multiplies in training is small, and up to ten times slower on two threads.
-    """
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    threads = min(wanted, most)
-    of_torch, of_numba = torch.get_num_threads(), numba.get_num_threads()
-    with threadpool_limits(1, user_api="blas"):
-        # In this order: numba, when it first wakes its threads, sets OpenMP's count for torch too.
-        numba.set_num_threads(threads)
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(of_numba)
-            torch.set_num_threads(of_torch)
-
-
-def check_device(device: str) -> None:
-    """Raise InputError unless torch can use `device` here."""
-    try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device = {device!r} cannot be used here: {reason}") from None

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compagnon.envs import Field
-from compagnon.rl.networks.scaler import RunningScaler
+from compagnon.rl.networks.scaler import RunningScaler, ValueScale
 from compagnon.rl.networks.trainable import Mlp
-from compagnon.rl.networks.value_scale import ValueScale
 
 
 def batches(seed: int, sizes: list[int]) -> list[np.ndarray]:

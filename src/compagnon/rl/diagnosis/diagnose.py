@@ -3,15 +3,12 @@
 What the figures mean is put into words by `words`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
@@ -49,6 +46,7 @@ from compagnon.rl.diagnosis.figures import (
 )
 from compagnon.rl.fast import masked
 from compagnon.rl.networks.trainable import PolicyNetwork
+from compagnon.rl.process import threads
 from compagnon.rl.recipe import BudgetSpec, Recipe
 from compagnon.worlds import find_world
 
@@ -76,7 +74,7 @@ def diagnose(
     size = size or Size()
     if size.episodes < 1:
         raise InputError(f"episodes={size.episodes}: at least 1")
-    with _threads(recipe.threads):
+    with threads(recipe.threads):
         return _Work(imitation_of(recipe), size, progress or (lambda _: None)).run()
 
 
@@ -93,19 +91,6 @@ def imitation_of(recipe: Recipe) -> Recipe:
         )
     changes = {"algorithm": imitation, "budget": BudgetSpec(), "variants": {}}
     return recipe.model_copy(update=changes)
-
-
-@contextmanager
-def _threads(wanted: int) -> Iterator[None]:
-    before = torch.get_num_threads(), numba.get_num_threads()
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(min(wanted, most))  # first: waking its threads sets torch's count too
-    torch.set_num_threads(min(wanted, most))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before[1])
-        torch.set_num_threads(before[0])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from compagnon.rl.networks.kinds import Norm
+from compagnon.rl.networks.registry import Norm
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
 
 Exploration = Literal["ou", "gaussian", "draws", "parameters", "none"]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compagnon.rl.buffers.rollout import TrainBatch
 from compagnon.rl.distributions.action_distribution import (
     ActionDistribution,
     DiagonalGaussian,
@@ -17,7 +18,7 @@ from compagnon.rl.distributions.action_distribution import (
 )
 from compagnon.rl.fast import gaussian, masked
 from compagnon.rl.fast.optim import ActorCriticSteps
-from compagnon.rl.fast.protocol import NUM_STATS, ActorCriticLosses, TrainBatch
+from compagnon.rl.fast.protocol import NUM_STATS, ActorCriticLosses
 from compagnon.rl.networks.mlp import Mlp
 from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import PolicyNetwork

@@ -5,14 +5,11 @@ compute the same for the networks that they know.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
-from compagnon.rl.buffers.rollout import Batch
 
 Batch_contra = TypeVar("Batch_contra", contravariant=True)
 
@@ -147,33 +144,3 @@ class DeterministicSteps(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         ...
-
-
-@dataclass(frozen=True)
-class Surrogate:
-    """The parts of the actor's loss.
-
-    Attributes:
-        reference: (M, K), what the start says of the rollout's observations; (1, 1) without.
-    """
-
-    clip_coef: float
-    entropy_coef: float
-    reference_coef: float
-    reference: torch.Tensor
-
-
-class TrainBatch(NamedTuple):
-    """What the minibatches of one iteration are cut from.
-
-    Attributes:
-        obs: (M, F). values, targets: (M,), in the critic's units; values as they were collected.
-        advantages: (M,). loss: the actor's; None while the critic is warmed up.
-    """
-
-    batch: Batch
-    obs: torch.Tensor
-    values: torch.Tensor
-    targets: torch.Tensor
-    advantages: NDArray[np.float32]
-    loss: Surrogate | None

@@ -9,8 +9,8 @@ from torch import nn
 from compagnon.errors import InputError
 from compagnon.policy.manifest import CategoricalHead, DeterministicHead
 from compagnon.policy.schema import Schema
-from compagnon.rl.networks.kinds import Norm
 from compagnon.rl.networks.mlp import Activation, Mlp, NormedMlp, make_mlp
+from compagnon.rl.networks.registry import Norm
 from compagnon.rl.networks.trainable import ScaleInputs, TrainableNetwork
 
 Squash = Literal["sigmoid", "tanh"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compagnon.policy.manifest import MlpSpec
-from compagnon.rl.networks.kinds import Norm
+from compagnon.rl.networks.registry import Norm
 
 Activation = Literal["tanh", "relu"]
 

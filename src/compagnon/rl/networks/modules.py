@@ -19,8 +19,7 @@ from compagnon.policy.manifest import GaussianHead, Head, OnnxSpec
 from compagnon.policy.onnx_network import GRAPH
 from compagnon.policy.schema import Schema
 from compagnon.rl.networks.actor_critic import ActorCritic, Squash
-from compagnon.rl.networks.kinds import Std
-from compagnon.rl.networks.registry import find_network
+from compagnon.rl.networks.registry import Std, find_network
 from compagnon.rl.networks.scaler import RunningScaler
 from compagnon.rl.networks.spec import NetworkArrays
 from compagnon.rl.networks.trainable import LogStd, PolicyNetwork, ScaleInputs, TrainableNetwork

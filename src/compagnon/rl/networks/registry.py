@@ -1,16 +1,21 @@
-"""Networks of one's own: any `torch.nn.Module`, named in a recipe.
+"""What a recipe may say of networks, without torch; and networks of one's own, by their names.
 
-A factory ``(inputs, outputs, **options) -> module`` makes them; the module maps (B, inputs) to
-(B, outputs). A recipe names it as ``module:function``, or by the name that `register_network` gave
-it or an installed package's entry point of the group ``compagnon.networks`` has.
+One's own is any `torch.nn.Module` that maps (B, inputs) to (B, outputs), and a factory ``(inputs,
+outputs, **options) -> module`` makes it. A recipe names it as ``module:function``, or by the name
+that `register_network` gave it or an installed package's entry point of the group
+``compagnon.networks`` has.
 """
 
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from compagnon.errors import InputError, describe
+
+Networks = Literal["separate", "joint"]
+Norm = Literal["none", "layer", "batch"]
+Std = Literal["fixed", "learnt", "by_state"]
 
 GROUP: Final = "compagnon.networks"
 NetworkFactory = Callable[..., Any]

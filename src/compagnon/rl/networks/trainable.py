@@ -25,9 +25,9 @@ from compagnon.policy.manifest import (
 from compagnon.policy.network import NetworkPolicy, network_policy
 from compagnon.policy.provenance import Provenance
 from compagnon.policy.schema import Projection, Schema
-from compagnon.rl.networks.kinds import Networks, Std
 from compagnon.rl.networks.mlp import Activation, Mlp, MlpArrays
 from compagnon.rl.networks.pairwise import PairwiseActor, PairwiseCritic
+from compagnon.rl.networks.registry import Networks, Std
 from compagnon.rl.networks.scaler import RunningScaler
 from compagnon.rl.networks.spec import NetworkArrays, NumpyNetwork
 
