@@ -1,4 +1,4 @@
-"""Environments: Gymnasium's interface, our own compiled worlds, and many copies at once."""
+"""Environments: Gymnasium's interface, our own compiled worlds, and batches of any env."""
 
 from compagnon.envs.batch import BatchEnv, Step
 from compagnon.envs.field import Field

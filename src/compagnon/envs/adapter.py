@@ -57,7 +57,7 @@ class Adapter(gymnasium.Wrapper[NDArray[np.float32], Any, Any, Any]):
     environment does not name them beforehand.
 
     Args:
-        copy: which of several copies this is, for errors.
+        copy: which of several envs this is, for errors.
 
     Attributes:
         observation_fields: a `Field` a column.

@@ -1,4 +1,4 @@
-"""Many copies of any environment, seen the way learners and evaluators want to see them.
+"""Many envs of any kind, seen the way learners and evaluators want to see them.
 
 `BatchEnv` hides what differs between our compiled environments and Gymnasium's: where the action
 mask stands, how the last observation of an episode is handed over, how long a step took, and how
@@ -24,7 +24,7 @@ from compagnon.errors import FaultyEnvError, InputError
 
 
 class Step(NamedTuple):
-    """What one step of N copies gave; arrays are valid until the next step.
+    """What one step of N envs gave; arrays are valid until the next step.
 
     Attributes:
         obs: (N, F) float32, of the state to act in next (a new episode where one ended).
@@ -52,16 +52,16 @@ class Step(NamedTuple):
 
 
 class BatchEnv:
-    """N copies of an environment, as vectors of named numbers.
+    """N envs, as vectors of named numbers.
 
     Args:
         env_id: any Gymnasium id, ``module:ID`` included.
         env_args: its arguments.
-        num_envs: how many copies.
-        backend: what steps the copies, see `making.make_vec`.
+        num_envs: how many envs.
+        backend: what steps the envs, see `making.make_vec`.
 
     Attributes:
-        not_restored: what a copy raised when it was last put back; None where none did.
+        not_restored: what an env raised when it was last put back; None where none did.
 
     Raises:
         InputError: no such environment, a bad argument, or observations that are not vectors.
@@ -141,7 +141,7 @@ class BatchEnv:
 
     @property
     def began_at(self) -> NDArray[np.int64]:
-        """(N,), after how many steps of the batch the running episode of each copy began."""
+        """(N,), after how many steps of the batch the running episode of each env began."""
         return self._began_at.copy()
 
     def gives_masks(self) -> bool:
@@ -168,7 +168,7 @@ class BatchEnv:
         self._check_shown()
 
     def step(self, actions: NDArray[Any]) -> Step:
-        """Step every copy; an ended episode is followed by the next one at once.
+        """Step every env; an ended episode is followed by the next one at once.
 
         Raises:
             FaultyEnvError: the environment gave something that is no number, a time below 0, or
@@ -212,7 +212,7 @@ class BatchEnv:
             next_action_mask,
         )
 
-    # -- what the copies say --------------------------------------------------------------------
+    # -- what the envs say --------------------------------------------------------------------
 
     def _show(self, obs: NDArray[Any], info: dict[str, Any]) -> None:
         self.obs = np.asarray(obs, np.float32)
@@ -232,7 +232,7 @@ class BatchEnv:
             )
         told = info.get("_action_mask")
         if told is not None and not told.all():
-            # Some copies say what is possible, and some do not: there everything is.
+            # Some envs say what is possible, and some do not: there everything is.
             mask = mask | ~told[:, None]
         self.action_mask = mask
 
@@ -242,7 +242,7 @@ class BatchEnv:
         final = {} if ended is None else info.get("final_info", {})
         if given is None and "elapsed" not in final:
             return self._ones
-        if given is not None and "_elapsed" not in info:  # all copies say it, ended ones as well
+        if given is not None and "_elapsed" not in info:  # all envs say it, ended ones as well
             elapsed = given
         else:
             elapsed = np.ones(self.num_envs)
@@ -284,7 +284,7 @@ class BatchEnv:
 
     def _kpis(self, final: dict[str, Any], ended: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         given = final.get("kpis")
-        if isinstance(given, dict):  # named by a copy that ended, rather than beforehand
+        if isinstance(given, dict):  # named by an env that ended, rather than beforehand
             if not self._named_at_end:
                 self._named_at_end = True
                 self._kpi_names = tuple(name for name in given if f"_{name}" in given)
@@ -319,7 +319,7 @@ class BatchEnv:
     # -- what is wrong with it ------------------------------------------------------------------
 
     def _check_shown(self) -> None:
-        """Refuse what the copies show now where no policy could act on it."""
+        """Refuse what the envs show now where no policy could act on it."""
         self._check_numbers(self.obs)
         # Our own kernels leave something to do in every state; their tests hold them to it.
         if not self._trusted and self.action_mask is not None:
@@ -362,7 +362,7 @@ class BatchEnv:
         return self._placed(FaultyEnvError(self.env_id, what, copy))
 
     def _placed(self, fault: FaultyEnvError) -> FaultyEnvError:
-        """The fault with the seed and the step of its copy."""
+        """The fault with the seed and the step of its env."""
         copy = fault.copy
         if copy is None:
             return fault
@@ -372,7 +372,7 @@ class BatchEnv:
         return FaultyEnvError(self.env_id, fault.what, fault.copy, where)
 
     def close(self) -> None:
-        """Give back what the copies hold; physics engines do not by themselves."""
+        """Give back what the envs hold; physics engines do not by themselves."""
         self.vec.close()
 
     # -- saving -------------------------------------------------------------------------------
@@ -406,9 +406,9 @@ class BatchEnv:
         """Continue from what `state_dict` gave.
 
         Returns:
-            Whether the copies stand where they stood. An environment whose episodes do not follow
+            Whether the envs stand where they stood. An environment whose episodes do not follow
             from their seeds and actions alone cannot be brought there; new episodes have begun
-            then, and whoever keeps anything of the ones under way has to forget it. What a copy
+            then, and whoever keeps anything of the ones under way has to forget it. What an env
             raised meanwhile stands in `not_restored`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What our environments have in common, one copy or many: a core that a compiled kernel steps."""
+"""What our environments have in common, one env or many: a core that a compiled kernel steps."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol
@@ -17,26 +17,26 @@ from compagnon.errors import InputError
 
 
 class Core(Protocol):
-    """The arrays of N copies, and the kernel that changes them."""
+    """The arrays of N envs, and the kernel that changes them."""
 
     fields: tuple[Field, ...]
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
-        """Of one copy."""
+        """Of one env."""
         ...
 
     @property
     def action_space(self) -> spaces.Space[Any]:
-        """Of one copy."""
+        """Of one env."""
         ...
 
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
-        """Give the copies of `rows` (N,) the seeds (N,)."""
+        """Give the envs of `rows` (N,) the seeds (N,)."""
         ...
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
-        """Begin the next episode in the copies of `rows`."""
+        """Begin the next episode in the envs of `rows`."""
         ...
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
@@ -49,7 +49,7 @@ class Core(Protocol):
 
 
 class CompiledEnv(gymnasium.Env[NDArray[np.float32], Any], ABC):
-    """One copy; subclasses add the step, what it shows, and how an episode is pictured.
+    """One env; subclasses add the step, what it shows, and how an episode is pictured.
 
     Args:
         render_mode: one of the class's own, or None.
@@ -68,7 +68,7 @@ class CompiledEnv(gymnasium.Env[NDArray[np.float32], Any], ABC):
         self._needs_reset = True
 
     def _take(self, core: Core) -> None:
-        """Play in `core`, of one copy."""
+        """Play in `core`, of one env."""
         self._core = core
         self.observation_space = core.observation_space
         self.action_space = core.action_space
@@ -133,10 +133,10 @@ class CompiledEnv(gymnasium.Env[NDArray[np.float32], Any], ABC):
 
 
 class CompiledVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
-    """N copies that reset within the step; subclasses add the step itself and what it shows.
+    """N envs that reset within the step; subclasses add the step itself and what it shows.
 
     Args:
-        num_envs: how many copies.
+        num_envs: how many envs.
         copy: hand out fresh arrays; ``False`` hands out the kernel's own, which the next step
             overwrites.
         render_mode: None; a single environment renders.
@@ -179,10 +179,10 @@ class CompiledVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode in every copy, or in those that ``options["reset_mask"]`` selects.
+        """Begin an episode in every env, or in those that ``options["reset_mask"]`` selects.
 
         Args:
-            seed: copy i gets ``seed + i``, or ``seed[i]``; without one, each copy's next episode.
+            seed: env i gets ``seed + i``, or ``seed[i]``; without one, each env's next episode.
         """
         rows = np.ones(self.num_envs, np.bool_)
         if options is not None and "reset_mask" in options:
@@ -197,7 +197,7 @@ class CompiledVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return self.observe()
 
     def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """What every copy shows now."""
+        """What every env shows now."""
         return self._hand(self._core.out.obs), {}
 
     def _require_reset(self) -> None:

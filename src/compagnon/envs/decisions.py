@@ -1,4 +1,4 @@
-"""What our environments of masked discrete decisions have in common, one copy or many."""
+"""What our environments of masked discrete decisions have in common, one env or many."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from compagnon.errors import InputError
 
 
 class DecisionEnv(CompiledEnv):
-    """One copy, whose core steps by an action out of a mask and ends by itself, never cut short.
+    """One env, whose core steps by an action out of a mask and ends by itself, never cut short.
 
     The core's `out` holds ``obs``, ``mask``, ``elapsed``, ``reward``, ``terminated``, and ``terms``
     where the class names reward terms.
@@ -68,7 +68,7 @@ class DecisionEnv(CompiledEnv):
 
 
 class DecisionVectorEnv(CompiledVectorEnv):
-    """N copies of the same; an ended episode is followed by the next one within the same step.
+    """N of the same; an ended episode is followed by the next one within the same step.
 
     Besides ``action_mask`` (N, A), ``elapsed`` (N,) and, where there are any, ``reward_terms``
     (N, R), `info` holds, in a step that ends an episode, ``final_obs`` (N, F) and
@@ -87,13 +87,13 @@ class DecisionVectorEnv(CompiledVectorEnv):
         return scaling
 
     def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """What every copy shows now: observations and ``action_mask``."""
+        """What every env shows now: observations and ``action_mask``."""
         return self._hand(self._core.out.obs), {"action_mask": self._hand(self._core.out.mask)}
 
     def step(
         self, actions: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Step every copy by one action each, int64 of shape (N,).
+        """Step every env by one action each, int64 of shape (N,).
 
         Raises:
             InputError: another shape, or an action that there is not, or that is not possible now.

@@ -1,6 +1,6 @@
 """An environment that a person hands over in Python, object or factory, as an id and arguments.
 
-Everything here makes copies of an environment by its id: to practise in, to be judged in, to be
+Everything here makes envs by an id: to practise in, to be judged in, to be
 exported from. So what has no id yet gets one in Gymnasium's registry, for as long as the program
 runs, and a factory that can be imported is called by where it stands, which outlives the program.
 """
@@ -29,11 +29,11 @@ _NOT_ITS_OWN: Final = ("num_envs", "vectorization_mode", "vector_kwargs", "wrapp
 
 @dataclass(frozen=True)
 class GivenEnv:
-    """What copies are made by.
+    """What envs are made by.
 
     Attributes:
         id: any that `find_env` finds. args: the environment's arguments.
-        num_envs: how many copies there were, where copies were given.
+        num_envs: how many envs there were, where envs were given.
     """
 
     id: str
@@ -45,9 +45,9 @@ def given_env(env: EnvLike, args: Mapping[str, Any] | None = None) -> GivenEnv:
     """Name an environment.
 
     An object that `gymnasium.make` made, and that nothing was wrapped around, is called by its
-    `spec`: id and arguments. Any other object is a template: it is deep-copied now, each copy that
+    `spec`: id and arguments. Any other object is a template: it is deep-copied now, each env that
     is needed is a deep copy of that, and the object itself is never stepped. A factory is called
-    once a copy.
+    once an env.
 
     Args:
         args: the environment's arguments; of an object there are none left to give.

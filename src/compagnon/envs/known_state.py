@@ -18,7 +18,7 @@ _WRAPPERS: Final = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 
 
 def can_be_saved(vec: object) -> bool:
-    """Whether every copy is known, and wrapped by nothing but what Gymnasium puts around it.
+    """Whether every env is known, and wrapped by nothing but what Gymnasium puts around it.
 
     A subclass may keep more than its parent does, so it does not count.
     """
@@ -56,7 +56,7 @@ def load_state_dict(vec: SyncVectorEnv, state: dict[str, Any]) -> np.ndarray[Any
     """Continue from what `state_dict` gave.
 
     Returns:
-        What every copy shows, (N, F), a copy.
+        What every env shows, (N, F), a copy.
     """
     for env, saved in zip(vec.envs, state["copies"], strict=True):
         _restore(env, saved)

@@ -1,4 +1,4 @@
-"""Make one environment or many copies of it, from any Gymnasium id, with errors for a person."""
+"""Make one env or many, from any Gymnasium id, with errors for a person."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def make_adapted(env_id: str, /, *, copy: int = 0, **arguments: Any) -> gymnasiu
 
 
 def _make_copy(env_id: str, /, *, copy: int, **arguments: Any) -> gymnasium.Env[Any, Any]:
-    """One of several copies, which can be saved in the middle of an episode."""
+    """One of several envs, which can be saved in the middle of an episode."""
     env = make_adapted(env_id, copy=copy, **arguments)
     return env if known_state.is_known(env) else Recorded(env, env_id, copy)
 
@@ -84,7 +84,7 @@ def _explained(env_id: str) -> Iterator[None]:
 
 
 def is_compiled(env_id: str) -> bool:
-    """Whether an id's copies are stepped together in one compiled kernel: its world says so."""
+    """Whether an id's envs are stepped together in one compiled kernel: its world says so."""
     world = world_of(env_id)
     return world is not None and bool(world.compiled)
 
@@ -98,16 +98,16 @@ def make_vec(
     batch: Callable[[str, dict[str, Any], int], Any] | None = None,
     **arguments: Any,
 ) -> VectorEnv[Any, Any, Any]:
-    """`num_envs` copies as a `gymnasium.vector.VectorEnv` that resets within the step.
+    """`num_envs` of them as a `gymnasium.vector.VectorEnv` that resets within the step.
 
-    Ours are compiled and step together; any other Gymnasium id is stepped copy by copy, or by
+    Ours are compiled and step together; any other Gymnasium id is stepped env by env, or by
     EnvPool where that is asked for.
 
     Args:
-        backend: `gymnasium`; `processes`, the same episodes with the copies shared out among
+        backend: `gymnasium`; `processes`, the same episodes with the envs shared out among
             processes, for slow simulators; or `envpool` for the environments that `pool.served_ids`
             lists. It is never chosen by what is installed: the same seed gives other episodes.
-        batch: makes the copies of one of the `processes`; `BatchEnv` hands over itself.
+        batch: makes the envs of one of the `processes`; `BatchEnv` hands over itself.
 
     Raises:
         InputError: an id that does not exist, an argument that it does not take, or a backend that

@@ -1,4 +1,4 @@
-"""EnvPool's copies of Gymnasium's environments, stepped in C++, with Gymnasium's own conventions.
+"""Gymnasium's environments as EnvPool steps them, in C++, with Gymnasium's own conventions.
 
 EnvPool (Weng et al. 2022, arXiv 2206.10558) is used where it is asked for by name, never because it
 happens to be installed: its episodes follow from a seed too, but they are other episodes.
@@ -24,22 +24,22 @@ _NEVER: Final = 2**31 - 1
 
 
 class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
-    """N copies in one EnvPool; an ended episode is followed by the next one within the same step.
+    """N envs in one EnvPool; an ended episode is followed by the next one within the same step.
 
     EnvPool alone begins the next episode one step late, and reports an episode that ends by itself
     at its very last step as cut short. Here the time limit is counted outside, as Gymnasium's
-    `TimeLimit` does, and ended copies are begun again at once; so steps mean what they mean with
+    `TimeLimit` does, and ended envs are begun again at once; so steps mean what they mean with
     Gymnasium.
 
     The seeds choose the episodes, as everywhere. They are not Gymnasium's episodes of these seeds.
-    Neither the number of threads nor the other copies change them.
+    Neither the number of threads nor the other envs change them.
 
     Args:
         env_id: one of `served_ids`.
-        num_envs: how many copies.
+        num_envs: how many envs.
         max_episode_steps: another time limit than Gymnasium's own.
-        num_threads: how many threads step the copies. None: one where an environment is so cheap
-            that threads only cost, else one for some copies (`World.pooled`), as far as there are
+        num_threads: how many threads step the envs. None: one where an environment is so cheap
+            that threads only cost, else one for some envs (`World.pooled`), as far as there are
             processors.
         **arguments: none are known; EnvPool fixes the rest.
 
@@ -87,7 +87,7 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         original.close()
         self._pool: Any = None
-        # How the copies came to where they stand, which is all that can be saved of them.
+        # How the envs came to where they stand, which is all that can be saved of them.
         self._seeds: list[int] = []
         self._actions = bytearray()
         self._resets: list[int] = []
@@ -102,14 +102,14 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Begin an episode in every copy.
+        """Begin an episode in every env.
 
         Args:
-            seed: copy i gets ``seed + i``, or ``seed[i]``; without one, each copy's next episode.
+            seed: env i gets ``seed + i``, or ``seed[i]``; without one, each env's next episode.
             options: none are known.
 
         Raises:
-            InputError: some copies are given a seed and others are not.
+            InputError: some envs are given a seed and others are not.
         """
         seeds = spread_seeds(seed, self.num_envs)
         if None in seeds and seeds.count(None) < self.num_envs:
@@ -143,13 +143,13 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
             self._pool.observation_space  # noqa: B018
 
     def observe(self) -> tuple[NDArray[Any], dict[str, Any]]:
-        """What every copy shows now."""
+        """What every env shows now."""
         return self._obs, {}
 
     def state_dict(self) -> dict[str, Any]:
         """The seeds and all actions since, (T, N) or (T, N, D): it grows as long as nobody resets.
 
-        Copies in C++ hand out nothing; but they follow from these.
+        Envs in C++ hand out nothing; but they follow from these.
         """
         shape: tuple[int, ...] = self.action_space.shape or ()
         actions = np.frombuffer(bytes(self._actions), self.action_space.dtype).reshape(-1, *shape)
@@ -164,7 +164,7 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
         """Play again what `state_dict` gave; it takes as long as stepping took.
 
         Returns:
-            Whether the copies then show what they showed.
+            Whether the envs then show what they showed.
         """
         if state["seeds"]:
             self._begin([int(seed) for seed in state["seeds"]])
@@ -181,7 +181,7 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Step every copy by one action each."""
+        """Step every env by one action each."""
         if self._pool is None:
             raise ResetNeeded("call reset() before the first step()")
         actions = self._checked(actions)
@@ -215,7 +215,7 @@ class PoolVectorEnv(VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
 
 
 def served_ids() -> dict[str, int | None]:
-    """Ids that are served as Gymnasium does -> copies that keep a thread busy; None: one thread.
+    """Ids that are served as Gymnasium does -> envs that keep a thread busy; None: one thread.
 
     The worlds name them, see `World.pooled`; ours are those that the tests hold against Gymnasium.
     """

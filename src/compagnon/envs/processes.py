@@ -1,9 +1,9 @@
-"""Copies of a slow environment in processes of their own, a share of them in each.
+"""Slow envs in processes of their own, a share of them in each.
 
 Each process holds a `BatchEnv` of its share (the class is handed in, since it stands above this
 module) and steps it as it would be stepped here, so that the same seeds give the same episodes to
 the last bit, however many processes there are. Gymnasium's `AsyncVectorEnv` starts a process for
-every copy, and hands over what each copy says key by key.
+every env, and hands over what each env says key by key.
 """
 
 import contextlib
@@ -34,17 +34,17 @@ _SECONDS_TO_END: Final = 5.0  # for a process to close its environments before i
 
 
 class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
-    """N copies in processes; an ended episode is followed by the next one within the same step.
+    """N envs in processes; an ended episode is followed by the next one within the same step.
 
     `info` holds whole arrays, as our compiled environments hand them over.
 
     Args:
         env_id: any id but one of ours, which are stepped together in one kernel.
-        num_envs: how many copies.
+        num_envs: how many envs.
         arguments: the environment's.
-        batch: makes the copies of one process, from an id, arguments and their number: `BatchEnv`,
+        batch: makes the envs of one process, from an id, arguments and their number: `BatchEnv`,
             or another class that can be pickled and does as it does.
-        workers: how many processes; None for one a processor, as far as there are copies.
+        workers: how many processes; None for one a processor, as far as there are envs.
 
     Raises:
         InputError: the environment cannot be made.
@@ -117,7 +117,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         seed: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode in every copy, with ``seed + i`` or ``seed[i]`` in copy i."""
+        """Begin an episode in every env, with ``seed + i`` or ``seed[i]`` in env i."""
         if seed is None:
             raise InputError("seed: copies in processes are begun with a seed each")
         if isinstance(seed, int | np.integer):
@@ -130,7 +130,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return self.observe()
 
     def observe(self) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """What every copy shows now."""
+        """What every env shows now."""
         obs = np.concatenate([obs for obs, _ in self._shown])
         masks = [mask for _, mask in self._shown]
         return obs, {} if masks[0] is None else {"action_mask": np.concatenate(masks)}
@@ -138,7 +138,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Step every copy by one action each, all processes at once.
+        """Step every env by one action each, all processes at once.
 
         Raises:
             FaultyEnvError: an environment did what it must not, failed, or its process ended.
@@ -171,7 +171,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return obs, reward, terminated, truncated, info
 
     def _kpis(self, answers: list[Any]) -> dict[str, NDArray[Any]]:
-        """The KPIs by name, and which copies gave them, as Gymnasium hands over a dict."""
+        """The KPIs by name, and which envs gave them, as Gymnasium hands over a dict."""
         found: dict[str, NDArray[Any]] = {}
         for share, (step, names) in zip(self.shares, answers, strict=True):
             if step.kpis is None:
@@ -192,7 +192,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         """Continue from what `state_dict` gave, to as many processes as there were.
 
         Returns:
-            Whether the copies stand where they stood, see `BatchEnv.load_state_dict`.
+            Whether the envs stand where they stood, see `BatchEnv.load_state_dict`.
         """
         if len(state["workers"]) != len(self.shares):
             raise InputError(
@@ -257,7 +257,7 @@ class ProcessVectorEnv(VectorEnv[NDArray[np.float32], Any, NDArray[Any]]):
         return FaultyEnvError(self.env_id, f"it failed in the process of {self._copies(k)}\n{what}")
 
     def _placed(self, k: int, fault: FaultyEnvError) -> FaultyEnvError:
-        """A fault of process k, with the number that its copy has here."""
+        """A fault of process k, with the number that its env has here."""
         copy = None if fault.copy is None else fault.copy + self.shares[k].start
         return FaultyEnvError(fault.env, fault.what, copy, fault.where)
 

@@ -32,7 +32,7 @@ class Recorded(gymnasium.Wrapper[Any, Any, Any, Any]):
     difficulty, a count of episodes), and the actions since.
 
     Args:
-        env_id, copy: which environment it is, and which of its copies, for errors.
+        env_id, copy: which environment it is, and which of several envs, for errors.
 
     Attributes:
         owns_state: whether it has `state_dict` and `load_state_dict`, and so can be put anywhere.

@@ -1,4 +1,4 @@
-"""Which seed each copy of a vector environment begins with; the same rule for all of ours."""
+"""Which seed each env of a vector environment begins with; the same rule for all of ours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ def check_seed(seed: int) -> None:
 
 
 def spread_seeds(seed: int | list[int | None] | None, num_envs: int) -> list[int | None]:
-    """One seed a copy: copy i gets ``seed + i``, ``seed[i]``, or None for its next episode.
+    """One seed an env: env i gets ``seed + i``, ``seed[i]``, or None for its next episode.
 
     Raises:
         InputError: a seed out of range, or a list of another length.
@@ -38,15 +38,15 @@ def seeds_to_set(
     seeded: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """The seeds that the selected copies begin with, and which copies those are.
+    """The seeds that the selected envs begin with, and which envs those are.
 
     Args:
         seeds: from `spread_seeds`.
-        rows: (N,), the copies that begin an episode.
-        seeded: (N,), the copies that have had a seed; the others draw one from `rng`.
+        rows: (N,), the envs that begin an episode.
+        seeded: (N,), the envs that have had a seed; the others draw one from `rng`.
 
     Returns:
-        Seeds uint64 (N,), and bool (N,): the copies that take theirs.
+        Seeds uint64 (N,), and bool (N,): the envs that take theirs.
     """
     values = rng.integers(2**62, size=len(seeds)).astype(np.uint64)
     fresh = rows & ~seeded

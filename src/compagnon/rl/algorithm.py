@@ -113,7 +113,7 @@ class BuildPlan:
     expert: Expert | None = None
 
     def env(self, num_envs: int) -> BatchEnv:
-        """So many copies of the environment to train in."""
+        """So many envs to train in."""
         env = self.recipe.env
         return BatchEnv(env.id, env.args, num_envs, env.backend)
 

@@ -34,7 +34,7 @@ class Dagger:
     Args:
         settings: see `DaggerSettings`.
         network: trained in place.
-        env: the copies to collect in; this object resets them.
+        env: the envs to collect in; this object resets them.
         expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
             from: nobody can be asked about the states that the student meets.
         seed: of episodes, mixing, draws and minibatches.

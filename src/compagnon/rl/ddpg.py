@@ -38,7 +38,7 @@ class DDPG(Practising):
     Args:
         settings: see `DDPGSettings`.
         network: trained in place.
-        env: the copies to practise in; this object resets them.
+        env: the envs to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
         total_iterations: the budget, if known, that schedules run over.
         fast: take the fast path, where there is one for the networks.
@@ -132,7 +132,7 @@ class DDPG(Practising):
     # -- practising ---------------------------------------------------------------------------
 
     def _step(self) -> float:
-        """One step of every copy, remembered; the share of the actions that are at a bound."""
+        """One step of every env, remembered; the share of the actions that are at a bound."""
         env, network = self.env, self.network
         # Our environments write into the arrays they handed out, so what is kept is copied.
         states = self._state(env.obs, env.action_mask)

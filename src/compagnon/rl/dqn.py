@@ -98,7 +98,7 @@ class DQN(Practising):
     Args:
         settings: see `DQNSettings`.
         network: trained in place.
-        env: the copies to practise in; this object resets them.
+        env: the envs to practise in; this object resets them.
         seed: of exploration, of what is replayed, and of episodes.
         total_iterations: the budget, if known, that schedules run over.
         fast: take the fast path, where there is one for the network.
@@ -174,7 +174,7 @@ class DQN(Practising):
     # -- practising ---------------------------------------------------------------------------
 
     def _step(self) -> None:
-        """One step of every copy, remembered."""
+        """One step of every env, remembered."""
         env, network = self.env, self.network
         # Our environments write into the arrays they handed out, so what is kept is copied.
         obs = network.project(env.obs).copy()
@@ -227,7 +227,7 @@ class DQN(Practising):
         return float(start * (end / start) ** done)
 
     def _epsilons(self) -> NDArray[np.float64]:
-        """A share for each copy, (N,); with a spread the first explores most (arXiv 1803.00933)."""
+        """A share for each env, (N,); with a spread the first explores most (arXiv 1803.00933)."""
         share = np.linspace(0.0, 1.0, self.env.num_envs)
         return np.asarray(self.epsilon() ** (1 + self.settings.epsilon_spread * share))
 

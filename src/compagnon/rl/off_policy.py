@@ -33,5 +33,5 @@ class OffPolicySettings(AlgorithmSettings):
 
     @property
     def steps_of_each(self) -> int:
-        """Steps of each copy in an iteration."""
+        """Steps of each env in an iteration."""
         return -(-self.iteration_steps // self.num_envs)

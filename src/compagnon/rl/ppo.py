@@ -48,7 +48,7 @@ class PPO(Practising):
     Args:
         settings: see `PPOSettings`.
         network: trained in place; hand over a clone and PPO starts from it.
-        env: the copies to practise in; this object resets them.
+        env: the envs to practise in; this object resets them.
         seed: of action draws, minibatches and episodes.
         total_iterations: the budget, if known, that schedules run over.
         fast: take the fast path, where there is one for the network.

@@ -10,7 +10,7 @@ from compagnon.rl.problem_defaults import Chosen, ProblemFacts, fill, power_belo
 from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
 
 _UPDATES: Final = 40  # rollouts that a budget is cut into, unless they become too short or too long
-_SMALL, _MEDIUM, _LARGE = 1_024, 2_048, 16_384  # steps of a rollout, of all copies together
+_SMALL, _MEDIUM, _LARGE = 1_024, 2_048, 16_384  # steps of a rollout, of all envs together
 
 
 class PPOSettings(AlgorithmSettings):
@@ -122,7 +122,7 @@ def defaults(problem: ProblemFacts, given: Mapping[str, Any]) -> Chosen:
     """A rollout of a fortieth of the budget, though not below 1,024 steps; many short passes.
 
     Args:
-        given: what the recipe says of these settings; sizes follow the copies that it asks for.
+        given: what the recipe says of these settings; sizes follow the envs that it asks for.
     """
     most = _LARGE if problem.compiled else _MEDIUM
     rollout = min(max(power_below(problem.steps // _UPDATES), _SMALL), most)

@@ -2,9 +2,9 @@
 
 No one default fits sixty thousand steps of a small task and a hundred million of a compiled one:
 what is 4 updates for the one is 400 for the other. So whatever a recipe says counts, and what it
-leaves open follows from the budget in steps, the longest episode, and whether copies of the
-environment step together in one compiled kernel. A run's own recipe names every setting: nothing
-changes when it is resumed. `benchmarks/defaults.py` shows what these are worth.
+leaves open follows from the budget in steps, the longest episode, and whether the envs step
+together in one compiled kernel. A run's own recipe names every setting: nothing changes when it is
+resumed. `benchmarks/defaults.py` shows what these are worth.
 """
 
 import math
@@ -25,7 +25,7 @@ class ProblemFacts:
         env_steps: the budget in environment steps; None where it is given otherwise.
         scheduled: the budget says where it ends, in iterations or steps, so that a rate may fall.
         episode_steps: steps after which an episode is cut; None where nobody says.
-        compiled: copies step together, so that hundreds cost little more than one.
+        compiled: envs step together, so that hundreds cost little more than one.
     """
 
     env_steps: int | None

@@ -116,7 +116,7 @@ class AlgorithmSettings(Settings):
         serves: the kinds of actions that it can choose: discrete, box.
         ends_after: the setting that says after how many iterations it ends by itself, if it does.
         expert_key, num_envs_key: the dotted settings that name whom it imitates, and how many
-            copies of the environment it trains in; None where it has none.
+            envs it trains in; None where it has none.
         network_defaults: of a perceptron, where the recipe leaves them open.
     """
 

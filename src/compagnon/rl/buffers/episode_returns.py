@@ -10,7 +10,7 @@ _LAST = 100
 
 
 class EpisodeReturns:
-    """Adds up rewards of each copy until its episode ends.
+    """Adds up rewards of each env until its episode ends.
 
     Attributes:
         episodes: how many have ended. last: returns of the last 100 of them.
@@ -23,7 +23,7 @@ class EpisodeReturns:
         self.last: deque[float] = deque(maxlen=_LAST)
 
     def count(self, reward: NDArray[np.float64], dones: NDArray[np.bool_]) -> None:
-        """Take a step of every copy: its rewards (N,), and whose episode it ended (N,)."""
+        """Take a step of every env: its rewards (N,), and whose episode it ended (N,)."""
         self.running += reward
         if dones.any():
             self.episodes += int(dones.sum())
@@ -31,7 +31,7 @@ class EpisodeReturns:
             self.running[dones] = 0.0
 
     def restart(self) -> None:
-        """Every copy begins a new episode; those under way do not count."""
+        """Every env begins a new episode; those under way do not count."""
         self.running[:] = 0.0
 
     def metrics(self) -> dict[str, float]:

@@ -103,12 +103,12 @@ class ReplayBuffer:
 
 
 class NStep:
-    """Joins n steps of each copy into one transition (Sutton and Barto 2018, equation 7.1).
+    """Joins n steps of each env into one transition (Sutton and Barto 2018, equation 7.1).
 
     Nothing crosses the end of an episode: what is pending there is handed out with fewer steps.
 
     Args:
-        n: steps of a transition. num_envs: copies, each with a window of its own.
+        n: steps of a transition. num_envs: envs, each with a window of its own.
     """
 
     def __init__(self, n: int, num_envs: int, num_fields: int, action: ActionSchema) -> None:
@@ -128,7 +128,7 @@ class NStep:
         terminated: NDArray[np.bool_],
         truncated: NDArray[np.bool_],
     ) -> Transitions:
-        """Take one step of every copy; the transitions that it completes, valid until the next.
+        """Take one step of every env; the transitions that it completes, valid until the next.
 
         Args:
             obs, next_obs: (N, F), before the step and after it, before any reset.
@@ -150,7 +150,7 @@ class NStep:
         self._pending.rewards[:] *= np.float32(factor)
 
     def clear(self) -> None:
-        """Forget what is pending: the copies begin new episodes."""
+        """Forget what is pending: the envs begin new episodes."""
         self._counts[:] = 0
 
     def state_dict(self) -> dict[str, Any]:

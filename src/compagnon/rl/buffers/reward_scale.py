@@ -17,7 +17,7 @@ _TINY = 1e-5
 class RunningRewardScale:
     """Divides rewards by the running deviation of the discounted return.
 
-    The return of a copy is ``G <- d G + r``, begun anew with each episode: the practice of common
+    The return of an env is ``G <- d G + r``, begun anew with each episode: the practice of common
     implementations ("reward scaling", Engstrom et al. 2020, arXiv 2005.12729, section 2). A rollout
     is first taken into account and then divided by one number, so all its rewards mean the same.
     """
@@ -38,7 +38,7 @@ class RunningRewardScale:
         return rollout.rewards[:steps] / self._statistics.std
 
     def forget_episodes(self) -> None:
-        """Every copy begins a new episode."""
+        """Every env begins a new episode."""
         self._returns[:] = 0.0
 
     def state_dict(self) -> dict[str, Any]:

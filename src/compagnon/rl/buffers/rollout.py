@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 
 class Rollout:
-    """Arrays of T steps of N copies, filled step by step and read flat, step-major.
+    """Arrays of T steps of N envs, filled step by step and read flat, step-major.
 
     Attributes:
         steps: T, how many are filled; the arrays may be longer.
@@ -139,13 +139,13 @@ class TrainBatch(NamedTuple):
 
 
 class Collector:
-    """Fills rollouts, either of so many steps or of so many whole episodes of each copy.
+    """Fills rollouts, either of so many steps or of so many whole episodes of each env.
 
     Args:
-        env: the copies to practise in; this object resets them.
+        env: the envs to practise in; this object resets them.
         gamma: discount of one unit of the env's time.
-        steps: of each copy in a rollout.
-        episodes: of each copy in a rollout, instead of `steps`; 0 for steps. A copy that has played
+        steps: of each env in a rollout.
+        episodes: of each env in a rollout, instead of `steps`; 0 for steps. An env that has played
             its own waits for the others: what it does meanwhile is neither used nor counted.
         values: read observations (B, F) -> their values (B,), for episodes that are cut short.
         rng: of actions and of episode seeds.
@@ -193,7 +193,7 @@ class Collector:
             self._network.scaler.update(np.concatenate(raw))
 
     def _whole_episodes(self) -> list[NDArray[np.float32]]:
-        """Each copy's share of episodes; the observations that count, as the env gave them."""
+        """Each env's share of episodes; the observations that count, as the env gave them."""
         rollout = self.rollout
         left = np.full(rollout.num_envs, self._episodes)
         playing: list[NDArray[np.bool_]] = []
@@ -215,7 +215,7 @@ class Collector:
         return raw
 
     def _step(self, t: int, counts: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """One step of every copy, recorded as number t; the observations acted on, projected."""
+        """One step of every env, recorded as number t; the observations acted on, projected."""
         rollout, network, env = self.rollout, self._network, self._env
         projected = network.project(env.obs).copy()
         rollout.obs[t] = network.scaled(projected)

@@ -26,7 +26,7 @@ _SERVES: dict[str, tuple[Exploration, ...]] = {  # the first one is meant where 
 
 
 class Explorer:
-    """Chooses the actions that are tried, in N copies of an environment.
+    """Chooses the actions that are tried, in N envs.
 
     Args:
         network: whose actor is followed. num_envs: N.
@@ -111,9 +111,9 @@ class Explorer:
         return actions
 
     def reset(self, ended: NDArray[np.bool_], rng: np.random.Generator) -> None:
-        """Begin anew in the copies, (N,), whose episode ended.
+        """Begin anew in the envs, (N,), whose episode ended.
 
-        All copies follow one disturbed actor, so that one is replaced as soon as any episode ends.
+        All envs follow one disturbed actor, so that one is replaced as soon as any episode ends.
         """
         if self.noisy is not None:
             self.noisy.noise.reset(ended)

@@ -1,6 +1,6 @@
 """What is added to an action so that others are tried, and a boundary that keeps it off the bounds.
 
-Everything here has one row for each copy of the environment and one column for each component of
+Everything here has one row for each env and one column for each component of
 the action, and draws from the generator that it is given.
 """
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Noise(Protocol):
-    """A random process of N copies and D components."""
+    """A random process of N envs and D components."""
 
     def next(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Its next values, (N, D)."""
@@ -22,7 +22,7 @@ class Noise(Protocol):
         ...
 
     def reset(self, ended: NDArray[np.bool_]) -> None:
-        """Begin anew in the copies, (N,), whose episode ended."""
+        """Begin anew in the envs, (N,), whose episode ended."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class OrnsteinUhlenbeck:
         self.x += by
 
     def reset(self, ended: NDArray[np.bool_]) -> None:
-        """x = 0 in the copies, (N,), whose episode ended."""
+        """x = 0 in the envs, (N,), whose episode ended."""
         self.x[ended] = 0.0
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def epsilon_greedy(
     """With probability epsilon any possible action, else the best possible one; (N,).
 
     Args:
-        values, mask: (N, A). epsilons: (N,), one a copy. coins, draws: (N,) uniform in [0, 1).
+        values, mask: (N, A). epsilons: (N,), one an env. coins, draws: (N,) uniform in [0, 1).
 
     Raises:
         InputError: a row's mask allows nothing.
