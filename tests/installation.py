@@ -163,20 +163,13 @@ class Installations:
                     target.mkdir(exist_ok=True)
 
     def _take_compiled(self) -> None:
-        """Kernels that are compiled here are not compiled again: their sources are the same.
-
-        Numba tells that by a source's size and time.
-        """
+        """Kernels that are compiled here are not compiled again: they are made of the same."""
         source = ROOT / "src"
-        for kind in ("*.nbi", "*.nbc"):
-            for path in (source / OWN).rglob(kind):
-                target = self._own / path.relative_to(source)
-                if target.parents[1].is_dir():  # else its module is there no more
-                    target.parent.mkdir(exist_ok=True)
-                    shutil.copy2(path, target)
-        for path in (source / OWN).rglob("*.py"):
-            moment = path.stat().st_mtime_ns
-            os.utime(self._own / path.relative_to(source), ns=(moment, moment))
+        for path in (source / OWN).rglob("*.nbc"):
+            target = self._own / path.relative_to(source)
+            if target.parents[1].is_dir():  # else its module is there no more
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, target)
 
 
 def run_in(python: Path, code: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -2,17 +2,45 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-_OPTIONS: Final[dict[str, Any]] = {"cache": True, "error_model": "numpy", "_nrt": False}
+from compagnon.envs.kernel_cache import KernelCache
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "_nrt": False}
+
+
+@overload
+def cached_njit(function: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+
+
+@overload
+def cached_njit(**options: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
+
+
+def cached_njit(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Numba's ``njit(cache=True)``, whose cache sees changes in what the function calls and reads.
+
+    Args:
+        options: as `numba.njit` takes them.
+    """
+    if function is None:
+        return partial(cached_njit, **options)
+    compiled = numba.njit(**options)(function)
+    if isinstance(compiled, Dispatcher):  # else compiling is switched off
+        compiled._cache = KernelCache(compiled.py_func)  # type: ignore[attr-defined]
+    return compiled
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -25,7 +53,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     Such a function makes no array, and returns none to Python or to a function compiled
     in the usual way: there, a view would be released that nobody held.
     """
-    return njit(**_OPTIONS)(function)
+    return cached_njit(**_OPTIONS)(function)
 
 
 def kernel_inline(function: Callable[..., Any]) -> Any:
@@ -34,12 +62,12 @@ def kernel_inline(function: Callable[..., Any]) -> Any:
     A call hands over each array as seven numbers or more; for a function of many arrays that is
     short and often called, that takes longer than what it does.
     """
-    return njit(forceinline=True, **_OPTIONS)(function)
+    return cached_njit(forceinline=True, **_OPTIONS)(function)
 
 
 def kernel_entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls; while it runs, other threads of Python do too."""
-    return njit(nogil=True, **_OPTIONS)(function)
+    return cached_njit(nogil=True, **_OPTIONS)(function)
 
 
 def _prefetch(typing_context: Any, array: Any, offset: Any) -> Any:  # noqa: ARG001

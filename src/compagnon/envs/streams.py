@@ -6,7 +6,8 @@ generator state has to be saved. The mixer is SplitMix64's finaliser (Steele, Le
 """
 
 import numpy as np
-from numba import njit
+
+from compagnon.envs.kernels import cached_njit
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -14,7 +15,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2^-53
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def mix(value: np.uint64) -> np.uint64:
     """SplitMix64's output function: a bijection of 64-bit integers."""
     value = np.uint64(value + _GOLDEN)
@@ -23,20 +24,20 @@ def mix(value: np.uint64) -> np.uint64:
     return np.uint64(value ^ (value >> np.uint64(31)))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def uniform(seed: np.uint64, stream: int, index: int) -> float:
     """Draw number `index` of `stream` under `seed`, uniform on [0, 1) with 53 bits."""
     key = mix(np.uint64(seed) ^ mix(np.uint64(stream)))
     return np.float64(mix(key ^ np.uint64(index)) >> np.uint64(11)) * _TO_UNIT
 
 
-@njit(cache=True)
+@cached_njit
 def episode_seed(env_seed: np.uint64, episode: int) -> np.uint64:
     """Seed of the episode number `episode` (0 first) of an environment reset with `env_seed`."""
     return mix(mix(np.uint64(env_seed)) ^ np.uint64(episode))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def poisson(mean: float, u: float) -> int:
     """The Poisson(mean) quantile of `u` in [0, 1), by inversion (means below about 700)."""
     k = 0
@@ -49,7 +50,7 @@ def poisson(mean: float, u: float) -> int:
     return k
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def geometric(mean: float, u: float) -> int:
     """The geometric quantile of `u` in [0, 1), on 1, 2, 3, ... with the given mean (at least 1)."""
     if mean <= 1.0:
@@ -57,7 +58,7 @@ def geometric(mean: float, u: float) -> int:
     return 1 + int(np.log(1.0 - u) / np.log(1.0 - 1.0 / mean))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def normal(u: float, v: float) -> float:
     """A standard normal draw from two uniform ones on [0, 1) (Box and Muller 1958).
 

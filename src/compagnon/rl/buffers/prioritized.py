@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from compagnon.envs.kernels import cached_njit
 
 _SMALLEST = 1e-6
 
@@ -46,7 +47,7 @@ class SumTree:
         return np.asarray(_find(self.nodes, self.first_leaf, prefixes), np.int64)
 
 
-@njit(cache=True)
+@cached_njit
 def _set(nodes, first_leaf, indices, values):
     for k in range(len(indices)):
         node = first_leaf + indices[k]
@@ -57,7 +58,7 @@ def _set(nodes, first_leaf, indices, values):
             node //= 2
 
 
-@njit(cache=True)
+@cached_njit
 def _find(nodes, first_leaf, prefixes):
     found = np.empty(len(prefixes), np.int64)
     for k in range(len(prefixes)):

@@ -8,9 +8,9 @@ its last transition bootstraps from the final observation.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.policy.schema import ActionSchema
 
 
@@ -173,7 +173,7 @@ def _two_d(actions: NDArray[Any]) -> NDArray[Any]:
     return actions if actions.ndim == 2 else actions[:, None]
 
 
-@njit(cache=True)
+@cached_njit
 def _advance(
     n, counts,
     pending_obs, pending_actions, pending_rewards, pending_discounts,

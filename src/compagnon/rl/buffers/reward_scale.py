@@ -3,9 +3,9 @@
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.rl.buffers.replay import NStep, ReplayBuffer
 from compagnon.rl.buffers.rollout import Rollout
 from compagnon.rl.networks.scaler import RunningScaler
@@ -113,7 +113,7 @@ class WarmUpRewardScale:
             self.value = float(state["value"])
 
 
-@njit(cache=True)
+@cached_njit
 def discounted_returns(
     rewards: NDArray[np.float64],
     dones: NDArray[np.bool_],
@@ -139,7 +139,7 @@ def discounted_returns(
     return traces
 
 
-@njit(cache=True)
+@cached_njit
 def standardised_by_trajectory(
     rewards: NDArray[np.float64], dones: NDArray[np.bool_]
 ) -> NDArray[np.float64]:

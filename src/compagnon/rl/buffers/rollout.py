@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
+from compagnon.envs.kernels import cached_njit
 from compagnon.errors import InputError
 from compagnon.policy.schema import ActionSchema
 from compagnon.rl.buffers.episode_returns import EpisodeReturns
@@ -261,7 +261,7 @@ class Collector:
         return True
 
 
-@njit(cache=True)
+@cached_njit
 def generalised_advantages(
     rewards: NDArray[np.float64],
     values: NDArray[np.float64],

@@ -8,9 +8,9 @@ and the ratios of PPO would be wrong wherever a bound was reached.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.rl.fast.protocol import (
     APPROX_KL,
     CLIPPED,
@@ -49,7 +49,7 @@ def sample_actions(
         )
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _sample(
     outputs: NDArray[np.float32],
     log_std: NDArray[np.float32],
@@ -70,7 +70,7 @@ def _sample(
         log_probs[i] = log_prob
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def ppo_gradient(
     outputs: NDArray[np.float32],
     log_std: NDArray[np.float32],

@@ -4,7 +4,8 @@ At a few thousand weights an array library spends more time around such operatio
 """
 
 import numpy as np
-from numba import njit
+
+from compagnon.envs.kernels import cached_njit
 
 # Sums may be added in another order than written, which lets the compiler use wide registers. The
 # order is fixed by the compiled code, so the same input gives the same bits.
@@ -12,7 +13,7 @@ _REORDERED = {"reassoc", "contract", "nsz"}
 _TINY = np.float32(1e-36)
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def add_bias(z, bias):
     """z (B, K) += bias (K,)."""
     for i in range(z.shape[0]):
@@ -20,7 +21,7 @@ def add_bias(z, bias):
             z[i, j] += bias[j]
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def add_bias_relu(z, bias):
     """z (B, K) becomes max(0, z + bias); what is no number stays none."""
     for i in range(z.shape[0]):
@@ -29,7 +30,7 @@ def add_bias_relu(z, bias):
             z[i, j] = np.float32(0) if value < 0 else value
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def sum_rows(gradient, into):
     """into (K,) becomes the column sums of gradient (B, K)."""
     into[:] = 0
@@ -38,7 +39,7 @@ def sum_rows(gradient, into):
             into[j] += gradient[i, j]
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def back_through_relu(gradient, output):
     """gradient (B, K) of a ReLU's output becomes that of its input."""
     for i in range(gradient.shape[0]):
@@ -46,7 +47,7 @@ def back_through_relu(gradient, output):
             gradient[i, j] = gradient[i, j] if output[i, j] > 0 else np.float32(0)
 
 
-@njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def back_through_tanh(gradient, output):
     """gradient (B, K) of a tanh's output becomes that of its input."""
     for i in range(gradient.shape[0]):
@@ -54,7 +55,7 @@ def back_through_tanh(gradient, output):
             gradient[i, j] *= np.float32(1) - output[i, j] * output[i, j]
 
 
-@njit(inline="always")
+@cached_njit(inline="always")
 def _flushed(x):
     """x, or 0 if it is nearly denormal: where a unit is dead, moments fade into numbers with which
     processors are ten times slower, and never leave them.
@@ -62,7 +63,7 @@ def _flushed(x):
     return x if abs(x) > _TINY else np.float32(0)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REORDERED)
+@cached_njit(error_model="numpy", fastmath=_REORDERED)
 def adam_step(
     weights, gradient, first, second, step, learning_rate, max_norm, max_value, beta1, beta2, eps
 ):

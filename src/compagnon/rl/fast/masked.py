@@ -11,9 +11,10 @@ import types
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.errors import InputError
 from compagnon.rl.fast.protocol import APPROX_KL, CLIPPED, ENTROPY, LOSS, RATIO, REFERENCE_KL
 
@@ -22,11 +23,11 @@ _PARALLEL_FROM = 128  # below so many rows, waking threads costs more than it sa
 
 def _by_size(kernel: Callable[..., None]) -> Callable[..., None]:
     """Compile a kernel twice: for one thread, and for all of them where the batch is worth it."""
-    # Numba's cache knows a function by its name: one name would load one of the two for both.
+    # Machine code is found by its name: one name could give one of the two for both.
     twin = types.FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__)
     twin.__qualname__ = f"{kernel.__name__}_parallel"
-    serial = njit(cache=True, error_model="numpy")(kernel)
-    parallel = njit(cache=True, error_model="numpy", parallel=True)(twin)
+    serial = cached_njit(error_model="numpy")(kernel)
+    parallel = cached_njit(error_model="numpy", parallel=True)(twin)
 
     @functools.wraps(kernel)
     def run(logits: NDArray[np.float32], *rest: object) -> None:
@@ -45,7 +46,7 @@ def _require_choices(mask: NDArray[np.bool_], actions: NDArray[np.int64]) -> Non
     raise FloatingPointError(f"the policy's logits of row {row} are not finite numbers")
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _row_softmax(logits, mask, p):
     """Write softmax probabilities of the allowed actions to `p`; return log of the normaliser."""
     high = np.float32(-np.inf)

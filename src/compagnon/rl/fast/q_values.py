@@ -3,9 +3,9 @@ temporal-difference loss straight from the values.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.errors import InputError
 
 
@@ -35,7 +35,7 @@ def epsilon_greedy(
     return actions
 
 
-@njit(cache=True)
+@cached_njit
 def _choose(values, mask, epsilons, coins, draws, actions):
     for i in range(values.shape[0]):
         possible = 0
@@ -61,7 +61,7 @@ def _choose(values, mask, epsilons, coins, draws, actions):
         actions[i] = best
 
 
-@njit(cache=True)
+@cached_njit
 def td_targets(
     rewards: NDArray[np.float32],
     discounts: NDArray[np.float32],
@@ -92,7 +92,7 @@ def td_targets(
     return targets
 
 
-@njit(cache=True)
+@cached_njit
 def td_gradient(
     values: NDArray[np.float32],
     actions: NDArray[np.int64],

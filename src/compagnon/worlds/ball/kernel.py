@@ -7,10 +7,10 @@ same noise, and the first axes of a larger box meet the noise of a smaller one.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
+from compagnon.envs.kernels import cached_njit
 
 BOX: Final = 10.0  # the box is [-BOX, BOX] along each axis
 PUSH: Final = 2.0  # an action is in [-PUSH, PUSH] along each axis
@@ -71,7 +71,7 @@ def allocate(num_envs: int, dimension: int) -> tuple[Balls, BallOutputs]:
     return balls, outputs
 
 
-@njit(cache=True)
+@cached_njit
 def begin_episode(i, balls, out):
     """Put ball `i` at the start of its next episode."""
     balls.seeds[i, 1] = streams.episode_seed(balls.seeds[i, 0], balls.episode[i])
@@ -83,7 +83,7 @@ def begin_episode(i, balls, out):
         out.obs[i, axis] = balls.position[i, axis]
 
 
-@njit(cache=True)
+@cached_njit
 def noise(seed, step, axis):
     """The standard normal number that moves a ball along `axis` in its step number `step`."""
     stream = _NOISE_STREAM + 2 * axis
@@ -92,7 +92,7 @@ def noise(seed, step, axis):
     )
 
 
-@njit(cache=True)
+@cached_njit
 def play(i, balls, params, actions, out):
     """One step of ball `i`; True if its episode is over."""
     inside = True
@@ -116,7 +116,7 @@ def play(i, balls, params, actions, out):
     return survived or not inside
 
 
-@njit(cache=True)
+@cached_njit
 def step(balls, params, actions, out, autoreset):
     """Step every ball. Returns the first row whose action holds a NaN, or -1.
 
@@ -134,7 +134,7 @@ def step(balls, params, actions, out, autoreset):
     return -1
 
 
-@njit(cache=True)
+@cached_njit
 def reset_rows(balls, out, rows):
     """Begin a new episode of each ball that `rows` (bool, (N,)) selects."""
     for i in range(rows.shape[0]):

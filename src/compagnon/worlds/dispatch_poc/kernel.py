@@ -6,9 +6,10 @@ tick, and the number of the booking or driver, so two policies meet the same dem
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from compagnon.envs import streams
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.arrays import (
     BOOKING_COLUMNS,
@@ -56,12 +57,12 @@ _A_TICK = 8
 _LAST = 1e6  # what puts a booking or driver behind all the others
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _whole(low, high, u):
     return low + int(u * (high - low + 1))
 
 
-@njit(cache=True)
+@cached_njit
 def _bookings_come(state, places, bookings, km, seed):
     """Draw this tick's bookings, and put on the board those that find a free slot."""
     tick = state[TICK]
@@ -100,7 +101,7 @@ def _bookings_come(state, places, bookings, km, seed):
 
 
 # Rows are moved number by number: views of them cost as much again as the step itself.
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _remove(state, bookings, km, slot):
     """Free a slot; those after it move up, so that the board stays in its order."""
     last = state[COUNT] - 1
@@ -112,7 +113,7 @@ def _remove(state, bookings, km, slot):
     state[COUNT] = last
 
 
-@njit(cache=True)
+@cached_njit
 def _assign(state, sums, places, load, given, bookings, km, faults, driver, slot):
     """Give a booking to a driver, who is at its drop-off from then on; the reward."""
     minutes = km[slot, driver] * minutes_a_km(state[TICK])
@@ -147,7 +148,7 @@ def _assign(state, sums, places, load, given, bookings, km, faults, driver, slot
     return reward
 
 
-@njit(cache=True)
+@cached_njit
 def decide(state, sums, places, load, given, order, shown, bookings, km, params, action):
     """Carry out one action; its reward, and whether it was a wait."""
     state[C_DECISIONS] += 1
@@ -163,7 +164,7 @@ def decide(state, sums, places, load, given, order, shown, bookings, km, params,
     return reward, False
 
 
-@njit(cache=True)
+@cached_njit
 def pass_tick(state, sums, places, load, bookings, km, seed):
     """Five minutes: bookings come, others are cancelled, rides end; the reward."""
     state[TICK] += 1
@@ -186,7 +187,7 @@ def pass_tick(state, sums, places, load, bookings, km, seed):
     return reward
 
 
-@njit(cache=True)
+@cached_njit
 def count_open(state, bookings):
     """Bookings on the board that nobody was given."""
     found = 0
@@ -196,7 +197,7 @@ def count_open(state, bookings):
     return found
 
 
-@njit(cache=True)
+@cached_njit
 def final_bonus(state, sums, given, bookings):
     """What the day as a whole earns."""
     bonus = 0.0
@@ -214,7 +215,7 @@ def final_bonus(state, sums, given, bookings):
     return bonus
 
 
-@njit(cache=True)
+@cached_njit
 def _put_in_order(state, load, bookings, km, a_km, order, shown):
     """Bookings that a driver reaches first, by their ends; drivers by the way to the first one."""
     now = state[TICK] * constants.TICK_MINUTES
@@ -237,7 +238,7 @@ def _put_in_order(state, load, bookings, km, a_km, order, shown):
         order[at] = d
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _later_if_lost(j, now, load, bookings, km, a_km):
     left = bookings[j, END] - now
     for d in range(load.shape[0]):
@@ -246,13 +247,13 @@ def _later_if_lost(j, now, load, bookings, km, a_km):
     return left + _LAST
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _further_if_busy(d, first, open_bookings, load, km):
     far = km[first, d] if open_bookings > 0 else 0.0
     return far if load[d] < constants.MAX_LOAD else far + _LAST
 
 
-@njit(cache=True)
+@cached_njit
 def observe(state, places, load, order, shown, bookings, km, params, scale, obs, mask):
     """Write one day's observation and mask."""
     drivers, slots = load.shape[0], bookings.shape[0]
@@ -301,7 +302,7 @@ def observe(state, places, load, order, shown, bookings, km, params, scale, obs,
         )  # fmt: skip
 
 
-@njit(cache=True)
+@cached_njit
 def begin_episode(i, days):
     """Put day `i` at 08:00 of its next episode."""
     state = days.state[i]
@@ -317,7 +318,7 @@ def begin_episode(i, days):
     _bookings_come(state, days.places[i], days.bookings[i], days.km[i], days.seeds[i, 1])
 
 
-@njit(cache=True)
+@cached_njit
 def step_row(
     i, state, sums, places, load, given, order, shown, bookings, km, seed, params, action, scale,
     obs, mask, reward, elapsed, terminated,
@@ -342,7 +343,7 @@ def step_row(
     return done
 
 
-@njit(cache=True)
+@cached_njit
 def end_episode(i, days, params, scale, out, autoreset):
     """Keep what the finished day `i` showed last, and begin the next one if asked to."""
     out.final_obs[i, :] = out.obs[i]
@@ -358,7 +359,7 @@ def end_episode(i, days, params, scale, out, autoreset):
         )  # fmt: skip
 
 
-@njit(cache=True)
+@cached_njit
 def step_serial(days, params, actions, scale, out, autoreset):
     """Step every day on the calling thread."""
     for i in range(actions.shape[0]):
@@ -371,7 +372,7 @@ def step_serial(days, params, actions, scale, out, autoreset):
             end_episode(i, days, params, scale, out, autoreset)
 
 
-@njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def step_parallel(days, params, actions, scale, out, autoreset):
     """Step every day, shared among numba's threads."""
     for i in prange(actions.shape[0]):
@@ -384,7 +385,7 @@ def step_parallel(days, params, actions, scale, out, autoreset):
             end_episode(i, days, params, scale, out, autoreset)
 
 
-@njit(cache=True)
+@cached_njit
 def reset_rows(days, params, scale, out, rows):
     """Begin a new episode in each day that `rows` (bool, (N,)) selects."""
     for i in range(rows.shape[0]):

@@ -7,8 +7,8 @@ world draws bookings. Nothing of the day's own future is read.
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch_poc import constants
 from compagnon.worlds.dispatch_poc.arrays import (
     COUNT,
@@ -34,37 +34,37 @@ _KM_NORTH: Final = constants.EARTH_KM * np.pi / 180.0
 _KM_EAST: Final = _KM_NORTH * np.cos(constants.CENTRE_LAT * np.pi / 180.0)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _flat_km(lat, lon, to_lat, to_lon):
     """Kilometres in the plane: within 0.2 % of the haversine here, and quicker."""
     north, east = (to_lat - lat) * _KM_NORTH, (to_lon - lon) * _KM_EAST
     return np.sqrt(north * north + east * east)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _longer(low, high, minutes):
     """The share of windows of low, low + 1, ... high minutes that are at least so long."""
     return min(1.0, max(0.0, (high + 1.0 - minutes) / (high + 1.0 - low)))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def urgent_share(minutes):
     """The share of urgent bookings to come that someone so far away still reaches."""
     return _longer(constants.URGENT_WINDOW[0], constants.URGENT_WINDOW[1], minutes + HELD_UP)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def other_share(minutes):
     """The share of the other bookings to come that someone so far away still reaches."""
     return _longer(constants.WINDOW[0], constants.WINDOW[1], minutes + HELD_UP)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _further(load):
     return ENDS_SOON if load >= constants.MAX_LOAD else 0.0
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _kept(left, minutes):
     """How safe an open booking is with a driver so far away, 0 to 1."""
     if left <= 0.0:
@@ -72,7 +72,7 @@ def _kept(left, minutes):
     return 1.0 / (1.0 + np.exp((minutes + SOFT - left) / SOFT))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def reward_of(km, minutes, priority, window):
     """Points for an assignment in time; what it loses by coming late is not counted here."""
     reward = constants.ASSIGNED
@@ -85,7 +85,7 @@ def reward_of(km, minutes, priority, window):
     return reward
 
 
-@njit(cache=True)
+@cached_njit
 def write_trips(
     state, places, load, order, shown, bookings, km, ticks, a_km, scale, obs, mask, at
 ):  # fmt: skip
@@ -120,7 +120,7 @@ def write_trips(
     )  # fmt: skip
 
 
-@njit(cache=True)
+@cached_njit
 def _write_outlook(
     state, places, load, order, shown, bookings, km, believed, mask, scale, obs, at, columns
 ):  # fmt: skip
@@ -204,7 +204,7 @@ def _write_outlook(
             obs[column + 4] = scale[column + 4] * (others - safe)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _insert(near, who, minutes, driver):
     """Put a driver among the three nearest, of whom the first two are known by number."""
     if minutes < near[0]:

@@ -1,14 +1,14 @@
 """Traffic, demand and distances, compiled: the one travel time of the world, and the mask's."""
 
 import numpy as np
-from numba import njit
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch_poc import constants
 
 _RADIANS = np.pi / 180.0
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def traffic(tick):
     """Density of the traffic at a tick, 0 to 1."""
     minute = constants.START_HOUR * 60 + tick * constants.TICK_MINUTES
@@ -19,7 +19,7 @@ def traffic(tick):
     return constants.CALM_TRAFFIC
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def demand(tick):
     """Probability that bookings come at a tick."""
     minute = constants.START_HOUR * 60 + tick * constants.TICK_MINUTES
@@ -30,13 +30,13 @@ def demand(tick):
     return constants.CALM_DEMAND
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def minutes_a_km(tick):
     """Minutes that a kilometre takes: the world's travel time."""
     return 60.0 / (constants.FREE_SPEED * (1.0 - constants.TRAFFIC_SLOWS * traffic(tick)))
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def believed_minutes_a_km(tick, faults):
     """Minutes that the mask takes a kilometre for; the original's mask was too hopeful."""
     if faults:
@@ -44,13 +44,13 @@ def believed_minutes_a_km(tick, faults):
     return minutes_a_km(tick)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def cosine(lat):
     """Cosine of the latitude `lat` degrees north of the centre."""
     return np.cos((constants.CENTRE_LAT + lat) * _RADIANS)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def kilometres(lat, lon, cos_lat, to_lat, to_lon, cos_to_lat):
     """Haversine distance between two places given in degrees from the centre.
 

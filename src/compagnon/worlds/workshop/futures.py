@@ -5,10 +5,10 @@ of the present: whether a rush is on, and how long the repair of a machine still
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.workshop import constants, kernel
 
 # Random streams of a future, beside those of `kernel`.
@@ -16,7 +16,7 @@ _WEEK, _RUSH, _REPAIR = range(61, 64)
 _TICKS = 30  # after which a tick counts for a thousandth
 
 
-@njit(cache=True)
+@cached_njit
 def rush_chance(time: int, recent: float, params: constants.ShopParams) -> float:
     """How likely a rush is on, by what was asked for lately.
 
@@ -46,7 +46,7 @@ def rush_chance(time: int, recent: float, params: constants.ShopParams) -> float
     return float(odds / (1.0 + odds))
 
 
-@njit(cache=True)
+@cached_njit
 def redraw(shops, params, weeks: int, seeds: NDArray[np.uint64]) -> None:  # type: ignore[no-untyped-def]
     """Draw all that is hidden of every shop, shop i from ``seeds[i]``.
 

@@ -7,10 +7,11 @@ depend on how many threads run. Everything random is drawn by `streams` from the
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from compagnon.envs import streams
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.workshop import constants
 
 # Columns of Shops.state (int64).
@@ -90,7 +91,7 @@ def allocate(num_envs: int, num_fields: int) -> tuple[Shops, WorkshopOutputs]:
     return shops, outputs
 
 
-@njit(cache=True)
+@cached_njit
 def begin_episode(i, shops, params):
     """Put shop `i` at minute 0 of its next episode."""
     state = shops.state[i]
@@ -109,14 +110,14 @@ def begin_episode(i, shops, params):
     shops.seeds[i, 1] = streams.episode_seed(shops.seeds[i, 0], episode)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _add(state, counters, stock, units, overflow):
     kept = min(units, constants.STOCK_CAP - state[stock])
     state[stock] += kept
     counters[overflow] += units - kept
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _launch(state, transit, seed, params, action, terms, counters):
     """Carry out one action; an impossible launch changes nothing but the reward."""
     k = action % constants.BATCHES + 1
@@ -172,7 +173,7 @@ def _launch(state, transit, seed, params, action, terms, counters):
     state[LAST_ACTION] = action
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _work(state, counters):
     """Advance M1, then M2, by one minute; True if a machine came free or M2 can now begin."""
     event = False
@@ -202,7 +203,7 @@ def _work(state, counters):
     return event
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _deliver(state, transit, counters):
     """Receive what is due this minute; True if something came."""
     if state[IN_TRANSIT] == 0 or state[NEXT_DUE] != state[TIME]:
@@ -222,7 +223,7 @@ def _deliver(state, transit, counters):
     return True
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _tick(state, money, seed, params, book, terms, counters):
     """Every 15 minutes: demand, sales, backlog penalty. True if anything was asked or sold."""
     tick = state[TIME] // constants.TICK_MINUTES - 1
@@ -265,7 +266,7 @@ def _tick(state, money, seed, params, book, terms, counters):
     return asked_now + sold_p1 + sold_p2 > 0
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _breakdowns(state, seed, params, counters):
     """Failures and repairs, which come by the clock whatever the machines do; True on a change."""
     changed = False
@@ -284,7 +285,7 @@ def _breakdowns(state, seed, params, counters):
     return changed
 
 
-@njit(cache=True)
+@cached_njit
 def minute(state, money, counters, transit, seed, params, book, action, terms):
     """One minute of one shop, in the order of the rules; True if it ends at a decision point."""
     _launch(state, transit, seed, params, action, terms, counters)
@@ -306,7 +307,7 @@ def minute(state, money, counters, transit, seed, params, book, action, terms):
     return event
 
 
-@njit(cache=True)
+@cached_njit
 def write_fields(state, money, values):
     """Every field in physical units, in the order of `fields.FIELDS`."""
     time = state[TIME]
@@ -348,7 +349,7 @@ def write_fields(state, money, values):
     values[31] = constants.EPISODE_MINUTES - time
 
 
-@njit(cache=True)
+@cached_njit
 def write_mask(state, mask):
     """The actions that are possible now, bool of shape (201,)."""
     m1_free = state[M1_TASK] == constants.IDLE and state[M1_DOWN] == 0
@@ -364,7 +365,7 @@ def write_mask(state, mask):
     mask[constants.ORDER_START :] = True
 
 
-@njit(cache=True)
+@cached_njit
 def observe(state, money, obs, mask, fields, scale):
     """Write one shop's observation and mask."""
     values = np.empty(NUM_FIELDS)
@@ -374,7 +375,7 @@ def observe(state, money, obs, mask, fields, scale):
     write_mask(state, mask)
 
 
-@njit(cache=True)
+@cached_njit
 def play(state, money, counters, transit, seed, params, book, action, terms):
     """One step of one shop, a minute or with decision points as many as WAIT lasts; its reward."""
     terms[:] = 0.0
@@ -394,7 +395,7 @@ def play(state, money, counters, transit, seed, params, book, action, terms):
     return reward
 
 
-@njit(cache=True)
+@cached_njit
 def step_row(
     i, state, money, counters, transit, seed, params, book, action, terms, fields, scale,
     obs, mask, reward, elapsed, terminated,
@@ -412,7 +413,7 @@ def step_row(
     return done
 
 
-@njit(cache=True)
+@cached_njit
 def end_episode(i, shops, params, fields, scale, out, autoreset):
     """Keep what the finished week of shop `i` showed last, and begin the next one if asked to."""
     out.final_obs[i, :] = out.obs[i]
@@ -424,7 +425,7 @@ def end_episode(i, shops, params, fields, scale, out, autoreset):
         observe(shops.state[i], shops.money[i], out.obs[i], out.mask[i], fields, scale)
 
 
-@njit(cache=True)
+@cached_njit
 def step_serial(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop on the calling thread."""
     for i in range(actions.shape[0]):
@@ -437,7 +438,7 @@ def step_serial(shops, params, book, actions, fields, scale, out, autoreset):
             end_episode(i, shops, params, fields, scale, out, autoreset)
 
 
-@njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def step_parallel(shops, params, book, actions, fields, scale, out, autoreset):
     """Step every shop, shared among numba's threads."""
     for i in prange(actions.shape[0]):
@@ -450,7 +451,7 @@ def step_parallel(shops, params, book, actions, fields, scale, out, autoreset):
             end_episode(i, shops, params, fields, scale, out, autoreset)
 
 
-@njit(cache=True)
+@cached_njit
 def reset_rows(shops, params, fields, scale, out, rows):
     """Begin a new episode in each shop that `rows` (bool, (N,)) selects."""
     for i in range(rows.shape[0]):

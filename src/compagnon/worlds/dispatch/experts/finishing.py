@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import cached_njit, kernel
 from compagnon.worlds.dispatch import dynamics, insertion, observe, plans, running_days, tables
 from compagnon.worlds.dispatch import kernel as kernels
 from compagnon.worlds.dispatch.core import DispatchCore
@@ -76,7 +75,7 @@ def _write_board(i, worlds, view, boards, scratch):
         _write_place(w, place, view.board, present, roads, weights, boards)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _finish(worlds, rows, view, actions, rule, k, boards, out, scratch, earned):
     """See `finish`; `actions` holds the first ones, and is written over."""
     action = np.zeros(1, np.int64)

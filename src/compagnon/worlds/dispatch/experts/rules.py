@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch.insertion import TIGHT, TIGHT_MINUTES
 
 NEAREST, EARLIEST, LEAST_LOADED, INSERTION, REGRET, SLACK, HOLD, OPPORTUNITY = range(8)
@@ -45,7 +45,7 @@ class Boards(NamedTuple):
     promised: NDArray[np.float64]
 
 
-@njit(cache=True)
+@cached_njit
 def best_pairs(boards: Boards, rule: int, actions: NDArray[np.int64]) -> None:
     """The pair that each board's rule likes best, as an action; -1 where none is possible.
 
@@ -73,7 +73,7 @@ def best_pairs(boards: Boards, rule: int, actions: NDArray[np.int64]) -> None:
                     actions[n] = 1 + d * places + j
 
 
-@njit(cache=True)
+@cached_njit
 def _cheapest_drivers(
     cost: NDArray[np.float64], place: int, without: float, cheapest: NDArray[np.float64]
 ) -> int:
@@ -99,7 +99,7 @@ def _cheapest_drivers(
     return driver
 
 
-@njit(cache=True)
+@cached_njit
 def _regret(cheapest: NDArray[np.float64]) -> float:
     """What the others cost more than the cheapest one, in sum."""
     total = 0.0
@@ -108,7 +108,7 @@ def _regret(cheapest: NDArray[np.float64]) -> float:
     return total
 
 
-@njit(cache=True)
+@cached_njit
 def regret_pairs(boards: Boards, k: int, actions: NDArray[np.int64]) -> None:
     """The booking that would be missed most, by its cheapest driver; -1 where none is possible.
 
@@ -131,7 +131,7 @@ def regret_pairs(boards: Boards, k: int, actions: NDArray[np.int64]) -> None:
                 actions[n] = 1 + driver * places + j
 
 
-@njit(cache=True)
+@cached_njit
 def opportunity_pairs(
     boards: Boards, k: int, share: float, held: NDArray[np.bool_], actions: NDArray[np.int64]
 ) -> None:
@@ -175,7 +175,7 @@ def opportunity_pairs(
                 actions[n] = 1 + d * places + chosen
 
 
-@njit(cache=True)
+@cached_njit
 def price_tightness(boards: Boards) -> Boards:
     """The boards with the price of tight plans in the costs of possible pairs."""
     cost = boards.cost.copy()
@@ -188,7 +188,7 @@ def price_tightness(boards: Boards) -> Boards:
     return _with_cost(boards, cost)
 
 
-@njit(cache=True)
+@cached_njit
 def _with_cost(boards: Boards, cost: NDArray[np.float64]) -> Boards:
     return Boards(
         cost, boards.approach, boards.slack, boards.boards_in, boards.stops, boards.deadline,
@@ -196,7 +196,7 @@ def _with_cost(boards: Boards, cost: NDArray[np.float64]) -> Boards:
     )  # fmt: skip
 
 
-@njit(cache=True)
+@cached_njit
 def can_wait(boards: Boards, horizon: float) -> NDArray[np.bool_]:
     """(N, B): several drivers can take the booking, and the cheapest has more than `horizon` left.
 
@@ -216,7 +216,7 @@ def can_wait(boards: Boards, horizon: float) -> NDArray[np.bool_]:
     return held
 
 
-@njit(cache=True)
+@cached_njit
 def _wait_for_held(held: NDArray[np.bool_], actions: NDArray[np.int64]) -> None:
     """Replace -1 by 0, to wait, where a booking is held."""
     for n in range(len(actions)):
@@ -224,7 +224,7 @@ def _wait_for_held(held: NDArray[np.bool_], actions: NDArray[np.int64]) -> None:
             actions[n] = 0
 
 
-@njit(cache=True)
+@cached_njit
 def choose(boards: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> None:
     """What a rule does on each board: an assignment, 0 to wait, or -1 where it has no wish.
 
@@ -244,7 +244,7 @@ def choose(boards: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> Non
     best_moves(boards, actions)
 
 
-@njit(cache=True)
+@cached_njit
 def _choose_priced(priced: Boards, rule: int, k: int, actions: NDArray[np.int64]) -> None:
     """The rules for which a tight plan has a price."""
     if rule == SLACK:
@@ -263,7 +263,7 @@ def _choose_priced(priced: Boards, rule: int, k: int, actions: NDArray[np.int64]
     _wait_for_held(held, actions)
 
 
-@njit(cache=True)
+@cached_njit
 def _without_promised(boards: Boards) -> Boards:
     """The boards of the open bookings alone."""
     cost = boards.cost.copy()
@@ -275,7 +275,7 @@ def _without_promised(boards: Boards) -> Boards:
     return _with_cost(boards, cost)
 
 
-@njit(cache=True)
+@cached_njit
 def best_moves(boards: Boards, actions: NDArray[np.int64]) -> None:
     """Replace -1 and 0 by the move of a planned ride that saves most, if one saves `WORTH`."""
     count, drivers, places = boards.cost.shape
@@ -290,7 +290,7 @@ def best_moves(boards: Boards, actions: NDArray[np.int64]) -> None:
                     actions[n] = 1 + d * places + j
 
 
-@njit(cache=True)
+@cached_njit
 def make_way(boards: Boards, actions: NDArray[np.int64]) -> None:
     """Replace -1: decline the first place where others wait behind a board nobody can serve.
 

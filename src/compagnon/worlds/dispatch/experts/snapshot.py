@@ -7,9 +7,9 @@ will still be asked for is left out; with foresight the last is not.
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch import plans, running_days, tables, travel
 from compagnon.worlds.dispatch.insertion import Weights
 
@@ -193,7 +193,7 @@ def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weight
     taken.vehicles.append(vehicle)
 
 
-@njit(cache=True)
+@cached_njit
 def legs(nodes, leaves, earliest, roads, minutes, km):
     """Minutes and kilometres from each of `nodes` (n,) to each, into (n, n).
 

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.dispatch_poc.travel import cosine, kilometres
 
 NEAREST, EARLIEST, LEAST_LOADED = 0, 1, 2
@@ -26,7 +27,7 @@ class PocBoards(NamedTuple):
     a_km: NDArray[np.float64]
 
 
-@njit(cache=True, parallel=True)
+@cached_njit(parallel=True)
 def distances(boards: PocBoards, mask: NDArray[np.bool_], km: NDArray[np.float64]) -> None:
     """Write the kilometres of each possible pair into `km` (B, N, M), and `NEVER` elsewhere.
 
@@ -54,7 +55,7 @@ def distances(boards: PocBoards, mask: NDArray[np.bool_], km: NDArray[np.float64
                 km[b, d, j] = far
 
 
-@njit(cache=True)
+@cached_njit
 def best_pairs(
     boards: PocBoards, km: NDArray[np.float64], rule: int, actions: NDArray[np.int64]
 ) -> None:

@@ -1,10 +1,9 @@
 """Plays shops on by a rule, all of it compiled: what a look-ahead needs by the thousand."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import Threads
+from compagnon.envs.kernels import Threads, cached_njit
 from compagnon.worlds.workshop import constants, kernel
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.experts import rules as experts
@@ -13,7 +12,7 @@ from compagnon.worlds.workshop.experts.experts import WorkshopRule
 _THREADS = Threads(worth=32)  # two days of a shop are a third of a millisecond
 
 
-@njit(cache=True)
+@cached_njit
 def _see(state, x):  # type: ignore[no-untyped-def]
     """What every rule sees, in the order of `experts.NEEDED`."""
     x[experts.RAW] = state[kernel.RAW]
@@ -28,7 +27,7 @@ def _see(state, x):  # type: ignore[no-untyped-def]
     x[experts.M2_LEFT] = state[kernel.M2_LEFT]
 
 
-@njit(cache=True)
+@cached_njit
 def _possible(state, action):  # type: ignore[no-untyped-def]
     """Whether an action is, as `kernel.write_mask` says it."""
     if action >= constants.ORDER_START:
@@ -41,7 +40,7 @@ def _possible(state, action):  # type: ignore[no-untyped-def]
     return free and size <= state[kernel.RAW]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _finish(shops, rows, params, book, first, rule, levels, horizon, terms, earned):  # type: ignore[no-untyped-def]
     x = np.zeros(len(experts.NEEDED), np.int64)
     for i in rows:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from compagnon.envs.kernels import cached_njit
 from compagnon.worlds.workshop import constants
 
 # What every rule sees, in this order, as whole numbers in physical units.
@@ -38,7 +38,7 @@ class BaseStockLevels(NamedTuple):
     p1_first: int  # P1 goes first while its backlog exceeds its stock by more than this
 
 
-@njit(cache=True)
+@cached_njit
 def v2(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """The published expert: small fixed batches, made only to serve the backlog."""
     if x[RAW] + x[IN_TRANSIT] < 20:
@@ -53,7 +53,7 @@ def v2(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return constants.WAIT
 
 
-@njit(cache=True)
+@cached_njit
 def base_stock(x, p):  # type: ignore[no-untyped-def]
     """Produce up to target positions, order up to a level; nothing is ever lost to a cap."""
     on_m2 = (x[M2_LEFT] + constants.STEP2_MINUTES - 1) // constants.STEP2_MINUTES
@@ -77,7 +77,7 @@ def base_stock(x, p):  # type: ignore[no-untyped-def]
     return constants.WAIT
 
 
-@njit(cache=True)
+@cached_njit
 def over_producer(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Keeps raw full, serves P1 first, and launches P2 for ever, storable or not."""
     k = constants.STOCK_CAP - x[RAW] - x[IN_TRANSIT]
@@ -92,21 +92,21 @@ def over_producer(x, p):  # type: ignore[no-untyped-def]  # noqa: ARG001
     return constants.WAIT
 
 
-@njit(cache=True)
+@cached_njit
 def apply_v2(x: NDArray[np.int64], p: BaseStockLevels, actions: NDArray[np.int64]) -> None:
     """`v2` for each row of `x`."""
     for i in range(x.shape[0]):
         actions[i] = v2(x[i], p)
 
 
-@njit(cache=True)
+@cached_njit
 def apply_base_stock(x: NDArray[np.int64], p: BaseStockLevels, actions: NDArray[np.int64]) -> None:
     """`base_stock` for each row of `x`."""
     for i in range(x.shape[0]):
         actions[i] = base_stock(x[i], p)
 
 
-@njit(cache=True)
+@cached_njit
 def apply_over_producer(
     x: NDArray[np.int64], p: BaseStockLevels, actions: NDArray[np.int64]
 ) -> None:
@@ -115,7 +115,7 @@ def apply_over_producer(
         actions[i] = over_producer(x[i], p)
 
 
-@njit(cache=True)
+@cached_njit
 def apply_many_base_stock(
     x: NDArray[np.int64], levels: NDArray[np.int64], actions: NDArray[np.int64]
 ) -> None:
@@ -129,7 +129,7 @@ def apply_many_base_stock(
 V2, BASE_STOCK, OVER_PRODUCER = 0, 1, 2
 
 
-@njit(cache=True)
+@cached_njit
 def by_number(rule: int, x, p):  # type: ignore[no-untyped-def]
     """The action of a rule: `V2`, `BASE_STOCK` or `OVER_PRODUCER`."""
     if rule == V2:
