@@ -13,12 +13,12 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
 
 from compagnon.errors import InputError
 from compagnon.files import write_file
 from compagnon.text import interval as interval  # noqa: PLC0414 (every verb's own)
 from compagnon.text import number as number  # noqa: PLC0414
+from compagnon.wide_table import WideTable
 
 # The words of the running command, for a report that says how it was made.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
@@ -101,12 +101,13 @@ def busy(message: str) -> Iterator[Callable[[str], None]]:
         yield lambda what: status.update(f"{message}: {what}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: bool = True) -> WideTable:
     """A table whose first column folds and, with `numbers`, whose others stand to the right.
 
-    Without `numbers` the last column folds too: it holds sentences.
+    Without `numbers` the last column folds too: it holds sentences. Columns that do not fit beside
+    the others follow below, with the first one again.
     """
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made = WideTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, column in enumerate(columns):
         sentence = not numbers and index == len(columns) - 1
         made.add_column(

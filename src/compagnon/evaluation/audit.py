@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from compagnon.envs import BatchEnv
@@ -19,6 +18,7 @@ from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.statistics import Estimate, estimate_each
 from compagnon.evaluation.verdict import Verdict, give_verdict
 from compagnon.policy import Policy
+from compagnon.wide_table import WideTable
 
 REWARD, OTHER = "reward", "other"
 
@@ -251,7 +251,7 @@ def _policy_audit(
 def print_audit(console: Console, audit: Audit) -> None:
     """The table of terms, one column a policy, and a verdict for each gain."""
     labels = audit.labels
-    table = Table(title=f"Where the reward comes from, mean {labels.each}")
+    table = WideTable(title=f"Where the reward comes from, mean {labels.each}")
     table.add_column("")
     for policy in audit.policies:
         table.add_column(policy.name, justify="right", overflow="fold")

@@ -8,7 +8,6 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from compagnon.envs import BatchEnv
@@ -18,6 +17,7 @@ from compagnon.evaluation.labels import WorldLabels, labels_of
 from compagnon.evaluation.verdict import with_interval
 from compagnon.evaluation.worth import Deviation, Worth, sample_deviations, worth_of
 from compagnon.policy import Policy, Schema, load_policy
+from compagnon.wide_table import WideTable
 
 MINUTES_PER_DAY = 1440
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -337,7 +337,7 @@ def print_divergence(console: Console, divergence: Divergence) -> None:
     d, labels = divergence, labels_of(divergence.env)
     console.print(Text(in_words(d)), soft_wrap=True)
     if d.differences:
-        table = Table(title=f"{d.expert} would -> {d.policy} does")
+        table = WideTable(title=f"{d.expert} would -> {d.policy} does")
         columns = (f"times {labels.each}", "share", "reward each", "profit each", "tried")
         table.add_column("")
         for column in columns:
@@ -354,7 +354,8 @@ def print_divergence(console: Console, divergence: Divergence) -> None:
             )
         console.print(table)
     if d.by_hour:
-        table = Table(title="Decisions that differ, by day and by hour of the day")
+        title = "Decisions that differ, by day and by hour of the day"
+        table = WideTable(title=title, repeat_first=False)
         for _ in range(8):
             table.add_column(justify="right")
         table.add_row(*DAYS, "")

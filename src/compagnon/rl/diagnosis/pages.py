@@ -6,7 +6,6 @@ from typing import Any
 
 from markupsafe import Markup, escape
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from compagnon.evaluation.evaluate import Evaluation, compare
@@ -17,6 +16,7 @@ from compagnon.rl.diagnosis.figures import CHANGES, QUICK, Diagnosis, Size
 from compagnon.rl.diagnosis.phrases import Finding, PhraseSheet
 from compagnon.rl.diagnosis.words import findings
 from compagnon.rl.recipe import Recipe
+from compagnon.wide_table import WideTable
 
 _HEADER_END = "</header>"
 
@@ -62,7 +62,7 @@ def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         console.print(Text(finding.title, style="bold"))
         console.print(Text(finding.words), soft_wrap=not console.is_terminal)
         for sheet in finding.sheets:
-            table = Table(
+            table = WideTable(
                 title=sheet.title,
                 title_justify="left",
                 box=None,
