@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numba
 import pytest
+from numba.core.dispatcher import Dispatcher
 from numba.core.errors import NumbaWarning
 from numba.extending import intrinsic
 
@@ -133,6 +134,35 @@ def test_what_nobody_can_tell_of_is_named(held):
 
     with pytest.raises(UnknownValueError, match=r"dict|object|Plain"):
         fingerprint(reads)
+
+
+def test_a_field_of_the_same_name_as_something_in_a_module_is_no_obstacle():
+    tables = types.ModuleType("shop.tables")
+    tables.LIMIT, tables.stock = 3, {"bread": 1}
+
+    def reads(shelf):
+        return min(tables.LIMIT, shelf.stock)
+
+    first = fingerprint(reads)
+    tables.LIMIT = 4
+    assert fingerprint(reads) != first
+
+
+def kernels():
+    """Every compiled function of the package."""
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        if "compagnon.envs.kernels import" in path.read_text():
+            for found in vars(importlib.import_module(name)).values():
+                if isinstance(found, Dispatcher) and found.__module__ == name:
+                    yield found
+
+
+def test_every_kernel_of_the_package_can_be_kept():
+    found = {kernel.__qualname__: kernel for kernel in kernels()}
+    assert len(found) > 150
+    assert all(isinstance(kernel._cache, KernelCache) for kernel in found.values())
+    assert len({fingerprint(kernel.py_func) for kernel in found.values()}) == len(found)
 
 
 # -- in one process -------------------------------------------------------------------------------

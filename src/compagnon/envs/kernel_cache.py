@@ -139,7 +139,9 @@ class _Walk:
         for name in names:
             if name in vars(module):
                 self.say("name", name)
-                self.value(vars(module)[name], names)
+                # The name may be that of a field, which something else in the module bears too.
+                with contextlib.suppress(UnknownValueError):
+                    self.value(vars(module)[name], names)
 
     def class_(self, cls: type) -> None:
         """A class that compiled code may know: a named tuple, an enumeration, a number's."""
