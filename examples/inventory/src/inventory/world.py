@@ -11,18 +11,17 @@ from compagnon.worlds import World
 from compagnon.worlds.codec import StateCodec
 from compagnon.worlds.controls import Parts
 from compagnon.worlds.game import Game
-from inventory import pictures
-from inventory import shop as S
+from inventory import pictures, shop
 from inventory.env import FIELDS, SERVED, TERMS
 
 ENV_ID: Final = "shop/Inventory-v0"
 FRENCH: Final = ("ventes", "achats", "stockage", "ruptures", "tournées", "pain", "lait", "fromage")
 
 
-class ShopCodec(StateCodec[S.Shop]):
+class ShopCodec(StateCodec[shop.Shop]):
     """Reads shops for a policy that sees some of the fields."""
 
-    kind = S.Shop
+    kind = shop.Shop
     description = "the shop on a morning: the day, and each product's shelf and what is on its way"
     example = {"day": 4, "bread": {"stock": 14}, "milk": {"stock": 30}, "cheese": {"stock": 9}}
 
@@ -30,9 +29,9 @@ class ShopCodec(StateCodec[S.Shop]):
         places = {one.name: place for place, one in enumerate(FIELDS)}
         self._columns, self._van_fee = [places[name] for name in names], van_fee
 
-    def look(self, state: S.Shop) -> tuple[Any, Any]:
-        if not 0 <= state.day < S.DAYS:
-            raise InputError(f"day is {state.day}; it should be 0 to {S.DAYS - 1}")
+    def look(self, state: shop.Shop) -> tuple[Any, Any]:
+        if not 0 <= state.day < shop.DAYS:
+            raise InputError(f"day is {state.day}; it should be 0 to {shop.DAYS - 1}")
         for product, shelf in state.stocked:
             name, most = product.name, product.room
             if not 0 <= shelf.stock <= most:
@@ -41,15 +40,15 @@ class ShopCodec(StateCodec[S.Shop]):
                 raise InputError(f"{name}.coming: it should be crates in 1, 2 and 3 days")
             if shelf.stock + product.crate * sum(shelf.coming) > most:
                 raise InputError(f"{name}.coming: the shelf has room for {most} units")
-        return S.observe(state)[self._columns], S.possible(state)
+        return shop.observe(state)[self._columns], shop.possible(state)
 
-    def why_impossible(self, state: S.Shop, action: int) -> str | None:
-        return next((why for forbidden, why in S.obstacles(state) if forbidden[action]), None)
+    def why_impossible(self, state: shop.Shop, action: int) -> str | None:
+        return next((why for forbidden, why in shop.obstacles(state) if forbidden[action]), None)
 
-    def candidate_costs(self, state: S.Shop) -> Any:
-        return S.expected_costs(state, self._van_fee)
+    def candidate_costs(self, state: shop.Shop) -> Any:
+        return shop.expected_costs(state, self._van_fee)
 
-    def draw(self, state: S.Shop) -> str:
+    def draw(self, state: shop.Shop) -> str:
         return pictures.shop_svg(state)
 
 
@@ -78,10 +77,10 @@ class Inventory(World):
         )
 
     def action_labels(self, schema: Any) -> Sequence[str]:
-        return [S.order_in_words(action) for action in range(schema.action.n)]
+        return [shop.order_in_words(action) for action in range(schema.action.n)]
 
     def state_codec(self, schema: Any, env_args: dict[str, Any]) -> ShopCodec:
-        return ShopCodec(schema.observation.names, env_args.get("van_fee", S.VAN_FEE))
+        return ShopCodec(schema.observation.names, env_args.get("van_fee", shop.VAN_FEE))
 
     def report_part(self, evaluation: Any, policies: Any = (), times: bool = True) -> Any:
         return pictures.report_part(evaluation, policies)
@@ -95,7 +94,7 @@ class Inventory(World):
             title="Inventory",
             goal="Four weeks of a shop: be seldom short, keep little, and fill the van.",
             env_id=ENV_ID,
-            controls=(Parts(tuple(p.name for p in S.PRODUCTS), (4, 4, 4), S.order_in_words),),
+            controls=(Parts(tuple(p.name for p in shop.PRODUCTS), (4, 4, 4), shop.order_in_words),),
             legend=(("A D", "which product"), ("W S", "how many crates"), ("Enter", "order")),
             fps=12,
             time_unit="day",
