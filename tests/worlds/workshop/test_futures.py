@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compagnon.worlds.workshop import kernel
+from compagnon.worlds.workshop import arrays, kernel
 from compagnon.worlds.workshop.futures import rush_chance
 from compagnon.worlds.workshop.vector import WorkshopVectorEnv
 
@@ -40,8 +40,8 @@ def shown(env):
 def test_all_that_is_seen_stays():
     env = played(64, 200)
     obs, mask = shown(env)
-    assert (env.core.shops.state[:, kernel.M1_DOWN] > 0).any()
-    assert (env.core.shops.state[:, kernel.RUSH] == 1).any()
+    assert (env.core.shops.state[:, arrays.M1_DOWN] > 0).any()
+    assert (env.core.shops.state[:, arrays.RUSH] == 1).any()
     env.redraw(np.arange(64, dtype=np.uint64))
     after = shown(env)
     assert np.array_equal(after[0], obs)
@@ -53,8 +53,8 @@ def test_nothing_of_what_is_hidden_is_left():
     env = played(64, 200)
     twin = played(64, 200)
     state = twin.core.shops.state
-    state[:, kernel.RUSH] = 1 - state[:, kernel.RUSH]
-    for down in (kernel.M1_DOWN, kernel.M2_DOWN):
+    state[:, arrays.RUSH] = 1 - state[:, arrays.RUSH]
+    for down in (arrays.M1_DOWN, arrays.M2_DOWN):
         state[:, down] += 500 * (state[:, down] > 0)
     twin.core.shops.seeds[:, 1] += np.uint64(12345)
     assert np.array_equal(shown(twin)[0], shown(env)[0])
@@ -68,9 +68,9 @@ def test_a_rush_is_thought_as_likely_as_it_is():
     """Of shops with much the same recent demand, so many are in a rush."""
     env = played(3_000, 500, seed=7)
     shops, params = env.core.shops, env.core.params
-    rush = shops.state[:, kernel.RUSH] == 1
+    rush = shops.state[:, arrays.RUSH] == 1
     thought = np.array([
-        rush_chance(int(state[kernel.TIME]), float(money[kernel.RECENT_DEMAND]), params)
+        rush_chance(int(state[arrays.TIME]), float(money[arrays.RECENT_DEMAND]), params)
         for state, money in zip(shops.state, shops.money, strict=True)
     ])  # fmt: skip
     assert thought.mean() == pytest.approx(rush.mean(), abs=0.03)
@@ -84,14 +84,14 @@ def test_without_rushes_there_is_none():
     env = played(8, 20, calm_minutes=0.0)
     assert rush_chance(600, 50.0, env.core.params) == 0.0
     env.redraw(np.arange(8, dtype=np.uint64))
-    assert (env.core.shops.state[:, kernel.RUSH] == 0).all()
+    assert (env.core.shops.state[:, arrays.RUSH] == 0).all()
 
 
 def test_a_repair_takes_as_long_as_repairs_do():
     env = played(2_000, 150, seed=3)
-    down = env.core.shops.state[:, kernel.M1_DOWN] > 0
+    down = env.core.shops.state[:, arrays.M1_DOWN] > 0
     assert down.sum() > 100
     env.redraw(np.arange(2_000, dtype=np.uint64))
-    left = env.core.shops.state[down, kernel.M1_DOWN]
+    left = env.core.shops.state[down, arrays.M1_DOWN]
     assert left.min() >= 1
     assert left.mean() == pytest.approx(60.0, rel=0.25)

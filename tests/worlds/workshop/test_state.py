@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 from compagnon.worlds.workshop.env import WorkshopEnv
 from compagnon.worlds.workshop.fields import FIELDS
 from compagnon.worlds.workshop.state import TASKS, ShopState
@@ -20,26 +20,26 @@ def shop_of(env: WorkshopEnv) -> ShopState:
     s, money, _ = env._rows()
     s = s.tolist()
     return ShopState(
-        time=s[kernel.TIME],
-        raw=s[kernel.RAW],
-        p1=s[kernel.P1],
-        p2_inter=s[kernel.P2_INTER],
-        p2=s[kernel.P2],
-        backlog_p1=s[kernel.BACKLOG_P1],
-        backlog_p2=s[kernel.BACKLOG_P2],
-        raw_in_transit=s[kernel.IN_TRANSIT],
-        next_delivery=s[kernel.NEXT_DUE] - s[kernel.TIME] if s[kernel.IN_TRANSIT] else 0,
-        m1_task=NAMES[s[kernel.M1_TASK]],
-        m1_minutes_left=s[kernel.M1_LEFT],
-        m1_setup_left=s[kernel.M1_SETUP],
-        m2_minutes_left=s[kernel.M2_LEFT],
-        m1_ready_for=NAMES[s[kernel.M1_READY_FOR]],
-        m1_down=s[kernel.M1_DOWN] > 0,
-        m2_down=s[kernel.M2_DOWN] > 0,
-        recent_demand=float(money[kernel.RECENT_DEMAND]),
-        last_action=s[kernel.LAST_ACTION],
-        reward_total=float(money[kernel.REWARD_TOTAL]),
-        last_reward=float(money[kernel.LAST_REWARD]),
+        time=s[arrays.TIME],
+        raw=s[arrays.RAW],
+        p1=s[arrays.P1],
+        p2_inter=s[arrays.P2_INTER],
+        p2=s[arrays.P2],
+        backlog_p1=s[arrays.BACKLOG_P1],
+        backlog_p2=s[arrays.BACKLOG_P2],
+        raw_in_transit=s[arrays.IN_TRANSIT],
+        next_delivery=s[arrays.NEXT_DUE] - s[arrays.TIME] if s[arrays.IN_TRANSIT] else 0,
+        m1_task=NAMES[s[arrays.M1_TASK]],
+        m1_minutes_left=s[arrays.M1_LEFT],
+        m1_setup_left=s[arrays.M1_SETUP],
+        m2_minutes_left=s[arrays.M2_LEFT],
+        m1_ready_for=NAMES[s[arrays.M1_READY_FOR]],
+        m1_down=s[arrays.M1_DOWN] > 0,
+        m2_down=s[arrays.M2_DOWN] > 0,
+        recent_demand=float(money[arrays.RECENT_DEMAND]),
+        last_action=s[arrays.LAST_ACTION],
+        reward_total=float(money[arrays.REWARD_TOTAL]),
+        last_reward=float(money[arrays.LAST_REWARD]),
     )
 
 

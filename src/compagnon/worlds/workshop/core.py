@@ -5,7 +5,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.workshop import constants, futures, kernel
+from compagnon.worlds.workshop import arrays, constants, futures, kernel
 from compagnon.worlds.workshop.fields import kernel_columns, select_fields
 from compagnon.worlds.workshop.kpis import episode_kpis
 from compagnon.worlds.workshop.options import DEMAND_FACTORS, WorkshopOptions
@@ -28,7 +28,7 @@ class WorkshopCore:
         else:
             self._book = read_order_book(options.demand).weekly_demand()
             self.params = options.kernel_params(book_weeks=len(self._book))
-        self.shops, self.out = kernel.allocate(num_envs, len(self.fields))
+        self.shops, self.out = arrays.allocate(num_envs, len(self.fields))
         self._step = kernel.step_parallel if num_envs >= _PARALLEL_FROM else kernel.step_serial
 
     @property
@@ -46,7 +46,7 @@ class WorkshopCore:
     def seed(self, seeds: NDArray[np.uint64], rows: NDArray[np.bool_]) -> None:
         """Give the selected shops new seeds; their next episode is number 0."""
         self.shops.seeds[rows, 0] = seeds[rows]
-        self.shops.state[rows, kernel.EPISODE] = 0
+        self.shops.state[rows, arrays.EPISODE] = 0
 
     def reset(self, rows: NDArray[np.bool_]) -> None:
         """Begin the next episode of the selected shops."""

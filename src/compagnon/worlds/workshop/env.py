@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.decisions import DecisionEnv
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.kpis import KPI_NAMES
 from compagnon.worlds.workshop.options import WorkshopOptions
@@ -182,4 +182,4 @@ class WorkshopEnv(DecisionEnv):
 
     def _standing(self) -> tuple[bool, bool]:
         row = self._core.shops.state[0]
-        return bool(row[kernel.EPISODE] > 0), bool(row[kernel.TIME] >= constants.EPISODE_MINUTES)
+        return bool(row[arrays.EPISODE] > 0), bool(row[arrays.TIME] >= constants.EPISODE_MINUTES)

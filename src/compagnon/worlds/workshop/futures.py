@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compagnon.envs import streams
 from compagnon.envs.kernels import cached_njit
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 
 # Random streams of a future, beside those of `kernel`.
 _WEEK, _RUSH, _REPAIR = range(61, 64)
@@ -27,7 +27,7 @@ def rush_chance(time: int, recent: float, params: constants.ShopParams) -> float
     if params.rush_begins <= 0.0:
         return 0.0
     before = params.rush_begins / (params.rush_begins + params.rush_ends)
-    decay = kernel.RECENT_DEMAND_DECAY
+    decay = arrays.RECENT_DEMAND_DECAY
     rate, weight, last = 0.0, 1.0 - decay, time - time % constants.TICK_MINUTES
     for tick in range(_TICKS):
         minute = (last - tick * constants.TICK_MINUTES) % constants.MINUTES_PER_DAY
@@ -61,12 +61,12 @@ def redraw(shops, params, weeks: int, seeds: NDArray[np.uint64]) -> None:  # typ
         shops.seeds[i, 1] = seed
         if weeks > 1:
             other = int(streams.uniform(seed, _WEEK, 0) * (weeks - 1))
-            state[kernel.WEEK] = other if other < state[kernel.WEEK] else other + 1
+            state[arrays.WEEK] = other if other < state[arrays.WEEK] else other + 1
         if params.rush_begins > 0.0:
-            chance = rush_chance(state[kernel.TIME], shops.money[i, kernel.RECENT_DEMAND], params)
-            state[kernel.RUSH] = 1 if streams.uniform(seed, _RUSH, 0) < chance else 0
+            chance = rush_chance(state[arrays.TIME], shops.money[i, arrays.RECENT_DEMAND], params)
+            state[arrays.RUSH] = 1 if streams.uniform(seed, _RUSH, 0) < chance else 0
         for machine in range(2):
             # Of a geometric time what is left is as long as the whole.
-            if state[kernel.M1_DOWN + machine] > 0:
+            if state[arrays.M1_DOWN + machine] > 0:
                 u = streams.uniform(seed, _REPAIR, machine)
-                state[kernel.M1_DOWN + machine] = streams.geometric(params.mean_repair_minutes, u)
+                state[arrays.M1_DOWN + machine] = streams.geometric(params.mean_repair_minutes, u)

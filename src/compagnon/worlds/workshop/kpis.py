@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 
 KPI_NAMES: Final = (
     "profit",
@@ -41,32 +41,32 @@ def episode_kpis(
     Args:
         state, money, counters: rows of the kernel's arrays of the same names.
     """
-    terms = money[:, kernel.TERM_TOTALS :]
+    terms = money[:, arrays.TERM_TOTALS :]
     count = counters.astype(np.float64)
-    minutes = np.maximum(state[:, kernel.TIME], 1).astype(np.float64)
-    ticks = np.maximum(state[:, kernel.TIME] // constants.TICK_MINUTES, 1).astype(np.float64)
+    minutes = np.maximum(state[:, arrays.TIME], 1).astype(np.float64)
+    ticks = np.maximum(state[:, arrays.TIME] // constants.TICK_MINUTES, 1).astype(np.float64)
     columns = [
         terms[:, : constants.PROFIT_TERMS].sum(axis=1),
         terms.sum(axis=1),
         *terms.T,
-        count[:, kernel.C_SOLD_P1] / np.maximum(count[:, kernel.C_DEMAND_P1], 1),
-        count[:, kernel.C_SOLD_P2] / np.maximum(count[:, kernel.C_DEMAND_P2], 1),
-        count[:, kernel.C_BACKLOG_P1] / ticks,
-        count[:, kernel.C_BACKLOG_P2] / ticks,
-        state[:, kernel.BACKLOG_P1],
-        state[:, kernel.BACKLOG_P2],
-        count[:, kernel.C_OVER_RAW : kernel.C_OVER_P2 + 1].sum(axis=1),
-        count[:, kernel.C_THEFT_P1 : kernel.C_THEFT_P2 + 1].sum(axis=1),
-        count[:, kernel.C_M1_BUSY] / minutes,
-        count[:, kernel.C_M2_BUSY] / minutes,
-        count[:, kernel.C_TRANSIT] / minutes,
-        count[:, kernel.C_ORDERED],
-        count[:, kernel.C_LAUNCHES],
-        count[:, kernel.C_WAITS],
-        count[:, kernel.C_M1_DOWN] / minutes,
-        count[:, kernel.C_M2_DOWN] / minutes,
-        count[:, kernel.C_SETUP] / minutes,
-        count[:, kernel.C_DEMAND_P1],
-        count[:, kernel.C_DEMAND_P2],
+        count[:, arrays.C_SOLD_P1] / np.maximum(count[:, arrays.C_DEMAND_P1], 1),
+        count[:, arrays.C_SOLD_P2] / np.maximum(count[:, arrays.C_DEMAND_P2], 1),
+        count[:, arrays.C_BACKLOG_P1] / ticks,
+        count[:, arrays.C_BACKLOG_P2] / ticks,
+        state[:, arrays.BACKLOG_P1],
+        state[:, arrays.BACKLOG_P2],
+        count[:, arrays.C_OVER_RAW : arrays.C_OVER_P2 + 1].sum(axis=1),
+        count[:, arrays.C_THEFT_P1 : arrays.C_THEFT_P2 + 1].sum(axis=1),
+        count[:, arrays.C_M1_BUSY] / minutes,
+        count[:, arrays.C_M2_BUSY] / minutes,
+        count[:, arrays.C_TRANSIT] / minutes,
+        count[:, arrays.C_ORDERED],
+        count[:, arrays.C_LAUNCHES],
+        count[:, arrays.C_WAITS],
+        count[:, arrays.C_M1_DOWN] / minutes,
+        count[:, arrays.C_M2_DOWN] / minutes,
+        count[:, arrays.C_SETUP] / minutes,
+        count[:, arrays.C_DEMAND_P1],
+        count[:, arrays.C_DEMAND_P2],
     ]
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)

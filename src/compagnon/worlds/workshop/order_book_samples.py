@@ -12,7 +12,7 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.errors import InputError
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 from compagnon.worlds.workshop.options import DEMAND_FACTORS
 from compagnon.worlds.workshop.order_book import COLUMNS, MAX_WEEKS, PRODUCTS
 
@@ -92,7 +92,7 @@ def _asked(week_seed: np.uint64, tick: int, factor: float) -> tuple[int, int]:
         else constants.NIGHT_RATE
     )
     mean = constants.TICK_MINUTES * (rate * factor)
-    asked = int(streams.poisson(mean, streams.uniform(week_seed, kernel.DEMAND, tick)))
+    asked = int(streams.poisson(mean, streams.uniform(week_seed, arrays.DEMAND, tick)))
     p1 = int(constants.P1_SHARE * asked)
     return p1, asked - p1
 

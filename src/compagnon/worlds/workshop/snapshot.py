@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants
 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -69,34 +69,34 @@ class WorkshopSnapshot:
         s, c = state.tolist(), counters.tolist()
         unit = (
             constants.P1_MINUTES
-            if s[kernel.M1_TASK] == constants.MAKES_P1
+            if s[arrays.M1_TASK] == constants.MAKES_P1
             else constants.STEP1_MINUTES
         )
         return cls(
-            time=s[kernel.TIME],
-            m1_task=s[kernel.M1_TASK],
-            m1_units_left=-(-s[kernel.M1_LEFT] // unit),
-            m1_minutes_left=s[kernel.M1_LEFT] + s[kernel.M1_SETUP],
-            m1_setup=s[kernel.M1_SETUP],
-            m1_down=s[kernel.M1_DOWN],
-            m2_units_left=-(-s[kernel.M2_LEFT] // constants.STEP2_MINUTES),
-            m2_minutes_left=s[kernel.M2_LEFT],
-            m2_down=s[kernel.M2_DOWN],
-            raw=s[kernel.RAW],
-            p1=s[kernel.P1],
-            p2_inter=s[kernel.P2_INTER],
-            p2=s[kernel.P2],
-            backlog_p1=s[kernel.BACKLOG_P1],
-            backlog_p2=s[kernel.BACKLOG_P2],
-            raw_in_transit=s[kernel.IN_TRANSIT],
-            next_delivery=s[kernel.NEXT_DUE] - s[kernel.TIME] if s[kernel.IN_TRANSIT] else None,
-            last_action=s[kernel.LAST_ACTION],
-            rush=bool(s[kernel.RUSH]),
+            time=s[arrays.TIME],
+            m1_task=s[arrays.M1_TASK],
+            m1_units_left=-(-s[arrays.M1_LEFT] // unit),
+            m1_minutes_left=s[arrays.M1_LEFT] + s[arrays.M1_SETUP],
+            m1_setup=s[arrays.M1_SETUP],
+            m1_down=s[arrays.M1_DOWN],
+            m2_units_left=-(-s[arrays.M2_LEFT] // constants.STEP2_MINUTES),
+            m2_minutes_left=s[arrays.M2_LEFT],
+            m2_down=s[arrays.M2_DOWN],
+            raw=s[arrays.RAW],
+            p1=s[arrays.P1],
+            p2_inter=s[arrays.P2_INTER],
+            p2=s[arrays.P2],
+            backlog_p1=s[arrays.BACKLOG_P1],
+            backlog_p2=s[arrays.BACKLOG_P2],
+            raw_in_transit=s[arrays.IN_TRANSIT],
+            next_delivery=s[arrays.NEXT_DUE] - s[arrays.TIME] if s[arrays.IN_TRANSIT] else None,
+            last_action=s[arrays.LAST_ACTION],
+            rush=bool(s[arrays.RUSH]),
             profit=_profit(money),
-            sold_p1=c[kernel.C_SOLD_P1],
-            sold_p2=c[kernel.C_SOLD_P2],
-            overflow=sum(c[kernel.C_OVER_RAW : kernel.C_OVER_P2 + 1]),
-            theft=sum(c[kernel.C_THEFT_P1 : kernel.C_THEFT_P2 + 1]),
+            sold_p1=c[arrays.C_SOLD_P1],
+            sold_p2=c[arrays.C_SOLD_P2],
+            overflow=sum(c[arrays.C_OVER_RAW : arrays.C_OVER_P2 + 1]),
+            theft=sum(c[arrays.C_THEFT_P1 : arrays.C_THEFT_P2 + 1]),
         )
 
     @property
@@ -112,7 +112,7 @@ class WorkshopSnapshot:
 
 
 def _profit(money: NDArray[np.float64]) -> float:
-    return float(money[kernel.TERM_TOTALS : kernel.TERM_TOTALS + constants.PROFIT_TERMS].sum())
+    return float(money[arrays.TERM_TOTALS : arrays.TERM_TOTALS + constants.PROFIT_TERMS].sum())
 
 
 class History:
@@ -135,9 +135,9 @@ class History:
         """Add the moment at which a step ended."""
         row = self._rows[self._count]
         row[:] = (
-            state[kernel.TIME], state[kernel.M1_TASK], state[kernel.M1_LEFT], state[kernel.M2_LEFT],
-            state[kernel.M1_DOWN], state[kernel.M2_DOWN], counters[kernel.C_SETUP],
-            state[kernel.BACKLOG_P1], state[kernel.BACKLOG_P2], _profit(money),
+            state[arrays.TIME], state[arrays.M1_TASK], state[arrays.M1_LEFT], state[arrays.M2_LEFT],
+            state[arrays.M1_DOWN], state[arrays.M2_DOWN], counters[arrays.C_SETUP],
+            state[arrays.BACKLOG_P1], state[arrays.BACKLOG_P2], _profit(money),
         )  # fmt: skip
         self._count += 1
 

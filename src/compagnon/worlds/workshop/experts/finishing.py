@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import Threads, cached_njit
-from compagnon.worlds.workshop import constants, kernel
+from compagnon.worlds.workshop import arrays, constants, kernel
 from compagnon.worlds.workshop.core import WorkshopCore
 from compagnon.worlds.workshop.experts import rules as experts
 from compagnon.worlds.workshop.experts.experts import WorkshopRule
@@ -15,16 +15,16 @@ _THREADS = Threads(worth=32)  # two days of a shop are a third of a millisecond
 @cached_njit
 def _see(state, x):  # type: ignore[no-untyped-def]
     """What every rule sees, in the order of `experts.NEEDED`."""
-    x[experts.RAW] = state[kernel.RAW]
-    x[experts.IN_TRANSIT] = state[kernel.IN_TRANSIT]
-    x[experts.P1] = state[kernel.P1]
-    x[experts.P2_INTER] = state[kernel.P2_INTER]
-    x[experts.P2] = state[kernel.P2]
-    x[experts.BACKLOG_P1] = state[kernel.BACKLOG_P1]
-    x[experts.BACKLOG_P2] = state[kernel.BACKLOG_P2]
-    x[experts.M1_BUSY] = 1 if state[kernel.M1_TASK] != constants.IDLE else 0
-    x[experts.M2_BUSY] = 1 if state[kernel.M2_LEFT] > 0 else 0
-    x[experts.M2_LEFT] = state[kernel.M2_LEFT]
+    x[experts.RAW] = state[arrays.RAW]
+    x[experts.IN_TRANSIT] = state[arrays.IN_TRANSIT]
+    x[experts.P1] = state[arrays.P1]
+    x[experts.P2_INTER] = state[arrays.P2_INTER]
+    x[experts.P2] = state[arrays.P2]
+    x[experts.BACKLOG_P1] = state[arrays.BACKLOG_P1]
+    x[experts.BACKLOG_P2] = state[arrays.BACKLOG_P2]
+    x[experts.M1_BUSY] = 1 if state[arrays.M1_TASK] != constants.IDLE else 0
+    x[experts.M2_BUSY] = 1 if state[arrays.M2_LEFT] > 0 else 0
+    x[experts.M2_LEFT] = state[arrays.M2_LEFT]
 
 
 @cached_njit
@@ -34,10 +34,10 @@ def _possible(state, action):  # type: ignore[no-untyped-def]
         return True
     size = action % constants.BATCHES + 1
     if action >= constants.STEP2_START:
-        free = state[kernel.M2_LEFT] == 0 and state[kernel.M2_DOWN] == 0
-        return free and size <= state[kernel.P2_INTER]
-    free = state[kernel.M1_TASK] == constants.IDLE and state[kernel.M1_DOWN] == 0
-    return free and size <= state[kernel.RAW]
+        free = state[arrays.M2_LEFT] == 0 and state[arrays.M2_DOWN] == 0
+        return free and size <= state[arrays.P2_INTER]
+    free = state[arrays.M1_TASK] == constants.IDLE and state[arrays.M1_DOWN] == 0
+    return free and size <= state[arrays.RAW]
 
 
 @cached_njit(nogil=True)
@@ -45,8 +45,8 @@ def _finish(shops, rows, params, book, first, rule, levels, horizon, terms, earn
     x = np.zeros(len(experts.NEEDED), np.int64)
     for i in rows:
         state, action = shops.state[i], first[i]
-        end = min(state[kernel.TIME] + horizon, constants.EPISODE_MINUTES)
-        while state[kernel.TIME] < end:
+        end = min(state[arrays.TIME] + horizon, constants.EPISODE_MINUTES)
+        while state[arrays.TIME] < end:
             earned[i] += kernel.play(
                 state, shops.money[i], shops.counters[i], shops.transit[i], shops.seeds[i, 1],
                 params, book, action, terms,
