@@ -2,11 +2,9 @@
 
 `BatchEnv` hides what differs between our compiled environments and Gymnasium's: where the action
 mask stands, how the last observation of an episode is handed over, how long a step took, and how
-the whole thing is saved and restored. What an environment gives that is no number, or leaves
-nothing to choose, is found here, before a policy could be blamed for it.
+the whole thing is saved and restored.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +18,7 @@ from compagnon.envs.encoding import Encoder
 from compagnon.envs.field import Field
 from compagnon.envs.making import GYMNASIUM, is_compiled, make_vec
 from compagnon.envs.products import ActionProduct
+from compagnon.envs.step_checks import StepChecks
 from compagnon.errors import FaultyEnvError, InputError
 
 
@@ -110,7 +109,6 @@ class BatchEnv:
         self.obs: NDArray[np.float32] = np.zeros((num_envs, space.shape[0]), np.float32)
         self.action_mask: NDArray[np.bool_] | None = None
         self._ones = np.ones(num_envs, np.int64)
-        self._no_obs, self._no_reward = np.zeros(self.obs.size, np.float32), np.zeros(num_envs)
         self._all_actions = (
             np.ones((num_envs, int(self.action_space.n)), np.bool_)
             if isinstance(self.action_space, spaces.Discrete)
@@ -118,6 +116,8 @@ class BatchEnv:
         )
         self._is_known = known_state.can_be_saved(self.vec)
         self._trusted = is_compiled(env_id)
+        names = [field.name for field in self.fields]
+        self._checks = StepChecks(env_id, (num_envs, space.shape[0]), names, self._trusted)
         self._begun = False
         self._masked = False
         self._steps = 0
@@ -161,11 +161,11 @@ class BatchEnv:
         self._sums[:] = 0.0
         try:
             obs, info = self.vec.reset(seed=self._seeds.copy())
+            self._begun = True
+            self._show(obs, info)
+            self._checks.shown(self.obs, self.action_mask)
         except FaultyEnvError as fault:
             raise self._placed(fault) from None
-        self._begun = True
-        self._show(obs, info)
-        self._check_shown()
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step every env; an ended episode is followed by the next one at once.
@@ -176,12 +176,14 @@ class BatchEnv:
         """
         self._steps += 1
         try:
-            obs, reward, terminated, truncated, info = self.vec.step(actions)
+            return self._step(actions)
         except FaultyEnvError as fault:
             raise self._placed(fault) from None
+
+    def _step(self, actions: NDArray[Any]) -> Step:
+        obs, reward, terminated, truncated, info = self.vec.step(actions)
         self._show(obs, info)
-        if not self._finite(reward, self._no_reward):
-            raise self._not_finite(reward, "the reward")
+        self._checks.reward(reward)
         ended = info["_final_obs"] if "final_obs" in info else None
         ours = self._trusted
         elapsed = info.get("elapsed", self._ones) if ours else self._elapsed(info, ended)
@@ -192,14 +194,14 @@ class BatchEnv:
         if ended is not None:
             next_obs = next_obs.copy()
             next_obs[ended] = np.stack(list(info["final_obs"][ended]))
-            self._check_numbers(next_obs)
+            self._checks.obs(next_obs)
             final = info.get("final_info", {})
             kpis = self._kpis(final, ended)
             told = "action_mask" in info or "action_mask" in final
             if told and next_action_mask is not None and truncated.any():
                 next_action_mask = self._mask_before_reset(info, ended, truncated)
             self._began_at[ended] = self._steps
-        self._check_shown()
+        self._checks.shown(self.obs, self.action_mask)
         return Step(
             self.obs,
             self.action_mask,
@@ -253,19 +255,7 @@ class BatchEnv:
             if "elapsed" in final:
                 told = final.get("_elapsed", ended)
                 elapsed[told] = final["elapsed"][told]
-        return self._whole_times(np.asarray(elapsed))
-
-    def _whole_times(self, elapsed: NDArray[Any]) -> NDArray[np.int64]:
-        wrong = ~((elapsed >= 0) & (elapsed < 2**53) & (elapsed == np.floor(elapsed)))
-        if wrong.any():
-            copy = int(np.argmax(wrong))
-            raise self._fault(
-                copy,
-                f"info['elapsed'] is {elapsed[copy]:g}; it should be a whole number from 0, of "
-                "time units that the step took",
-            )
-        whole: NDArray[np.int64] = elapsed.astype(np.int64)
-        return whole
+        return self._checks.whole_times(np.asarray(elapsed))
 
     def _sum_terms(self, info: dict[str, Any], ended: NDArray[np.bool_] | None) -> None:
         """Add what the reward is made of to the sums of the episodes under way."""
@@ -278,8 +268,7 @@ class BatchEnv:
         if "reward_terms" in final:
             told = final.get("_reward_terms", ended)
             terms[told] = final["reward_terms"][told]
-        if not np.isfinite(terms).all():
-            raise self._not_finite(terms, "the reward term ", self.reward_term_names)
+        self._checks.reward_terms(terms, self.reward_term_names)
         self._sums += terms[:, self._summed]
 
     def _kpis(self, final: dict[str, Any], ended: NDArray[np.bool_]) -> NDArray[np.float64] | None:
@@ -313,53 +302,8 @@ class BatchEnv:
         if "action_mask" in final:
             told = truncated & final.get("_action_mask", ended)
             mask[told] = final["action_mask"][told]
-            self._check_choice(mask)
+            self._checks.choice(mask)
         return mask
-
-    # -- what is wrong with it ------------------------------------------------------------------
-
-    def _check_shown(self) -> None:
-        """Refuse what the envs show now where no policy could act on it."""
-        self._check_numbers(self.obs)
-        # Our own kernels leave something to do in every state; their tests hold them to it.
-        if not self._trusted and self.action_mask is not None:
-            self._check_choice(self.action_mask)
-
-    def _check_numbers(self, obs: NDArray[np.float32]) -> None:
-        if not self._finite(obs, self._no_obs):
-            raise self._not_finite(obs, "the observation ", [field.name for field in self.fields])
-
-    def _finite(self, values: NDArray[Any], zeros: NDArray[Any]) -> bool:
-        """Whether there is neither a NaN nor an infinity; to look at each costs thrice as much.
-
-        Args:
-            zeros: as many, of the same type: 0 times anything else is no 0.
-        """
-        flat = values.reshape(-1)
-        if self._trusted:  # nothing to keep quiet of, and keeping quiet is most of the cost
-            return bool(flat.dot(zeros) == 0)
-        with np.errstate(invalid="ignore"):
-            return bool(flat.dot(zeros) == 0)
-
-    def _check_choice(self, mask: NDArray[np.bool_]) -> None:
-        possible = mask.any(axis=1)
-        if not possible.all():
-            raise self._fault(
-                int(np.argmin(possible)),
-                "the action mask allows no action; at least one must be possible until the "
-                "episode is terminated",
-            )
-
-    def _not_finite(
-        self, values: NDArray[Any], what: str, names: Sequence[str] = ()
-    ) -> FaultyEnvError:
-        where = np.argwhere(~np.isfinite(values))[0]
-        name = names[where[1]] if len(names) else ""
-        value = values[tuple(where)]
-        return self._fault(int(where[0]), f"{what}{name} is {value}; it should be a finite number")
-
-    def _fault(self, copy: int, what: str) -> FaultyEnvError:
-        return self._placed(FaultyEnvError(self.env_id, what, copy))
 
     def _placed(self, fault: FaultyEnvError) -> FaultyEnvError:
         """The fault with the seed and the step of its env."""
