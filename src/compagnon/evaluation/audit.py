@@ -107,6 +107,7 @@ class Audit:
             "episodes": self.episodes,
             "seed": self.seed,
             "seeds": list(self.results[0].seeds),
+            "labels": self.labels.as_json(self.results[0].kpis),
             "policies": [
                 {**policy.as_json(), "per_episode": result.as_json()}
                 for policy, result in zip(self.policies, self.results, strict=True)

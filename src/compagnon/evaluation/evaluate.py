@@ -8,6 +8,7 @@ from compagnon.envs import BatchEnv
 from compagnon.envs.making import GYMNASIUM
 from compagnon.errors import InputError
 from compagnon.evaluation.episodes import EpisodeResults, play_episodes, seeds_from
+from compagnon.evaluation.labels import labels_of
 from compagnon.evaluation.progress import EvaluationProgress
 from compagnon.evaluation.statistics import finite_or_none, interval_json, mean_interval
 from compagnon.policy import Schema
@@ -107,6 +108,7 @@ class Evaluation:
             "seed": self.seed,
             "sampled": self.sampled,
             "seeds": list(self.scores[0].results.seeds) if self.scores else [],
+            "labels": labels_of(self.env).as_json(self.scores[0].kpis if self.scores else ()),
             "policies": [
                 {
                     "name": score.name,

@@ -4,9 +4,9 @@ Everything else in this package works on any environment; one whose world says n
 and compared by its reward terms and its action numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class WorldLabels:
         served: KPIs of the share of demand that was met.
         english: reward terms and KPIs as people call them; the others are called by their names.
         french: the same in French, for the same names.
-        units: of reward terms and KPIs, where they have one.
+        units: of reward terms and KPIs, where they have one: ``km``, ``units``, ``money``.
         card: what is looked at of every policy: heading -> figures.
         families: names of the action families; empty where actions have none.
         family_of: actions (any shape) -> index into `families`.
@@ -67,10 +67,28 @@ class WorldLabels:
         """``1 week``, ``1,000 weeks``."""
         return f"{episodes:,} {self.episode}{'' if episodes == 1 else 's'}"
 
-    def label(self, name: str, language: Literal["en", "fr"] = "en") -> str:
-        """A reward term or KPI in words; in English where there is no French for it."""
-        words = self.french.get(name) if language == "fr" else None
-        return words or self.english.get(name, name.replace("_", " "))
+    def label(self, name: str) -> str:
+        """A reward term or KPI in words."""
+        return self.english.get(name, name.replace("_", " "))
+
+    def with_unit(self, name: str) -> str:
+        """The label, and the unit where its words do not say it: ``mean backlog P1 (units)``."""
+        label, unit = self.label(name), self.units.get(name)
+        return label if unit is None or unit in label.split() else f"{label} ({unit})"
+
+    def as_json(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """For pages of other people: what each figure is called in both languages, and its unit.
+
+        None where there is no French, or no unit.
+        """
+        return {
+            name: {
+                "en": self.label(name),
+                "fr": self.french.get(name),
+                "unit": self.units.get(name),
+            }
+            for name in names
+        }
 
 
 def labels_of(env_id: str) -> WorldLabels:

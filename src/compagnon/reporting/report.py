@@ -232,7 +232,7 @@ def _kpis(evaluation: Evaluation, labels: WorldLabels) -> list[tuple[str, list[s
         return [amount(value, sign=False) if value else "0" for value in values]
 
     return [
-        (labels.label(name), cells(name, evaluation.scores))
+        (labels.with_unit(name), cells(name, evaluation.scores))
         for name in evaluation.scores[0].kpis
         if any(score.kpis[name] for score in evaluation.scores)
     ]

@@ -111,7 +111,7 @@ class DispatchEnv(DecisionEnv):
         "render_modes": ["rgb_array"],
         "render_fps": 8,
     }
-    reward_term_names = running_days.COST_PARTS
+    reward_term_names = running_days.REWARD_TERMS
     episode = "the day"
     kpi_names = KPI_NAMES
 

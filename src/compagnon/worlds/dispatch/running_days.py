@@ -25,6 +25,8 @@ COST_PARTS: Final = (
     C_IMPOSSIBLE,
 ) = range(len(COST_PARTS))  # fmt: skip
 PARTS = len(COST_PARTS)
+# What each takes from the reward; `rejected` and `km` by themselves are KPIs, of rides and of ways.
+REWARD_TERMS: Final = tuple(f"reward_{part}" for part in COST_PARTS)
 # Columns of World.money: the cost's parts, then the clock and what was driven. PENDING: what the
 # next decision costs because an impossible one was asked for.
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END, PENDING = range(PARTS, PARTS + 7)

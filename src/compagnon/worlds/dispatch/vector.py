@@ -28,7 +28,7 @@ class DispatchVectorEnv(DecisionVectorEnv):
     """
 
     what = "dispatch"
-    reward_term_names = running_days.COST_PARTS
+    reward_term_names = running_days.REWARD_TERMS
     kpi_names = KPI_NAMES
 
     def __init__(
