@@ -76,7 +76,8 @@ def test_it_is_found_and_decides():
     found = cp.evaluate(["expert:inventory-min-max", "random"], ENV_ID, episodes=4)
     assert found.paired[0].mean < 0  # random earns less
     assert found.scores[0].kpis["profit"] == pytest.approx(found.scores[0].mean)
-    assert world.labels().label("holding", "fr") == "stockage"
+    told = found.as_json()["labels"]
+    assert told["holding"] == {"en": "stock held", "fr": "stockage", "unit": "money"}
 
 
 @pytest.mark.usefixtures("brought")
