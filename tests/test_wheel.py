@@ -86,6 +86,7 @@ TRIED: dict[str, list[list[str]]] = {
         ["order-book", "check", "orders.csv"],
         ["data", "import", "bookings.csv", "--drivers", "drivers.csv", "--out", "days"],
         ["data", "check", "bookings.csv", "--drivers", "drivers.csv"],
+        ["data", "check", "bookings.xlsx", "--drivers", "drivers.csv"],
         ["data", "describe", "days"],
         ["data", "export", "days", "--out", "itineraries"],
         ["data", "resample", "days", "--count", "1", "--out", "variants"],
@@ -110,10 +111,7 @@ TRIED: dict[str, list[list[str]]] = {
         ["data", "collect", "--from", "sqlite:///trips.db", "--until", "2026-03-02",
          "--zone", "Europe/Zurich", "--out", "collected"],
     ],
-    "xlsx": [
-        ["data", "export", "day", "--format", "xlsx", "--out", "book"],
-        ["data", "check", "bookings.xlsx", "--drivers", "drivers.csv"],
-    ],
+    "xlsx": [["data", "export", "day", "--format", "xlsx", "--out", "book"]],
     "dispatch": [
         ["evaluate", "expert:dispatch-ortools", "--env", "compagnon/Dispatch-v1",
          "--env-args", "days=day", *ONE],
@@ -221,11 +219,11 @@ def given(extra: str, folder: Path) -> None:
         from tests.worlds.dispatch.importing.files import read
 
         save_days(read(folder).days, folder / "day")
-        if extra == "xlsx":
-            from tests.worlds.dispatch.importing.layouts import write_xlsx
+    elif extra == "worlds":
+        from tests.worlds.dispatch.importing.layouts import write_xlsx
 
-            rows: list[list[object]] = [[*line.split(",")] for line in BOOKINGS.splitlines()]
-            write_xlsx(folder / "bookings.xlsx", {"Bookings": rows})
+        rows: list[list[object]] = [[*line.split(",")] for line in BOOKINGS.splitlines()]
+        write_xlsx(folder / "bookings.xlsx", {"Bookings": rows})
 
 
 @pytest.mark.full

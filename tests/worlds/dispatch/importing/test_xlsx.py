@@ -9,7 +9,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.commands import read_files
-from compagnon.worlds.dispatch.importing import xlsx_reader
+from compagnon.worlds.dispatch.importing import xlsx_book, xlsx_reader
 from tests.worlds.dispatch.importing.layouts import CASES, EXCEL, write, write_xlsx
 
 CASE = next(case for case in CASES if case.suffix == ".xlsx")
@@ -98,6 +98,6 @@ def test_what_is_no_workbook_is_refused(tmp_path):
 
 
 def test_a_workbook_that_unpacks_to_more_than_fits_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(xlsx_reader, "MAX_UNPACKED", 100)
+    monkeypatch.setattr(xlsx_book, "MAX_UNPACKED", 100)
     with pytest.raises(InputError, match="unpacks to"):
         rows_of(tmp_path, {"A": [["x"], [1]]})

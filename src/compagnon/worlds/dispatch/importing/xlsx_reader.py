@@ -4,21 +4,23 @@ A formula that was never worked out has no value, and of merged cells only the f
 would be holes that nobody sees on the screen.
 """
 
-import re
-import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
-from io import BytesIO
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from xml.etree import ElementTree
 
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.profile import nearest
+from compagnon.worlds.dispatch.importing.xlsx_book import Book, opened, tags, text_of, unescaped
+from compagnon.worlds.dispatch.importing.xlsx_values import NUMBER, moment_text, number_text
 
-MAX_UNPACKED: Final = 1_000_000_000
-_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z0-9:]+)"')
 _SHOWN: Final = 3
+_WIDEST: Final = 16_384  # columns that a sheet can have
+_ROW, _CELL, _MERGED = tags("row"), tags("c"), tags("mergeCell")
+_PARTS: Final = {tag: name for name in ("v", "f", "is") for tag in tags(name)}
+_DIGITS: Final = "0123456789"
 
 Lines = list[tuple[int, list[str]]]
 
@@ -37,64 +39,119 @@ def read_xlsx(data: bytes, path: Path, sheet: str, notes: list[str]) -> Lines:
         sheet: its name; may be empty where there is one alone.
 
     Raises:
-        InputError: it is no XLSX, openpyxl is missing, there is no such sheet, or the sheet has
-            merged cells, or formulas without a value.
+        InputError: it is no XLSX, there is no such sheet, or the sheet has merged cells, or
+            formulas without a value.
     """
-    with _opened(data, path, values=False) as book:
-        names = [one.title for one in book.worksheets]  # a sheet that is a chart has no rows
-        name = _chosen(path, names, sheet)
-        if len(names) > 1:
+    with opened(data, path) as book:
+        name = _chosen(path, list(book.sheets), sheet)
+        if len(book.sheets) > 1:
             notes.append(f"{path.name}: read from the sheet {name}")
-        _refuse_merged(data, path, name, book[name])
-        rows = _rows(book[name])
-        formulas = [cell for row in rows for cell in row if cell.data_type == "f"]
-        if not formulas:
-            return [(k, cells) for k, row in enumerate(rows, 1) if any(cells := _texts(row))]
-    with _opened(data, path, values=True) as book:
-        rows = _rows(book[name])
-        values = {cell.coordinate: cell.value for row in rows for cell in row if _there(cell)}
-    empty = [cell.coordinate for cell in formulas if cell.coordinate not in values]
-    if empty:
+        reader = _Reader(book)
+        lines = [one for one in reader.rows(book.sheets[name]) if one[1]]
+    if reader.merged:
         raise InputError(
-            f"{path}, sheet {name}: formulas without a value in {_few(empty)}; open and save it in "
-            "the spreadsheet, or paste the values"
+            f"{path}, sheet {name}: merged cells in {_few(reader.merged)}; unmerge them, so that "
+            "every cell has its own value"
         )
-    notes.append(f"{path.name}: formulas are read by the values that they had when it was saved")
-    return [(k, cells) for k, row in enumerate(rows, 1) if any(cells := _texts(row))]
-
-
-@contextmanager
-def _opened(data: bytes, path: Path, values: bool) -> Iterator[Any]:
-    try:
-        import openpyxl
-    except ImportError:
+    if reader.hollow:
         raise InputError(
-            f"{path} is a spreadsheet, and reading it needs openpyxl: pip install "
-            "'compagnon[xlsx]'; or save it as CSV"
-        ) from None
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as packed:
-            unpacked = sum(one.file_size for one in packed.infolist())
-        if unpacked > MAX_UNPACKED:
-            raise InputError(f"{path} unpacks to {unpacked / 1e6:,.0f} MB; save it as CSV")
-        book = openpyxl.load_workbook(BytesIO(data), read_only=True, data_only=values)
-    except InputError:
-        raise
-    except Exception as error:  # openpyxl has no error of its own for a damaged file
-        raise InputError(
-            f"{path} is a spreadsheet that cannot be read ({type(error).__name__}); save it as "
-            "XLSX again, or as CSV"
-        ) from None
-    try:
-        yield book
-    finally:
-        book.close()
+            f"{path}, sheet {name}: formulas without a value in {_few(reader.hollow)}; open and "
+            "save it in the spreadsheet, or paste the values"
+        )
+    if reader.formulas:
+        notes.append(
+            f"{path.name}: formulas are read by the values that they had when it was saved"
+        )
+    return lines
 
 
-def _rows(sheet: Any) -> list[Sequence[Any]]:
-    """All of them: some software writes a size of the sheet that it does not have."""
-    sheet.reset_dimensions()
-    return list(sheet.iter_rows())
+@dataclass(slots=True)
+class _Reader:
+    """Reads the rows of a sheet, and keeps what is odd about it.
+
+    Attributes:
+        merged: the ranges of merged cells.
+        formulas: how many there are.
+        hollow: the cells of those that have no value.
+    """
+
+    book: Book
+    merged: list[str] = field(default_factory=list)
+    formulas: int = 0
+    hollow: list[str] = field(default_factory=list)
+
+    def rows(self, part: str) -> Iterator[tuple[int, list[str]]]:
+        """The number of each row, from 1, and its cells up to the last that says anything."""
+        number = 0
+        with self.book.open(part) as file:
+            for _, one in ElementTree.iterparse(file):
+                if one.tag in _ROW:
+                    number = int(one.get("r", number + 1))
+                    yield number, self._cells(one, number)
+                    one.clear()
+                elif one.tag in _MERGED:
+                    self.merged.append(one.attrib["ref"])
+
+    def _cells(self, row: ElementTree.Element, number: int) -> list[str]:
+        found: list[str] = []
+        column = 0
+        for cell in row:
+            if cell.tag not in _CELL:
+                continue
+            where = cell.get("r", "")
+            column = _column(where.rstrip(_DIGITS)) if where else column + 1
+            text = self._text(cell, where or f"row {number}") if len(cell) else ""
+            if text:
+                found += [""] * (column - len(found))
+                found[column - 1] = text
+        return found
+
+    def _text(self, cell: ElementTree.Element, where: str) -> str:
+        kind = cell.get("t", "n")
+        value, formula = None, False
+        for part in cell:
+            what = _PARTS.get(part.tag)
+            if what == "v":
+                value = part.text or ""
+            elif what == "is":
+                value = text_of(part)
+            elif what == "f":
+                formula = True
+        if formula:
+            self.formulas += 1
+            # Only what is said to be a text may be an empty one.
+            if value is None or (not value and kind != "str"):
+                self.hollow.append(where)
+        if not value:
+            return ""
+        if kind == "s":
+            return self.book.texts[int(value)]
+        if kind == "inlineStr":
+            return value
+        if kind == "n":
+            return self._number(cell, value)
+        if kind == "b":
+            return "yes" if int(value) else "no"
+        if kind == "d":
+            return moment_text(value)
+        return unescaped(value).strip()
+
+    def _number(self, cell: ElementTree.Element, value: str) -> str:
+        style = int(cell.get("s", "0"))
+        formats = self.book.formats
+        known = formats[style] if style < len(formats) else NUMBER
+        return number_text(value, known, self.book.since_1904)
+
+
+@lru_cache(maxsize=_WIDEST)
+def _column(letters: str) -> int:
+    """The number of a column, from 1."""
+    number = 0
+    for one in letters:
+        number = 26 * number + ord(one) - ord("A") + 1
+    if not (letters.isascii() and letters.isupper() and number <= _WIDEST):
+        raise ValueError(f"{letters} is no column")
+    return number
 
 
 def _chosen(path: Path, names: Sequence[str], sheet: str) -> str:
@@ -110,49 +167,6 @@ def _chosen(path: Path, names: Sequence[str], sheet: str) -> str:
     )
 
 
-def _refuse_merged(data: bytes, path: Path, name: str, sheet: Any) -> None:
-    with zipfile.ZipFile(BytesIO(data)) as packed:
-        merged = _MERGED.findall(packed.read(sheet._worksheet_path))
-    if merged:
-        where = _few([one.decode() for one in merged])
-        raise InputError(
-            f"{path}, sheet {name}: merged cells in {where}; unmerge them, so that every cell has "
-            "its own value"
-        )
-
-
 def _few(cells: Sequence[str]) -> str:
     others = len(cells) - _SHOWN
     return ", ".join(cells[:_SHOWN]) + (f" and {others} more" if others > 0 else "")
-
-
-def _there(cell: Any) -> bool:
-    return cell.value is not None
-
-
-def _texts(row: Sequence[Any]) -> list[str]:
-    cells = [_text(cell.value) for cell in row]
-    while cells and not cells[-1]:
-        cells.pop()  # a sheet may be formatted far to the right of what it holds
-    return cells
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, datetime):
-        # A spreadsheet knows no days: its days are midnights, and its times are off by some micros.
-        value = (value + timedelta(milliseconds=500)).replace(microsecond=0)
-        return value.date().isoformat() if value.time() == time() else value.isoformat()
-    if isinstance(value, time):
-        return value.replace(microsecond=0).isoformat()
-    if isinstance(value, timedelta):
-        minutes = round(value.total_seconds() / 60)
-        return f"{minutes // 60:02d}:{minutes % 60:02d}"
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value).strip()
