@@ -37,9 +37,10 @@ class When(NamedTuple):
 
 def plain(text: str) -> str:
     """Without accents, in small letters, with single spaces: `Départ ` is `depart`."""
-    typed = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    bare = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
-    return " ".join(bare.lower().split())
+    if not text.isascii():
+        typed = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        text = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
+    return " ".join(text.lower().split())
 
 
 def heading(text: str) -> str:
@@ -70,9 +71,11 @@ def translated(cells: Sequence[str], words: Mapping[str, Sequence[str]]) -> list
 
 def number_of(text: str) -> float | None:
     """The number that a text is, with a decimal point or comma; None if it is none."""
-    if _GROUPED.fullmatch(text):
+    if not _NUMBER.fullmatch(text):
+        if not _GROUPED.fullmatch(text):
+            return None
         text = text.translate(_SPACES)
-    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
+    return float(text.replace(",", "."))
 
 
 def truth_of(text: str) -> bool | None:

@@ -7,6 +7,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.clock import Clock, minute_of
+from compagnon.worlds.dispatch.importing.reach import changes_clocks
 from tests.worlds.dispatch.importing.files import read
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -87,3 +88,12 @@ def test_without_a_zone_the_clock_on_the_wall_counts():
     when = Clock(None, zoned=True).read("2026-03-29T03:30+01:00")
     assert when == datetime(2026, 3, 29, 3, 30)
     assert minute_of(when, date(2026, 3, 29)) == 210.0
+
+
+def test_days_of_zones_that_share_a_midnight_are_told_apart():
+    """Algiers and Paris are at one in winter, and Paris puts its clocks forward."""
+    day = date(2026, 3, 29)
+    zones = ZoneInfo("Africa/Algiers"), PARIS
+    assert [changes_clocks(day, zone) for zone in zones] == [False, True]
+    noon = [datetime(2026, 3, 29, 12, tzinfo=zone) for zone in zones]
+    assert [minute_of(when, day) for when in noon] == [720.0, 660.0]

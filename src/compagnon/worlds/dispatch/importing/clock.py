@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -140,6 +140,8 @@ class Clock:
         if found.tzinfo is not None:
             return found.astimezone(self.zone)
         there = found.replace(tzinfo=self.zone)
+        if there.utcoffset() == there.replace(fold=1).utcoffset():
+            return there  # no clock is put forward or back there
         if there.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != found:
             raise WrongTimeError("does not exist: the clocks skip it that day", "give another time")
         return there
@@ -163,7 +165,13 @@ def midnight_of(day: date, like: datetime) -> datetime:
 
 def minute_of(when: datetime, day: date) -> float:
     """Minutes that pass from the midnight of `day`, also in a night in which clocks change."""
-    return (moment(when) - moment(midnight_of(day, when))).total_seconds() / 60.0
+    return (moment(when) - _begin(day, when.tzinfo)).total_seconds() / 60.0
+
+
+@lru_cache(maxsize=4096)
+def _begin(day: date, zone: tzinfo | None) -> datetime:
+    """The moment that a day begins at."""
+    return moment(datetime.combine(day, time(), zone))
 
 
 def shown_at(minute: float, midnight: datetime) -> datetime:

@@ -88,21 +88,24 @@ def _on_its_day(
         None if the row can't be used.
     """
     here_ways = ways.on(ride.midnight)
-    broken = own_trouble(ride, here_ways)
+    times = times_of(ride, here_ways)
+    broken = own_trouble(ride, times, here_ways)
     here = shifts.get(ride.day, ())
     if broken is None and not here:
         fault = "is a day on which no driver has a shift"
         broken = Trouble("date", fault, f"a shift in {files.drivers}")
-    trouble = broken or fleet_trouble(ride, here, here_ways)
+    trouble = broken or fleet_trouble(ride, times, here, here_ways)
     if (not ride.dated and trouble is not None) or _follows(ride, outbound):
         before = ride.on_the_day_before()
         there = shifts.get(before.day, ())
         first = next(minute for minute in before.windows if math.isfinite(minute))
         last = min(before.windows[1], before.windows[3])
         night = last <= LATEST_MINUTE and any(first <= shift.shift[1] for shift in there)
-        then = ways.on(before.midnight)
-        if night and not own_trouble(before, then) and not fleet_trouble(before, there, then):
-            return before
+        if night:
+            then = ways.on(before.midnight)
+            times = times_of(before, then)
+            if not (own_trouble(before, times, then) or fleet_trouble(before, times, there, then)):
+                return before
     if trouble is None:
         return ride
     given = ride.day.isoformat() if trouble.field == "date" else ride.given.get(trouble.field, "")
@@ -220,7 +223,8 @@ def _linked(rides: list[BookingRow], file: str, ways: Ways, findings: Findings) 
     """
     by_key = {ride.key: ride for ride in rides}
     first: dict[str, BookingRow] = {}
-    for ride in sorted(rides, key=lambda one: times_of(one, ways).by):
+    returns = [ride for ride in rides if ride.returns_from]
+    for ride in sorted(returns, key=lambda one: times_of(one, ways).by):
         first.setdefault(ride.returns_from, ride)
     kept, alone = [], []
     for ride in rides:

@@ -84,7 +84,7 @@ class Places:
     def _put(self, name: str, point: Point, file: str, line: int) -> None:
         key = _key(name)
         known = self.points.setdefault(key, point)
-        if distance_km(known, point) > _SAME_KM:
+        if known is not point and distance_km(known, point) > _SAME_KM:
             first, row = self.rows[key]
             raise InputError(
                 f"{file}, row {line}: {name!r} has another point ({point[0]:g}, {point[1]:g}) than "

@@ -7,7 +7,8 @@ shift begins, takes nobody else, and drives straight home is nowhere later than 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from operator import le
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ from scipy.sparse.csgraph import shortest_path
 
 from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.generator import DETOUR, SPEED
-from compagnon.worlds.dispatch.importing.clock import midnight_of, shown_at
+from compagnon.worlds.dispatch.importing.clock import shown_at
 from compagnon.worlds.dispatch.importing.matrix import Matrix
 from compagnon.worlds.dispatch.importing.parsers import Point, distance_km
 from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
@@ -52,12 +53,11 @@ class Trouble(NamedTuple):
     right: str
 
 
-def changes_clocks(midnight: datetime) -> bool:
-    """Whether the clocks are put forward or back on the day that begins then."""
-    return (
-        midnight.utcoffset()
-        != midnight_of(midnight.date() + timedelta(days=1), midnight).utcoffset()
-    )
+@lru_cache(maxsize=4096)
+def changes_clocks(day: date, zone: tzinfo | None) -> bool:
+    """Whether the clocks are put forward or back on a day."""
+    begin, end = (datetime.combine(one, time(), zone) for one in (day, day + timedelta(days=1)))
+    return begin.utcoffset() != end.utcoffset()
 
 
 def by_the_clock(speed: NDArray[np.float64], midnight: datetime) -> NDArray[np.float64]:
@@ -77,11 +77,12 @@ class Ways:
 
     def __init__(self, direct: _Between, shortest: _Between, speed: NDArray[np.float64]) -> None:
         self.direct, self.base = direct, shortest
+        self.straight = direct is shortest
         self._speed: list[float] = speed.tolist()
 
     def on(self, midnight: datetime) -> "Ways":
         """The ways of one day, whose hours are those that the clock shows."""
-        if not changes_clocks(midnight):
+        if not changes_clocks(midnight.date(), midnight.tzinfo):
             return self
         return Ways(self.direct, self.base, by_the_clock(np.array(self._speed), midnight))
 
@@ -131,6 +132,11 @@ class Ways:
         """When a leg has to begin that ends at minute `arrive`."""
         return float(_departure(self._speed, arrive, base))
 
+    def takes_over(self, most: float, first: float, last: float, base: float) -> bool:
+        """Whether a leg that begins between two minutes takes longer than so many, whenever."""
+        at_once = self.arrival(first, base) - first
+        return at_once > most and self.fastest(first, last, base) > most
+
     def fastest(self, first: float, last: float, base: float) -> float:
         """The shortest a leg takes that begins between two minutes."""
         last = max(first, min(last, first + 1440.0))
@@ -167,7 +173,9 @@ def longest_ride(ride: BookingRow, direct: float) -> float:
 def times_of(ride: BookingRow, ways: Ways) -> BookingReach:
     """When the booking can be picked up, from its own row alone."""
     pickup_from, pickup_to, dropoff_from, dropoff_to = ride.windows
-    base, longest = ways.base(*_ends(ride)), longest_ride(ride, ways.direct(*_ends(ride)))
+    first, last = _ends(ride)
+    base = ways.base(first, last)
+    longest = longest_ride(ride, base if ways.straight else ways.direct(first, last))
     ready = max(0.0, pickup_from, ride.announce, dropoff_from - longest - ride.boarding)
     by = pickup_to
     if dropoff_to < math.inf:
@@ -175,12 +183,13 @@ def times_of(ride: BookingRow, ways: Ways) -> BookingReach:
     return BookingReach(ready, by, base, longest)
 
 
-def own_trouble(ride: BookingRow, ways: Ways) -> Trouble | None:
+def own_trouble(ride: BookingRow, t: BookingReach, ways: Ways) -> Trouble | None:
     """What is impossible in the row itself, whoever drives."""
-    t, at = times_of(ride, ways), ride.midnight
+    at = ride.midnight
     _, pickup_to, dropoff_from, dropoff_to = ride.windows
-    shortest = ways.fastest(t.ready + ride.boarding, max(t.ready, t.by) + ride.boarding, t.base)
-    if t.longest < shortest - _SLACK:
+    between = t.ready + ride.boarding, max(t.ready, t.by) + ride.boarding
+    if ways.takes_over(t.longest + _SLACK, *between, t.base):
+        shortest = ways.fastest(*between, t.base)
         fault = f"is less than the direct ride, {shortest:.0f} minutes"
         if math.isnan(ride.max_ride):
             fault = f"is empty, and the usual {t.longest:.0f} minutes are {fault[3:]}"
@@ -201,9 +210,11 @@ def own_trouble(ride: BookingRow, ways: Ways) -> Trouble | None:
     return None
 
 
-def fleet_trouble(ride: BookingRow, shifts: Sequence[DriverRow], ways: Ways) -> Trouble | None:
+def fleet_trouble(
+    ride: BookingRow, t: BookingReach, shifts: Sequence[DriverRow], ways: Ways
+) -> Trouble | None:
     """Why none of the shifts of a day could take the booking, were there no other ride."""
-    at, t = ride.midnight, times_of(ride, ways)
+    at = ride.midnight
     # The first that could is enough: most days have one near the top of the list.
     if any(_fits(ride, one) and _in_time(ride, t, one, ways) for one in shifts):
         return None
@@ -257,7 +268,8 @@ def unservable(day: Instance) -> list[tuple[int, Trouble]]:
     rides, shifts = _rows_of(day)
     found = []
     for k, ride in enumerate(rides):
-        trouble = own_trouble(ride, ways) or fleet_trouble(ride, shifts, ways)
+        times = times_of(ride, ways)
+        trouble = own_trouble(ride, times, ways) or fleet_trouble(ride, times, shifts, ways)
         outbound = int(day.bookings.linked_to[k])
         if trouble is None and outbound >= 0:
             trouble = back_too_early(ride, rides[outbound], ways)
@@ -348,13 +360,13 @@ def _in_time(ride: BookingRow, t: BookingReach, shift: DriverRow, ways: Ways) ->
         if boards > t.by + _SLACK:
             continue
         aboard = boards + ride.boarding
-        if ways.fastest(aboard, t.by + ride.boarding, t.base) > t.longest + _SLACK:
+        if ways.takes_over(t.longest + _SLACK, aboard, t.by + ride.boarding, t.base):
             continue
         done = max(ways.arrival(aboard, t.base), ride.windows[2]) + ride.alighting
         if rest and boards < break_from + rest and done > break_to + _SLACK:
             continue
         after = max(done, break_from) + rest if rest and boards < break_from + rest else done
         home = ways.arrival(after, ways.base(dropoff, end))
-        if home <= _home_by(shift, ways) + _SLACK:
+        if home <= shift.shift[1] + _SLACK or home <= _home_by(shift, ways) + _SLACK:
             return True
     return False
