@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,11 +16,13 @@ from compagnon.errors import InputError
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.generator import generate
-from compagnon.worlds.dispatch.itineraries import ical, played
+from compagnon.worlds.dispatch.importing.parsers import seats_of
+from compagnon.worlds.dispatch.itineraries import played
 from compagnon.worlds.dispatch.itineraries.clock import Calendar
 from compagnon.worlds.dispatch.itineraries.files import COLUMNS, Options, write_itineraries
 from compagnon.worlds.dispatch.itineraries.manifest import to_html
 from compagnon.worlds.dispatch.itineraries.names import Names, read_names
+from compagnon.worlds.dispatch.itineraries.words import WORDS
 from compagnon.worlds.dispatch.travel import arrival
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS
 from tests.worlds.dispatch.worlds import plane_day
@@ -132,92 +135,6 @@ def test_a_break_is_as_long_as_it_should_be(days):
     assert {round(stop.ends - stop.begins) for stop in breaks} == {30}
 
 
-def unfolded(text):
-    """Content lines of an iCalendar stream, by section 3.1 of RFC 5545, each checked."""
-    assert text.endswith("\r\n")
-    lines = []
-    for raw in text[:-2].split("\r\n"):
-        assert "\n" not in raw
-        assert "\r" not in raw
-        assert len(raw.encode()) <= 75
-        if raw.startswith(" "):
-            lines[-1] += raw[1:]
-        else:
-            lines.append(raw)
-    return lines
-
-
-def parsed(text):
-    """Components as (name, {property: [(params, value)]}, children), by a reader of its own."""
-    stack = [("", {}, [])]
-    for line in unfolded(text):
-        head, _, value = line.partition(":")
-        name, *params = head.split(";")
-        if name == "BEGIN":
-            stack.append((value, {}, []))
-        elif name == "END":
-            done = stack.pop()
-            assert done[0] == value
-            stack[-1][2].append(done)
-        else:
-            assert name.replace("-", "").isalnum()
-            stack[-1][1].setdefault(name, []).append((params, value))
-    ((_, _, (calendar,)),) = [tuple(stack.pop())]
-    assert not stack
-    return calendar
-
-
-def unescaped(value):
-    found, k = "", 0
-    while k < len(value):
-        if value[k] == "\\":
-            found += {"n": "\n", "N": "\n"}.get(value[k + 1], value[k + 1])
-            k += 2
-            continue
-        assert value[k] not in ",;"
-        found += value[k]
-        k += 1
-    return found
-
-
-def test_a_calendar_is_one_by_the_standard(days):
-    one = days[0]
-    names = Names(ids={(one.day.name, "driver", 0): 'Équipe "A", nord; ' + "é" * 60})
-    for zone, utc in (("Europe/Zurich", True), ("", False)):
-        calendar = Calendar.of(one.day, None, zone)
-        text = ical.to_ical(one.itineraries[0], one.day, names, calendar, STAMP)
-        kind, top, events = parsed(text)
-        assert kind == "VCALENDAR"
-        assert [value for _, value in top["VERSION"]] == ["2.0"]
-        assert "PRODID" in top
-        assert unescaped(top["X-WR-CALNAME"][0][1]).startswith('Équipe "A", nord; éé')
-        assert len(events) == len(one.itineraries[0].stops)
-        assert len({event[1]["UID"][0][1] for event in events}) == len(events)
-        for event, stop in zip(events, one.itineraries[0].stops, strict=True):
-            fields = {name: values[0][1] for name, values in event[1].items()}
-            assert event[0] == "VEVENT"
-            assert all(len(values) == 1 for values in event[1].values())
-            assert fields["DTSTAMP"] == "20260301T120000Z"
-            form = "%Y%m%dT%H%M%SZ" if utc else "%Y%m%dT%H%M%S"
-            begin, end = (datetime.strptime(fields[f"DT{k}"], form) for k in ("START", "END"))
-            assert begin < end
-            shown = (begin.hour + utc) * 60 + begin.minute  # in March, Zurich is an hour ahead
-            assert shown == int(stop.begins)
-            if "GEO" in fields:
-                lat, lon = (float(part) for part in fields["GEO"].split(";"))
-                there = one.day.travel.coordinates[stop.place]
-                assert (lat, lon) == pytest.approx(there.tolist(), abs=1e-6)
-                assert unescaped(fields["LOCATION"]) == names.place(one.day, stop.place)
-
-
-def test_long_lines_are_folded_between_characters():
-    for text in ("x" * 200, "é" * 100, "\N{WHEELCHAIR SYMBOL}" * 60, "a" + "é" * 74):
-        parts = list(ical.fold(text))
-        assert all(len(part.encode()) <= 75 for part in parts)
-        assert parts[0] + "".join(part[1:] for part in parts[1:]) == text
-    assert unescaped(ical.escape("a, b; c\\d\ne\x07")) == "a, b; c\\d\ne"
-
-
 def written(days, folder, names=None, formats=("csv", "xlsx", "ics", "html")):
     options = Options(formats, names or Names(), STAMP, zone="Europe/Zurich")
     return write_itineraries(days, folder, options)
@@ -296,6 +213,43 @@ def test_the_manifest_has_a_page_a_driver(days):
     assert "break-after: page" in page
     assert page.count('<tr class="pickup">') == len(by_kind(days[0], played.PICKUP))
     assert "Monday, 02 March 2026" in page
+
+
+def test_manifest_and_calendar_speak_french_and_tables_do_not(days, tmp_path):
+    options = Options(("csv", "html", "ics"), Names(), STAMP, zone="Europe/Paris")
+    write_itineraries(days, tmp_path / "en", options)
+    write_itineraries(days, tmp_path / "fr", dataclasses.replace(options, language="fr"))
+    for one in days:
+        english, french = (tmp_path / k / one.day.name for k in ("en", "fr"))
+        assert Path(f"{english}.csv").read_bytes() == Path(f"{french}.csv").read_bytes()
+        page = Path(f"{french}.html").read_text("utf-8")
+        assert '<html lang="fr">' in page
+        rides = sum(plan.rides for plan in one.itineraries)
+        for said, count in (("Prise en charge", rides), ("Dépose", rides)):
+            assert page.count(f'<td class="what">{said}</td>') == count
+        for words in (WORDS["en"].page, WORDS["en"].stops):
+            for key, said in words.items():
+                if key not in ("signature", "planned", "left"):
+                    assert f">{said}<" not in page
+        calendar = Path(f"{french}-D1.ics").read_bytes().decode()
+        assert "//FR\r\n" in calendar
+        assert "SUMMARY:Début de service\r\n" in calendar
+        assert "SUMMARY:Shift" not in calendar
+    assert "lundi 2 mars 2026" in (tmp_path / "fr" / "2026-03-02.html").read_text("utf-8")
+
+
+def test_both_languages_say_the_same_things():
+    english, french = WORDS["en"], WORDS["fr"]
+    for name in ("stops", "seats", "page"):
+        assert getattr(english, name).keys() == getattr(french, name).keys()
+    assert len(set(french.months)) == len(english.months) == 12
+    assert french.day(date(2026, 8, 1)) == "samedi 1er août 2026"
+    assert [french.count(n) for n in (0, 1, 2)] == ["0 course", "1 course", "2 courses"]
+    assert [english.count(n) for n in (0, 1, 2)] == ["0 rides", "1 ride", "2 rides"]
+    load = (2, 1, 0, 3)
+    assert english.load(load) == played.seats_text(load)
+    assert french.load(load) == "2 assis + fauteuil + 3 accompagnants"
+    assert seats_of(french.load(load)) == load  # and are read back
 
 
 def test_the_command_calls_things_by_their_names(tmp_path, monkeypatch, capsys):

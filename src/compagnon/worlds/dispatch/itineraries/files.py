@@ -16,6 +16,7 @@ from compagnon.worlds.dispatch.itineraries.ical import to_ical
 from compagnon.worlds.dispatch.itineraries.manifest import to_html
 from compagnon.worlds.dispatch.itineraries.names import Names
 from compagnon.worlds.dispatch.itineraries.played import Itinerary, PlayedDay, seats_text
+from compagnon.worlds.dispatch.itineraries.words import Language
 
 FORMATS: Final = ("csv", "xlsx", "ics", "html")
 COLUMNS: Final = (
@@ -32,6 +33,7 @@ class Options:
         day: the date of a day whose name says none.
         zone: whose clock its minutes are; empty if that does not matter.
         stamp: when the calendars are made.
+        language: of calendars and manifests; tables are the same in all.
     """
 
     formats: Sequence[str]
@@ -39,6 +41,7 @@ class Options:
     stamp: datetime
     day: date | None = None
     zone: str = ""
+    language: Language = "en"
 
 
 def write_itineraries(days: Sequence[PlayedDay], folder: Path, options: Options) -> int:
@@ -60,11 +63,13 @@ def write_itineraries(days: Sequence[PlayedDay], folder: Path, options: Options)
         if "xlsx" in options.formats:
             made[f"{stem}.xlsx"] = to_xlsx(one, options.names, calendar)
         if "html" in options.formats:
-            made[f"{stem}.html"] = to_html(one, options.names, calendar)
+            made[f"{stem}.html"] = to_html(one, options.names, calendar, options.language)
         if "ics" in options.formats:
             for itinerary in one.itineraries:
                 name = _file_name(options.names.driver(one.day, itinerary.driver))
-                text = to_ical(itinerary, one.day, options.names, calendar, options.stamp)
+                text = to_ical(
+                    itinerary, one.day, options.names, calendar, options.stamp, options.language
+                )
                 # Several shifts of a driver are several itineraries of one name.
                 number = f"-{itinerary.driver + 1}" if f"{stem}-{name}.ics" in made else ""
                 made[f"{stem}-{name}{number}.ics"] = text

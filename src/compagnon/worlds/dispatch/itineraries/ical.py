@@ -1,7 +1,7 @@
 """An itinerary as an iCalendar file (RFC 5545): one event a stop.
 
-Times are in UTC where the day's zone is known, and floating (the clock on the wall) where it is
-not, so that no description of a time zone has to go with them.
+Times are those of the day's zone where it is known, with a description of its clock, and floating
+(the clock on the wall) where it is not.
 """
 
 from collections.abc import Iterable
@@ -11,21 +11,23 @@ from typing import Final
 
 from compagnon.version import __version__
 from compagnon.worlds.dispatch.instance import Instance
-from compagnon.worlds.dispatch.itineraries import played
 from compagnon.worlds.dispatch.itineraries.clock import Calendar
 from compagnon.worlds.dispatch.itineraries.names import Names
 from compagnon.worlds.dispatch.itineraries.played import Itinerary, Stop
+from compagnon.worlds.dispatch.itineraries.vtimezone import vtimezone
+from compagnon.worlds.dispatch.itineraries.words import WORDS, Language, Words
 
 WIDTH: Final = 75  # octets of a line, section 3.1
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\r": ""})
-_SAID: Final = {
-    played.PICKUP: "Pick up", played.DROPOFF: "Drop off", played.NOBODY: "Nobody there",
-    played.BREAK: "Break", played.START: "Shift begins", played.END: "Shift ends",
-}  # fmt: skip
 
 
 def to_ical(
-    itinerary: Itinerary, day: Instance, names: Names, calendar: Calendar, stamp: datetime
+    itinerary: Itinerary,
+    day: Instance,
+    names: Names,
+    calendar: Calendar,
+    stamp: datetime,
+    language: Language = "en",
 ) -> str:
     """The calendar of one driver's day.
 
@@ -36,29 +38,39 @@ def to_ical(
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
-        f"PRODID:-//Compagnon//Dispatch {__version__}//EN",
+        f"PRODID:-//Compagnon//Dispatch {__version__}//{language.upper()}",
         "CALSCALE:GREGORIAN",
         "METHOD:PUBLISH",
         f"X-WR-CALNAME:{escape(f'{driver} {calendar.day.isoformat()}')}",
     ]
+    if calendar.zone is not None:
+        first, last = itinerary.stops[0].begins, itinerary.stops[-1].ends
+        lines += vtimezone(calendar.zone, calendar.time(first), calendar.time(last + 1.0))
     for number, stop in enumerate(itinerary.stops):
-        lines += _event(stop, f"{day.name}/{driver}/{number}", day, names, calendar, stamp)
+        key = f"{day.name}/{driver}/{number}"
+        lines += _event(stop, key, day, names, calendar, stamp, WORDS[language])
     return "".join(f"{part}\r\n" for line in (*lines, "END:VCALENDAR") for part in fold(line))
 
 
 def _event(
-    stop: Stop, key: str, day: Instance, names: Names, calendar: Calendar, stamp: datetime
+    stop: Stop,
+    key: str,
+    day: Instance,
+    names: Names,
+    calendar: Calendar,
+    stamp: datetime,
+    words: Words,
 ) -> list[str]:
-    said = _SAID[stop.kind]
+    said = words.stops[stop.kind]
     if stop.booking >= 0:
         said += f" {names.booking(day, stop.booking)}"
-    seats = played.seats_text(stop.load)
+    seats = words.load(stop.load)
     lines = [
         "BEGIN:VEVENT",
         f"UID:{sha256(key.encode()).hexdigest()[:32]}@compagnon",
         f"DTSTAMP:{stamp.astimezone(UTC):%Y%m%dT%H%M%SZ}",
-        f"DTSTART:{_moment(stop.begins, calendar)}",
-        f"DTEND:{_moment(max(stop.ends, stop.begins + 1.0), calendar)}",
+        f"DTSTART{_moment(stop.begins, calendar)}",
+        f"DTEND{_moment(max(stop.ends, stop.begins + 1.0), calendar)}",
         f"SUMMARY:{escape(said)}",
     ]
     if seats:
@@ -72,10 +84,13 @@ def _event(
 
 
 def _moment(minute: float, calendar: Calendar) -> str:
-    utc = calendar.utc(minute)
-    if utc is not None:
-        return f"{utc:%Y%m%dT%H%M%SZ}"
-    return f"{calendar.time(minute):%Y%m%dT%H%M%S}"
+    """A time, from behind the property's name on."""
+    when = calendar.time(minute)
+    if calendar.zone is None:
+        return f":{when:%Y%m%dT%H%M%S}"
+    if when.fold:  # the clock shows it for the second time, and would be taken for the first
+        return f":{when.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return f";TZID={calendar.zone.key}:{when:%Y%m%dT%H%M%S}"
 
 
 def escape(text: str) -> str:
