@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from tyro.conf import Positional, arg
 
@@ -51,7 +51,10 @@ def import_(
     from compagnon.worlds.dispatch.importing.tables import save_days
 
     output.claim_folder(out)
-    output.claim(None, keep_ids)
+    output.claim(None, keep_ids, layout.missing)
+    for option, path in (("--keep-ids", keep_ids), ("--missing", layout.missing)):
+        if path is not None and out.absolute() in (path.absolute(), *path.absolute().parents):
+            raise InputError(f"{option} {path} lies in --out {out}, which holds days alone")
     found = read_files(file, drivers, matrix, (zone, area, speed_kmh, strict), layout)
     if keep_ids is not None and found.rows is None:
         raise InputError(f"--keep-ids: {file} is an instance, whose requests have numbers alone")
@@ -249,12 +252,16 @@ def export(
         date | None, arg(name="date", metavar="DATE", help="of a day whose name is none")
     ] = None,
     zone: _Zone = "",
+    lang: Annotated[
+        Literal["en", "fr"], arg(help="of calendars and manifests; tables are the same in all")
+    ] = "en",
     out: _Out = Path("itineraries"),
 ) -> int:
     """Write what a policy would have each driver do: tables, calendars, a manifest to print.
 
     $ compagnon data export days --day 2026-03-02 --policy expert:dispatch-regret
     $ compagnon data export days --policy runs/mine --format xlsx --zone Europe/Zurich
+    $ compagnon data export days --format html ics --zone Europe/Paris --lang fr
     """
     output.claim_folder(out)
     from compagnon.worlds.dispatch.itineraries.files import Options, write_itineraries
@@ -265,7 +272,7 @@ def export(
     with output.busy("playing"):
         found = play_days(policy, days, day)
     names = read_names(ids, [one.day for one in found]) if ids is not None else Names()
-    count = write_itineraries(found, out, Options(format, names, default_stamp(), on, zone))
+    count = write_itineraries(found, out, Options(format, names, default_stamp(), on, zone, lang))
     screen = output.console()
     for one in found:
         rides = sum(itinerary.rides for itinerary in one.itineraries)
@@ -313,6 +320,7 @@ def read_files(
             else text_instances.read_instance(file, kind)
         )
         return Found(days, faults, said, tuple(public.unservable_faults(days, file.name)))
+    layout.refuse_useless(file, drivers)
     reading = Reading(*how, rides, fleet, layout.places, layout.missing, layout.vehicles)
     report = import_tables(file, drivers, matrix, layout.learnt(reading, file, drivers))
     left = report.bookings_read - report.bookings, report.shifts_read - report.shifts

@@ -84,6 +84,21 @@ class Layout:
         sheet = self.sheet or rides.sheet
         return replace(rides, tolerance=tolerance, sheet=sheet), fleet
 
+    def refuse_useless(self, file: Path, drivers: Path | None) -> None:
+        """Refuse what would do nothing: who says it has something else in mind.
+
+        Raises:
+            InputError: names the option.
+        """
+        if self.yes and not self.guess:
+            raise InputError("--yes: of no use without --guess, which it agrees to")
+        if self.sheet and file.is_file() and _is_text(file):
+            raise InputError(f"--sheet {self.sheet}: {file} is no XLSX, and has no sheets")
+        for option, pairs in (("--map", self.map), ("--set", self.set)):
+            mine = [one for one in pairs if one.strip().startswith("drivers.")]
+            if mine and drivers is None:
+                raise InputError(f"{option} {mine[0]}: of no use without --drivers")
+
     def refuse_beside(self, kind: str) -> None:
         """Refuse what says how a table is read, beside an instance, which is none.
 
@@ -129,6 +144,17 @@ class Layout:
             )
         fleet = found[1].profile if len(found) > 1 else reading.drivers
         return reading._replace(bookings=found[0].profile, drivers=fleet)
+
+
+def _is_text(file: Path) -> bool:
+    from compagnon.worlds.dispatch.importing.xlsx_reader import is_old, is_xlsx
+
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(8)
+    except OSError:
+        return False  # whoever reads it says why
+    return not (is_xlsx(begin) or is_old(begin))
 
 
 def _is_known(path: Path, table: "Table", given: "Profile") -> bool:

@@ -94,6 +94,29 @@ def test_what_a_profile_cannot_say_is_named(tmp_path, old, new, said):
 def test_a_word_that_means_two_things_is_named(tmp_path):
     with pytest.raises(InputError, match="given two meanings"):
         loaded(tmp_path, GOOD + '"fauteuil el." = "stretcher"\n')
+    with pytest.raises(
+        InputError, match=r"line 13: Fauteuil \u00c9l. is given two meanings; a word"
+    ):
+        loaded(tmp_path, GOOD + '"Fauteuil \u00c9l." = "stretcher"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('kind="bookings"\ncolumns = {id = "Nr", id = "No"}', "line 2: id is given two columns; a"),
+        (GOOD + '[columns]\nid = "No"', r"line 13: the table \[columns\] stands there twice; put"),
+        (GOOD.replace("no_show", "seats"), "line 10: seats stands there twice; give it once"),
+        ('zone = "UTC"\n' + GOOD, "line 4: zone stands there twice"),
+        (
+            'kind="bookings"\ncolumns.id = "Nr"\ncolumns.id = "No"',
+            "columns.id is given two columns",
+        ),
+    ],
+)
+def test_what_stands_in_a_profile_twice_is_named_as_what_it_is(tmp_path, text, said):
+    with pytest.raises(InputError, match=said) as caught:
+        loaded(tmp_path, text)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_profile_that_is_not_there_is_said_with_those_that_are():
@@ -115,6 +138,11 @@ def test_a_profile_that_is_not_there_is_said_with_those_that_are():
 def test_a_pair_that_cannot_be_is_named(pairs, said):
     with pytest.raises(InputError, match=said):
         with_columns(KNOWN, Profile("drivers"), pairs, ())
+
+
+def test_a_value_that_is_given_twice_is_named():
+    with pytest.raises(InputError, match="--set: seats is given two values, VSL and AMB; give it"):
+        with_columns(KNOWN, Profile("drivers"), (), ("seats=VSL", "seats=AMB"))
 
 
 def test_pairs_belong_to_their_table():
@@ -147,6 +175,57 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path):
     pairs = ("pickup_time=TIMES", *layout.map[1:])
     with pytest.raises(InputError, match=r"no column 'TIMES'.*did you mean TIME\?"):
         read_files(*files, dataclasses.replace(layout, map=pairs))
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        ({"yes": True}, "--yes: of no use without --guess"),
+        ({"sheet": "A"}, r"--sheet A: .*b\.csv is no XLSX, and has no sheets"),
+        (
+            {"map": ("drivers.id=Nom",), "vehicles": ("1 x VSL",)},
+            "--map drivers.id=Nom: of no use",
+        ),
+        (
+            {"set": ("drivers.seats=VSL",), "vehicles": ("1 x VSL",)},
+            "--set drivers.seats=VSL: of no",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(tmp_path, layout, said):
+    rides, fleet = tmp_path / "b.csv", tmp_path / "d.csv"
+    rides.write_text(BOOKINGS)
+    fleet.write_text(DRIVERS)
+    how = ("Europe/Paris", "", 30.0, False)
+    with pytest.raises(InputError, match=said):
+        read_files(rides, None if "vehicles" in layout else fleet, None, how, Layout(**layout))
+    # What is of no use because of how the table is, is said beside what came of it.
+    for given, note in (
+        ({"tolerance": ("15",)}, "no column of one time was read, so the tolerance was of no use"),
+        ({"missing": tmp_path / "m.csv"}, "no column of an address was read, so --missing was of"),
+    ):
+        said_there = read_files(rides, fleet, None, how, Layout(**given)).said
+        assert [one for one in said_there if one.startswith(note)]
+    assert not (tmp_path / "m.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--keep-ids", "x.csv", "--missing", "x.csv"), "x.csv is given twice; two things cannot"),
+        (("--keep-ids", "out"), "--keep-ids out lies in --out out, which holds days alone"),
+        (("--missing", "out/m.csv"), "--missing out/m.csv lies in --out out"),
+    ],
+)
+def test_files_that_would_be_in_each_others_way_are_refused(
+    tmp_path, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.csv").write_text(BOOKINGS)
+    (tmp_path / "d.csv").write_text(DRIVERS)
+    assert main(["data", "import", "b.csv", "--drivers", "d.csv", "--out", "out", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["b.csv", "d.csv"]
 
 
 def test_two_profiles_of_one_table_and_a_format_beside_a_map_are_refused(tmp_path):

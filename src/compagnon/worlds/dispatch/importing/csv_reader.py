@@ -16,7 +16,7 @@ from compagnon.files import read_file
 from compagnon.worlds.dispatch.importing.columns import Table, find_columns
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings, Row
 from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile
-from compagnon.worlds.dispatch.importing.xlsx_reader import Lines, is_xlsx, read_xlsx
+from compagnon.worlds.dispatch.importing.xlsx_reader import Lines, is_old, is_xlsx, read_xlsx
 
 MAX_BYTES: Final = 50_000_000
 _EXCEL = re.compile(r"sep=[,;\t]", re.IGNORECASE)  # how Excel is told the delimiter
@@ -136,8 +136,11 @@ def read_lines(path: Path, findings: Findings, profile: Profile = KNOWN) -> Line
     if is_xlsx(data):
         lines = read_xlsx(data, path, profile.sheet, findings.notes)
     else:
-        if data.startswith(b"\xd0\xcf\x11\xe0"):
-            raise InputError(f"{path} is a spreadsheet of the old kind; save it as XLSX or CSV")
+        if is_old(data):
+            raise InputError(
+                f"{path} is a spreadsheet of the old kind, or behind a password; save it as XLSX "
+                "without one, or as CSV"
+            )
         lines = _csv_lines(path, read_text(path, data, findings.notes, profile.encoding), profile)
     lines = [one for one in lines if one[0] >= profile.header]
     if not lines:

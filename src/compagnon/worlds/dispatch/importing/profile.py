@@ -29,7 +29,7 @@ INSTANCES: Final = ("cordeau", "li-lim", "dial-a-ride")  # formats that are no t
 SINCE_MIDNIGHT: Final = {"seconds": 60.0, "minutes": 1.0}
 _LARGEST: Final = 100_000
 _MOST_MINUTES: Final = 720.0
-_AGAIN = re.compile(r"overwrite a value|declare .* twice|mutate", re.IGNORECASE)
+_AGAIN = re.compile(r"overwrite a value|declare .* twice|mutate|duplicate", re.IGNORECASE)
 
 Span = tuple[float, float]  # minutes before and after a time
 
@@ -237,8 +237,9 @@ def _pairs(pairs: Sequence[str], option: str, example: str) -> dict[tuple[str, s
             raise InputError(f"{option}: {name}: the tables are bookings and drivers")
         check_field(key[1], key[0], option)
         if key in found:
+            two = f"two {'columns' if option == '--map' else 'values'}"
             raise InputError(
-                f"{option}: {key[1]} is given two columns, {found[key]} and {value}; give it one"
+                f"{option}: {key[1]} is given {two}, {found[key]} and {value}; give it one"
             )
         found[key] = value
     return found
@@ -286,12 +287,22 @@ def _parsed(text: str, source: str) -> Profile:
 
 def _broken(text: str, where: str, reason: str) -> str:
     """What is wrong with a file that is no TOML; a field given twice is said as such."""
-    line = re.search(r"at line (\d+)", reason)
-    if _AGAIN.search(reason) and line:
-        said = text.splitlines()[int(line[1]) - 1]
-        name = said.partition("=")[0].strip().strip('"')
-        return f"{where}, line {line[1]}: {name} is given two columns; a field has one"
-    return f"{where} is not TOML ({reason})"
+    if not _AGAIN.search(reason):
+        return f"{where} is not TOML ({reason})"
+    line = re.search(r"at line (\d+)", reason)  # none where it is the last
+    lines = [one.strip() for one in text.rstrip().splitlines()]
+    lines = lines[: int(line[1])] if line else lines
+    said, at = lines[-1], f"{where}, line {len(lines)}"
+    if said.startswith("["):
+        return f"{at}: the table {said} stands there twice; put the two together"
+    quoted = re.search(r"key '([^']+)'", reason)  # of a table on one line
+    name = quoted[1] if quoted else said.partition("=")[0].strip().strip("\"'")
+    table = next((one for one in reversed(lines) if one.startswith("[")), "") or said
+    if "words" in table:
+        return f"{at}: {name} is given two meanings; a word has one"
+    if "columns" in table:
+        return f"{at}: {name} is given two columns; a field has one"
+    return f"{at}: {name} stands there twice; give it once"
 
 
 def _texts(data: Mapping[str, Any], where: str) -> dict[str, str]:

@@ -61,6 +61,7 @@ class Reading(NamedTuple):
 
 
 _AS_IT_STANDS = Reading()
+_ONE_TIME = frozenset(("pickup_time", "dropoff_time", "return_time"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ def import_tables(
     read = read[0] + len(rides.rows) - len({row.line for row in rides.rows}), read[1]
     fleet = refine_rows(fleet, reading.drivers, findings) if drivers is not None else fleet
     rides, fleet = _located(rides, fleet, reading, findings)
+    if reading.bookings.tolerance and not _ONE_TIME & set(rides.columns):
+        findings.notes.append("no column of one time was read, so the tolerance was of no use")
     check_day_order((rides, fleet))
     ride_times, shift_times = (
         _cells(sheet, ("date", *names))
@@ -233,7 +236,8 @@ def _located(
                 )
         return rides, fleet
     if not any(asked):
-        findings.notes.append("no column of an address was read, so --places was of no use")
+        given = "--places" if reading.places else "--missing"
+        findings.notes.append(f"no column of an address was read, so {given} was of no use")
         return rides, fleet
     places = Places()
     for path in reading.places:

@@ -16,6 +16,7 @@ from compagnon.worlds.dispatch.importing.profile import nearest
 from compagnon.worlds.dispatch.importing.xlsx_book import Book, opened, tags, text_of, unescaped
 from compagnon.worlds.dispatch.importing.xlsx_values import NUMBER, moment_text, number_text
 
+_OLD: Final = b"\xd0\xcf\x11\xe0"
 _SHOWN: Final = 3
 _WIDEST: Final = 16_384  # columns that a sheet can have
 _ROW, _CELL, _MERGED = tags("row"), tags("c"), tags("mergeCell")
@@ -28,6 +29,11 @@ Lines = list[tuple[int, list[str]]]
 def is_xlsx(data: bytes) -> bool:
     """Whether a file begins as an XLSX does (so does any zip)."""
     return data.startswith(b"PK\x03\x04")
+
+
+def is_old(data: bytes) -> bool:
+    """Whether a file begins as a workbook of the nineties does, or one behind a password."""
+    return data.startswith(_OLD)
 
 
 def read_xlsx(data: bytes, path: Path, sheet: str, notes: list[str]) -> Lines:
