@@ -161,11 +161,14 @@ def test_those_outside_are_heard_in_their_order_as_others_are_answered(clock):
         outside.add(Connection(name, heard, said=name != 1), loop)
     loop.turn()
     assert heard == []  # nobody was answered
-    answered(admission, clock, 2, 0.1)
-    loop.turn()
+    answered(admission, clock, 5, 0.1)
+    loop.turn()  # of five let in, two from outside
     assert heard == [0, 1, 2]  # 1 had nothing to say: it takes nobody's turn
     loop.turn()
     assert len(outside) == 3
+    answered(admission, clock, 1, 0.1)
+    loop.turn()
+    assert heard == [0, 1, 2, 3]  # the fifth answer was not forgotten
     active[0] = 0  # nothing is left to do
     loop.turn()
     assert heard == [0, 1, 2, 3, 4, 5]
@@ -173,11 +176,41 @@ def test_those_outside_are_heard_in_their_order_as_others_are_answered(clock):
     assert loop.later == []
 
 
+@pytest.mark.parametrize("under_way", [FLOOR - 4, 2 * FLOOR])  # in fast mode they are few
+def test_a_good_answer_costs_half_a_refusal_when_all_ask_again_at_once(clock, under_way):
+    """There is always more than can be let in."""
+    admission, loop = Admission(512, clock), Loop()
+    active, counts = [under_way], {"refused": 0, "heard": 0}
+    outside = Outside(admission, lambda: active[0])
+
+    class Rude(Connection):
+        def listen_again(self):
+            counts["heard"] += 1
+            active[0] += 1
+            return True
+
+    for name in range(500):
+        outside.add(Rude(name, []), loop)
+    for _ in range(200):
+        answered(admission, clock, 40, 0.1)
+        active[0] -= 40
+        loop.turn()
+        room = under_way - active[0]
+        active[0] += room  # of the 40 who ask again these find room
+        for name in range(40 - room):
+            counts["refused"] += 1
+            outside.add(Rude(name, []), loop)
+    assert counts["refused"] / (200 * 40) == pytest.approx(0.5, abs=0.02)
+    assert counts["heard"] == pytest.approx(counts["refused"], rel=0.02)
+
+
 def test_no_more_are_heard_than_may_come_in(clock):
     admission, loop, heard = Admission(3, clock), Loop(), []
     outside = Outside(admission, lambda: 1)
     for name in range(6):
         outside.add(Connection(name, heard), loop)
+        loop.turn()
+        assert heard == []  # somebody was sent away just now: there is no room
     loop.turn()
     assert heard == [0, 1]
 
@@ -187,9 +220,9 @@ def test_whoever_is_sent_away_is_told_when_its_turn_will_be(clock):
     outside = Outside(admission, lambda: 0)
     assert outside.seconds() == 1
     answered(admission, clock, 10, 0.1)
-    for name in range(250):
+    for name in range(240):
         outside.add(Connection(name, []), loop)
-    assert outside.seconds() == 3  # 250 at a hundred a second
+    assert outside.seconds() == 5  # 240 at a hundred a second, of whom half are others
     for name in range(100_000):
         outside.add(Connection(name, []), loop)
     assert outside.seconds() == BACK_SECONDS

@@ -8,6 +8,8 @@ comes late in such a turn is sent away.
 
 Whoever is sent away is told when to come back: in as many seconds as those outside take to be
 served. If it asks at once, it waits for its turn: to refuse it again would cost more than that.
+Each whose turn comes has cost a refusal, a fifth of an answer. So of those who are let in, half
+come from outside; the others are who just came.
 """
 
 import math
@@ -21,6 +23,7 @@ INTERVAL: Final = 0.1  # seconds over which the one that waited least is looked 
 TURN: Final = 0.05  # seconds of one turn of the loop, in which requests are begun
 FLOOR: Final = 64  # requests under way that are always let in: the log writes as many at once
 BACK_SECONDS: Final = 30  # the most that Retry-After says
+_EACH: Final = 2  # answers for one turn of those outside
 _TICK: Final = 0.02
 
 
@@ -120,6 +123,7 @@ class Outside:
         self._active = active
         self._waiting: deque[Muted] = deque()
         self._ticking = False
+        self._sent_away = False  # somebody was, since the last tick
         self._answered = 0
 
     def __len__(self) -> int:
@@ -128,12 +132,13 @@ class Outside:
     def seconds(self) -> int:
         """What Retry-After says to the next one: 1 to `BACK_SECONDS`."""
         rate = self._admission.rate
-        ahead = math.ceil(len(self._waiting) / rate) if rate else 1
+        ahead = math.ceil(_EACH * len(self._waiting) / rate) if rate else 1
         return max(1, min(BACK_SECONDS, ahead))
 
     def add(self, connection: Muted, loop: Any) -> None:
         """Do not listen to this one before it is its turn."""
         self._waiting.append(connection)
+        self._sent_away = True
         if not self._ticking:
             self._ticking = True
             self._answered = self._admission.answered
@@ -141,10 +146,11 @@ class Outside:
 
     def _tick(self, loop: Any) -> None:
         answered, active = self._admission.answered, self._active()
-        turns = answered - self._answered
-        if active < FLOOR:  # there is nothing to do: they may be more
+        turns = (answered - self._answered) // _EACH
+        self._answered += _EACH * turns  # one that is over counts in the next tick
+        if active < FLOOR and not self._sent_away:  # there is nothing to do: they may be more
             turns += FLOOR
-        self._answered = answered
+        self._sent_away = False
         turns = min(turns, self._admission.limit - active)
         while turns > 0 and self._waiting:
             turns -= self._waiting.popleft().listen_again()  # who left, or waits, takes no turn
