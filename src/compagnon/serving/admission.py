@@ -8,8 +8,8 @@ comes late in such a turn is sent away.
 
 Whoever is sent away is told when to come back: in as many seconds as those outside take to be
 served. If it asks at once, it waits for its turn: to refuse it again would cost more than that.
-Each whose turn comes has cost a refusal, a fifth of an answer. So of those who are let in, half
-come from outside; the others are who just came.
+Each whose turn comes has cost a refusal, which is a fifth of an answer. So of those who are let in
+a third come from outside; the others are who just came.
 """
 
 import math
@@ -23,7 +23,7 @@ INTERVAL: Final = 0.1  # seconds over which the one that waited least is looked 
 TURN: Final = 0.05  # seconds of one turn of the loop, in which requests are begun
 FLOOR: Final = 64  # requests under way that are always let in: the log writes as many at once
 BACK_SECONDS: Final = 30  # the most that Retry-After says
-_EACH: Final = 2  # answers for one turn of those outside
+_EACH: Final = 3  # answers for one turn of those outside
 _TICK: Final = 0.02
 
 
@@ -147,7 +147,7 @@ class Outside:
     def _tick(self, loop: Any) -> None:
         answered, active = self._admission.answered, self._active()
         turns = (answered - self._answered) // _EACH
-        self._answered += _EACH * turns  # one that is over counts in the next tick
+        self._answered += _EACH * turns  # those that are over count in the next tick
         if active < FLOOR and not self._sent_away:  # there is nothing to do: they may be more
             turns += FLOOR
         self._sent_away = False
