@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,15 +48,21 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def ours(policy: Path, folder: Path, mode: str, more: Sequence[str] = ()) -> Iterator[Server]:
-    """`compagnon serve`, with `more` options."""
+def ours(
+    policy: Path,
+    folder: Path,
+    mode: str,
+    more: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """`compagnon serve`, with `more` options, and perhaps other `settings` in its environment."""
     database = f"sqlite:///{folder / f'{mode}.db'}"
     words = ["serve", str(policy), "--db", database, "--mode", mode, "--port", "0", "--rate", "0"]
     words += more
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", COMPAGNON, *words], stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONUNBUFFERED": "1", **(settings or {})},
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -66,6 +72,8 @@ def ours(policy: Path, folder: Path, mode: str, more: Sequence[str] = ()) -> Ite
             if found:
                 address = found[1]
                 break
+        if not address:
+            raise RuntimeError(f"this did not start: compagnon {' '.join(words)}")
         _wait_for(f"{address}/readyz", process)
         took = time.perf_counter() - begun
         yield Server(address, process.pid, took, cpu_seconds(process.pid))

@@ -37,6 +37,7 @@ QUICK: dict[str, list[list[str]]] = {
     "masked_ppo": [[]],
     "seeds": [["mountaincar-dqn", "--seeds", "0", "--out", "{here}/runs"]],
     "serving": [["{here}/shop", "--folder", "{here}"]],
+    "serving_turns": [["{here}/shop", str(ROOT)]],
     "workshop_env": [[]],
 }
 # Those whose quick run stands with the tests of what they measure.
@@ -95,7 +96,7 @@ def test_every_part_is_used(part: str, whole: str) -> None:
 
 def given(name: str, here: Path) -> None:
     """The files that some of them read."""
-    if name == "serving":
+    if name in ("serving", "serving_turns"):
         exported(here / "shop")
     elif name == "dispatch_public":
         (here / "public" / "made").mkdir(parents=True)
