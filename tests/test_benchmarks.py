@@ -1,5 +1,6 @@
 """Every benchmark runs: one that crashes at its first iteration measures nothing."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from compagnon.store import chaining
+from compagnon.store.factory import open_store
+from compagnon.store.migrating import upgrade
 from tests.serving.support import exported
 from tests.worlds.dispatch.importing.test_public import instance
 
@@ -120,3 +124,22 @@ def test_a_quick_run_comes_to_its_end(name: str, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.strip()
+
+
+def test_the_log_is_judged_by_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    script = importlib.import_module("decision_log")
+    store = open_store(str(tmp_path / "log.db"), create=True, check=False)
+    upgrade(store)
+    rows = script._rows(script.Settings(rows=5), 0)
+    store.append(rows[:4])
+    script._require_all(store, 4)
+    with pytest.raises(SystemExit, match="4 of 5 decisions are there"):
+        script._require_all(store, 5)
+    monkeypatch.setattr(chaining, "next_link", lambda previous, _: previous)
+    store.append(rows[4:])
+    with pytest.raises(SystemExit, match="not as it was written"):
+        script._require_all(store, 5)
+    store.close()
