@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import perf_counter, process_time
+from typing import Final
 
 import numpy as np
 import tyro
@@ -31,6 +32,8 @@ class Settings:
     """A moment of each, to see that everything runs; the figures mean nothing."""
     first_feasible: bool = False
     """Take the first feasible pair, not a random possible decision."""
+    plain: bool = False
+    """Accepted rides stay where they are, nobody takes a taxi, answers have no price: as in v0."""
 
 
 def main(settings: Settings) -> None:
@@ -64,7 +67,7 @@ def start(tree: Path, settings: Settings) -> "subprocess.Popen[str]":
     variables = {"PYTHONPATH": str(tree / "src"), "NUMBA_NUM_THREADS": str(settings.threads)}
     policy = "first" if settings.first_feasible else "random"
     worker = subprocess.Popen(
-        [sys.executable, __file__, "--worker", policy],
+        [sys.executable, __file__, "--worker", policy, "plain" if settings.plain else "usual"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables},
     )  # fmt: skip
     ask(worker, 60)
@@ -80,11 +83,19 @@ def ask(worker: "subprocess.Popen[str]", steps: int) -> tuple[float, float]:
     return float(wall), float(cpu)
 
 
-def work(policy: str, num_envs: int = 256) -> None:
+PLAIN: Final[dict[str, object]] = {
+    "replan": False, "taxi": False, "answer": 0.0, "answer_on_call": 0.0, "answer_in_advance": 0.0,
+}  # fmt: skip
+
+
+def work(policy: str, plain: bool, num_envs: int = 256) -> None:
     """Step so often as each line of the input says, and print what it took."""
+    from compagnon.worlds.dispatch.options import DispatchOptions
     from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
-    env = DispatchVectorEnv(num_envs, preset="city", copy=False)
+    known = DispatchOptions.model_fields  # an older checkout has not all of them
+    options = {name: value for name, value in PLAIN.items() if plain and name in known}
+    env = DispatchVectorEnv(num_envs, preset="city", copy=False, **options)
     _, info = env.reset(seed=0)
     rng = np.random.default_rng(0)
     pairs = slice(1, 1 + env.layout.drivers * env.layout.board)
@@ -107,6 +118,6 @@ def work(policy: str, num_envs: int = 256) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        work(sys.argv[2])
+        work(sys.argv[2], sys.argv[3] == "plain")
     else:
         main(tyro.cli(Settings))
