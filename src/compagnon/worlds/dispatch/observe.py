@@ -267,12 +267,15 @@ def _write_choices(w, b, present, obs):
     Returns:
         (driver, least, missed): the best one (-1: to decline), its cost, what the next costs more.
     """
-    decline = obs[22] if obs[20] == 0.0 else 0.0
+    planned = w.status[b] == running_days.PLANNED
+    saves = w.rides[b, running_days.SAVES] if planned else 0.0
+    decline = 0.0 if planned else obs[22]
     driver, least, second, choices = -1, decline, decline, 0.0
     for d in range(present):
-        if w.found[b, d, insertion.FEASIBLE] > 0.0:
+        found = w.found[b, d]
+        if found[insertion.FEASIBLE] > 0.0:
             choices += 1.0
-            cost = priced_cost(w, b, d)
+            cost = found[insertion.PRICED] - saves
             if cost < least:
                 driver, least, second = d, cost, least
             elif cost < second:
@@ -280,13 +283,6 @@ def _write_choices(w, b, present, obs):
     obs[26] = second - least
     obs[27] = choices
     return driver, least, second - least
-
-
-@kernel_inline
-def priced_cost(w, b, d):
-    """`added_cost` with the price of a tight plan, see `insertion.TIGHT`."""
-    tight = w.found[b, d, insertion.PRICED] - w.found[b, d, insertion.COST]
-    return added_cost(w, b, d) + tight
 
 
 @kernel_inline
@@ -337,25 +333,26 @@ def write_observation(w, roads, weights, board, scale, noted, obs):
         column += _BOOKING
     for k in range(column, obs.shape[0]):
         obs[k] = 0.0
+    factor = scale[of_pair:]
     for place in range(shown):
         b = running_days.booking_at(w, board, place)
+        planned = w.status[b] == running_days.PLANNED
+        saves = w.rides[b, running_days.SAVES] if planned else 0.0
+        own = int(w.rides[b, running_days.BY_DRIVER]) if planned else -1
+        direct = w.bookings[b, tables.DIRECT]
         for d in range(present):
             found = w.found[b, d]
             if found[insertion.FEASIBLE] > 0.0:
                 at = column + (d * board + place) * _PAIR
                 others = noted[d] - (missed[place] if best[place] == d and place < opened else 0.0)
-                owns = (
-                    w.status[b] == running_days.PLANNED and w.rides[b, running_days.BY_DRIVER] == d
-                )
+                over = found[insertion.PRICED] - saves - least[place]
                 obs[at] = 1.0
-                obs[at + 1] = found[insertion.MINUTES]
-                obs[at + 2] = added_cost(w, b, d)
-                obs[at + 3] = found[insertion.BOARDS_AT] - now
-                obs[at + 4] = min(_DAY, found[insertion.SLACK])
-                obs[at + 5] = found[insertion.RIDE] - w.bookings[b, tables.DIRECT]
-                obs[at + 6] = found[insertion.APPROACH]
-                obs[at + 7] = 1.0 if owns else 0.0
-                obs[at + 8] = _clip(priced_cost(w, b, d) - least[place], -_MANY, _MANY)
-                obs[at + 9] = others
-                for k in range(1, _PAIR):
-                    obs[at + k] *= scale[of_pair + k]
+                obs[at + 1] = found[insertion.MINUTES] * factor[1]
+                obs[at + 2] = (found[insertion.COST] - saves) * factor[2]
+                obs[at + 3] = (found[insertion.BOARDS_AT] - now) * factor[3]
+                obs[at + 4] = min(_DAY, found[insertion.SLACK]) * factor[4]
+                obs[at + 5] = (found[insertion.RIDE] - direct) * factor[5]
+                obs[at + 6] = found[insertion.APPROACH] * factor[6]
+                obs[at + 7] = factor[7] if own == d else 0.0
+                obs[at + 8] = _clip(over, -_MANY, _MANY) * factor[8]
+                obs[at + 9] = others * factor[9]
