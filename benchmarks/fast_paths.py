@@ -14,13 +14,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 import tyro
-from threadpoolctl import threadpool_limits
 
 from compagnon.rl import dagger as daggers
 from compagnon.rl import ddpg as ddpgs
 from compagnon.rl import dqn as dqns
 from compagnon.rl import ppo as ppos
-from compagnon.rl.algorithm import build_algorithm
+from compagnon.rl.algorithm import Algorithm, build_algorithm
+from compagnon.rl.process import threads
 from compagnon.rl.recipe import parse_recipe
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.workshop import WORKSHOP
@@ -40,8 +40,18 @@ from harness import (
 WANTED = 1.3
 PPO = {"kind": "ppo", "num_envs": 8, "rollout_steps": 256, "minibatch_size": 64}
 DDPG = {"kind": "ddpg", "iteration_steps": 1_000, "learning_starts": 500, "batch_size": 256}
-DAGGER = {"kind": "dagger", "expert": "expert:workshop-v2", "num_envs": 8, "collect_steps": 256}
 DQN = {"kind": "dqn", "num_envs": 4, "iteration_steps": 1_000, "learning_starts": 256}
+# A tenth of what `workshop-tight` collects and trains.
+DAGGER = {
+    "kind": "dagger", "expert": "expert:workshop-v2", "num_envs": 16, "collect_steps": 170,
+    "gradient_steps": 150, "iterations": 10_000,
+}  # fmt: skip
+# As `dispatch-clinic` has them, with an eighth of its envs.
+CLINIC = {"kind": "pairwise", "hidden": [64, 32], "embedding": 32, "activation": "relu"}
+CLINIC_PPO = {
+    "kind": "ppo", "num_envs": 32, "rollout_steps": 128, "epochs": 2, "minibatch_size": 2_048,
+    "gamma": 1.0,
+}  # fmt: skip
 PAIRWISE = {"kind": "pairwise", "hidden": [32, 32], "embedding": 16, "activation": "relu"}
 FLEET = {"preset": "clinic-day", "board": 6}
 SMALL = {"hidden": [64, 64]}
@@ -56,6 +66,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {**PPO, "num_envs": 64, "rollout_steps": 64, "minibatch_size": 2_048},
     ),
     "ppo, pairwise, 256 rows": (DISPATCH, FLEET, PAIRWISE, {**PPO, "minibatch_size": 256}),
+    "ppo, pairwise, 2,048 rows": (DISPATCH, {"preset": "clinic-day"}, CLINIC, CLINIC_PPO),
     "dqn, 128 rows": ("CartPole-v1", {}, {"hidden": [128, 128], "activation": "relu"}, DQN),
     "dqn, dueling, 128 rows": (
         "CartPole-v1",
@@ -73,48 +84,83 @@ class Settings:
     """How long to measure.
 
     Attributes:
-        rounds: turns of each. seconds: of a turn. json: where the figures are written.
+        rounds: turns of each. seconds: of a turn. threads: of torch and numba, as a recipe has.
+        only: the cases whose names begin so. whole: whole iterations too, playing included.
+        json: where the figures are written.
     """
 
     rounds: int = 5
     seconds: float = 1.0
+    threads: int = 1
+    only: tuple[str, ...] = ()
+    whole: bool = False
     json: Path | None = None
     quick: bool = False
 
 
-def works_of(name: str) -> dict[str, Work]:
-    """A gradient step of each path, on an algorithm of its own that has played once."""
+@dataclass(frozen=True)
+class Built:
+    """An algorithm on one of its paths, that has played.
+
+    Attributes:
+        step: one gradient step. iterate: one iteration of the algorithm.
+    """
+
+    step: Work
+    iterate: Work
+
+
+def built(name: str) -> dict[str, Built]:
+    """The algorithm of a case on each of its paths."""
     env_id, args, network, algorithm = CASES[name]
     tree = {
         "name": "fast-paths",
         "env": {"id": env_id, "args": args},
         "network": network,
         "algorithm": algorithm,
-        "budget": {"iterations": 10},
+        "budget": {"iterations": 1_000_000},
     }
     recipe = parse_recipe(tree, name)
-    works: dict[str, Work] = {}
+    found: dict[str, Built] = {}
     for path in ("fast", "plain"):
-        built, trained = build_algorithm(recipe)
-        if isinstance(built, ppos.PPO):
-            if path == "plain":
-                built.steps = ppos.AutogradSteps(built.network, built.distribution, built.settings)
-            works[path] = ppo_step(built)
-        elif isinstance(built, dqns.DQN):
-            if path == "plain":
-                built.steps = dqns.AutogradSteps(trained.actor, built.target, built.settings)
-            built.iterate()
-            works[path] = lambda built=built: len(built._update()) // 4
-        elif isinstance(built, ddpgs.DDPG):
-            if path == "plain":
-                built.steps = ddpgs.AutogradSteps(built.network, built.settings)
-            built.iterate()
-            works[path] = lambda built=built: len(built._update()) // 2
-        elif isinstance(built, daggers.Dagger):
-            if path == "plain":
-                built.cross_entropy = daggers.masked_cross_entropy
-            works[path] = dagger_step(built)
-    return works
+        made, trained = build_algorithm(recipe)
+        plain = path == "plain"
+        if isinstance(made, ppos.PPO):
+            if plain:
+                made.steps = ppos.AutogradSteps(made.network, made.distribution, made.settings)
+            step = ppo_step(made)
+        elif isinstance(made, dqns.DQN):
+            if plain:
+                made.steps = dqns.AutogradSteps(trained.actor, made.target, made.settings)
+            step = update_step(made)
+        elif isinstance(made, ddpgs.DDPG):
+            if plain:
+                made.steps = ddpgs.AutogradSteps(made.network, made.settings)
+            step = update_step(made)
+        elif isinstance(made, daggers.Dagger):
+            if plain:
+                made.cross_entropy = daggers.masked_cross_entropy
+            step = dagger_step(made)
+        found[path] = Built(step, iteration(made))
+    return found
+
+
+def iteration(algorithm: Algorithm) -> Work:
+    def work() -> int:
+        algorithm.iterate()
+        return 1
+
+    return work
+
+
+def update_step(algorithm: dqns.DQN | ddpgs.DDPG) -> Work:
+    algorithm.iterate()
+
+    def work() -> int:
+        algorithm._update()
+        return 1
+
+    return work
 
 
 def ppo_step(ppo: ppos.PPO) -> Work:
@@ -152,41 +198,45 @@ def dagger_step(dagger: daggers.Dagger) -> Work:
     return work
 
 
-def report(found: dict[str, dict[str, Rates]]) -> Any:
+def report(title: str, found: dict[str, dict[str, Rates]]) -> Any:
     rows = []
     for name, rates in found.items():
         fast, plain = rates["fast"], rates["plain"]
-        times = fast.times(plain)
-        rows.append(
-            [
-                name,
-                f"{1e3 / fast.median:.3f}",
-                f"{1e3 / plain.median:.3f}",
-                f"{times:.2f}",
-                "kept" if times >= WANTED else "not worth it",
-            ]
-        )
-    columns = ["", "fast, ms", "plain, ms", "times as fast", f"at least {WANTED}"]
-    return table("Milliseconds of one gradient step (median of the rounds)", columns, rows)
+        times, cpu = fast.times(plain), fast.cpu_times(plain)
+        kept = "kept" if max(times, cpu) >= WANTED else "not worth it"
+        milliseconds = (f"{1e3 / fast.median:.3f}", f"{1e3 / plain.median:.3f}")
+        rows.append([name, *milliseconds, f"{times:.2f}", f"{cpu:.2f}", kept])
+    columns = ["", "fast, ms", "plain, ms", "times as fast", "by processor", f"at least {WANTED}"]
+    return table(title, columns, rows)
 
 
 def main(given: Settings) -> None:
-    settings = shortened(given, rounds=1, seconds=0.02)
+    settings = shortened(given, rounds=1, seconds=0.02, whole=True)
     screen, about = console(), machine()
     print_machine(screen, about)
     if settings.quick:
         screen.print(QUICK)
-    torch.set_num_threads(1)
-    with threadpool_limits(1, user_api="blas"):  # as in training
-        found = {
-            name: take_turns(works_of(name), settings.rounds, settings.seconds) for name in CASES
-        }
-    screen.print(report(found))
-    figures = {
-        name: {path: rate.as_dict() for path, rate in rates.items()}
-        for name, rates in found.items()
-    }
-    write_json(settings.json, {"machine": about, "figures": figures})
+    names = [name for name in CASES if name.startswith(settings.only or ("",))]
+    figures: dict[str, Any] = {}
+    with threads(settings.threads):  # as in training
+        algorithms = {name: built(name) for name in names}
+        for what in ("step", "iterate") if settings.whole else ("step",):
+            found = {
+                name: take_turns(
+                    {path: getattr(one, what) for path, one in algorithms[name].items()},
+                    settings.rounds,
+                    settings.seconds,
+                )
+                for name in names
+            }
+            said = {"step": "gradient step", "iterate": "whole iteration"}[what]
+            title = f"Milliseconds of a {said} (median of the rounds), threads: {settings.threads}"
+            screen.print(report(title, found))
+            figures[what] = {
+                name: {path: rate.as_dict() for path, rate in rates.items()}
+                for name, rates in found.items()
+            }
+    write_json(settings.json, {"machine": about, "threads": settings.threads, "figures": figures})
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Rates:
     """Environment steps a second of one contender, one figure a round."""
 
     per_round: list[float] = field(default_factory=list)
+    cpu_per_round: list[float] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -65,6 +66,11 @@ class Rates:
     def times(self, other: "Rates") -> float:
         """How many times as fast as `other`: the median over rounds, each against its own."""
         pairs = zip(self.per_round, other.per_round, strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
+
+    def cpu_times(self, other: "Rates") -> float:
+        """The same by processor time, which the others of a busy machine do not spend."""
+        pairs = zip(self.cpu_per_round, other.cpu_per_round, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,10 +111,12 @@ def take_turns(contenders: dict[str, Work], rounds: int, seconds: float) -> dict
             steps, began, cpu_began = 0, time.perf_counter(), time.process_time()
             while (elapsed := time.perf_counter() - began) < seconds or steps == 0:
                 steps += work()
+            cpu = time.process_time() - cpu_began
             rates[name].per_round.append(steps / elapsed)
+            rates[name].cpu_per_round.append(steps / max(cpu, 1e-9))
             rates[name].steps += steps
             rates[name].seconds += elapsed
-            rates[name].cpu_seconds += time.process_time() - cpu_began
+            rates[name].cpu_seconds += cpu
     return rates
 
 
