@@ -127,7 +127,9 @@ def test_functions_that_call_each_other_end():
     assert fingerprint(even.py_func) != fingerprint(odd.py_func)
 
 
-@pytest.mark.parametrize("held", [{"a": 1}, object(), type("Plain", (), {})], ids=str)
+@pytest.mark.parametrize(
+    "held", [{"a": 1}, object(), type("Plain", (), {})], ids=["dict", "object", "class"]
+)
 def test_what_nobody_can_tell_of_is_named(held):
     def reads(x):
         return held or x
