@@ -76,8 +76,9 @@ def _listed(w, b):
     status = w.status[b]
     if status != running_days.LATER:
         return status != running_days.NO_SHOW
-    outbound = int(w.bookings[b, tables.LINKED_TO])
-    return outbound >= 0 and w.status[outbound] >= running_days.OPEN
+    while b >= 0 and w.status[b] == running_days.LATER:
+        b = int(w.bookings[b, tables.LINKED_TO])
+    return b >= 0
 
 
 def _ride(w, b, named):
@@ -110,9 +111,15 @@ def _ride(w, b, named):
         "priority": int(row[tables.PRIORITY]),
         "announced": float(row[tables.ANNOUNCE]),
         "returns_from": f"r{outbound}" if outbound in named else None,
+        "needs": _skills(row[tables.NEEDS]),
+        "alone": bool(row[tables.ALONE]),
         "status": names.get(int(w.status[b]), "open"),
         "moved": bool(w.rides[b, running_days.MOVED_AT] == 1 + w.counts[running_days.CLOCK]),
     }
+
+
+def _skills(bits):
+    return [f"s{k}" for k in range(48) if int(bits) >> k & 1]
 
 
 def _driver(w, d, m):
@@ -149,12 +156,17 @@ def _driver(w, d, m):
         for name in ("earliest", "limit", "ride_limit"):
             if not np.isfinite(one.get(name, 0.0)):
                 one[name] = None
-    taken = any(stop["at"] == "break" for stop in plan)
-    breaks = {
-        "break_from": tables.BREAK_FROM,
-        "break_to": tables.BREAK_TO,
-        "break_minutes": tables.BREAK_MINUTES,
-    }
+    rests = sum(stop["at"] == "break" for stop in plan)
+    breaks = {}
+    if rests:
+        breaks |= {
+            "break_from": tables.BREAK_FROM,
+            "break_to": tables.BREAK_TO,
+            "break_minutes": tables.BREAK_MINUTES,
+            "break2_from": tables.BREAK2_FROM,
+            "break2_to": tables.BREAK2_TO,
+            "break2_minutes": tables.BREAK2_MINUTES,
+        }
     return {
         "at": w.coordinates[int(state[plans.AT])].tolist(),
         "end": w.coordinates[2 * m + 2 * d + 1].tolist(),
@@ -167,5 +179,8 @@ def _driver(w, d, m):
         "plan": plan,
         "aboard": aboard,
         "alighting": f"r{serving // 2}" if leaving else None,
-        **({name: float(row[column]) for name, column in breaks.items()} if taken else {}),
+        "skills": _skills(row[tables.SKILLS]),
+        "fold": int(row[tables.FOLD]),
+        "fold_seats": int(row[tables.FOLD_SEATS]),
+        **{name: float(row[column]) for name, column in breaks.items()},
     }

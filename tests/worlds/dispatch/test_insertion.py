@@ -7,7 +7,7 @@ from compagnon.worlds.dispatch import insertion, plans, running_days, tables, tr
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.options import DispatchOptions
 from tests.tiers import full
-from tests.worlds.dispatch.worlds import plane_day, random_actions
+from tests.worlds.dispatch.worlds import has_room, load_of, plane_day, random_actions
 
 EVERY = np.ones(1, np.bool_)
 
@@ -52,8 +52,8 @@ def try_plan(w, roads, weights, d, stops):
     at = int(w.state[d, plans.AT])
     drives = w.state[d, plans.PHASE] == plans.DRIVES
     clock = max(w.times[d, plans.FREE], w.money[running_days.NOW])
-    aboard = w.state[d, plans.ABOARD : plans.ABOARD + 4].astype(float)
-    seats = w.drivers[d, tables.SEAT : tables.SEAT + 4]
+    aboard = w.state[d, plans.ABOARD : plans.ABOARD + tables.LOADS].astype(float)
+    skills = int(w.drivers[d, tables.SKILLS])
     left_door, minutes, cost = {}, 0.0, 0.0
     for k, (node, service, earliest, limit, ride_limit, boarded, old, ready) in enumerate(stops):
         if node != plans.BREAK:
@@ -70,13 +70,15 @@ def try_plan(w, roads, weights, d, stops):
         if start > limit + plans.EPSILON:
             return None
         if 0 <= node < 2 * m:
-            load = w.bookings[node // 2, tables.LOAD : tables.LOAD + 4]
+            load = load_of(w, node)
             dead = w.status[node // 2] not in (
                 running_days.OPEN,
                 running_days.PLANNED,
                 running_days.ABOARD,
             )
             if node % 2 == 0 and not dead:
+                if int(w.bookings[node // 2, tables.NEEDS]) & ~skills:
+                    return None
                 aboard = aboard + load
                 left_door[node // 2] = start + service
                 cost += weights.wait * max(0.0, start - ready - weights.promise)
@@ -87,7 +89,7 @@ def try_plan(w, roads, weights, d, stops):
                 if start - since > ride_limit + plans.EPSILON:
                     return None
                 cost += weights.ride * start
-            if (aboard > seats).any():
+            if not has_room(aboard, w.drivers[d]):
                 return None
         clock = start + service
     return minutes, cost

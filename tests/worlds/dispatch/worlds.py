@@ -6,7 +6,7 @@ from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
 
 
-def plane_day(rides, drivers, places, name="by hand"):
+def plane_day(rides, drivers, places, name="by hand", skills=()):
     """A day on a plane where a km takes a minute.
 
     Args:
@@ -19,17 +19,31 @@ def plane_day(rides, drivers, places, name="by hand"):
         "dropoff_from": -np.inf, "dropoff_to": np.inf, "load": (1, 0, 0, 0),
         "boarding": 2.0, "alighting": 1.0, "max_ride": 120.0, "priority": 3, "announce": 0.0,
         "linked_to": -1, "no_show": False, "cancel": np.inf,
-        "boarding_delay": 0.0, "alighting_delay": 0.0,
+        "boarding_delay": 0.0, "alighting_delay": 0.0, "needs": 0, "alone": False,
     }  # fmt: skip
     driver = {
         "start": 0, "end": 0, "shift_start": 0.0, "shift_end": 600.0,
         "break_from": 0.0, "break_to": 0.0, "break_minutes": 0.0, "seats": (2, 1, 0, 1),
+        "skills": 0, "fold": 0, "fold_seats": 2,
+        "break2_from": 0.0, "break2_to": 0.0, "break2_minutes": 0.0,
     }  # fmt: skip
     columns = {k: np.array([{**ride, **r}[k] for r in rides]) for k in ride}
     shifts = {k: np.array([{**driver, **d}[k] for d in drivers]) for k in driver}
     none = np.zeros((0, 0))
     way = Travel("plane", np.array(places, float), 60.0, 1.0, np.ones(24), none, none)
-    return Instance(name, Bookings(**columns), Drivers(**shifts), way)
+    return Instance(name, Bookings(**columns), Drivers(**shifts), way, tuple(skills))
+
+
+def has_room(aboard, vehicle):
+    """Whether a vehicle's row of the tables has room for a load: seats by type, and company."""
+    seats = vehicle[tables.SEAT : tables.SEAT + tables.LOADS]
+    made = max(0, aboard[1] - (seats[1] - vehicle[tables.FOLD]))
+    return (aboard <= seats).all() and aboard[0] <= seats[0] - vehicle[tables.FOLD_SEATS] * made
+
+
+def load_of(w, node):
+    """What the booking of a node takes: seats by type, and company."""
+    return w.bookings[node // 2, tables.LOAD : tables.LOAD + tables.LOADS].astype(int)
 
 
 def random_actions(mask, rng):
@@ -54,17 +68,22 @@ def recount(worlds, row=0):
     assert generated == w.counts[running_days.OPEN : statuses].sum()
     shown = w.open[: w.counts[running_days.OPEN]]
     outbound = w.bookings[:n, tables.LINKED_TO].astype(int)
-    awaits = (status == running_days.LATER) & (outbound >= 0)
-    rides = (status[outbound] >= running_days.OPEN) & (status[outbound] <= running_days.SERVED)
-    awaits &= rides | (status[outbound] == running_days.TAXI)
-    assert w.counts[running_days.ON_CALL] == awaits.sum()
+    awaited = 0
+    for b in np.flatnonzero(status == running_days.LATER):
+        while b >= 0 and status[b] == running_days.LATER:
+            b = outbound[b]
+        if b >= 0:
+            rides = running_days.OPEN <= status[b] <= running_days.SERVED
+            awaited += rides or status[b] == running_days.TAXI
+    assert w.counts[running_days.ON_CALL] == awaited
     assert sorted(shown) == sorted(np.flatnonzero(status == running_days.OPEN))
     assert (np.diff(w.bookings[shown, tables.PICKUP_BY]) >= 0).all()
     picked, dropped = [], []
     for d in range(int(w.size[tables.DRIVERS])):
-        aboard = w.state[d, plans.ABOARD : plans.ABOARD + 4].copy()
+        aboard = w.state[d, plans.ABOARD : plans.ABOARD + tables.LOADS].copy()
         assert (aboard >= 0).all()
-        assert (aboard <= w.drivers[d, tables.SEAT : tables.SEAT + 4]).all()
+        assert has_room(aboard, w.drivers[d])
+        skills = int(w.drivers[d, tables.SKILLS])
         clock = -np.inf
         for k in range(int(w.state[d, plans.COUNT])):
             node, stop = int(w.codes[d, k, plans.NODE]), w.stops[d, k]
@@ -80,12 +99,17 @@ def recount(worlds, row=0):
                 assert not aboard.any()
             elif node < 2 * m and node % 2 == 0 and not dead:
                 picked.append(node // 2)
-                aboard += w.bookings[node // 2, tables.LOAD : tables.LOAD + 4].astype(int)
-                assert (aboard <= w.drivers[d, tables.SEAT : tables.SEAT + 4]).all()
+                aboard += load_of(w, node)
+                assert has_room(aboard, w.drivers[d])
+                assert (
+                    int(w.bookings[node // 2, tables.NEEDS]) & skills
+                    == w.bookings[node // 2, tables.NEEDS]
+                )
             elif node < 2 * m and not dead:
                 dropped.append(node // 2)
-                aboard -= w.bookings[node // 2, tables.LOAD : tables.LOAD + 4].astype(int)
-            assert np.array_equal(w.codes[d, k, plans.LOAD_AFTER : plans.LOAD_AFTER + 4], aboard)
+                aboard -= load_of(w, node)
+            loads = w.codes[d, k, plans.LOAD_AFTER : plans.LOAD_AFTER + tables.LOADS]
+            assert np.array_equal(loads, aboard)
         assert not aboard.any()
     serving = w.state[: int(w.size[tables.DRIVERS])]
     serving = serving[serving[:, plans.PHASE] == plans.BUSY, plans.SERVING]

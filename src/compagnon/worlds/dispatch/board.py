@@ -41,6 +41,10 @@ _STATUS: Final = {
     "cancelled": running_days.CANCELLED,
     "taxi": running_days.TAXI,
 }
+_BREAKS: Final = (
+    ("break_minutes", "break_from", "break_to"), ("break2_minutes", "break2_from", "break2_to"),
+)  # fmt: skip
+_SHIFT: Final = ("shift_start", "shift_end", *(name for names in _BREAKS for name in names))
 
 
 class BoardReader:
@@ -168,6 +172,9 @@ def _instance(board: Board, number: dict[str, int], places: Places) -> Instance:
     def of_driver(name: str) -> NDArray[np.float64]:
         return np.array([getattr(driver, name) for driver in drivers], np.float64)
 
+    named = [*(driver.skills for driver in drivers), *(ride.needs for ride in rides)]
+    skills = tuple(dict.fromkeys(one for names in named for one in names))
+    bits = {name: 1 << k for k, name in enumerate(skills)}
     never = np.full(n, np.inf)
     bookings = Bookings(
         pickup=pickup,
@@ -187,17 +194,19 @@ def _instance(board: Board, number: dict[str, int], places: Places) -> Instance:
         cancel=never,
         boarding_delay=np.zeros(n),
         alighting_delay=np.zeros(n),
+        needs=np.array([sum(bits[one] for one in set(ride.needs)) for ride in rides], np.int64),
+        alone=np.array([ride.alone for ride in rides], np.bool_),
     )
     cars = Drivers(
         start=start,
         end=end,
         seats=np.array([driver.seats for driver in drivers], np.int64).reshape(-1, SEATS),
-        **{
-            name: of_driver(name)
-            for name in ("shift_start", "shift_end", "break_from", "break_to", "break_minutes")
-        },
+        skills=np.array([sum(bits[one] for one in set(who.skills)) for who in drivers], np.int64),
+        fold=np.array([driver.fold for driver in drivers], np.int64),
+        fold_seats=np.array([driver.fold_seats for driver in drivers], np.int64),
+        **{name: of_driver(name) for name in _SHIFT},
     )
-    return Instance("the board", bookings, cars, places.travel())
+    return Instance("the board", bookings, cars, places.travel(), skills)
 
 
 def _link(b: int, ride: Ride, number: dict[str, int]) -> int:
@@ -240,9 +249,9 @@ def _place_rides(board: Board, number: dict[str, int], w: running_days.RunningDa
         w.status[b] = value
         w.rides[b, running_days.MOVED_AT] = 1.0 if board.rides[b].moved else 0.0
         w.counts[value] += 1
-        outbound = int(w.bookings[b, tables.LINKED_TO])
-        if value == running_days.LATER and outbound >= 0:
-            w.counts[running_days.ON_CALL] += dynamics.awaits_call(status[outbound])
+    for b, value in enumerate(status):
+        if value == running_days.LATER:
+            w.counts[running_days.ON_CALL] += dynamics.on_call(w, b)
     w.counts[running_days.SERVED] += board.served
     w.counts[running_days.REJECTED] += board.rejected
     waiting = [b for b, value in enumerate(status) if value == running_days.OPEN]
@@ -269,10 +278,16 @@ def _place_driver(
         raise InputError(f"{where}.plan: at most {plans.MAX_STOPS - 3} stops")
     since = {_find(number, one.ride, f"{where}.aboard"): one.since for one in driver.aboard}
     for b in since:
-        for seat in range(SEATS):
+        for seat in range(tables.LOADS):
             state[plans.ABOARD + seat] += int(w.bookings[b, tables.LOAD + seat])
     picked: dict[int, int] = {}
+    rests = _rests(driver, where)
     for k, stop in enumerate(driver.plan):
+        if stop.at == "break":
+            plans._write_stop(plan, k, plans.BREAK, *rests[state[plans.RESTS]])
+            state[plans.RESTS] += 1
+            _mend(plan.stops[k], stop)
+            continue
         _write(plan, k, driver, stop, since, picked, number, w, f"{where}.plan[{k}]")
     n = len(driver.plan)
     open_ended = [board.rides[b].id for b in (*since, *picked) if b not in _left(driver, number)]
@@ -294,44 +309,56 @@ def _write(
     plan: plans.DriverPlan, k: int, driver: Driver, stop: Stop, since: dict[int, float],
     picked: dict[int, int], number: dict[str, int], w: running_days.RunningDays, where: str,
 ) -> None:  # fmt: skip
-    """Stop `k` of a plan, as `plan.insert` would have left it."""
-    if stop.at == "break":
+    """Stop `k` of a plan, but for breaks, as `plan.insert` would have left it."""
+    b = _find(number, stop.ride, f"{where}.ride")
+    row = w.bookings[b]
+    if stop.at == "passes" or (stop.at == "nobody" and (k or driver.phase != "drives")):
+        plans._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
+        plans.empty(plan, k)
+    elif stop.at == "dropoff":
+        if b not in since and b not in picked:
+            raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
         plans._write_stop(
-            plan, k, plans.BREAK, driver.break_minutes, driver.break_from, driver.break_to
+            plan,
+            k,
+            2 * b + 1,
+            row[tables.ALIGHTING],
+            row[tables.DROPOFF_FROM],
+            row[tables.DROPOFF_BY],
         )
-        plan.state[plans.RESTS] = 1
+        plan.stops[k, plans.RIDE_LIMIT] = row[tables.MAX_RIDE]
+        plan.stops[k, plans.BOARDED] = since.get(b, 0.0)
+        plan.codes[k, plans.PICKED_AT] = picked.get(b, -1)
     else:
-        b = _find(number, stop.ride, f"{where}.ride")
-        row = w.bookings[b]
-        if stop.at == "passes" or (stop.at == "nobody" and (k or driver.phase != "drives")):
-            plans._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
-            plans.empty(plan, k)
-        elif stop.at == "dropoff":
-            if b not in since and b not in picked:
-                raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
-            plans._write_stop(
-                plan,
-                k,
-                2 * b + 1,
-                row[tables.ALIGHTING],
-                row[tables.DROPOFF_FROM],
-                row[tables.DROPOFF_BY],
-            )
-            plan.stops[k, plans.RIDE_LIMIT] = row[tables.MAX_RIDE]
-            plan.stops[k, plans.BOARDED] = since.get(b, 0.0)
-            plan.codes[k, plans.PICKED_AT] = picked.get(b, -1)
+        nobody = stop.at == "nobody"
+        service = 0.0 if nobody else row[tables.BOARDING]
+        plans.write_pickup(plan, k, b, row, service)
+        if nobody:
+            plan.codes[k, plans.PICKED_AT] = plans.DEAD
         else:
-            nobody = stop.at == "nobody"
-            service = 0.0 if nobody else row[tables.BOARDING]
-            plans.write_pickup(plan, k, b, row, service)
-            if nobody:
-                plan.codes[k, plans.PICKED_AT] = plans.DEAD
-            else:
-                picked[b] = k
+            picked[b] = k
+    _mend(plan.stops[k], stop)
+
+
+def _mend(row: NDArray[np.float64], stop: Stop) -> None:
+    """Put in what is no longer what the booking, or the shift, says."""
     for column, given in (
         (plans.EARLIEST, stop.earliest),
         (plans.LIMIT, stop.limit),
         (plans.RIDE_LIMIT, stop.ride_limit),
     ):
         if given is not None:
-            plan.stops[k, column] = given
+            row[column] = given
+
+
+def _rests(driver: Driver, where: str) -> list[tuple[float, ...]]:
+    """Minutes, begin and end of the breaks in the plan: of two, the last is never the first."""
+    planned = sum(stop.at == "break" for stop in driver.plan)
+    breaks = [tuple(getattr(driver, name) for name in names) for names in _BREAKS]
+    known = breaks if breaks[1][0] > 0 else breaks[:1]
+    if planned > len(known):
+        raise InputError(
+            f"{where}.plan: it has {planned} breaks; break_minutes and break2_minutes tell of "
+            f"{len(known)}"
+        )
+    return known[len(known) - planned :]

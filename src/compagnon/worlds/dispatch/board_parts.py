@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from compagnon.worlds.dispatch.instance import FOLD_SEATS
+
 Point = tuple[float, float]
 Where = Point | int | str
 
@@ -26,8 +28,9 @@ class Ride:
         seats: taken, in the order ambulatory, wheelchair, stretcher, companion.
         boarding, alighting: minutes at the door. max_ride: minutes on board at most.
         announced: when it was booked.
-        returns_from: the id of the ride that this one is the way back of.
+        returns_from: the id of the ride that this one is the way back of, or goes on from.
         moved: its driver or place has been changed at this very minute; it stays there for now.
+        needs: skills that the driver must have. alone: nobody else may be on board.
         status: ``open`` unless a driver has it; ``later``: a return that a call will announce;
             ``served``, ``rejected``, ``cancelled``, ``taxi``: listed because a return or a plan
             names it.
@@ -48,6 +51,8 @@ class Ride:
     announced: float = 0.0
     returns_from: str | None = None
     moved: bool = False
+    needs: list[str] = field(default_factory=list)
+    alone: bool = False
     status: Literal["open", "later", "served", "rejected", "cancelled", "taxi"] = "open"
 
 
@@ -92,6 +97,9 @@ class Driver:
         plan: the stops to come, in order; the way home is not listed.
         aboard: who is in the vehicle. alighting: who is leaving it at this very door.
         break_from, break_to, break_minutes: the break begins between them, if the plan has one.
+        break2_from, break2_to, break2_minutes: the same of a second break, the last of the plan's.
+        skills: of driver and vehicle. fold: how many of the wheelchair places are made by folding
+            seats, and fold_seats: how many seats each of them takes away.
     """
 
     at: Where
@@ -108,6 +116,12 @@ class Driver:
     break_from: float = 0.0
     break_to: float = 0.0
     break_minutes: float = 0.0
+    break2_from: float = 0.0
+    break2_to: float = 0.0
+    break2_minutes: float = 0.0
+    skills: list[str] = field(default_factory=list)
+    fold: int = 0
+    fold_seats: int = FOLD_SEATS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

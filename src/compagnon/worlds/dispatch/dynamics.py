@@ -19,17 +19,27 @@ def awaits_call(status):
 
 
 @kernel
+def on_call(w, b):
+    """1 if a booking that is unheard of is a leg to come of a trip that dispatch knows."""
+    while b >= 0 and w.status[b] == running_days.LATER:
+        b = int(w.bookings[b, tables.LINKED_TO])
+    return awaits_call(w.status[b]) if b >= 0 else 0
+
+
+@kernel
 def set_status(w, b, status):
     """Move booking `b` to another status, and the counts with it."""
-    before = w.status[b]
+    before, back = w.status[b], int(w.bookings[b, tables.RETURN])
+    unheard = before == running_days.LATER
+    awaited = on_call(w, b) if unheard else awaits_call(before)
     w.counts[before] -= 1
     w.counts[status] += 1
     w.status[b] = status
-    back, outbound = int(w.bookings[b, tables.RETURN]), int(w.bookings[b, tables.LINKED_TO])
-    if back >= 0 and w.status[back] == running_days.LATER:
-        w.counts[running_days.ON_CALL] += awaits_call(status) - awaits_call(before)
-    if before == running_days.LATER and outbound >= 0:
-        w.counts[running_days.ON_CALL] -= awaits_call(w.status[outbound])
+    while back >= 0 and w.status[back] == running_days.LATER:
+        w.counts[running_days.ON_CALL] += awaits_call(status) - awaited
+        back = int(w.bookings[back, tables.RETURN])
+    if unheard:
+        w.counts[running_days.ON_CALL] -= awaited
 
 
 @kernel
@@ -285,7 +295,7 @@ def _arrive(w, d, roads, weights):
     dead = plan.codes[0, plans.PICKED_AT] == plans.DEAD
     if node == plans.BREAK:
         plans.remove(plan, 0)
-        state[plans.RESTS] = 0
+        state[plans.RESTS] -= 1
     elif dead:
         plans.remove(plan, 0)
     elif node % 2 == 0:
@@ -336,10 +346,11 @@ def _meet(w, d, b, now, service, roads, weights):
     w.money[running_days.C_LATE] += weights.late * ride[running_days.LATE_PICKUP]
     plan.stops[dropoff, plans.BOARDED] = now + service + row[tables.BOARDING_DELAY]
     plans.remove(plan, 0)
-    for seat in range(4):
+    for seat in range(tables.LOADS):
         plan.state[plans.ABOARD + seat] += int(row[tables.LOAD + seat])
-        if plan.state[plans.ABOARD + seat] > w.drivers[d, tables.SEAT + seat]:
-            w.counts[running_days.VIOLATIONS] += 1
+    seats = w.drivers[d, tables.SEAT :]
+    if not (tables.holds(plan.state[plans.ABOARD :], seats) and tables.suits(seats, row)):
+        w.counts[running_days.VIOLATIONS] += 1
     if now < row[tables.READY] - _TOLERANCE:
         w.counts[running_days.VIOLATIONS] += 1
     set_status(w, b, running_days.ABOARD)
@@ -376,7 +387,7 @@ def _drop(w, d, b, now, weights):
         w.counts[running_days.VIOLATIONS] += 1
     if now < row[tables.DROPOFF_FROM] - _TOLERANCE:
         w.counts[running_days.VIOLATIONS] += 1
-    for seat in range(4):
+    for seat in range(tables.LOADS):
         w.state[d, plans.ABOARD + seat] -= int(row[tables.LOAD + seat])
         if w.state[d, plans.ABOARD + seat] < 0:
             w.counts[running_days.VIOLATIONS] += 1

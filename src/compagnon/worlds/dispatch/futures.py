@@ -100,11 +100,10 @@ def _draw_fresh(w, seed, settings, fresh):
 
 @kernel
 def _heard_of(w, b):
-    """Whether dispatch knows of booking `b`: it was announced, or its outbound ride was."""
-    outbound = int(w.bookings[b, tables.LINKED_TO])
-    if w.status[b] != running_days.LATER:
-        return True
-    return outbound >= 0 and w.status[outbound] != running_days.LATER
+    """Whether dispatch knows of booking `b`: it was announced, or a leg of its trip before it."""
+    while b >= 0 and w.status[b] == running_days.LATER:
+        b = int(w.bookings[b, tables.LINKED_TO])
+    return b >= 0
 
 
 @kernel
@@ -148,6 +147,15 @@ def _next_free(w, b, known):
 
 
 @kernel
+def _next_leg(fresh, f):
+    """The booking of the fresh day that goes on from booking `f`, or -1."""
+    for leg in range(fresh.size[tables.BOOKINGS]):
+        if int(fresh.bookings[leg, tables.LINKED_TO]) == f:
+            return leg
+    return -1
+
+
+@kernel
 def _replace_unknown(w, fresh, known):
     """What is still to come, from the fresh day: its bookings that are announced after now.
 
@@ -173,13 +181,14 @@ def _replace_unknown(w, fresh, known):
         first = at
         _take(w, first, fresh, f, -1.0)
         at, last = first + 1, max(last, first + 1)
-        for back in range(fresh.size[tables.BOOKINGS]):
-            if int(fresh.bookings[back, tables.LINKED_TO]) == f:
-                at = _next_free(w, at, known)
-                if at < w.bookings.shape[0]:
-                    _take(w, at, fresh, back, float(first))
-                    at, last = at + 1, max(last, at + 1)
+        leg = _next_leg(fresh, f)
+        while leg >= 0:
+            at = _next_free(w, at, known)
+            if at >= w.bookings.shape[0]:
                 break
+            _take(w, at, fresh, leg, float(first))
+            first, leg = at, _next_leg(fresh, leg)
+            at, last = at + 1, max(last, at + 1)
     w.size[tables.BOOKINGS] = last
 
 
@@ -188,9 +197,10 @@ def _draw_call(w, b, seed, experience):
     """When a known patient, who has not called yet, will call for the way home."""
     row, now = w.bookings[b], w.money[running_days.NOW]
     outbound = int(row[tables.LINKED_TO])
-    by = w.bookings[outbound, tables.DROPOFF_TO]
+    there = w.bookings[outbound]
+    by = there[tables.DROPOFF_TO]
     if not by < np.inf:
-        by = w.bookings[outbound, tables.DROPOFF_BY]
+        by = there[tables.PICKUP_TO] + there[tables.BOARDING] + there[tables.MAX_RIDE]
     width = np.round(row[tables.PICKUP_TO] - row[tables.PICKUP_FROM], 6)
     served = w.status[outbound] == running_days.SERVED
     count = experience.stays.shape[0]
@@ -261,12 +271,9 @@ def _count_anew(w):
     count[running_days.CANCELS_SEEN] = _past(w, tables.CANCEL, w.cancels)
     count[running_days.LATER] = count[running_days.ON_CALL] = 0
     for b in range(bookings):
-        row = w.bookings[b]
         if w.status[b] == running_days.LATER:
             count[running_days.LATER] += 1
-            outbound = int(row[tables.LINKED_TO])
-            if outbound >= 0:
-                count[running_days.ON_CALL] += dynamics.awaits_call(w.status[outbound])
+            count[running_days.ON_CALL] += dynamics.on_call(w, b)
             for d in range(w.state.shape[0]):
                 w.where[b, d, running_days.FOUND_FOR] = -1
 
@@ -285,8 +292,12 @@ def redraw(worlds, rows, seeds, settings, experience, view, fresh, known):
         _draw_fresh(w, seeds[k], settings, fresh)
         _replace_unknown(w, fresh, known)
         for b in range(w.size[tables.BOOKINGS]):
-            if known[b] > 0.0:
-                _draw_rest(w, b, seeds[k], experience)
+            outbound, leg = int(w.bookings[b, tables.LINKED_TO]), b
+            if known[b] == 0.0 or (outbound >= 0 and known[outbound] > 0.0):
+                continue
+            while leg >= 0:  # when the last leg is called for hangs on when the one before was
+                _draw_rest(w, leg, seeds[k], experience)
+                leg = int(w.bookings[leg, tables.RETURN])
         travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
         travel.write_near(w.rule, w.coordinates, w.near)
         roads = running_days.roads_of(w, view.minutes, view.km)

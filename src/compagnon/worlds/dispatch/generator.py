@@ -11,7 +11,7 @@ import numpy as np
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel
 from compagnon.worlds.dispatch import tables, travel
-from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance import FOLD_SEATS, SEATS, Instance
 
 LATITUDE, LONGITUDE = 46.2044, 6.1432  # Geneva, as good a centre as any
 KM_PER_DEGREE = 111.195
@@ -274,6 +274,7 @@ def _write_driver(seed, driver, preset, nodes, day):
     row[tables.BREAK_MINUTES] = 30.0
     for seat in range(4):
         row[tables.SEAT + seat] = FLEET[driver % len(FLEET), seat]
+    row[tables.SEAT + SEATS], row[tables.FOLD_SEATS] = tables.COMPANY, FOLD_SEATS
     point = day.coordinates[nodes + 2 * driver]
     u, v = streams.uniform(seed, _DEPOT, 2 * driver), streams.uniform(seed, _DEPOT, 2 * driver + 1)
     _put(point, 0.8 * preset.radius_km, u, v)

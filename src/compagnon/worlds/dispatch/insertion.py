@@ -6,7 +6,6 @@ import numpy as np
 
 from compagnon.envs.kernels import kernel, kernel_inline
 from compagnon.worlds.dispatch import plans, tables, travel
-from compagnon.worlds.dispatch.instance import SEATS
 
 # Columns of an insertion: whether there is one; driving minutes added (at relative speed 1); its
 # cost as planned; when boarding begins; the least minutes left before a limit among the stops that
@@ -59,9 +58,9 @@ def weights_of(values):
 def _fits(load, seats, row):
     """Whether a booking's load fits beside the `load` (counted from its first column)."""
     fits = True
-    for seat in range(SEATS):
+    for seat in range(tables.LOADS):
         fits &= load[seat] + row[tables.LOAD + seat] <= seats[seat]
-    return fits
+    return fits & tables.folded(load[0] + row[tables.LOAD], load[1] + row[tables.LOAD + 1], seats)
 
 
 @kernel_inline
@@ -170,7 +169,7 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     equally cheap ones the first counts.
 
     Args:
-        seats: (4,) of the vehicle.
+        seats: what the vehicle has, of a driver's row from SEAT on.
         row: of the booking.
         boarded: scratch (MAX_STOPS,).
         out: (COLUMNS,), written.
@@ -185,9 +184,8 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
     best_i, best_j, best = -1, -1, np.inf
     if state[plans.PHASE] == plans.OFF or n + 2 > plans.MAX_STOPS:
         return best_i, best_j
-    for seat in range(SEATS):
-        if row[tables.LOAD + seat] > seats[seat]:
-            return best_i, best_j
+    if not tables.suits(seats, row):
+        return best_i, best_j
     metric = roads.rule[travel.KIND] != travel.MATRIX
     km_price = price_of_minutes(roads, weights)
     pickup, dropoff = 2 * b, 2 * b + 1

@@ -4,7 +4,7 @@ Nothing personal is in it: places are points or rows of a matrix, bookings and d
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,10 @@ from compagnon.worlds.dispatch.travel import KINDS
 SEAT_TYPES: Final = ("ambulatory", "wheelchair", "stretcher", "companion")
 SEATS: Final = len(SEAT_TYPES)
 LATEST_MINUTE: Final = 2 * 1440.0  # a day may run past midnight, not past the next one
-FORMAT: Final = "compagnon-dispatch-day-1"
+FORMAT: Final = "compagnon-dispatch-day-2"
+FORMATS: Final = ("compagnon-dispatch-day-1", FORMAT)  # the first has no fields with a default
+FOLD_SEATS: Final = 2  # that a folded wheelchair place takes away, where nobody says
+MAX_SKILLS: Final = 48
 _LARGEST_FILE: Final = 200_000_000
 
 Floats = NDArray[np.float64]
@@ -26,9 +29,23 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+def _floats() -> Floats:
+    return np.zeros(0)
+
+
+def _ints() -> Ints:
+    return np.zeros(0, np.int64)
+
+
+def _bools() -> Bools:
+    return np.zeros(0, np.bool_)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bookings:
     """The rides asked for; every array has n rows. Times are minutes since the day's midnight.
+
+    Those with a default may be left out.
 
     Attributes:
         pickup, dropoff: place, an index into the places of `Travel`.
@@ -39,12 +56,14 @@ class Bookings:
         max_ride: minutes from the end of boarding to the beginning of alighting, at most.
         priority: 1 (low) to 5 (high).
         announce: when dispatch hears of it; 0 is in advance.
-        linked_to: row of the outbound ride that this one returns from, or -1. A return is announced
-            at `announce`, or when the outbound ride ends if that is later.
+        linked_to: row of the ride that this one goes on or returns from, or -1: of at most one
+            other booking. It is announced at `announce`, or when that ride ends if that is later.
         no_show: nobody will be there; found out at the door.
         cancel: when it is cancelled, if nobody is on board by then; inf for never.
         boarding_delay, alighting_delay: minutes that the door takes longer than planned, at least
             0, known once the driver stands there.
+        needs: the skills that the driver must have, a bit for each of `Instance.skills`; 0 without.
+        alone: nobody else may be on board during the ride; not without.
     """
 
     pickup: Ints
@@ -64,6 +83,11 @@ class Bookings:
     cancel: Floats
     boarding_delay: Floats
     alighting_delay: Floats
+    needs: Ints = field(default_factory=_ints)
+    alone: Bools = field(default_factory=_bools)
+
+    def __post_init__(self) -> None:
+        _fill_in(self, len(self.pickup))
 
     def __len__(self) -> int:
         return len(self.pickup)
@@ -79,6 +103,11 @@ class Drivers:
         break_from, break_to: the break begins between them.
         break_minutes: its length; 0 for no break. Nobody is on board during a break.
         seats: (n, 4), in the order of `SEAT_TYPES`.
+        skills: of driver and vehicle, a bit for each of `Instance.skills`; none without.
+        fold: how many of the wheelchair places are there only if seats are folded; 0 without.
+        fold_seats: ambulatory seats that each such place takes away while a wheelchair stands
+            there; 2 without.
+        break2_from, break2_to, break2_minutes: a second break, after the first; none without.
     """
 
     start: Ints
@@ -89,6 +118,15 @@ class Drivers:
     break_to: Floats
     break_minutes: Floats
     seats: Ints
+    skills: Ints = field(default_factory=_ints)
+    fold: Ints = field(default_factory=_ints)
+    fold_seats: Ints = field(default_factory=_ints)
+    break2_from: Floats = field(default_factory=_floats)
+    break2_to: Floats = field(default_factory=_floats)
+    break2_minutes: Floats = field(default_factory=_floats)
+
+    def __post_init__(self) -> None:
+        _fill_in(self, len(self.start))
 
     def __len__(self) -> int:
         return len(self.start)
@@ -128,6 +166,7 @@ class Instance:
 
     Args:
         name: what to call it: the day, or the file it came from.
+        skills: what `Drivers.skills` and `Bookings.needs` speak of, the lowest bit first.
 
     Raises:
         InputError: names the field, the row (from 0), and what would be right.
@@ -137,15 +176,19 @@ class Instance:
     bookings: Bookings
     drivers: Drivers
     travel: Travel
+    skills: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_skills(self)
         _check_travel(self.name, self.travel)
         _check_bookings(self.name, self.bookings, self.travel.places)
         _check_drivers(self.name, self.drivers, self.travel.places)
 
     def to_json(self) -> str:
         """The whole day as JSON text; null stands for "no limit" and "never"."""
-        data: dict[str, Any] = {"format": FORMAT, "name": self.name}
+        data: dict[str, Any] = {
+            "format": FORMAT, "name": self.name, "skills": list(self.skills)
+        }  # fmt: skip
         for part in ("travel", "bookings", "drivers"):
             data[part] = {
                 f.name: _plain(getattr(getattr(self, part), f.name)) for f in _fields(part)
@@ -163,16 +206,30 @@ class Instance:
             data = json.loads(text)
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{source} is not JSON ({error})") from None
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        if not isinstance(data, dict) or data.get("format") not in FORMATS:
             raise InputError(f'{source} is not a saved day: its "format" should be {FORMAT!r}')
+        skills = data.get("skills", [])
+        if not isinstance(skills, list) or not all(isinstance(one, str) for one in skills):
+            raise InputError(f'{source}: "skills" should be a list of names')
         parts: dict[str, Any] = {}
         for part, kind in _PARTS.items():
             values = data.get(part)
-            names = [f.name for f in fields(kind)]
-            if not isinstance(values, dict) or set(values) != set(names):
-                raise InputError(f"{source}: {part!r} should hold exactly {', '.join(names)}")
-            parts[part] = kind(**{n: _array(f"{source}: {part}.{n}", n, values[n]) for n in names})
-        return cls(name=str(data.get("name", source)), **parts)
+            needed = [f.name for f in fields(kind) if not _has_default(f)]
+            more = [f.name for f in fields(kind) if _has_default(f)]
+            if data["format"] != FORMAT:
+                more = []
+            if not isinstance(values, dict):
+                values = {}
+            names = set(values)
+            if not names.issuperset(needed) or not names.issubset([*needed, *more]):
+                beside = f", and may hold {', '.join(more)}" if more else ""
+                raise InputError(
+                    f"{source}: {part!r} should hold exactly {', '.join(needed)}{beside}"
+                )
+            parts[part] = kind(
+                **{n: _array(f"{source}: {part}.{n}", n, value) for n, value in values.items()}
+            )
+        return cls(name=str(data.get("name", source)), **parts, skills=tuple(skills))
 
     def save(self, path: Path) -> None:
         """Write the day as a JSON file."""
@@ -192,12 +249,29 @@ _PARTS: Final[dict[str, Any]] = {"travel": Travel, "bookings": Bookings, "driver
 _NEVER_BEFORE: Final = ("pickup_from", "dropoff_from")  # null is -inf in these, else +inf
 # null says in these "no limit", and "never".
 _OPEN_ENDED: Final = ("pickup_from", "pickup_to", "dropoff_from", "dropoff_to", "cancel")
-_WHOLE: Final = ("pickup", "dropoff", "load", "priority", "linked_to", "start", "end", "seats")
+_WHOLE: Final = (
+    "pickup", "dropoff", "load", "priority", "linked_to", "start", "end", "seats", "needs",
+    "skills", "fold", "fold_seats",
+)  # fmt: skip
+_TRUTHS: Final = ("no_show", "alone")
 _PAIRS: Final = {"load": SEATS, "seats": SEATS, "coordinates": 2}
 
 
 def _fields(part: str) -> Any:
     return fields(_PARTS[part])
+
+
+def _has_default(one: Field[Any]) -> bool:
+    return one.default_factory is not MISSING
+
+
+def _fill_in(part: Any, rows: int) -> None:
+    """Let what was left out be what it is where nobody says."""
+    for one in fields(part):
+        if _has_default(one) and rows and not len(getattr(part, one.name)):
+            empty = getattr(part, one.name)
+            value = FOLD_SEATS if one.name == "fold_seats" else 0
+            object.__setattr__(part, one.name, np.full(rows, value, empty.dtype))
 
 
 def _plain(value: Any) -> Any:
@@ -220,7 +294,7 @@ def _array(where: str, name: str, value: Any) -> Any:
     kind: Any = np.float64
     if name in _WHOLE:
         kind = np.int64
-    elif name == "no_show":
+    elif name in _TRUTHS:
         kind = np.bool_
     elif name in _OPEN_ENDED:
         missing = -np.inf if name in _NEVER_BEFORE else np.inf
@@ -262,13 +336,29 @@ def _refuse(where: str, name: str, bad: Any, values: Any, right: str) -> None:
 
 
 def _check_shapes(where: str, part: Any, rows: int) -> None:
-    for field in fields(part):
-        array = getattr(part, field.name)
-        shape = (rows, SEATS) if field.name in ("load", "seats") else (rows,)
+    for one in fields(part):
+        array = getattr(part, one.name)
+        shape = (rows, SEATS) if one.name in ("load", "seats") else (rows,)
         if array.shape != shape:
-            raise InputError(f"{where}: {field.name} has shape {array.shape}; it should be {shape}")
+            raise InputError(f"{where}: {one.name} has shape {array.shape}; it should be {shape}")
         if array.dtype == np.float64:
-            _refuse(where, field.name, np.isnan(array), array, "it should be a number")
+            _refuse(where, one.name, np.isnan(array), array, "it should be a number")
+
+
+def _check_skills(day: Instance) -> None:
+    """The names, and whether every bit has one."""
+    where, count = f"{day.name}, skills", len(day.skills)
+    if count > MAX_SKILLS:
+        raise InputError(f"{where}: there are {count}; at most {MAX_SKILLS}")
+    for k, one in enumerate(day.skills):
+        if not one or one in day.skills[:k]:
+            raise InputError(f"{where}: {one!r} should be a name of its own")
+    for part, label in ((day.bookings, "needs"), (day.drivers, "skills")):
+        bits = getattr(part, label)
+        place = f"{day.name}, {'bookings' if label == 'needs' else 'drivers'}"
+        right = f"a bit for each of the {count} skills of the day: 0 to {2**count - 1}"
+        if bits.shape == (len(part),):
+            _refuse(place, label, (bits < 0) | (bits >= 2**count), bits, right)
 
 
 def _check_travel(name: str, travel: Travel) -> None:
@@ -332,8 +422,16 @@ def _check_bookings(name: str, b: Bookings, places: int) -> None:
     outbound = linked[linked >= 0]
     twice = (linked >= 0) & (np.bincount(outbound, minlength=n)[linked] > 1)
     _refuse(where, "linked_to", twice, linked, "an outbound ride has one return")
-    chained = (linked >= 0) & (linked[linked] >= 0)
-    _refuse(where, "linked_to", chained, linked, "the outbound ride may not be a return itself")
+    _refuse(where, "linked_to", _in_a_ring(linked), linked, "a trip has a first leg")
+
+
+def _in_a_ring(linked: Ints) -> Bools:
+    """Which bookings never come to a first leg, however far back their links are followed."""
+    at = linked.copy()
+    for _ in range(len(linked).bit_length()):  # each look goes twice as far back as the last
+        at = np.where(at >= 0, at[at], at)
+    ring: Bools = at >= 0
+    return ring
 
 
 def _check_drivers(name: str, d: Drivers, places: int) -> None:
@@ -356,3 +454,22 @@ def _check_drivers(name: str, d: Drivers, places: int) -> None:
     )
     _refuse(where, "break_from", bad, d.break_from, "the break should lie within the shift")
     _refuse(where, "seats", ((d.seats < 0) | (d.seats > 100)).any(axis=1), d.seats, "use 0 to 100")
+    wheelchairs = d.seats[:, SEAT_TYPES.index("wheelchair")]
+    right = "it should be 0 to the wheelchair places of the vehicle"
+    _refuse(where, "fold", (d.fold < 0) | (d.fold > wheelchairs), d.fold, right)
+    each = d.fold_seats
+    _refuse(where, "fold_seats", (each < 0) | (each > 100), each, "use 0 to 100")
+    _check_second_break(where, d)
+
+
+def _check_second_break(where: str, d: Drivers) -> None:
+    minutes, has = d.break2_minutes, d.break2_minutes > 0
+    _refuse(where, "break2_minutes", ~((minutes >= 0) & (minutes <= 480)), minutes, "use 0 to 480")
+    alone = has & ~(d.break_minutes > 0)
+    _refuse(where, "break2_minutes", alone, minutes, "the first break is break_minutes")
+    bad = has & ~((d.break2_to >= d.break2_from) & (d.break2_to + minutes <= d.shift_end))
+    right = "the second break should lie within the shift"
+    _refuse(where, "break2_from", bad, d.break2_from, right)
+    early = has & ((d.break2_from < d.break_from) | (d.break2_to < d.break_to + d.break_minutes))
+    right = "the second break should come after the first, and leave time for it"
+    _refuse(where, "break2_from", early, d.break2_from, right)

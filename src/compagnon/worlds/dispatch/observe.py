@@ -213,7 +213,7 @@ def _write_driver(w, d, obs):
     done = free if n == 1 else plan.stops[n - 2, plans.START] + plan.stops[n - 2, plans.SERVICE]
     obs[5] = max(0.0, done - now)
     obs[6] = _clip(w.drivers[d, tables.SHIFT_END] - now, -_DAY, _DAY)
-    obs[7] = state[plans.RESTS]
+    obs[7] = min(1, state[plans.RESTS])
     obs[8] = first
     obs[9] = max(0.0, plan.stops[first, plans.LATEST] - plan.stops[first, plans.START])
     for seat in range(4):

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from compagnon.envs.kernels import kernel
 from compagnon.worlds.dispatch import tables, travel
-from compagnon.worlds.dispatch.instance import SEATS
 
 MAX_STOPS: Final = 64  # of one plan at one time, break and end of shift included
 EPSILON = 1e-6  # minutes; windows are kept to within this
@@ -35,7 +34,7 @@ BREAK = -1  # the node of a break, which is wherever the driver is
 # Columns of a plan's whole numbers.
 # PICKED_AT: position of a drop-off's pickup, -1 if on board; DEAD: a stop where nobody is left.
 NODE, PICKED_AT, LOAD_AFTER = 0, 1, 2
-CODE_COLUMNS = LOAD_AFTER + SEATS
+CODE_COLUMNS = LOAD_AFTER + tables.LOADS
 # Columns of a plan's times. LATEST: no start after it can keep the limits of the stops up to the
 # next break. LEG: base minutes from the place before. RIDE_LIMIT and BOARDED belong to drop-offs;
 # elsewhere the limit is inf. BEFORE: scratch of `settle`. HOLD: of a pickup, how late it may be put
@@ -44,9 +43,9 @@ START, SERVICE, EARLIEST, LIMIT, LATEST, LEG, READY, RIDE_LIMIT, BOARDED, BEFORE
 STOP_COLUMNS = 11
 CUSHION = 8.0  # minutes that a driver who holds back is early all the same; doors may take long
 # Columns of a driver's whole numbers. AT: the node where the driver stands or came from. SERVING:
-# the node whose door he is at while BUSY. RESTS: 1 while the break is to come.
+# the node whose door he is at while BUSY. RESTS: how many breaks are to come.
 AT, PHASE, COUNT, VERSION, SERVING, RESTS, ABOARD = 0, 1, 2, 3, 4, 5, 6
-DIRTY = ABOARD + SEATS  # 1 if stops were taken out and `settle` is still to come
+DIRTY = ABOARD + tables.LOADS  # 1 if stops were taken out and `settle` is still to come
 DRIVER_CODES = DIRTY + 1
 WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
 # Columns of a driver's times: free from, leaves at, next event at, left at, and when he would have
@@ -73,7 +72,7 @@ class DriverPlan(NamedTuple):
 
 @kernel
 def begin(plan, driver, start_node, roads, bookings, now):
-    """The plan of a driver whose shift has not begun: the break, if any, and the way home.
+    """The plan of a driver whose shift has not begun: the breaks, if any, and the way home.
 
     The driver's state and times are all 0 before.
     """
@@ -81,8 +80,12 @@ def begin(plan, driver, start_node, roads, bookings, now):
     if driver[tables.BREAK_MINUTES] > 0.0:
         first, last = driver[tables.BREAK_FROM], driver[tables.BREAK_TO]
         _write_stop(plan, n, BREAK, driver[tables.BREAK_MINUTES], first, last)
-        plan.state[RESTS] = 1
         n += 1
+    if driver[tables.BREAK2_MINUTES] > 0.0:
+        first, last = driver[tables.BREAK2_FROM], driver[tables.BREAK2_TO]
+        _write_stop(plan, n, BREAK, driver[tables.BREAK2_MINUTES], first, last)
+        n += 1
+    plan.state[RESTS] = n
     _write_stop(plan, n, start_node + 1, 0.0, driver[tables.SHIFT_END], driver[tables.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
     plan.times[FREE] = driver[tables.SHIFT_START]
@@ -157,7 +160,7 @@ def schedule(plan, roads, now):
 def write_loads(plan, bookings):
     """Write who is on board after every stop; `insert` and `lighten` keep it so."""
     codes, state = plan.codes, plan.state
-    for seat in range(SEATS):
+    for seat in range(tables.LOADS):
         load = state[ABOARD + seat]
         for k in range(state[COUNT]):
             node = codes[k, NODE]
@@ -335,7 +338,7 @@ def _take_out_empty(plan, roads, now):
             _make_room(plan, k)
             _write_empty(plan, k, node)
             stops[k, LEG] = _UNKNOWN
-            for seat in range(SEATS):
+            for seat in range(tables.LOADS):
                 before = codes[k - 1, LOAD_AFTER + seat] if k > 0 else state[ABOARD + seat]
                 codes[k, LOAD_AFTER + seat] = before
             k, node = k + 1, BREAK
@@ -421,7 +424,7 @@ def _make_room(plan, k):
 def lighten(plan, row, pickup, dropoff):
     """Take a booking's seats off what is on board from one stop to the one before another."""
     for k in range(pickup, dropoff):
-        for seat in range(SEATS):
+        for seat in range(tables.LOADS):
             plan.codes[k, LOAD_AFTER + seat] -= int(row[tables.LOAD + seat])
 
 
@@ -442,7 +445,7 @@ def insert(plan, b, i, j, roads, bookings, now):
     _make_room(plan, i)
     write_pickup(plan, i, b, row, row[tables.BOARDING])
     codes[j + 1, PICKED_AT] = i
-    for seat in range(SEATS):
+    for seat in range(tables.LOADS):
         seats = int(row[tables.LOAD + seat])
         before = codes[i - 1, LOAD_AFTER + seat] if i > 0 else plan.state[ABOARD + seat]
         codes[i, LOAD_AFTER + seat] = before + seats

@@ -9,26 +9,35 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import kernel
+from compagnon.envs.kernels import kernel, kernel_inline
 from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
 
 # Columns of Day.bookings: as given ...
 (
     PICKUP_FROM, PICKUP_TO, DROPOFF_FROM, DROPOFF_TO, BOARDING, ALIGHTING, MAX_RIDE, PRIORITY,
-    ANNOUNCE, CANCEL, BOARDING_DELAY, ALIGHTING_DELAY, LINKED_TO, NO_SHOW,
-) = range(14)  # fmt: skip
-LOAD = 14  # and three more
+    ANNOUNCE, CANCEL, BOARDING_DELAY, ALIGHTING_DELAY, LINKED_TO, NO_SHOW, NEEDS, ALONE,
+) = range(16)  # fmt: skip
+LOAD = 16  # and three more; then company, which follows from ALONE
 # ... and as follows from it (`derive`): windows as tight as they can be, the direct ride in
 # minutes, the row of the return ride, or -1, from when on a pickup is waited for (inf where
 # nobody said when it may begin at the earliest), and how late it may be put off for nothing else
 # than that nobody sits in a parked car.
-READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN, WAITS_FROM, HOLD_BY = range(18, 26)
-BOOKING_COLUMNS = 26
+READY, PICKUP_BY, DROPOFF_READY, DROPOFF_BY, DIRECT, RETURN, WAITS_FROM, HOLD_BY = range(21, 29)
+BOOKING_COLUMNS = 29
 # Columns of Day.drivers.
-SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES = range(5)
-SEAT = 5  # and three more
-DRIVER_COLUMNS = 9
+(
+    SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES, BREAK2_FROM, BREAK2_TO,
+    BREAK2_MINUTES,
+) = range(8)  # fmt: skip
+SEAT = 8  # and three more, company; what follows belongs to the vehicle as well
+FOLD, FOLD_SEATS, SKILLS = 13, 14, 15
+DRIVER_COLUMNS = 16
+# What a ride takes and a vehicle has: the seats by type, and company. Of that a vehicle has
+# `COMPANY`, one who must ride alone takes all, and everybody else 1.
+LOADS: Final = SEATS + 1
+COMPANY: Final = 100.0
+_AMBULATORY, _WHEELCHAIR = 0, 1  # as in `instance.SEAT_TYPES`
 # Columns of Day.size.
 BOOKINGS, DRIVERS, MATRIX_ROW = 0, 1, 2
 SIZE_COLUMNS = 3
@@ -39,13 +48,16 @@ _GIVEN: Final = {
     "boarding": BOARDING, "alighting": ALIGHTING, "max_ride": MAX_RIDE, "priority": PRIORITY,
     "announce": ANNOUNCE, "cancel": CANCEL,
     "boarding_delay": BOARDING_DELAY, "alighting_delay": ALIGHTING_DELAY,
-    "linked_to": LINKED_TO, "no_show": NO_SHOW,
+    "linked_to": LINKED_TO, "no_show": NO_SHOW, "needs": NEEDS, "alone": ALONE,
 }  # fmt: skip
 _SHIFT: Final = {
     "shift_start": SHIFT_START, "shift_end": SHIFT_END, "break_from": BREAK_FROM,
-    "break_to": BREAK_TO, "break_minutes": BREAK_MINUTES,
+    "break_to": BREAK_TO, "break_minutes": BREAK_MINUTES, "break2_from": BREAK2_FROM,
+    "break2_to": BREAK2_TO, "break2_minutes": BREAK2_MINUTES,
+    "fold": FOLD, "fold_seats": FOLD_SEATS, "skills": SKILLS,
 }  # fmt: skip
-_WHOLE: Final = ("priority", "linked_to")
+_WHOLE: Final = ("priority", "linked_to", "needs", "fold", "fold_seats", "skills")
+_TRUTHS: Final = ("no_show", "alone")
 
 
 class Day(NamedTuple):
@@ -99,6 +111,7 @@ def write_instance(
     for name, column in _SHIFT.items():
         day.drivers[: len(d), column] = getattr(d, name)
     day.drivers[: len(d), SEAT : SEAT + SEATS] = d.seats
+    day.drivers[: len(d), SEAT + SEATS] = COMPANY
     places = np.zeros(len(day.place), np.int32)
     places[0 : 2 * n : 2], places[1 : 2 * n : 2] = b.pickup, b.dropoff
     last = 2 * m + 2 * len(d)
@@ -125,10 +138,10 @@ def read_instance(name: str, day: Day) -> Instance:
     points, place = np.unique(day.coordinates[nodes], axis=0, return_inverse=True)
     place = place.reshape(-1).astype(np.int64)
     b, v = day.bookings[:n], day.drivers[:drivers]
-    given: dict[str, Any] = {
-        k: b[:, c].astype(np.int64) if k in _WHOLE else b[:, c].copy() for k, c in _GIVEN.items()
-    }
-    no_show = given.pop("no_show") > 0
+    given, shifts = (
+        {k: _column(k, rows[:, c]) for k, c in columns.items()}
+        for rows, columns in ((b, _GIVEN), (v, _SHIFT))
+    )
     detour = float(day.rule[travel_times.KM_FACTOR])
     return Instance(
         name=name,
@@ -136,14 +149,13 @@ def read_instance(name: str, day: Day) -> Instance:
             pickup=place[0 : 2 * n : 2],
             dropoff=place[1 : 2 * n : 2],
             load=b[:, LOAD : LOAD + SEATS].astype(np.int64),
-            no_show=no_show,
             **given,
         ),
         drivers=Drivers(
             start=place[2 * n :: 2],
             end=place[2 * n + 1 :: 2],
             seats=v[:, SEAT : SEAT + SEATS].astype(np.int64),
-            **{k: v[:, c].copy() for k, c in _SHIFT.items()},
+            **shifts,
         ),
         travel=Travel(
             kind=travel_times.KINDS[int(day.rule[travel_times.KIND])],
@@ -155,6 +167,12 @@ def read_instance(name: str, day: Day) -> Instance:
             km=np.zeros((0, 0)),
         ),
     )
+
+
+def _column(name: str, values: NDArray[np.float64]) -> Any:
+    if name in _TRUTHS:
+        return values > 0
+    return values.astype(np.int64) if name in _WHOLE else values.copy()
 
 
 @kernel
@@ -183,10 +201,47 @@ def derive(bookings, count, roads, promise):
         row[DROPOFF_READY] = max(row[DROPOFF_FROM], first)
         row[DROPOFF_BY] = min(row[DROPOFF_TO], by + boarding + longest)
         row[RETURN] = -1.0
+        row[LOAD + SEATS] = COMPANY if row[ALONE] > 0.0 else 1.0
     for b in range(count):
         outbound = int(bookings[b, LINKED_TO])
         if outbound >= 0:
             bookings[outbound, RETURN] = b
+
+
+@kernel_inline
+def suits(seats, row):
+    """Whether an empty vehicle, and its driver, can take a booking.
+
+    Args:
+        seats: of a driver's row, from SEAT on.
+    """
+    if int(row[NEEDS]) & ~int(seats[SKILLS - SEAT]):
+        return False
+    for seat in range(LOADS):
+        if row[LOAD + seat] > seats[seat]:
+            return False
+    return folded(row[LOAD + _AMBULATORY], row[LOAD + _WHEELCHAIR], seats)
+
+
+@kernel_inline
+def folded(ambulatory, wheelchairs, seats):
+    """Whether so many sit beside so many wheelchairs, for which seats may have to be folded.
+
+    Each wheelchair beyond the places that are always there takes `fold_seats` seats away. With
+    fewer wheelchairs this says less than that there are so many seats.
+    """
+    each = seats[FOLD_SEATS - SEAT]
+    always = seats[_WHEELCHAIR] - seats[FOLD - SEAT]
+    return ambulatory + each * wheelchairs <= seats[_AMBULATORY] + each * always
+
+
+@kernel
+def holds(load, seats):
+    """Whether a vehicle has room for a load, (LOADS,)."""
+    for seat in range(LOADS):
+        if load[seat] > seats[seat]:
+            return False
+    return folded(load[_AMBULATORY], load[_WHEELCHAIR], seats)
 
 
 @kernel

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.experts.snapshot import DaySnapshot, PlannedRide
 from compagnon.worlds.dispatch.insertion import Weights
+from compagnon.worlds.dispatch.tables import LOADS
 
 _TICKS: Final = 10.0  # of a minute; the solver counts in whole numbers
 _UNITS: Final = 1000.0  # of cost
@@ -83,8 +84,8 @@ class _Model:
         count, vehicles = len(taken.stops), len(taken.vehicles)
         self.starts = [count + v for v in range(vehicles)]
         homes = [count + vehicles + v for v in range(vehicles)]
-        resting = [v for v in range(vehicles) if taken.vehicles[v].rest is not None]
-        self.rests = {v: len(minutes) + k for k, v in enumerate(resting)}
+        resting = [(v, k) for v, one in enumerate(taken.vehicles) for k in range(len(one.rests))]
+        self.rests = {rest: len(minutes) + k for k, rest in enumerate(resting)}
         self.minutes, km = _with_rests(minutes, len(resting)), _with_rests(km, len(resting))
         self.manager = pywrapcp.RoutingIndexManager(len(km), vehicles, self.starts, homes)
         self.routing = pywrapcp.RoutingModel(self.manager)
@@ -109,10 +110,8 @@ class _Model:
         stops = self.taken.stops
         service = np.zeros(len(self.minutes))
         service[: len(stops)] = [stop.service for stop in stops]
-        for v, node in self.rests.items():
-            rest = self.taken.vehicles[v].rest
-            assert rest is not None
-            service[node] = rest[0]
+        for (v, k), node in self.rests.items():
+            service[node] = self.taken.vehicles[v].rests[k][0]
         took = np.ceil((self.minutes + service[:, None]) * _TICKS - 1e-6).astype(int)
         last = _ticks(_LAST)
         transit = self.routing.RegisterTransitMatrix(took.tolist())
@@ -127,17 +126,30 @@ class _Model:
 
     def _add_seats(self) -> None:
         taken = self.taken
-        loads = np.zeros((len(self.minutes), 5), int)  # seats by type, and how many ride
-        loads[: len(taken.stops), :4] = [stop.load for stop in taken.stops] or 0
+        loads = np.zeros((len(self.minutes), LOADS), int)  # seats by type, and company
+        loads[: len(taken.stops)] = [stop.load for stop in taken.stops] or 0
         for v, vehicle in enumerate(taken.vehicles):  # counts once the driver leaves his start
-            loads[self.starts[v], :4] = vehicle.start.load
-        loads[:, 4] = loads[:, :4].sum(axis=1)
-        for seat in range(5):
-            demand = self.routing.RegisterUnaryTransitVector(loads[:, seat].tolist())
-            seats = [(*vehicle.seats, sum(vehicle.seats))[seat] for vehicle in taken.vehicles]
-            self.routing.AddDimensionWithVehicleCapacity(demand, 0, seats, True, f"seat{seat}")
+            loads[self.starts[v]] = vehicle.start.load
+        for seat in range(LOADS):
+            seats = [vehicle.seats[seat] for vehicle in taken.vehicles]
+            self._limit(loads[:, seat], seats, f"seat{seat}")
         for node in self.rests.values():  # nobody is on board during a break
-            self.routing.GetDimensionOrDie("seat4").CumulVar(self.index(node)).SetRange(0, 0)
+            company = self.routing.GetDimensionOrDie(f"seat{LOADS - 1}")
+            company.CumulVar(self.index(node)).SetRange(0, 0)
+        # Seats that are folded away for a wheelchair, as in `tables.folded`.
+        for each in sorted({one.fold_seats for one in taken.vehicles if one.fold}):
+            room = [
+                one.seats[0] + each * (one.seats[1] - one.fold)
+                if one.fold and one.fold_seats == each
+                else one.seats[0] + each * one.seats[1]
+                for one in taken.vehicles
+            ]
+            self._limit(loads[:, 0] + each * loads[:, 1], room, f"fold{each}")
+
+    def _limit(self, loads: NDArray[np.int64], room: list[int], name: str) -> None:
+        """Have no vehicle load more of something than it has room for."""
+        demand = self.routing.RegisterUnaryTransitVector(loads.tolist())
+        self.routing.AddDimensionWithVehicleCapacity(demand, 0, room, True, name)
 
     def _add_ride(self, ride: PlannedRide, weights: Weights) -> None:
         pickup, dropoff = self.index(ride.pickup), self.index(ride.dropoff)
@@ -151,6 +163,9 @@ class _Model:
         add(ends - begins <= int((boarding + longest) * _TICKS))
         if ride.vehicle >= 0:
             return
+        if ride.needs:
+            able = [v for v, one in enumerate(self.taken.vehicles) if not ride.needs & ~one.skills]
+            self.routing.VehicleVar(pickup).SetValues([-1, *able])  # -1: nobody
         for stop, cumul in ((ride.pickup, begins), (ride.dropoff, ends)):
             limits = self.taken.stops[stop]
             cumul.SetRange(_ticks(limits.earliest), int(min(limits.latest, _LAST) * _TICKS))
@@ -173,9 +188,8 @@ class _Model:
                 stop, index = self.taken.stops[k], self.index(k)
                 service, earliest, latest = stop.service, stop.earliest, stop.latest
             else:
-                assert vehicle.rest is not None
-                index = self.index(self.rests[v])
-                service, earliest, latest = vehicle.rest
+                index = self.index(self.rests[v, -1 - k])
+                service, earliest, latest = vehicle.rests[-1 - k]
             self.routing.VehicleVar(index).SetValues([v])
             cumul = self.time.CumulVar(index)
             cumul.SetMin(_ticks(earliest))
@@ -209,7 +223,7 @@ class _Model:
     def _solve_from_plans(self, parameters: Any) -> Any:
         """Search from what is planned: the solver's own first plans seldom keep it."""
         routes = [
-            [self.index(self.rests[v] if k < 0 else k) for k in vehicle.order]
+            [self.index(self.rests[v, -1 - k] if k < 0 else k) for k in vehicle.order]
             for v, vehicle in enumerate(self.taken.vehicles)
         ]
         self.routing.CloseModelWithParameters(parameters)

@@ -22,14 +22,14 @@ class PlannedStop:
         node: of the day's tables.
         service: planned minutes at the door.
         earliest, latest: when it may begin.
-        load: (4,) seats taken (pickup) or freed (drop-off).
+        load: (LOADS,) taken (pickup) or freed (drop-off): seats by type, and company.
     """
 
     node: int
     service: float
     earliest: float
     latest: float
-    load: tuple[int, ...] = (0, 0, 0, 0)
+    load: tuple[int, ...] = (0,) * tables.LOADS
 
 
 @dataclass(slots=True)
@@ -40,9 +40,11 @@ class Vehicle:
         number: of the driver.
         start: where and when he is free to be sent; `earliest` is the minute.
         home: where the shift ends; `latest` is the minute.
-        order: positions in `Snapshot.stops` of what is planned, in its order; -1 is the break.
-        rest: (minutes, earliest, latest) of the break, if it is to come.
-        seats: (4,) of the vehicle.
+        order: positions in `Snapshot.stops` of what is planned, in its order; -1 is the first
+            break that is to come, -2 the second.
+        rests: (minutes, earliest, latest) of the breaks that are to come.
+        seats: (LOADS,) of the vehicle: by type, and company.
+        fold, fold_seats, skills: as in `instance.Drivers`.
         finishes: when the next stop of his plan will be done, inf without one.
     """
 
@@ -50,8 +52,11 @@ class Vehicle:
     start: PlannedStop
     home: PlannedStop
     seats: tuple[int, ...]
+    fold: int
+    fold_seats: int
+    skills: int
     order: list[int] = field(default_factory=list)
-    rest: tuple[float, float, float] | None = None
+    rests: list[tuple[float, float, float]] = field(default_factory=list)
     finishes: float = np.inf
 
 
@@ -66,6 +71,7 @@ class PlannedRide:
         ready, direct: from when on the pickup is waited for (inf where no begin was given), minutes
             of the direct ride.
         penalty: what it costs not to give it.
+        needs: as in `instance.Bookings`.
     """
 
     booking: int
@@ -76,6 +82,7 @@ class PlannedRide:
     ready: float
     direct: float
     penalty: float
+    needs: int
 
 
 @dataclass(slots=True)
@@ -124,7 +131,7 @@ def _stop(w: running_days.RunningDays, node: int, earliest: float, latest: float
     """A stop at a booking's door."""
     row = w.bookings[node // 2]
     sign = 1 - 2 * (node % 2)
-    load = tuple(sign * int(seats) for seats in row[tables.LOAD : tables.LOAD + 4])
+    load = tuple(sign * int(seats) for seats in row[tables.LOAD : tables.LOAD + tables.LOADS])
     service = float(row[tables.ALIGHTING if node % 2 else tables.BOARDING])
     return PlannedStop(node, service, float(earliest), float(latest), load)
 
@@ -133,13 +140,13 @@ def _ride(
     w: running_days.RunningDays, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights
 ) -> PlannedRide:
     row = w.bookings[b]
-    penalty = weights.reject_base + weights.reject_priority * row[tables.PRIORITY]
-    back = int(row[tables.RETURN])
-    if back >= 0:  # who is not taken there is not taken back
-        penalty += weights.reject_base + weights.reject_priority * w.bookings[back, tables.PRIORITY]
+    penalty, leg = 0.0, b
+    while leg >= 0:  # who is not taken there is not taken back
+        penalty += weights.reject_base + weights.reject_priority * w.bookings[leg, tables.PRIORITY]
+        leg = int(w.bookings[leg, tables.RETURN])
     return PlannedRide(
         b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]), float(row[tables.WAITS_FROM]),
-        float(row[tables.DIRECT]), float(penalty),
+        float(row[tables.DIRECT]), float(penalty), int(row[tables.NEEDS]),
     )  # fmt: skip
 
 
@@ -147,11 +154,11 @@ def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weight
     plan = running_days.plan_for_python(w, d)
     count, doors = int(plan.state[plans.COUNT]), 2 * len(w.bookings)
     at, free = int(plan.state[plans.AT]), max(float(plan.times[plans.FREE]), taken.now)
-    aboard = plan.state[plans.ABOARD : plans.ABOARD + 4]
+    aboard = plan.state[plans.ABOARD : plans.ABOARD + tables.LOADS]
     first = plans.first_open(plan)
     if first == 1:  # he is under way: what he does there cannot be changed
         free = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
-        aboard = plan.codes[0, plans.LOAD_AFTER : plans.LOAD_AFTER + 4]
+        aboard = plan.codes[0, plans.LOAD_AFTER : plans.LOAD_AFTER + tables.LOADS]
         if plan.codes[0, plans.NODE] != plans.BREAK:
             at = int(plan.codes[0, plans.NODE])
     home = plan.stops[count - 1]
@@ -159,7 +166,10 @@ def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weight
         d,
         PlannedStop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
         PlannedStop(int(plan.codes[count - 1, plans.NODE]), 0.0, 0.0, float(home[plans.LIMIT])),
-        tuple(int(seats) for seats in w.drivers[d, tables.SEAT : tables.SEAT + 4]),
+        tuple(int(seats) for seats in w.drivers[d, tables.SEAT : tables.SEAT + tables.LOADS]),
+        int(w.drivers[d, tables.FOLD]),
+        int(w.drivers[d, tables.FOLD_SEATS]),
+        int(w.drivers[d, tables.SKILLS]),
     )
     if plan.state[plans.PHASE] == plans.BUSY:
         vehicle.finishes = float(plan.times[plans.FREE])
@@ -169,12 +179,14 @@ def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weight
     for k in range(first, count - 1):
         node, stop = int(plan.codes[k, plans.NODE]), plan.stops[k]
         if node == plans.BREAK:
-            vehicle.order.append(-1)
-            vehicle.rest = (
-                float(stop[plans.SERVICE]),
-                float(stop[plans.EARLIEST]),
-                float(stop[plans.LIMIT]),
+            vehicle.rests.append(
+                (
+                    float(stop[plans.SERVICE]),
+                    float(stop[plans.EARLIEST]),
+                    float(stop[plans.LIMIT]),
+                )
             )
+            vehicle.order.append(-len(vehicle.rests))
             continue
         latest = float(stop[plans.LIMIT])
         if plan.codes[k, plans.PICKED_AT] == plans.DEAD:  # a place to pass, where nobody is
