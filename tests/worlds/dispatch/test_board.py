@@ -15,6 +15,7 @@ from compagnon.worlds.dispatch.tables import read_instance
 from tests.worlds.dispatch.boards import board_of
 from tests.worlds.dispatch.importing.files import read as read_files
 from tests.worlds.dispatch.importing.test_matrix import FLEET, MATRIX, RIDES
+from tests.worlds.dispatch.worlds import rich_day
 
 OPTIONS = {"preset": "clinic-day", "tightness": 1.5, "cancel": 0.2}
 
@@ -27,9 +28,9 @@ def read(value):
     return msgspec.json.decode(json.dumps(value, allow_nan=False), type=Board)
 
 
-def moments(seed, steps):
+def moments(seed, steps, **options):
     """Moments of a day that is played by chance: the environment, its observation, its mask."""
-    env = DispatchEnv(**OPTIONS)
+    env = DispatchEnv(**OPTIONS, **options)
     rng = np.random.default_rng(seed)
     obs, info = env.reset(seed=seed)
     for _ in range(steps):
@@ -40,10 +41,10 @@ def moments(seed, steps):
             return
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_board_shows_what_the_environment_shows(seed):
-    looked = 0
-    for k, (env, obs, mask) in enumerate(moments(seed, 200)):
+@pytest.mark.parametrize(("seed", "rich"), [(1, False), (2, False), (3, True), (4, True)])
+def test_a_board_shows_what_the_environment_shows(seed, rich):
+    looked, options = 0, {"instances": [rich_day(seed)]} if rich else {}
+    for k, (env, obs, mask) in enumerate(moments(seed, 200, **options)):
         if k % 4:
             continue
         found, possible = reader_of(env).look(read(board_of(env.world)))

@@ -1,9 +1,14 @@
 """Days made by hand, policies that need no thought, and a recount of a running day."""
 
+import dataclasses
+
 import numpy as np
 
 from compagnon.worlds.dispatch import plans, running_days, tables
+from compagnon.worlds.dispatch.generator import generate
 from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
+
+SKILLS = ("lift", "oxygen", "child seat")
 
 
 def plane_day(rides, drivers, places, name="by hand", skills=()):
@@ -32,6 +37,34 @@ def plane_day(rides, drivers, places, name="by hand", skills=()):
     none = np.zeros((0, 0))
     way = Travel("plane", np.array(places, float), 60.0, 1.0, np.ones(24), none, none)
     return Instance(name, Bookings(**columns), Drivers(**shifts), way, tuple(skills))
+
+
+def rich_day(seed, preset="clinic-day", **habits):
+    """A generated day with skills, riders who ride alone, seats that convert, breaks and trips."""
+    day, rng = generate(preset, seed, **habits), np.random.default_rng(seed)
+    b, d = day.bookings, day.drivers
+    n, m = len(b), len(d)
+    linked = b.linked_to.copy()
+    for leg in rng.permutation(np.flatnonzero(linked < 0)):
+        before = np.flatnonzero(
+            (b.pickup_from < b.pickup_from[leg] - 60.0) & ~np.isin(np.arange(n), linked)
+        )
+        if len(before) and rng.random() < 0.5:
+            linked[leg] = rng.choice(before)
+    seats = d.seats.copy()
+    seats[:, 0] += rng.integers(0, 3, m)
+    later = rng.uniform(30.0, 90.0, m)
+    bookings = dataclasses.replace(
+        b, linked_to=linked, alone=rng.random(n) < 0.15,
+        needs=np.where(rng.random(n) < 0.3, rng.integers(0, 2 ** len(SKILLS), n), 0),
+    )  # fmt: skip
+    drivers = dataclasses.replace(
+        d, seats=seats, skills=rng.integers(0, 2 ** len(SKILLS), m) | rng.integers(0, 2, m) * 7,
+        fold=np.minimum(rng.integers(0, 3, m), seats[:, 1]), fold_seats=rng.integers(1, 4, m),
+        break2_from=d.break_from + later, break2_to=d.break_to + later + 30.0,
+        break2_minutes=np.where(rng.random(m) < 0.5, 15.0, 0.0),
+    )  # fmt: skip
+    return dataclasses.replace(day, bookings=bookings, drivers=drivers, skills=SKILLS)
 
 
 def has_room(aboard, vehicle):

@@ -130,8 +130,12 @@ def write_instance(
     day.speed[:] = travel.speed
 
 
-def read_instance(name: str, day: Day) -> Instance:
-    """The day of tables that hold coordinates (not matrices), each place once."""
+def read_instance(name: str, day: Day, skills: tuple[str, ...] = ()) -> Instance:
+    """The day of tables that hold coordinates (not matrices), each place once.
+
+    Args:
+        skills: the names of what the tables have bits for.
+    """
     n, drivers = int(day.size[BOOKINGS]), int(day.size[DRIVERS])
     m = len(day.bookings)
     nodes = np.r_[0 : 2 * n, 2 * m : 2 * m + 2 * drivers]
@@ -166,6 +170,7 @@ def read_instance(name: str, day: Day) -> Instance:
             minutes=np.zeros((0, 0)),
             km=np.zeros((0, 0)),
         ),
+        skills=skills,
     )
 
 
