@@ -48,6 +48,7 @@ def _common(w, listed, rides, drivers):
         "day_begin": float(w.money[running_days.DAY_BEGIN]),
         "day_end": float(w.money[running_days.DAY_END]),
         "speed": w.speed.tolist(),
+        "halt_minutes": float(w.rule[travel_times.HALT]),
         "middle": w.rule[travel_times.MIDDLE : travel_times.MIDDLE + 2].tolist(),
         "served": int(w.counts[running_days.SERVED] - at[running_days.SERVED]),
         "rejected": int(w.counts[running_days.REJECTED] - at[running_days.REJECTED]),

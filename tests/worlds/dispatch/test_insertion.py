@@ -58,7 +58,7 @@ def try_plan(w, roads, weights, d, stops):
     for k, (node, service, earliest, limit, ride_limit, boarded, old, ready) in enumerate(stops):
         if node != plans.BREAK:
             base = travel.base_minutes(roads, at, node)
-            minutes += base
+            minutes += travel.driving(roads, base)
             at = node
         else:
             base = 0.0

@@ -111,10 +111,10 @@ def test_windows_are_tightened_by_hand():
         113,
     )
     row[[tables.BOARDING, tables.MAX_RIDE]] = 3, 30
-    from tests.worlds.dispatch.test_travel import roads
+    from tests.worlds.dispatch.test_travel import roads, rule
 
     tables.derive(day.bookings, 1, roads(0, [(0, 0), (0, 0)])._replace(
-        rule=np.array([1.0, 1.0, 1.0, 0.0, 0.0]), xyz=np.array([[0.0, 0, 0], [6, 8, 0]])
+        rule=rule(1.0, 1.0, 1.0), xyz=np.array([[0.0, 0, 0], [6, 8, 0]])
     ), 15.0)  # fmt: skip
     assert row[tables.HOLD_BY] == 98 - 30 - 3 + 15
     assert row[tables.READY] == 98 - 30 - 3

@@ -18,7 +18,14 @@ def roads(kind, points, per_km=2.0, detour=1.0, speed=EVEN):
     travel.write_xyz(kind, points, xyz)
     none = np.zeros((1, 1))
     place = np.arange(len(points), dtype=np.int32)
-    return travel.Roads(xyz, place, np.array([kind, per_km, detour]), speed, none, none)
+    return travel.Roads(xyz, place, rule(kind, per_km, detour), speed, speed, none, none)
+
+
+def rule(kind, per_km, detour, halt=0.0):
+    found = np.zeros(travel.RULE_COLUMNS)
+    found[[travel.KIND, travel.MINUTES_PER_KM, travel.KM_FACTOR]] = kind, per_km, detour
+    found[travel.HALT] = halt
+    return found
 
 
 def haversine(a, b):
@@ -40,7 +47,7 @@ def test_plane_and_matrix_by_hand():
     assert travel.base_minutes(way, 0, 1) == 10.0
     assert travel.road_km(way, 0, 1) == 7.5
     one_way = np.array([[0.0, 7.0], [9.0, 0.0]])
-    matrix = way._replace(rule=np.array([travel.MATRIX, 0.0, 1.0]), minutes=one_way, km=one_way / 2)
+    matrix = way._replace(rule=rule(travel.MATRIX, 0.0, 1.0), minutes=one_way, km=one_way / 2)
     assert travel.base_minutes(matrix, 0, 1) == 7.0
     assert travel.road_km(matrix, 1, 0) == 4.5
 

@@ -22,6 +22,7 @@ from compagnon.worlds.dispatch import (
 )
 from compagnon.worlds.dispatch.board_parts import Aboard, Board, Driver, Place, Ride, Stop
 from compagnon.worlds.dispatch.board_travel import Places
+from compagnon.worlds.dispatch.conditions import LONGEST_HALT
 from compagnon.worlds.dispatch.fields import Layout, scales
 from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance
 
@@ -120,6 +121,7 @@ def _stand(
     day = tables.Day(*(getattr(w, name) for name in tables.Day._fields))
     middle = None if board.middle is None else np.array(board.middle, np.float64)
     tables.write_instance(instance, day, 0, middle)
+    w.rule[travel.HALT] = _halt_minutes(board)
     travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
     travel.write_near(w.rule, w.coordinates, w.near)
     roads = running_days.roads_for_python(w, minutes, km)
@@ -138,6 +140,12 @@ def _stand(
     for d in range(len(board.drivers), drivers):
         w.state[d, plans.PHASE] = plans.OFF
     return worlds
+
+
+def _halt_minutes(board: Board) -> float:
+    if not 0 <= board.halt_minutes <= LONGEST_HALT:
+        raise InputError(f"halt_minutes: it is {board.halt_minutes:g}; use 0 to {LONGEST_HALT:g}")
+    return board.halt_minutes
 
 
 def _numbers(board: Board) -> dict[str, int]:
@@ -270,7 +278,7 @@ def _place_driver(
         _PHASES[driver.phase],
         plans.BREAK,
     )
-    times[plans.FREE] = driver.free_at
+    times[plans.FREE], times[plans.BREAKS_DOWN] = driver.free_at, np.inf
     if driver.phase == "off":
         state[plans.COUNT] = 0
         return

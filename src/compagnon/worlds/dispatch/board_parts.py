@@ -134,6 +134,7 @@ class Board:
         places: that rides and drivers may name; with a matrix these alone, in its order.
         minutes, km: from the place of the row to that of the column, at relative speed 1.
         speed_kmh, detour: of the other kinds. speed: relative, by hour of the day; empty for 1.
+        halt_minutes: of parking, on each way to another place.
         middle: of the map, which places are seen from; the mean of all places without it.
         day_begin: when the day began. day_end: of the last shift; without it, of those listed.
         served, rejected: rides so far, beside those listed.
@@ -149,6 +150,7 @@ class Board:
     speed_kmh: float = 30.0
     detour: float = 1.3
     speed: list[float] = field(default_factory=list)
+    halt_minutes: float = 0.0
     middle: Point | None = None
     day_begin: float = 0.0
     day_end: float | None = None

@@ -52,7 +52,9 @@ class DispatchCore:
         bookings, drivers = days.bookings.shape[1], days.drivers.shape[1]
         self.layout = Layout(drivers=drivers, board=options.places)
         self.fields: tuple[Field, ...] = all_fields(self.layout)
-        self.settings = kernel.KernelSettings(preset=preset, habits=options.habits(), days=days)
+        self.settings = kernel.KernelSettings(
+            preset=preset, habits=options.habits(), days=days, conditions=options.conditions()
+        )
         self.view = kernel.View(
             board=options.places,
             weights=np.array(options.weights()),

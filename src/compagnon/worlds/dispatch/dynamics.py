@@ -268,7 +268,8 @@ def _check_arrival(w, d, roads):
     node = w.codes[d, 0, plans.NODE]
     if node != plans.BREAK:
         base = travel.base_minutes(roads, state[plans.AT], node)
-        if stop[plans.START] < travel.arrival(roads.speed, times[plans.LEFT], base) - _TOLERANCE:
+        there = travel.arrival(roads.speed_real, times[plans.LEFT], base)
+        if stop[plans.START] < there - _TOLERANCE:
             w.counts[running_days.VIOLATIONS] += 1
     if stop[plans.START] > stop[plans.LIMIT] + _TOLERANCE:
         w.counts[running_days.VIOLATIONS] += 1
@@ -400,7 +401,7 @@ def _finish(w, d):
     state = w.state[d]
     node = state[plans.SERVING]
     state[plans.PHASE], state[plans.SERVING] = plans.WAITS, plans.BREAK
-    w.times[d, plans.NEXT] = w.times[d, plans.LEAVE]
+    plans.write_next(running_days.plan_of(w, d))
     if node >= 0 and node % 2 == 1:
         b = node // 2
         set_status(w, b, running_days.SERVED)
@@ -417,10 +418,23 @@ def _driver_event(w, d, roads, weights):
     if phase == plans.DRIVES:
         return _arrive(w, d, roads, weights)
     if phase == plans.WAITS:
+        if w.times[d, plans.BREAKS_DOWN] <= w.money[running_days.NOW]:
+            _break_down(w, d)
+            return True
         _leave(w, d, roads, weights)
         return False
     _finish(w, d)
     return True
+
+
+@kernel
+def _break_down(w, d):
+    """The driver stands where he is, with all on board, until another vehicle has come."""
+    state, times = w.state[d], w.times[d]
+    now = times[plans.BROKE_AT] = w.money[running_days.NOW]
+    times[plans.BREAKS_DOWN] = np.inf
+    times[plans.FREE] = now + w.drivers[d, tables.REPAIR_MINUTES]
+    state[plans.PHASE], state[plans.SERVING], state[plans.DIRTY] = plans.BUSY, plans.BREAK, 1
 
 
 @kernel

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel, kernel_entry
-from compagnon.worlds.dispatch import dynamics, generator, insertion, running_days, tables, travel
+from compagnon.worlds.dispatch import (
+    conditions,
+    dynamics,
+    generator,
+    insertion,
+    running_days,
+    tables,
+    travel,
+)
 
 # Random streams of a future; those of `generator` draw the fresh day under the same seed.
 _DAY, _CALL, _DOOR, _ABSENT, _CANCELS, _CANCEL_AT = range(41, 47)
@@ -301,6 +309,7 @@ def redraw(worlds, rows, seeds, settings, experience, view, fresh, known):
         travel.write_xyz(w.rule[travel.KIND], w.coordinates, w.xyz)
         travel.write_near(w.rule, w.coordinates, w.near)
         roads = running_days.roads_of(w, view.minutes, view.km)
+        conditions.redraw(w, seeds[k], settings.conditions, roads)
         weights = insertion.weights_of(view.weights)
         tables.derive(w.bookings, w.size[tables.BOOKINGS], roads, weights.promise)
         _count_anew(w)

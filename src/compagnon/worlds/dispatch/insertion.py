@@ -109,7 +109,7 @@ def _tail(plan, roads, weights, i, j, clock, at, boarded):
         leg = stop[plans.LEG]
         if node != plans.BREAK and away:
             leg = travel.base_minutes(roads, at, node)
-            minutes += leg - stop[plans.LEG]
+            minutes += travel.driving(roads, leg) - travel.driving(roads, stop[plans.LEG])
             away = False
         arrives = travel.arrival(roads.speed, clock, leg)
         start = max(arrives, stop[plans.EARLIEST])
@@ -211,7 +211,8 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
         if boards > pickup_by + plans.EPSILON or clock > bound + _COARSE:
             continue
         off = clock
-        minutes, slack, last, away = approach, pickup_by - boards, pickup, True
+        slack, last, away = pickup_by - boards, pickup, True
+        minutes = travel.driving(roads, approach)
         cost = _waits(boards, row[tables.WAITS_FROM], weights)
         for j in range(i, n):
             leg = travel.base_minutes(roads, last, dropoff)
@@ -222,11 +223,12 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
                     plan, roads, weights, i, j, alights + row[tables.ALIGHTING], dropoff, boarded
                 )
                 if left >= 0.0:
-                    total = (minutes + leg + more) * km_price + cost + delays
+                    added = minutes + travel.driving(roads, leg) + more
+                    total = added * km_price + cost + delays
                     total += weights.ride * (ride - row[tables.DIRECT])
                     if total < best - 1e-9:
                         best, best_i, best_j = total, i, j
-                        out[MINUTES], out[COST] = minutes + leg + more, total
+                        out[MINUTES], out[COST] = added, total
                         out[BOARDS_AT], out[RIDE], out[APPROACH] = boards, ride, approach
                         out[SLACK] = max(
                             0.0, min(slack, left, dropoff_by - alights, longest - ride)
@@ -238,7 +240,7 @@ def best_insertion(plan, seats, row, b, roads, weights, now, boarded, out):
             leg = stop[plans.LEG]
             if away:
                 leg = travel.base_minutes(roads, last, node)
-                minutes += leg - stop[plans.LEG]
+                minutes += travel.driving(roads, leg) - travel.driving(roads, stop[plans.LEG])
                 away = False
             start = max(travel.arrival(roads.speed, clock, leg), stop[plans.EARLIEST])
             bound = stop[plans.LATEST] + _COARSE if metric else stop[plans.LIMIT] + plans.EPSILON
@@ -280,7 +282,7 @@ def plan_cost(plan, roads, bookings, weights, shift_end):
     for k in range(n):
         node, stop = codes[k, plans.NODE], stops[k]
         if node != plans.BREAK and (k > 0 or state[plans.PHASE] != plans.DRIVES):
-            minutes += stop[plans.LEG]
+            minutes += travel.driving(roads, stop[plans.LEG])
         if node == plans.BREAK or codes[k, plans.PICKED_AT] == plans.DEAD:
             continue
         start = stop[plans.START]

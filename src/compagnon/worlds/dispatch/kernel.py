@@ -14,6 +14,7 @@ from compagnon.envs import streams
 from compagnon.envs.kernels import kernel, kernel_entry
 from compagnon.worlds.dispatch import (
     ahead,
+    conditions,
     dynamics,
     generator,
     insertion,
@@ -36,6 +37,7 @@ class KernelSettings(NamedTuple):
     preset: generator.Preset
     habits: generator.Habits
     days: tables.Day  # the days that are replayed; none where days are generated
+    conditions: conditions.Conditions
 
 
 class View(NamedTuple):
@@ -118,8 +120,8 @@ def fill(w, settings):
         tables.copy_rows(days.coordinates[k], w.coordinates)
     else:
         w.size[:], w.rule[:] = 0, 0.0
-        day = tables.Day(w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed)
-        generator.draw_day(w.seeds[1], settings.preset, settings.habits, day)
+        generator.draw_day(w.seeds[1], settings.preset, settings.habits, running_days.day_of(w))
+    conditions.draw(w.seeds[1], settings.conditions, running_days.day_of(w))
     running_days.put_in_order(w, tables.ANNOUNCE, w.calls)
     w.counts[running_days.CANCEL_COUNT] = running_days.put_in_order(w, tables.CANCEL, w.cancels)
 

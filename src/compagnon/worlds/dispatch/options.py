@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from compagnon.envs.options import parse_options
 from compagnon.errors import InputError
+from compagnon.worlds.dispatch.conditions import LONGEST_HALT, Conditions
 from compagnon.worlds.dispatch.generator import PRESETS, Habits
 from compagnon.worlds.dispatch.insertion import Weights
 
+# How long it takes, of what happens with a probability.
+_MEANS: Final = {"late_ready_minutes": "late_ready", "repair_minutes": "breakdown"}
 BOARDS: Final = {"clinic-day": 8, "city": 12, "metro": 24}
 
 
@@ -35,6 +38,27 @@ class DispatchOptions(BaseModel):
     )
     no_show: float = Field(0.03, ge=0.0, le=1.0, description="probability, outbound rides alone")
     cancel: float = Field(0.05, ge=0.0, le=1.0, description="probability of a late cancellation")
+    traffic_day: float = Field(
+        0.0, ge=0.0, le=1.0, description="spread (log) of the speed of the whole day, unknown"
+    )
+    traffic_hour: float = Field(
+        0.0, ge=0.0, le=1.0, description="spread (log) of the speed of each hour, unknown"
+    )
+    late_ready: float = Field(
+        0.0, ge=0.0, le=1.0, description="probability that who rides back or on is not ready"
+    )
+    late_ready_minutes: float = Field(
+        15.0, gt=0.0, le=60.0, description="minutes that it takes them, on average"
+    )
+    breakdown: float = Field(
+        0.0, ge=0.0, le=1.0, description="probability that a driver's vehicle breaks down that day"
+    )
+    repair_minutes: float = Field(
+        60.0, gt=0.0, le=240.0, description="minutes until another one is there, on average"
+    )
+    halt_minutes: float = Field(
+        0.0, ge=0.0, le=LONGEST_HALT, description="minutes of parking at each place driven to"
+    )
     look_again: float = Field(
         30.0,
         ge=1.0,
@@ -105,6 +129,11 @@ class DispatchOptions(BaseModel):
             )
         if not options.taxi and {"taxi_base", "taxi_km"} & arguments.keys():
             raise InputError("taxi=False: leave taxi_base and taxi_km out")
+        for minutes, chance in _MEANS.items():
+            if minutes in arguments and not getattr(options, chance):
+                raise InputError(
+                    f"{minutes} says nothing with {chance}=0; give {chance}, or leave it out"
+                )
         dearest = options.reject_base + 5 * options.reject_priority
         if options.broken < dearest:
             raise InputError(
@@ -126,6 +155,10 @@ class DispatchOptions(BaseModel):
     def weights(self) -> Weights:
         """What the kernel weighs costs with."""
         return Weights(**{name: getattr(self, name) for name in Weights._fields})
+
+    def conditions(self) -> Conditions:
+        """What comes on top of any day."""
+        return Conditions(**{name: getattr(self, name) for name in Conditions._fields})
 
     def habits(self) -> Habits:
         """What the generator asks."""

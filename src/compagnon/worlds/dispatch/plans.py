@@ -49,9 +49,10 @@ DIRTY = ABOARD + tables.LOADS  # 1 if stops were taken out and `settle` is still
 DRIVER_CODES = DIRTY + 1
 WAITS, BUSY, DRIVES, OFF = 0, 1, 2, 3  # phases; BUSY: at a door or on a break, until FREE
 # Columns of a driver's times: free from, leaves at, next event at, left at, and when he would have
-# to leave for the stops to begin as planned: before LEAVE where he holds back.
-FREE, LEAVE, NEXT, LEFT, AS_PLANNED = 0, 1, 2, 3, 4
-DRIVER_TIMES = 5
+# to leave for the stops to begin as planned: before LEAVE where he holds back. BREAKS_DOWN: when
+# his vehicle will break down, inf for never. BROKE_AT: when it did, 0 for not so far.
+FREE, LEAVE, NEXT, LEFT, AS_PLANNED, BREAKS_DOWN, BROKE_AT = range(7)
+DRIVER_TIMES = 7
 # Columns of a plan's gaps: when the stop before is done (but for the first stop), and the latest
 # start of the stop that a ride put in before it must still leave.
 DONE, BOUND = 0, 1
@@ -89,6 +90,9 @@ def begin(plan, driver, start_node, roads, bookings, now):
     _write_stop(plan, n, start_node + 1, 0.0, driver[tables.SHIFT_END], driver[tables.SHIFT_END])
     plan.state[AT], plan.state[COUNT], plan.state[SERVING] = start_node, n + 1, BREAK
     plan.times[FREE] = driver[tables.SHIFT_START]
+    plan.times[BREAKS_DOWN] = np.inf
+    if driver[tables.REPAIR_MINUTES] > 0.0:
+        plan.times[BREAKS_DOWN] = driver[tables.BREAKS_DOWN_AT]
     # An end that cannot be reached within the shift is reached late, as after a delay.
     settle(plan, roads, bookings, now)
 
@@ -204,12 +208,19 @@ def _write_leave(plan, roads, now):
         if held > stops[0, START]:
             leave = max(leave, travel.departure(roads.speed, held, stops[0, LEG]))
     times[LEAVE] = leave
-    if state[PHASE] == WAITS:
-        times[NEXT] = leave
-    elif state[PHASE] == BUSY:
+    write_next(plan)
+
+
+@kernel
+def write_next(plan):
+    """When something happens to a driver who is not home yet."""
+    times, phase = plan.times, plan.state[PHASE]
+    if phase == WAITS:  # he leaves, or cannot
+        times[NEXT] = min(times[LEAVE], max(times[FREE], times[BREAKS_DOWN]))
+    elif phase == BUSY:
         times[NEXT] = times[FREE]
     else:
-        times[NEXT] = stops[0, START]
+        times[NEXT] = plan.stops[0, START]
 
 
 @kernel
@@ -251,18 +262,23 @@ def holds_back(plan, now):
 
 @kernel
 def set_out(plan, roads, now):
-    """Leave for the first stop; True if it begins later than planned, and `settle` must follow."""
+    """Leave for the first stop; from now on it is known when he is there.
+
+    `settle` must follow where that is not when he was to be. Who is early waits with a rider's
+    boarding if somebody would then ride longer than allowed.
+    """
     plan.state[PHASE] = DRIVES
     plan.times[LEFT] = now
-    late = False
+    stop = plan.stops[0]
     if plan.codes[0, NODE] != BREAK:
-        arrives = travel.arrival(roads.speed, now, plan.stops[0, LEG])
-        late = arrives > plan.stops[0, START] + EPSILON
-        if late:
-            plan.stops[0, START] = arrives
+        planned = stop[START]
+        begins = max(stop[EARLIEST], travel.arrival(roads.speed_real, now, stop[LEG]))
+        if abs(begins - planned) > EPSILON:
+            stop[START] = begins
+            if begins < planned and not schedule(plan, roads, now):
+                stop[START] = planned
             plan.state[DIRTY] = 1
-    plan.times[NEXT] = plan.stops[0, START]
-    return late
+    plan.times[NEXT] = stop[START]
 
 
 @kernel

@@ -58,13 +58,14 @@ WHERE_COLUMNS = 4
 class RunningDays(NamedTuple):
     """N days under way, or with the leading axis taken off one of them (`row`)."""
 
-    size: NDArray[np.int64]  # these seven as in `tables.Day`
+    size: NDArray[np.int64]  # these eight as in `tables.Day`
     bookings: NDArray[np.float64]
     drivers: NDArray[np.float64]
     coordinates: NDArray[np.float64]
     place: NDArray[np.int32]
     rule: NDArray[np.float64]
     speed: NDArray[np.float64]
+    speed_real: NDArray[np.float64]
     xyz: NDArray[np.float64]  # (N, nodes, 3)
     near: NDArray[np.float64]  # (N, nodes, 2), km east and north of the middle
     money: NDArray[np.float64]  # (N, MONEY_COLUMNS)
@@ -127,13 +128,22 @@ def row(worlds, i):
     """Views of day `i`."""
     return RunningDays(
         worlds.size[i], worlds.bookings[i], worlds.drivers[i], worlds.coordinates[i],
-        worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.xyz[i], worlds.near[i],
+        worlds.place[i], worlds.rule[i], worlds.speed[i], worlds.speed_real[i], worlds.xyz[i],
+        worlds.near[i],
         worlds.money[i], worlds.counts[i], worlds.status[i], worlds.rides[i], worlds.open[i],
         worlds.movable[i], worlds.calls[i], worlds.cancels[i], worlds.codes[i], worlds.stops[i],
         worlds.state[i], worlds.times[i], worlds.gaps[i], worlds.found[i], worlds.where[i],
         worlds.spare_codes[i], worlds.spare_stops[i], worlds.spare_state[i],
         worlds.spare_times[i], worlds.spare_gaps[i], worlds.seeds[i],
     )  # fmt: skip
+
+
+@kernel
+def day_of(w):
+    """The tables of one day."""
+    return tables.Day(
+        w.size, w.bookings, w.drivers, w.coordinates, w.place, w.rule, w.speed, w.speed_real
+    )
 
 
 @kernel
@@ -193,7 +203,7 @@ def shown_places(w, board):
 def roads_of(w, minutes, km):
     """The ways of one day; `minutes` and `km` are all days' matrices, (K, places, places)."""
     k = w.size[tables.MATRIX_ROW]
-    return travel.Roads(w.xyz, w.place, w.rule, w.speed, minutes[k], km[k])
+    return travel.Roads(w.xyz, w.place, w.rule, w.speed, w.speed_real, minutes[k], km[k])
 
 
 # For Python: there, what a kernel returned would be released though nobody holds it.

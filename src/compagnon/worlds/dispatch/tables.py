@@ -28,11 +28,11 @@ BOOKING_COLUMNS = 29
 # Columns of Day.drivers.
 (
     SHIFT_START, SHIFT_END, BREAK_FROM, BREAK_TO, BREAK_MINUTES, BREAK2_FROM, BREAK2_TO,
-    BREAK2_MINUTES,
-) = range(8)  # fmt: skip
-SEAT = 8  # and three more, company; what follows belongs to the vehicle as well
-FOLD, FOLD_SEATS, SKILLS = 13, 14, 15
-DRIVER_COLUMNS = 16
+    BREAK2_MINUTES, BREAKS_DOWN_AT, REPAIR_MINUTES,
+) = range(10)  # fmt: skip
+SEAT = 10  # and three more, company; what follows belongs to the vehicle as well
+FOLD, FOLD_SEATS, SKILLS = 15, 16, 17
+DRIVER_COLUMNS = 18
 # What a ride takes and a vehicle has: the seats by type, and company. Of that a vehicle has
 # `COMPANY`, one who must ride alone takes all, and everybody else 1.
 LOADS: Final = SEATS + 1
@@ -70,6 +70,7 @@ class Day(NamedTuple):
     place: NDArray[np.int32]  # (2M + 2D,), row of the matrices
     rule: NDArray[np.float64]  # (travel_times.RULE_COLUMNS,)
     speed: NDArray[np.float64]  # (24,)
+    speed_real: NDArray[np.float64]  # (24,), see `conditions`
 
 
 def allocate_days(count: int, bookings: int, drivers: int) -> Day:
@@ -83,6 +84,7 @@ def allocate_days(count: int, bookings: int, drivers: int) -> Day:
         place=np.zeros((count, nodes), np.int32),
         rule=np.zeros((count, travel_times.RULE_COLUMNS)),
         speed=np.ones((count, travel_times.HOURS)),
+        speed_real=np.ones((count, travel_times.HOURS)),
     )
 
 
@@ -126,8 +128,8 @@ def write_instance(
         per_km, factor = 60.0 * travel.detour / travel.speed_kmh, travel.detour
     if middle is None:
         middle = travel.coordinates.mean(axis=0)
-    day.rule[:] = (kind, per_km, factor, *middle)
-    day.speed[:] = travel.speed
+    day.rule[:] = (kind, per_km, factor, *middle, 0.0)
+    day.speed[:] = day.speed_real[:] = travel.speed
 
 
 def read_instance(name: str, day: Day, skills: tuple[str, ...] = ()) -> Instance:

@@ -18,7 +18,8 @@ KINDS: Final = ("sphere", "plane", "matrix")
 HOURS: Final = 24
 # Columns of Roads.rule.
 KIND, MINUTES_PER_KM, KM_FACTOR, MIDDLE = 0, 1, 2, 3  # MIDDLE: two coordinates
-RULE_COLUMNS = 5
+HALT = 5  # base minutes that a way to another place takes longer, for parking there
+RULE_COLUMNS = 6
 _AN_HOUR = 1.0 / 60.0  # a product is a guess, put right by comparing; to divide takes longer
 
 
@@ -28,8 +29,10 @@ class Roads(NamedTuple):
     xyz: NDArray[np.float64]  # (nodes, 3), km from the earth's centre, or (x, y, 0) on a plane
     place: NDArray[np.int32]  # (nodes,), row of the matrices; read by `matrix` alone
     rule: NDArray[np.float64]  # (RULE_COLUMNS,): the kind, base minutes and road km a straight km,
-    # and the coordinates of the middle of the map; with `matrix` base minutes a road km, and 1
-    speed: NDArray[np.float64]  # (24,), relative speed by hour of the day
+    # and the coordinates of the middle of the map; with `matrix` base minutes a road km, and 1;
+    # minutes of parking
+    speed: NDArray[np.float64]  # (24,), relative speed by hour of the day, as plans expect it
+    speed_real: NDArray[np.float64]  # (24,), and as it will be; read where a driver sets out
     minutes: NDArray[np.float64]  # (places, places), base minutes; read by `matrix` alone
     km: NDArray[np.float64]  # (places, places), road km; read by `matrix` alone
 
@@ -82,10 +85,21 @@ def straight_km(roads, a, b):
 
 @kernel_inline
 def base_minutes(roads, a, b):
-    """Minutes from node `a` to node `b` at relative speed 1."""
+    """Minutes from node `a` to node `b` at relative speed 1, parking there included.
+
+    Parking is paid once at each place, so that going by way of a third one never takes less.
+    """
     if roads.rule[KIND] == MATRIX:
-        return roads.minutes[roads.place[a], roads.place[b]]
-    return roads.rule[MINUTES_PER_KM] * straight_km(roads, a, b)
+        here, there = roads.place[a], roads.place[b]
+        return roads.minutes[here, there] + (roads.rule[HALT] if here != there else 0.0)
+    km = straight_km(roads, a, b)
+    return roads.rule[MINUTES_PER_KM] * km + (roads.rule[HALT] if km > 0.0 else 0.0)
+
+
+@kernel_inline
+def driving(roads, base):
+    """The minutes of a leg without those of parking at its end."""
+    return max(0.0, base - roads.rule[HALT])
 
 
 @kernel

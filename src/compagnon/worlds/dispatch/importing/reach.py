@@ -99,16 +99,21 @@ class Ways:
         return cls(between, between, SPEED)
 
     @classmethod
-    def of_day(cls, travel: Travel) -> "Ways":
-        """Those of a day whose ends are named by the numbers of their places."""
+    def of_day(cls, travel: Travel, halt: float = 0.0) -> "Ways":
+        """Those of a day whose ends are named by the numbers of their places.
+
+        Args:
+            halt: minutes of parking, on each way to another place.
+        """
         if travel.kind == "matrix":
             names = {str(k): k for k in range(travel.places)}
-            return cls._of_matrix(travel.minutes, names, travel.speed)
+            minutes = travel.minutes + halt * (1.0 - np.eye(travel.places))
+            return cls._of_matrix(minutes, names, travel.speed)
         per_km = 60.0 * travel.detour / travel.speed_kmh
         far = math.dist if travel.kind == "plane" else distance_km
 
         def between(a: End, b: End) -> float:
-            return per_km * far(a.point, b.point)
+            return per_km * far(a.point, b.point) + (halt if a.point != b.point else 0.0)
 
         return cls(between, between, travel.speed)
 

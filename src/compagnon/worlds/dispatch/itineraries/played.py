@@ -19,11 +19,14 @@ from compagnon.errors import InputError
 from compagnon.policy import DayReader, Policy, Schema, load_policy
 from compagnon.policy.loading import recorded_env
 from compagnon.worlds.dispatch import DISPATCH, plans, running_days, tables
+from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.core import load_days
 from compagnon.worlds.dispatch.importing.reach import End, Ways
 from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
 
-START, PICKUP, DROPOFF, NOBODY, BREAK, END = "start", "pickup", "dropoff", "nobody", "break", "end"
+START, PICKUP, DROPOFF, NOBODY, END = "start", "pickup", "dropoff", "nobody", "end"
+BREAK, REPAIR = "break", "repair"
+_RESTS: Final = (("break_minutes", "break_from"), ("break2_minutes", "break2_from"))
 _TOLERANCE: Final = 1e-3  # minutes
 
 
@@ -32,7 +35,8 @@ class Stop:
     """One thing that a driver does.
 
     Attributes:
-        kind: `start`, `pickup`, `dropoff`, `nobody` (at a pickup's door), `break` or `end`.
+        kind: `start`, `pickup`, `dropoff`, `nobody` (at a pickup's door), `break`, `repair`
+            (waiting for another vehicle) or `end`.
         begins, ends: minutes since the day's midnight.
         booking: row of the booking, or -1.
         place: an index into the places of the day's `Travel`, or -1 for wherever the driver is.
@@ -76,17 +80,22 @@ class PlayedDay:
 
 @dataclass
 class _Seen:
-    """When something that leaves no time behind was last planned: a break, a pickup; by driver."""
+    """When something that leaves no time behind was last planned: a break, a pickup; by driver.
 
-    breaks: dict[int, float] = field(default_factory=dict)
+    Breaks are counted from a driver's last one, which is -1, since those taken are in no plan.
+    """
+
+    breaks: dict[tuple[int, int], float] = field(default_factory=dict)
     pickups: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     def look(self, w: running_days.RunningDays) -> None:
         for d in range(int(w.size[tables.DRIVERS])):
+            rest = -int(w.state[d, plans.RESTS])
             for k in range(int(w.state[d, plans.COUNT])):
                 node, start = int(w.codes[d, k, plans.NODE]), float(w.stops[d, k, plans.START])
                 if node == plans.BREAK:
-                    self.breaks[d] = start
+                    self.breaks[d, rest] = start
+                    rest += 1
                 elif node < 2 * len(w.status) and node % 2 == 0:
                     self.pickups[node // 2] = d, start
 
@@ -149,18 +158,21 @@ def _told(w: running_days.RunningDays, seen: _Seen, day: Instance, policy: str) 
             driver, start = seen.pickups[b]
             end = start + float(day.bookings.boarding[b])
             stops[driver].append(Stop(NOBODY, start, end, b, int(day.bookings.pickup[b])))
-    found = [_itinerary(w, seen, day, d, stops[d]) for d in stops]
+    # As they were: the speeds of that day, and the minutes of parking.
+    roads = replace(day.travel, speed=w.speed_real)
+    ways = Ways.of_day(roads, float(w.rule[travel_times.HALT]))
+    found = [_itinerary(w, seen, day, d, stops[d], ways) for d in stops]
     return PlayedDay(day, policy, tuple(found), tuple(left))
 
 
 def _ride(w: running_days.RunningDays, day: Instance, b: int) -> list[Stop]:
     """Both doors of a ride that was given, from what the day wrote down of it."""
-    ride, bookings = w.rides[b], day.bookings
+    ride, bookings, row = w.rides[b], day.bookings, w.bookings[b]
     load = tuple(int(seats) for seats in bookings.load[b])
     boards = float(ride[running_days.BOARDS])
-    rides = boards + float(bookings.boarding[b] + bookings.boarding_delay[b])
+    rides = boards + float(row[tables.BOARDING] + row[tables.BOARDING_DELAY])
     alights = rides + float(ride[running_days.RIDE])
-    done = alights + float(bookings.alighting[b] + bookings.alighting_delay[b])
+    done = alights + float(row[tables.ALIGHTING] + row[tables.ALIGHTING_DELAY])
     return [
         Stop(PICKUP, boards, rides, b, int(bookings.pickup[b]), load),
         Stop(DROPOFF, alights, done, b, int(bookings.dropoff[b]), load),
@@ -168,7 +180,7 @@ def _ride(w: running_days.RunningDays, day: Instance, b: int) -> list[Stop]:
 
 
 def _itinerary(
-    w: running_days.RunningDays, seen: _Seen, day: Instance, d: int, doors: list[Stop]
+    w: running_days.RunningDays, seen: _Seen, day: Instance, d: int, doors: list[Stop], ways: Ways
 ) -> Itinerary:
     drivers = day.drivers
     doors.sort(key=lambda stop: (stop.begins, stop.ends))
@@ -178,23 +190,31 @@ def _itinerary(
         *(stop for stop in doors if stop.kind != NOBODY),
         Stop(END, home, home, place=int(drivers.end[d])),
     ]
-    rest = float(drivers.break_minutes[d])
-    if rest > 0 and d in seen.breaks:
-        _put_in(stops, Stop(BREAK, seen.breaks[d], seen.breaks[d] + rest),
-                float(drivers.break_from[d]), day)  # fmt: skip
+    broke = float(w.times[d, plans.BROKE_AT])
+    if broke > 0:
+        back = broke + float(w.drivers[d, tables.REPAIR_MINUTES])
+        k = sum(stop.ends <= broke + _TOLERANCE for stop in stops[:-1])
+        stops.insert(max(1, k), Stop(REPAIR, broke, back))
+    breaks = [(float(getattr(drivers, of)[d]), float(getattr(drivers, begin)[d]))
+              for of, begin in _RESTS if getattr(drivers, of)[d] > 0]  # fmt: skip
+    for k, (minutes, earliest) in enumerate(breaks, -len(breaks)):
+        if (d, k) in seen.breaks:
+            planned = seen.breaks[d, k]
+            last = [stop.ends for stop in stops if stop.kind == BREAK]  # the first comes first
+            rest = Stop(BREAK, planned, planned + minutes)
+            _put_in(stops, rest, max([earliest, *last]), day, ways)
     for stop in doors:
         if stop.kind == NOBODY:
-            _put_in(stops, stop, float(w.bookings[stop.booking, tables.READY]), day)
+            _put_in(stops, stop, float(w.bookings[stop.booking, tables.READY]), day, ways)
     return Itinerary(d, tuple(stops))
 
 
-def _put_in(stops: list[Stop], planned: Stop, earliest: float, day: Instance) -> None:
+def _put_in(stops: list[Stop], planned: Stop, earliest: float, day: Instance, ways: Ways) -> None:
     """Put a stop that left no time behind between two that did, where the driver had time for it.
 
     Args:
         earliest: it begins no sooner.
     """
-    ways = Ways.of_day(day.travel)
 
     def drive(leave: float, start: int, end: int) -> float:
         if end < 0 or start == end:

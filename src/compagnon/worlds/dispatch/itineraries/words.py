@@ -63,7 +63,8 @@ _ENGLISH: Final = Words(
     language="en",
     stops={
         played.PICKUP: "Pick up", played.DROPOFF: "Drop off", played.NOBODY: "Nobody there",
-        played.BREAK: "Break", played.START: "Shift begins", played.END: "Shift ends",
+        played.BREAK: "Break", played.REPAIR: "Waits for another vehicle",
+        played.START: "Shift begins", played.END: "Shift ends",
     },
     seats={kind: (kind, kind) for kind in SEAT_TYPES},
     weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
@@ -87,6 +88,7 @@ _FRENCH: Final = Words(
     stops={
         played.PICKUP: "Prise en charge", played.DROPOFF: "Dépose",
         played.NOBODY: "Personne sur place", played.BREAK: "Pause",
+        played.REPAIR: "Attend un autre véhicule",
         played.START: "Début de service", played.END: "Fin de service",
     },
     seats={
