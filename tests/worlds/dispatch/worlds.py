@@ -47,13 +47,13 @@ def rich_day(seed, preset="clinic-day", **habits):
     linked = b.linked_to.copy()
     for leg in rng.permutation(np.flatnonzero(linked < 0)):
         before = np.flatnonzero(
-            (b.pickup_from < b.pickup_from[leg] - 60.0) & ~np.isin(np.arange(n), linked)
+            (b.pickup_from < b.pickup_from[leg] - 150.0) & ~np.isin(np.arange(n), linked)
         )
         if len(before) and rng.random() < 0.5:
             linked[leg] = rng.choice(before)
     seats = d.seats.copy()
     seats[:, 0] += rng.integers(0, 3, m)
-    later = rng.uniform(30.0, 90.0, m)
+    later, second = rng.uniform(30.0, 90.0, m), rng.random(m) < 0.5
     bookings = dataclasses.replace(
         b, linked_to=linked, alone=rng.random(n) < 0.15,
         needs=np.where(rng.random(n) < 0.3, rng.integers(0, 2 ** len(SKILLS), n), 0),
@@ -61,8 +61,8 @@ def rich_day(seed, preset="clinic-day", **habits):
     drivers = dataclasses.replace(
         d, seats=seats, skills=rng.integers(0, 2 ** len(SKILLS), m) | rng.integers(0, 2, m) * 7,
         fold=np.minimum(rng.integers(0, 3, m), seats[:, 1]), fold_seats=rng.integers(1, 4, m),
-        break2_from=d.break_from + later, break2_to=d.break_to + later + 30.0,
-        break2_minutes=np.where(rng.random(m) < 0.5, 15.0, 0.0),
+        break2_from=second * (d.break_from + later), break2_minutes=15.0 * second,
+        break2_to=second * (d.break_to + later + 30.0),
     )  # fmt: skip
     return dataclasses.replace(day, bookings=bookings, drivers=drivers, skills=SKILLS)
 

@@ -12,10 +12,10 @@ import numpy as np
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel
 from compagnon.worlds.dispatch import plans, running_days, tables, travel
+from compagnon.worlds.dispatch.instance import FASTEST, SLOWEST
 
 # Random streams of a day, beside those of `generator`; the index is the hour, booking or driver.
 _DAY_SPEED, _HOUR_SPEED, _LATE, _LATE_MINUTES, _BREAKS, _BREAKS_AT, _REPAIR = range(61, 68)
-_SLOWEST, _FASTEST = 0.05, 20.0  # relative speeds, as `instance` has them
 LONGEST_LATE = 60.0  # minutes
 LONGEST_HALT = 30.0
 SHORTEST_REPAIR, LONGEST_REPAIR = 1.0, 240.0
@@ -68,7 +68,7 @@ def _write_speed(seed, conditions, hour, factor, day):
         day.speed_real[hour] = day.speed[hour]
         return
     much = factor + conditions.traffic_hour * _normal(seed, _HOUR_SPEED, hour)
-    day.speed_real[hour] = max(_SLOWEST, min(_FASTEST, day.speed[hour] * np.exp(much)))
+    day.speed_real[hour] = max(SLOWEST, min(FASTEST, day.speed[hour] * np.exp(much)))
 
 
 @kernel

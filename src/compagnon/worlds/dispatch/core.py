@@ -15,7 +15,7 @@ from compagnon.errors import InputError
 from compagnon.worlds.dispatch import futures, kernel, running_days, tables
 from compagnon.worlds.dispatch.fields import Layout, all_fields, scales
 from compagnon.worlds.dispatch.generator import PRESETS, max_bookings
-from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance import Instance, united
 from compagnon.worlds.dispatch.kpis import KPIS
 from compagnon.worlds.dispatch.options import DispatchOptions
 
@@ -211,6 +211,7 @@ def stack_days(
     Returns:
         The tables with a leading axis (days,), and minutes and km (K, places, places).
     """
+    instances = united(instances)
     bookings = max([1, *(len(day.bookings) for day in instances)])
     drivers = max(len(day.drivers) for day in instances)
     days = tables.allocate_days(len(instances), bookings, drivers)

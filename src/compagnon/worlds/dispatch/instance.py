@@ -4,7 +4,8 @@ Nothing personal is in it: places are points or rows of a matrix, bookings and d
 """
 
 import json
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ FORMAT: Final = "compagnon-dispatch-day-2"
 FORMATS: Final = ("compagnon-dispatch-day-1", FORMAT)  # the first has no fields with a default
 FOLD_SEATS: Final = 2  # that a folded wheelchair place takes away, where nobody says
 MAX_SKILLS: Final = 48
+SLOWEST, FASTEST = 0.05, 20.0  # relative speeds
 _LARGEST_FILE: Final = 200_000_000
 
 Floats = NDArray[np.float64]
@@ -245,6 +247,30 @@ class Instance:
         return cls.from_json(read_file(path, _LARGEST_FILE), str(path))
 
 
+def united(days: Sequence[Instance]) -> list[Instance]:
+    """The same days with one list of skills, so that their bits mean the same.
+
+    Raises:
+        InputError: they name more skills than a day can hold.
+    """
+    names = tuple(dict.fromkeys(name for day in days for name in day.skills))
+    return [day if day.skills == names else _renamed(day, names) for day in days]
+
+
+def _renamed(day: Instance, names: tuple[str, ...]) -> Instance:
+    def moved(bits: Ints) -> Ints:
+        new = np.zeros_like(bits)
+        for k, name in enumerate(day.skills):
+            new |= (bits >> k & 1) << names.index(name)
+        return new
+
+    if len(names) > MAX_SKILLS:
+        raise InputError(f"the days name {len(names)} skills together; at most {MAX_SKILLS}")
+    bookings = replace(day.bookings, needs=moved(day.bookings.needs))
+    drivers = replace(day.drivers, skills=moved(day.drivers.skills))
+    return replace(day, bookings=bookings, drivers=drivers, skills=names)
+
+
 _PARTS: Final[dict[str, Any]] = {"travel": Travel, "bookings": Bookings, "drivers": Drivers}
 _NEVER_BEFORE: Final = ("pickup_from", "dropoff_from")  # null is -inf in these, else +inf
 # null says in these "no limit", and "never".
@@ -375,8 +401,10 @@ def _check_travel(name: str, travel: Travel) -> None:
         outside = (np.abs(points[:, 0]) > 90) | (np.abs(points[:, 1]) > 180)
         right = "they should be degrees, latitude (-90 to 90) before longitude (-180 to 180)"
         _refuse(where, "coordinates", outside, points, right)
-    if travel.speed.shape != (24,) or not ((travel.speed >= 0.05) & (travel.speed <= 20)).all():
-        raise InputError(f"{where}: speed should be 24 relative speeds from 0.05 to 20, by hour")
+    speed = travel.speed
+    if speed.shape != (24,) or not ((speed >= SLOWEST) & (speed <= FASTEST)).all():
+        right = f"24 relative speeds from {SLOWEST:g} to {FASTEST:g}, by hour"
+        raise InputError(f"{where}: speed should be {right}")
     if travel.kind == "matrix":
         for label, matrix in (("minutes", travel.minutes), ("km", travel.km)):
             if matrix.shape != (travel.places, travel.places):

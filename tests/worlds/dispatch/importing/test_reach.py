@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,6 +15,7 @@ from compagnon.worlds.dispatch.importing.reach import clock, unservable
 from compagnon.worlds.dispatch.instance import Instance
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.importing.files import read
+from tests.worlds.dispatch.worlds import rich_day
 
 HEAD = (
     "id,pickup_lat,pickup_lon,dropoff_lat,dropoff_lon,seats,pickup_from,pickup_to,dropoff_to,"
@@ -144,12 +146,12 @@ def could_be_served(days):
     return info["action_mask"][:, 1 : 1 + env.layout.drivers].any(axis=1)
 
 
-@pytest.mark.parametrize("kind", ["sphere", "without breaks", "matrix"])
+@pytest.mark.parametrize("kind", ["sphere", "without breaks", "matrix", "rich"])
 def test_what_is_called_impossible_is_what_the_world_masks(kind):
     rng = np.random.default_rng(4)
     days = []
     for seed in range(6):
-        day = generate("clinic-day", seed, tightness=2.0)
+        day = (rich_day if kind == "rich" else partial(generate, "clinic-day"))(seed, tightness=2.0)
         if kind == "without breaks":
             rest = np.zeros(len(day.drivers))
             day = dataclasses.replace(
@@ -174,7 +176,7 @@ def test_what_is_called_impossible_is_what_the_world_masks(kind):
     assert not (never & could).any()  # nothing that can be served is called impossible
     # And nearly all that cannot be served is: with another ride before it, a ride may begin later,
     # when the road is free; a break may be taken elsewhere; a matrix may know a way round.
-    least = {"without breaks": 0.98, "sphere": 0.9, "matrix": 0.7}
+    least = {"without breaks": 0.98, "sphere": 0.9, "matrix": 0.7, "rich": 0.9}
     assert (never | could).mean() > least[kind]
 
 

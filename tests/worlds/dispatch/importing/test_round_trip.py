@@ -20,6 +20,7 @@ from compagnon.worlds.dispatch.importing.tables import (
     import_tables,
     save_days,
 )
+from tests.worlds.dispatch.worlds import rich_day
 
 MONDAY = date(2026, 1, 5)
 
@@ -34,11 +35,18 @@ def with_matrix(day):
     return dataclasses.replace(day, travel=travel)
 
 
+def named(bits, names):
+    return [{name for k, name in enumerate(names) if one >> k & 1} for one in bits.tolist()]
+
+
 def assert_same(day, again):
     for part in ("bookings", "drivers"):
         old, new = getattr(day, part), getattr(again, part)
         for field in dataclasses.fields(old):
             a, b = getattr(old, field.name), getattr(new, field.name)
+            if field.name in ("needs", "skills"):
+                assert named(a, day.skills) == named(b, again.skills)
+                continue
             if field.name in ("pickup", "dropoff", "start", "end"):
                 a, b = day.travel.coordinates[a], again.travel.coordinates[b]
             # Times are written to the microsecond.
@@ -71,6 +79,18 @@ def test_export_and_import_give_the_same_days(
         assert_same(day, again)
         assert again.travel.speed_kmh == pytest.approx(day.travel.speed_kmh)
         assert again.travel.speed.tolist() == day.travel.speed.tolist()
+
+
+def test_rich_days_come_back_too(tmp_path):
+    days = [rich_day(seed) for seed in (3, 4)]
+    write_tables([(MONDAY + timedelta(k), day) for k, day in enumerate(days)], tmp_path)
+    reading = Reading(speed_kmh=days[0].travel.speed_kmh, strict=True)
+    report = import_tables(tmp_path / "bookings.csv", tmp_path / "drivers.csv", None, reading)
+    for day, again in zip(days, report.days, strict=True):
+        assert_same(day, again)
+        assert again.skills == ("child seat", "lift", "oxygen")
+    linked = days[0].bookings.linked_to
+    assert (linked[linked[linked >= 0]] >= 0).any()  # a trip of three legs
 
 
 @settings(max_examples=5, deadline=None)
@@ -151,6 +171,30 @@ def test_a_variant_has_one_days_size_and_fleet_and_riders_of_all(kind):
     again = resample_days(days, 12, seed=3)
     assert [v.to_json() for v in again] == [v.to_json() for v in variants]
     assert resample_days(days, 1, seed=4)[0].to_json() != variants[0].to_json()
+
+
+def test_trips_are_resampled_whole_and_skills_by_their_names():
+    days = [rich_day(seed) for seed in range(3)]
+    other = dataclasses.replace(
+        days[1], skills=("oxygen", "lift", "child seat"),
+        bookings=dataclasses.replace(days[1].bookings, needs=days[1].bookings.needs & 1),
+    )  # fmt: skip
+
+    def trips(day):
+        b, points = day.bookings, day.travel.coordinates
+        found = {}
+        for k in np.argsort(b.pickup_from, kind="stable"):
+            before = found.pop(int(b.linked_to[k]), ())
+            needs = frozenset(named(b.needs[[k]], day.skills)[0])
+            found[int(k)] = (*before, (*points[b.pickup[k]], b.pickup_from[k], b.alone[k], needs))
+        return set(found.values())
+
+    used = [days[0], other, days[2]]
+    known = set().union(*(trips(day) for day in used))
+    assert max(map(len, known)) > 2
+    for variant in resample_days(used, 6, seed=1):
+        assert variant.skills == days[0].skills
+        assert trips(variant) <= known
 
 
 def test_what_cannot_be_resampled_is_refused():

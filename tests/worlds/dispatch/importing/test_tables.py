@@ -124,18 +124,37 @@ def test_a_driver_may_have_two_shifts_a_day(tmp_path):
     assert fault.fault == "overlaps the shift of d1 in row 2"
 
 
-def test_a_third_leg_stays_as_a_ride_of_its_own(tmp_path):
+def test_a_trip_has_as_many_legs_as_it_likes(tmp_path):
     rows = BOOKINGS.splitlines()
     third = rows[2].replace("b,Grace", "d,Ada").replace("11:", "14:").removesuffix(",a") + ",b"
-    report = read(tmp_path, BOOKINGS + third + "\n")
+    fourth = rows[2].replace("b,Grace", "e,Ada").replace("11:", "15:").removesuffix(",a") + ",d"
+    report = read(tmp_path, f"{BOOKINGS}{fourth}\n{third}\n")  # in any order
     assert report.faults == ()
-    assert report.days[0].bookings.linked_to.tolist() == [-1, 0, -1, -1]
-    (note,) = [note for note in report.notes if "third leg" in note]
-    assert "d (row 5)" in note
-    second = rows[2].replace("b,Grace", "d,Ada").replace("11:", "14:")
+    assert report.days[0].bookings.linked_to.tolist() == [-1, 0, -1, 4, 1]
+    # Without the second leg neither of the others has anything to go on from.
+    report = read(tmp_path, spoilt(f"{BOOKINGS}{fourth}\n{third}\n", 3, "pickup_lat", "x"))
+    assert [(fault.row, fault.field) for fault in report.faults] == [
+        (3, "pickup_lat"), (4 + 1, "returns_from"), (6, "returns_from"),
+    ]  # fmt: skip
+    assert "is no booking that can be used" in report.faults[1].fault
+
+
+def test_a_second_return_stays_as_a_ride_of_its_own(tmp_path):
+    second = BOOKINGS.splitlines()[2].replace("b,Grace", "d,Ada").replace("11:", "14:")
     report = read(tmp_path, BOOKINGS + second + "\n")
     assert report.faults == ()
     assert report.days[0].bookings.linked_to.tolist() == [-1, 0, -1, -1]
+    (note,) = [note for note in report.notes if "second return" in note]
+    assert "d (row 5)" in note
+
+
+def test_a_trip_that_goes_in_a_circle_is_named(tmp_path):
+    third = BOOKINGS.splitlines()[2].replace("b,Grace", "d,Ada").removesuffix(",a") + ",b"
+    report = read(tmp_path, spoilt(BOOKINGS + third + "\n", 2, "returns_from", "d"))
+    assert [fault.row for fault in report.faults] == [2, 3, 5]
+    assert {fault.fault for fault in report.faults} == {
+        "goes on from this booking, by way of others"
+    }
 
 
 def test_two_rides_that_return_from_each_other_are_named(tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final, TypeVar
@@ -58,8 +58,8 @@ def link_rows(
     for shift in shifts:
         by_day[shift.day].append(shift)
     kept: dict[str, BookingRow] = {}
-    # Rides before their returns, which follow them into the night.
-    for ride in sorted(rides, key=lambda one: bool(one.returns_from)):
+    # Rides before those that go on from them, which follow them into the night.
+    for ride in sorted(rides, key=_legs_before({ride.key: ride for ride in rides})):
         placed = _on_its_day(ride, kept.get(ride.returns_from), by_day, files, ways, findings)
         if placed is not None:
             kept[ride.key] = placed
@@ -157,11 +157,14 @@ def build_days(
     for shift in drivers:
         shifts[shift.day].append(shift)
     shared = _matrix_travel([*bookings, *drivers], matrix) if matrix is not None else None
+    skills = skills_of(bookings, drivers)
     days = []
     for day in sorted(rides):
         rows: list[_Row] = [*rides[day], *shifts[day]]
         if shared is not None:
             index, travel = shared
+            speed = by_the_clock(travel.speed, rides[day][0].midnight)
+            travel = replace(travel, speed=speed)
             where = [[index[place] for place in row.places] for row in rows]
         else:
             where, travel = _sphere(rows, speed_kmh, rides[day][0].midnight)
@@ -170,12 +173,23 @@ def build_days(
         days.append(
             Instance(
                 day.isoformat(),
-                _bookings(rides[day], at[:n], travel),
-                _drivers(shifts[day], at[n:]),
+                _bookings(rides[day], at[:n], travel, skills),
+                _drivers(shifts[day], at[n:], skills),
                 travel,
+                skills,
             )
         )
     return days
+
+
+def skills_of(bookings: Sequence[BookingRow], drivers: Sequence[DriverRow]) -> tuple[str, ...]:
+    """All skills that rows name, in order: those of every day of an import."""
+    named = [*(ride.needs for ride in bookings), *(shift.skills for shift in drivers)]
+    return tuple(sorted({one for names in named for one in names}))
+
+
+def _bits(named: Sequence[tuple[str, ...]], skills: tuple[str, ...]) -> np.ndarray:
+    return np.array([sum(1 << skills.index(one) for one in names) for names in named], np.int64)
 
 
 def _unique(rows: Sequence[BookingRow], file: str, faults: list[Fault]) -> list[BookingRow]:
@@ -216,19 +230,23 @@ def _apart(rows: Sequence[DriverRow], file: str, faults: list[Fault]) -> list[Dr
 
 
 def _linked(rides: list[BookingRow], file: str, ways: Ways, findings: Findings) -> list[BookingRow]:
-    """The rides whose outbound ride, if they name one, is there and on that day.
+    """The rides whose ride before, if they name one, is there and on that day.
 
-    One return hangs on a ride. A third leg, and a second return of one ride, stay as rides of their
-    own: their windows say when they are due.
+    One ride hangs on another. A second return of one ride stays as a ride of its own: its window
+    says when it is due.
     """
     by_key = {ride.key: ride for ride in rides}
+    legs_before = _legs_before(by_key)
     first: dict[str, BookingRow] = {}
     returns = [ride for ride in rides if ride.returns_from]
     for ride in sorted(returns, key=lambda one: times_of(one, ways).by):
         first.setdefault(ride.returns_from, ride)
-    kept, alone = [], []
-    for ride in rides:
-        outbound = by_key.get(ride.returns_from)
+    kept: dict[str, BookingRow] = {}
+    alone = []
+    for ride in sorted(rides, key=legs_before):
+        ring = legs_before(ride) > len(rides)
+        outbound = by_key.get(ride.returns_from) if ring else kept.get(ride.returns_from)
+        outbound = ride if ride.returns_from == ride.key else outbound
         trouble = None
         field, right = "returns_from", "the id of a booking of that day"
         if not ride.returns_from:
@@ -241,6 +259,8 @@ def _linked(rides: list[BookingRow], file: str, ways: Ways, findings: Findings) 
             trouble = Trouble(field, f"is a booking of {outbound.day}", right)
         elif outbound.returns_from == ride.key:
             trouble = Trouble(field, "is the return of this booking", right)
+        elif ring:
+            trouble = Trouble(field, "goes on from this booking, by way of others", right)
         else:
             trouble = back_too_early(ride, outbound, ways.on(ride.midnight))
         if trouble:
@@ -249,17 +269,38 @@ def _linked(rides: list[BookingRow], file: str, ways: Ways, findings: Findings) 
                 Fault(file, ride.line, trouble.field, given, trouble.fault, trouble.right)
             )
             continue
-        if outbound is not None and (outbound.returns_from or first[outbound.key] is not ride):
+        if outbound is not None and first[outbound.key] is not ride:
             alone.append(ride)
             ride = replace(ride, returns_from="")
-        kept.append(ride)
+        kept[ride.key] = ride
     if alone:
         shown = few([f"{ride.key} (row {ride.line})" for ride in alone])
         findings.notes.append(
-            f"{file}: a third leg, or a second return, is a ride of its own, held by its windows "
+            f"{file}: a second return of one ride is a ride of its own, held by its windows "
             f"alone: {shown}"
         )
-    return kept
+    return [kept[ride.key] for ride in rides if ride.key in kept]
+
+
+def _legs_before(by_key: Mapping[str, BookingRow]) -> Callable[[BookingRow], int]:
+    """How many legs of its trip come before a ride; more than there are rides if it is a ring."""
+    known: dict[str, int] = {}
+
+    def count(ride: BookingRow) -> int:
+        way = [ride.key]
+        while way[-1] not in known:
+            before = by_key.get(by_key[way[-1]].returns_from)
+            if before is None:
+                known[way[-1]] = 0
+            elif before.key in way:
+                known[way[-1]] = len(by_key) + 1
+            else:
+                way.append(before.key)
+        for k in range(len(way) - 2, -1, -1):
+            known[way[k]] = known[way[k + 1]] + 1
+        return known[ride.key]
+
+    return count
 
 
 def _place_fault(
@@ -294,7 +335,7 @@ def _matrix_travel(rows: Sequence[_Row], matrix: Matrix) -> tuple[dict[str, int]
         km = DETOUR * np.array(
             [[distance_km(points[a], points[b]) for b in names] for a in names], np.float64
         )
-    travel = Travel("matrix", coordinates, SPEED_KMH, DETOUR, np.ones(24), minutes, km)
+    travel = Travel("matrix", coordinates, SPEED_KMH, DETOUR, matrix.speed, minutes, km)
     return {name: k for k, name in enumerate(names)}, travel
 
 
@@ -309,7 +350,9 @@ def _sphere(
     return where, travel
 
 
-def _bookings(rides: list[BookingRow], at: np.ndarray, travel: Travel) -> Bookings:
+def _bookings(
+    rides: list[BookingRow], at: np.ndarray, travel: Travel, skills: tuple[str, ...]
+) -> Bookings:
     keys = {ride.key: k for k, ride in enumerate(rides)}
     windows = np.array([ride.windows for ride in rides], np.float64)
     delays = np.array([ride.delays for ride in rides], np.float64)
@@ -337,6 +380,8 @@ def _bookings(rides: list[BookingRow], at: np.ndarray, travel: Travel) -> Bookin
         cancel=np.maximum(0.0, floats("cancel")),
         boarding_delay=delays[:, 0].copy(),
         alighting_delay=delays[:, 1].copy(),
+        needs=_bits([ride.needs for ride in rides], skills),
+        alone=np.array([ride.alone for ride in rides], np.bool_),
     )
 
 
@@ -346,9 +391,10 @@ def _max_ride(ride: BookingRow, at: np.ndarray, travel: Travel) -> float:
     return longest_ride(ride, distance_km(*ride.ends) * travel.detour * 60.0 / travel.speed_kmh)
 
 
-def _drivers(shifts: list[DriverRow], at: np.ndarray) -> Drivers:
+def _drivers(shifts: list[DriverRow], at: np.ndarray, skills: tuple[str, ...]) -> Drivers:
     shift = np.array([one.shift for one in shifts], np.float64)
     pause = np.array([one.pause for one in shifts], np.float64)
+    pause2 = np.array([one.pause2 for one in shifts], np.float64)
     return Drivers(
         start=at[:, 0].copy(),
         end=at[:, 1].copy(),
@@ -358,4 +404,10 @@ def _drivers(shifts: list[DriverRow], at: np.ndarray) -> Drivers:
         break_to=pause[:, 1].copy(),
         break_minutes=pause[:, 2].copy(),
         seats=np.array([one.seats for one in shifts], np.int64),
+        skills=_bits([one.skills for one in shifts], skills),
+        fold=np.array([one.fold for one in shifts], np.int64),
+        fold_seats=np.array([one.fold_seats for one in shifts], np.int64),
+        break2_from=pause2[:, 0].copy(),
+        break2_to=pause2[:, 1].copy(),
+        break2_minutes=pause2[:, 2].copy(),
     )

@@ -15,6 +15,9 @@ from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
 
 DatedDay = tuple[date, Instance]
 _OFFSET: Final = "+01:00"
+_RARE: Final = (
+    "needs", "skills", "alone", "fold", "fold_seats", "break2_from", "break2_to", "break2_minutes",
+)  # fmt: skip
 
 
 def write_tables(days: Sequence[DatedDay], folder: Path, exact: bool = True) -> None:
@@ -37,11 +40,12 @@ def write_tables(days: Sequence[DatedDay], folder: Path, exact: bool = True) -> 
         if day.travel.kind != first.kind or not same:
             raise InputError(f"{day.name}: its travel times are not those of {days[0][1].name}")
     write = _Writer(exact)
+    used = _used(days)
     rides = (row for when, day in days for row in write.bookings(when, day))
     shifts = (row for when, day in days for row in write.drivers(when, day))
     with new_directory(folder) as fresh:
-        write_file(fresh / "bookings.csv", _csv(_columns(BOOKING_COLUMNS, first), rides))
-        write_file(fresh / "drivers.csv", _csv(_columns(DRIVER_COLUMNS, first), shifts))
+        write_file(fresh / "bookings.csv", _csv(_columns(BOOKING_COLUMNS, first, used), rides))
+        write_file(fresh / "drivers.csv", _csv(_columns(DRIVER_COLUMNS, first, used), shifts))
         if first.kind == "matrix":
             write_file(fresh / "matrix.csv", _matrix(first))
 
@@ -82,6 +86,8 @@ class _Writer:
                 "cancelled_at": self._time(when, float(b.cancel[k])),
                 "boarding_delay": self._number(b.boarding_delay[k]),
                 "alighting_delay": self._number(b.alighting_delay[k]),
+                "needs": _skills(day, int(b.needs[k])),
+                "alone": "yes" if b.alone[k] else "",
             }
 
     def drivers(self, when: date, day: Instance) -> Iterable[dict[str, Any]]:
@@ -93,11 +99,16 @@ class _Writer:
                 **self._point(day, "start", int(d.start[k])),
                 **self._point(day, "end", int(d.end[k])),
                 "seats": _seats(d.seats[k].tolist()),
+                "skills": _skills(day, int(d.skills[k])),
+                "fold": int(d.fold[k]),
+                "fold_seats": int(d.fold_seats[k]),
             }
             times = ["shift_start", "shift_end"]
-            if d.break_minutes[k]:
-                row["break_minutes"] = self._number(d.break_minutes[k])
-                times += ["break_from", "break_to"]
+            for which in ("break", "break2"):
+                minutes = getattr(d, f"{which}_minutes")[k]
+                if minutes:
+                    row[f"{which}_minutes"] = self._number(minutes)
+                    times += [f"{which}_from", f"{which}_to"]
             yield row | {name: self._time(when, float(getattr(d, name)[k])) for name in times}
 
     def _point(self, day: Instance, end: str, place: int) -> dict[str, Any]:
@@ -119,8 +130,29 @@ class _Writer:
         return float(value) if self.exact else round(float(value), 2)
 
 
-def _columns(columns: Sequence[str], travel: Travel) -> list[str]:
-    return [one for one in columns if travel.kind == "matrix" or not one.endswith("_place")]
+def _columns(columns: Sequence[str], travel: Travel, used: set[str]) -> list[str]:
+    with_places = travel.kind == "matrix"
+    there = [one for one in columns if one not in _RARE or one in used]
+    return [one for one in there if with_places or not one.endswith("_place")]
+
+
+def _used(days: Sequence[DatedDay]) -> set[str]:
+    """Which of the columns that few tables have say anything."""
+    found: set[str] = set()
+    for _, day in days:
+        b, d = day.bookings, day.drivers
+        for names, says in (
+            (("needs", "skills"), b.needs.any() or d.skills.any()),
+            (("alone",), b.alone.any()),
+            (("fold", "fold_seats"), d.fold.any()),
+            (("break2_from", "break2_to", "break2_minutes"), d.break2_minutes.any()),
+        ):
+            found.update(names if says else ())
+    return found
+
+
+def _skills(day: Instance, bits: int) -> str:
+    return " + ".join(name for k, name in enumerate(day.skills) if bits >> k & 1)
 
 
 def _ride(when: date, row: int) -> str:

@@ -14,8 +14,9 @@ from compagnon.spreadsheets import heading, number_of, truth_of, when_of
 from compagnon.worlds.dispatch.importing.columns import Table
 from compagnon.worlds.dispatch.importing.csv_reader import read_lines
 from compagnon.worlds.dispatch.importing.findings import Findings
-from compagnon.worlds.dispatch.importing.parsers import seats_of
+from compagnon.worlds.dispatch.importing.parsers import LONGEST_SKILL, seats_of
 from compagnon.worlds.dispatch.importing.profile import Profile, Span
+from compagnon.worlds.dispatch.importing.standing import weekdays_of
 
 LOOKED_AT: Final = 200  # rows
 LEAST: Final = 0.5  # what is less sure is left to the person
@@ -181,15 +182,19 @@ _READS: Final[Mapping[str, Callable[[str], bool]]] = {
     "seats": lambda text: seats_of(text) is not None,
     "truth": lambda text: truth_of(text) is not None,
     "text": lambda text: not _is_time(text),
+    "skills": lambda text: len(text) <= LONGEST_SKILL and not _is_time(text),
+    "weekdays": lambda text: weekdays_of(text) is not None,
 }
 _COUNTS: Final = (
     "boarding", "alighting", "max_ride", "priority", "boarding_delay", "alighting_delay",
-    "companions", "passengers", "break_minutes",
+    "companions", "passengers", "break_minutes", "break2_minutes", "fold", "fold_seats",
 )  # fmt: skip
 _KINDS: Final = {
     **dict.fromkeys(_COUNTS, "count"), "date": "day", "seats": "seats", "no_show": "truth",
     "cancelled": "truth", "booked_at": "time", "cancelled_at": "time", "id": "any",
-    "returns_from": "any", "shift_start": "time", "shift_end": "time",
+    "needs": "skills", "skills": "skills", "alone": "truth", "weekdays": "weekdays",
+    "valid_from": "day", "valid_until": "day", "returns_from": "any", "shift_start": "time",
+    "shift_end": "time",
 }  # fmt: skip
 
 

@@ -72,6 +72,11 @@ BOOKINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "cancelled_at": ("annule_le", "annule_a", "annulation", "heure_annulation"),
     "boarding_delay": ("retard_montee", "retard_a_la_montee"),
     "alighting_delay": ("retard_descente", "retard_a_la_descente"),
+    "needs": (
+        "skills", "required_skills", "skills_needed", "competences", "competences_requises",
+        "exigences",
+    ),
+    "alone": ("rides_alone", "not_shared", "seul", "seule", "transport_seul"),
     "pickup_place": ("lieu_depart", "lieu_de_depart", "point_de_depart"),
     "dropoff_place": ("lieu_arrivee", "lieu_d_arrivee", "point_d_arrivee"),
 }  # fmt: skip
@@ -96,6 +101,12 @@ DRIVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "break_minutes": (
         "pause", "minutes_pause", "minutes_de_pause", "duree_pause", "duree_de_pause",
     ),
+    "skills": ("competences", "qualifications", "driver_skills"),
+    "fold": ("folding_places", "places_pliantes", "places_convertibles"),
+    "fold_seats": ("seats_folded", "sieges_replies"),
+    "break2_from": ("pause2_de", "debut_pause2", "second_break_from"),
+    "break2_to": ("pause2_a", "fin_pause2", "second_break_to"),
+    "break2_minutes": ("pause2", "minutes_pause2", "second_break_minutes"),
     "start_place": ("lieu_depart", "lieu_de_depart", "lieu_debut", "depot"),
     "end_place": ("lieu_arrivee", "lieu_d_arrivee", "lieu_fin"),
 }  # fmt: skip
@@ -139,6 +150,12 @@ BOOKING_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "passenger_count", "passagers", "nombre_passagers", "nb_passagers", "number_of_passengers",
         "pax", "nb_pax", "riders",
     ),
+    "weekdays": (
+        "standing_order", "repeats", "recurrence", "jours_semaine", "jours_de_la_semaine",
+        "jours", "wochentage",
+    ),
+    "valid_from": ("order_from", "valable_du", "valable_des"),
+    "valid_until": ("order_until", "valable_au", "valable_jusqu_au"),
     "cancelled": ("annule", "annulee", "canceled", "cancelled_yn", "supprime"),
 }  # fmt: skip
 DRIVER_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -20,6 +20,7 @@ from compagnon.worlds.dispatch.travel import EARTH_KM
 
 Point = tuple[float, float]
 AREA_KM: Final = 100.0
+LONGEST_SKILL: Final = 40  # letters
 CROWD_CHECKED: Final = 300
 CROWD_COUNTED: Final = 20_000  # of more places, so many spread evenly stand for all
 _SEAT = re.compile(r"(?:(\d{1,3})\s*[x*]?\s*)?([a-z_ -]*[a-z])")
@@ -228,6 +229,15 @@ class RowParser:
         far = distance_km((lat, lon), middle)
         right = f"a place within {self.area.km:g} km of {middle[0]:.3f}, {middle[1]:.3f} (--area)"
         self.refuse(column, f"lies outside the area, {far:,.0f} km off", right, given)
+
+    def skills(self, column: str) -> tuple[str, ...]:
+        """Skills such as ``lift + oxygen``; in small letters, and each once."""
+        parts = [" ".join(plain(part).split()) for part in _AND.split(self.cell(column))]
+        names = tuple(dict.fromkeys(part for part in parts if part))
+        if any(len(name) > LONGEST_SKILL for name in names):
+            right = "skills of a word or two, such as lift + oxygen"
+            self.refuse(column, "is a text, not a list of skills", right)
+        return names
 
     def seats(self, column: str) -> tuple[int, ...]:
         """Seats by type, such as ``2 ambulatory + wheelchair``, in the order of `SEAT_TYPES`."""

@@ -17,7 +17,7 @@ from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.csv_reader import read_bytes
 from compagnon.worlds.dispatch.importing.findings import Fault, listed
 from compagnon.worlds.dispatch.importing.reach import unservable
-from compagnon.worlds.dispatch.instance import FORMAT, SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import FORMATS, SEATS, Bookings, Drivers, Instance, Travel
 
 _NUMBERS: Final = (
     "pickup_lower_tw", "pickup_upper_tw", "pickup_service_time", "delivery_lower_tw",
@@ -154,7 +154,7 @@ def read_any(
         InputError: it is neither.
     """
     data = read_json(path)
-    if data.get("format") == FORMAT:
+    if data.get("format") in FORMATS:
         return (Instance.load(path),), (), [f"{path.name}: a saved day"]
     if "static_info" not in data:
         raise InputError(

@@ -32,6 +32,7 @@ _arrival: Any = travel_times.arrival.py_func
 _departure: Any = travel_times.departure.py_func
 
 
+_AMBULATORY, _WHEELCHAIR = SEAT_TYPES.index("ambulatory"), SEAT_TYPES.index("wheelchair")
 _ANY_DAY: Final = datetime(2001, 1, 1)  # of days whose date does not count
 
 
@@ -90,7 +91,7 @@ class Ways:
     def of_files(cls, matrix: Matrix | None, speed_kmh: float) -> "Ways":
         """Those of an import: the matrix's, or road km at a speed."""
         if matrix is not None:
-            return cls._of_matrix(matrix.minutes, matrix.places, np.ones(travel_times.HOURS))
+            return cls._of_matrix(matrix.minutes, matrix.places, matrix.speed)
         per_km = 60.0 * DETOUR / speed_kmh
 
         def between(a: End, b: End) -> float:
@@ -225,13 +226,15 @@ def fleet_trouble(
         return None
     fits = [one for one in shifts if _fits(ride, one)]
     if not fits:
-        return _no_seats(ride, shifts)
+        roomy = [one for one in shifts if _has_seats(ride, one)]
+        return _no_skills(ride, roomy) if roomy else _no_seats(ride, shifts)
     field = "pickup_to" if ride.windows[1] < math.inf else "dropoff_to"
     spans = ", ".join(
         sorted({f"{clock(s.shift[0], at)} to {clock(s.shift[1], at)}" for s in fits})[:4]
     )
     others = len(fits) < len(shifts)
-    who = "shifts with such seats" if others else "shifts"
+    such = "such seats and skills" if ride.needs else "such seats"
+    who = f"shifts with {such}" if others else "shifts"
     if all(t.by < one.shift[0] or t.ready > one.shift[1] for one in fits):
         return Trouble(field, f"is outside all {who}{_of(ride)} ({spans})", _SHIFT_RIGHT)
     start = _ends(ride)[0]
@@ -310,7 +313,7 @@ def _rows_of(day: Instance) -> tuple[list[BookingRow], list[DriverRow]]:
             alighting=float(b.alighting[k]), max_ride=float(b.max_ride[k]),
             priority=int(b.priority[k]), announce=float(b.announce[k]), returns_from="",
             no_show=bool(b.no_show[k]), cancel=float(b.cancel[k]), delays=(0.0, 0.0), given={},
-            midnight=_ANY_DAY,
+            midnight=_ANY_DAY, needs=_names(day, int(b.needs[k])), alone=bool(b.alone[k]),
         )
         for k in range(len(b))
     ]  # fmt: skip
@@ -319,11 +322,17 @@ def _rows_of(day: Instance) -> tuple[list[BookingRow], list[DriverRow]]:
             line=k + 1, key=str(k + 1), day=date.min, **where(int(d.start[k]), int(d.end[k])),
             shift=(float(d.shift_start[k]), float(d.shift_end[k])),
             pause=(float(d.break_from[k]), float(d.break_to[k]), float(d.break_minutes[k])),
-            seats=tuple(d.seats[k].tolist()),
+            seats=tuple(d.seats[k].tolist()), skills=_names(day, int(d.skills[k])),
+            fold=int(d.fold[k]), fold_seats=int(d.fold_seats[k]),
+            pause2=(float(d.break2_from[k]), float(d.break2_to[k]), float(d.break2_minutes[k])),
         )
         for k in range(len(d))
     ]  # fmt: skip
     return rides, shifts
+
+
+def _names(day: Instance, bits: int) -> tuple[str, ...]:
+    return tuple(name for k, name in enumerate(day.skills) if bits >> k & 1)
 
 
 def _ends(row: BookingRow | DriverRow) -> tuple[End, End]:
@@ -332,7 +341,13 @@ def _ends(row: BookingRow | DriverRow) -> tuple[End, End]:
 
 
 def _fits(ride: BookingRow, shift: DriverRow) -> bool:
-    return all(map(le, ride.load, shift.seats))
+    return _has_seats(ride, shift) and set(ride.needs) <= set(shift.skills)
+
+
+def _has_seats(ride: BookingRow, shift: DriverRow) -> bool:
+    folded = max(0, ride.load[_WHEELCHAIR] - (shift.seats[_WHEELCHAIR] - shift.fold))
+    sits = ride.load[_AMBULATORY] <= shift.seats[_AMBULATORY] - shift.fold_seats * folded
+    return sits and all(map(le, ride.load, shift.seats))
 
 
 def _no_seats(ride: BookingRow, shifts: Sequence[DriverRow]) -> Trouble:
@@ -349,6 +364,17 @@ def _no_seats(ride: BookingRow, shifts: Sequence[DriverRow]) -> Trouble:
     return Trouble("seats", f"is more than any vehicle{_of(ride)} has: {there}", right)
 
 
+def _no_skills(ride: BookingRow, shifts: Sequence[DriverRow]) -> Trouble:
+    """Why none of the shifts that have the seats will do: a skill that nobody has, or several."""
+    booking, those = f"booking {ride.key}{_of(ride)}", "with the seats" if ride.needs else ""
+    for name in ride.needs:
+        if not any(name in one.skills for one in shifts):
+            fault = f"{booking} needs {name}, which no driver {those} has"
+            return Trouble("needs", fault, f"{name} among the skills of a driver")
+    fault = f"{booking} needs {' and '.join(ride.needs)}, which no one driver {those} has together"
+    return Trouble("needs", fault, "a driver with all of these skills")
+
+
 def _home_by(shift: DriverRow, ways: Ways) -> float:
     """When the driver has to be home: at the shift's end, or as soon as the way takes."""
     return max(shift.shift[1], ways.arrival(shift.shift[0], ways.base(*_ends(shift))))
@@ -359,19 +385,26 @@ def _in_time(ride: BookingRow, t: BookingReach, shift: DriverRow, ways: Ways) ->
         return False  # also without the way there
     (pickup, dropoff), (start, end) = _ends(ride), _ends(shift)
     begins = max(ways.arrival(shift.shift[0], ways.base(start, pickup)), t.ready)
-    break_from, break_to, rest = shift.pause
-    # With a break there are two ways: the ride before it, or after it.
-    for boards in (begins, max(begins, break_from + rest)) if rest else (begins,):
+    rests = [pause for pause in (shift.pause, shift.pause2) if pause[2]]
+    # With breaks there are several ways: the ride before, between or after them.
+    for before in range(len(rests) + 1):
+        rested = -math.inf
+        for break_from, _, minutes in rests[:before]:
+            rested = max(rested, break_from) + minutes
+        boards = max(begins, rested)
         if boards > t.by + _SLACK:
             continue
         aboard = boards + ride.boarding
         if ways.takes_over(t.longest + _SLACK, aboard, t.by + ride.boarding, t.base):
             continue
         done = max(ways.arrival(aboard, t.base), ride.windows[2]) + ride.alighting
-        if rest and boards < break_from + rest and done > break_to + _SLACK:
+        late = False
+        for break_from, break_to, minutes in rests[before:]:
+            late |= done > break_to + _SLACK
+            done = max(done, break_from) + minutes
+        if late:
             continue
-        after = max(done, break_from) + rest if rest and boards < break_from + rest else done
-        home = ways.arrival(after, ways.base(dropoff, end))
+        home = ways.arrival(done, ways.base(dropoff, end))
         if home <= shift.shift[1] + _SLACK or home <= _home_by(shift, ways) + _SLACK:
             return True
     return False

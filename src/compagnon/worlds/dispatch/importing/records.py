@@ -9,7 +9,7 @@ from typing import Final
 from compagnon.worlds.dispatch.generator import ALIGHTING, BOARDING
 from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of, moment
 from compagnon.worlds.dispatch.importing.parsers import Point, RowParser
-from compagnon.worlds.dispatch.instance import LATEST_MINUTE
+from compagnon.worlds.dispatch.instance import FOLD_SEATS, LATEST_MINUTE, SEAT_TYPES
 
 PLACES: Final = ("pickup", "dropoff")
 WINDOWS: Final = ("pickup_from", "pickup_to", "dropoff_from", "dropoff_to")
@@ -17,16 +17,20 @@ BOOKING_NEEDS: Final = ("id", "pickup_lat", "pickup_lon", "dropoff_lat", "dropof
 BOOKING_COLUMNS: Final = (
     *BOOKING_NEEDS, "date", *WINDOWS, "boarding", "alighting", "max_ride", "priority", "booked_at",
     "returns_from", "no_show", "cancelled_at", "boarding_delay", "alighting_delay",
-    "pickup_place", "dropoff_place",
+    "pickup_place", "dropoff_place", "needs", "alone",
 )  # fmt: skip
 BOOKING_TIMES: Final = (*WINDOWS, "booked_at", "cancelled_at")
 DRIVER_NEEDS: Final = ("id", "shift_start", "shift_end", "start_lat", "start_lon", "seats")
 DRIVER_COLUMNS: Final = (
     *DRIVER_NEEDS, "date", "end_lat", "end_lon", "break_from", "break_to", "break_minutes",
-    "start_place", "end_place",
+    "start_place", "end_place", "skills", "fold", "fold_seats", "break2_from", "break2_to",
+    "break2_minutes",
 )  # fmt: skip
-DRIVER_TIMES: Final = ("shift_start", "shift_end", "break_from", "break_to")
-_QUOTED: Final = ("seats", *WINDOWS, "booked_at", "max_ride", "returns_from")
+DRIVER_TIMES: Final = (
+    "shift_start", "shift_end", "break_from", "break_to", "break2_from", "break2_to"
+)  # fmt: skip
+_QUOTED: Final = ("seats", *WINDOWS, "booked_at", "max_ride", "returns_from", "needs")
+_WHEELCHAIR: Final = SEAT_TYPES.index("wheelchair")
 _DAY_RIGHT: Final = "a time within the day, or in the night after it"
 
 
@@ -56,6 +60,8 @@ class BookingRow:
     delays: tuple[float, float]
     given: Mapping[str, str]  # the cells that faults may quote
     midnight: datetime  # that the day begins with, in the zone that counts
+    needs: tuple[str, ...] = ()
+    alone: bool = False
 
     def on_the_day_before(self) -> "BookingRow":
         """The same ride as one of the night that the day before ends with."""
@@ -70,7 +76,10 @@ class BookingRow:
 
 @dataclass(frozen=True, slots=True)
 class DriverRow:
-    """One shift of a driver; minutes count from midnight of `day`."""
+    """One shift of a driver; minutes count from midnight of `day`.
+
+    A pause begins between two minutes, and lasts so many; 0 for none.
+    """
 
     line: int
     key: str
@@ -78,9 +87,13 @@ class DriverRow:
     ends: tuple[Point, Point]
     places: tuple[str, str]
     shift: tuple[float, float]
-    pause: tuple[float, float, float]  # begins from, begins until, minutes
+    pause: tuple[float, float, float]
     seats: tuple[int, ...]
     given: str = ""  # the cell of shift_start, which faults may quote
+    skills: tuple[str, ...] = ()
+    fold: int = 0
+    fold_seats: int = FOLD_SEATS
+    pause2: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def parse_booking(reader: RowParser) -> BookingRow | None:
@@ -124,6 +137,8 @@ def parse_booking(reader: RowParser) -> BookingRow | None:
         delays=_delays(reader),
         given={name: reader.cell(name) for name in _QUOTED},
         midnight=midnight_of(day, known[0]),
+        needs=reader.skills("needs"),
+        alone=reader.truth("alone"),
     )  # fmt: skip
     return row if reader.good else None
 
@@ -143,8 +158,11 @@ def parse_driver(reader: RowParser) -> DriverRow | None:
     day = reader.date("date")
     begin = reader.time("shift_start", day)
     end = reader.time("shift_end", day, begin, hours=20)
-    rest = reader.time("break_from", day, begin, hours=20)
-    times = {"break_from": rest, "break_to": reader.time("break_to", day, rest or begin, hours=20)}
+    times: dict[str, datetime | None] = {}
+    for which in ("break", "break2"):
+        rest = reader.time(f"{which}_from", day, begin, hours=20)
+        times[f"{which}_from"] = rest
+        times[f"{which}_to"] = reader.time(f"{which}_to", day, rest or begin, hours=20)
     if not reader.good or begin is None or end is None:
         return None
     day = day or begin.date()
@@ -155,10 +173,18 @@ def parse_driver(reader: RowParser) -> DriverRow | None:
         reader.refuse("shift_end", f"is not a shift of {day}", _DAY_RIGHT)
     if not reader.good:
         return None
-    pause = _pause(reader, times, day, shift)
+    pause = _pause(reader, times, day, shift, "break")
+    pause2 = _pause(reader, times, day, shift, "break2")
+    _check_order(reader, pause, pause2)
     places = reader.cell("start_place"), reader.cell("end_place") or reader.cell("start_place")
     given = reader.cell("shift_start")
-    row = DriverRow(reader.row.line, key, day, ends, places, shift, pause, seats, given)
+    row = DriverRow(
+        reader.row.line, key, day, ends, places, shift, pause, seats, given,
+        skills=reader.skills("skills"),
+        fold=reader.whole("fold", 0, seats[_WHEELCHAIR], 0),
+        fold_seats=reader.whole("fold_seats", 0, 100, FOLD_SEATS),
+        pause2=pause2,
+    )  # fmt: skip
     return row if reader.good else None
 
 
@@ -243,14 +269,33 @@ def _windows(
 
 
 def _pause(
-    reader: RowParser, times: Mapping[str, datetime | None], day: date, shift: tuple[float, float]
+    reader: RowParser,
+    times: Mapping[str, datetime | None],
+    day: date,
+    shift: tuple[float, float],
+    which: str,
 ) -> tuple[float, float, float]:
-    minutes = reader.number("break_minutes", 0, 480, 0)
+    minutes = reader.number(f"{which}_minutes", 0, 480, 0)
     if not minutes:
-        return shift[0], shift[0], 0.0
-    begin = _minute(times["break_from"], day, shift[0])
-    until = _minute(times["break_to"], day, shift[1] - minutes)
+        nothing = shift[0] if which == "break" else 0.0
+        return nothing, nothing, 0.0
+    begin = _minute(times[f"{which}_from"], day, shift[0])
+    until = _minute(times[f"{which}_to"], day, shift[1] - minutes)
     if not shift[0] <= begin <= until or until + minutes > shift[1]:
         right = "a break that begins and ends within the shift"
-        reader.refuse("break_from", "is not a break within the shift", right)
+        reader.refuse(f"{which}_from", "is not a break within the shift", right)
     return begin, until, minutes
+
+
+def _check_order(
+    reader: RowParser, first: tuple[float, float, float], second: tuple[float, float, float]
+) -> None:
+    """The second break comes after the first, and leaves time for it."""
+    if not second[2]:
+        return
+    if not first[2]:
+        right = "the minutes of the first break in break_minutes"
+        reader.refuse("break2_minutes", "is a second break without a first", right)
+    elif second[0] < first[0] or second[1] < first[1] + first[2]:
+        right = "a second break that begins, and may begin, after the first"
+        reader.refuse("break2_from", "is not after the first break", right)

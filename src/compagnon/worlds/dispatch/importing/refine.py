@@ -20,6 +20,7 @@ from compagnon.worlds.dispatch.importing.profile import SINCE_MIDNIGHT, Profile
 _TIMES: Final = (
     "pickup_time", "dropoff_time", "return_time", *records.BOOKING_TIMES, *records.DRIVER_TIMES,
 )  # fmt: skip
+DAYS: Final = ("date", "valid_from", "valid_until")
 _HALF: Final = re.compile(r"\d\s?[ap]\.?m\.?$", re.IGNORECASE)
 _MORNING: Final = re.compile(r"(?:^|[T ])(?:0?[1-9]|1[0-2])\s?[:hH.]\s?\d\d\b(?!\.)")
 _RETURN: Final = "-R"
@@ -75,7 +76,7 @@ def check_day_order(sheets: tuple[CsvRows, ...]) -> None:
     """
     found: dict[str, str] = {}
     for sheet in sheets:
-        names = [name for name in ("date", *_TIMES) if name in sheet.columns]
+        names = [name for name in (*DAYS, *_TIMES) if name in sheet.columns]
         for row in sheet.rows:
             for name in names:
                 text = row.cells.get(name, "")
@@ -134,9 +135,10 @@ def _say(cells: dict[str, str], words: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _days(cells: dict[str, str], form: str) -> None:
-    text = cells.get("date", "")
-    if text:
-        cells["date"] = _parsed(text, form, "date").date().isoformat()
+    for name in DAYS:
+        text = cells.get(name, "")
+        if text:
+            cells[name] = _parsed(text, form, name).date().isoformat()
 
 
 def _formatted(cells: dict[str, str], form: str) -> None:
@@ -153,7 +155,7 @@ def _parsed(text: str, form: str, name: str) -> datetime:
         return datetime.strptime(text, form)
     except ValueError:
         example = datetime(2026, 3, 2, 8, 15).strftime(form)
-        what = "day" if name == "date" else "time"
+        what = "day" if name in DAYS else "time"
         fault = f"is not a {what} as the profile says ({form})"
         raise _WrongCellError(name, fault, f"such as {example}") from None
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 import numpy as np
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel, united
 
 MAX_VARIANTS = 10_000
 
@@ -23,7 +23,7 @@ def resample_days(days: Sequence[Instance], count: int, seed: int) -> list[Insta
     """
     if not 1 <= count <= MAX_VARIANTS:
         raise InputError(f"--count {count}: give 1 to {MAX_VARIANTS}")
-    used = [day for day in days if len(day.bookings)]
+    used = united([day for day in days if len(day.bookings)])
     if not used:
         raise InputError("no day has a booking; there is nothing to draw from")
     for day in used:
@@ -44,12 +44,16 @@ def resample_days(days: Sequence[Instance], count: int, seed: int) -> list[Insta
 
 
 def _riders(day: Instance) -> list[list[int]]:
-    """The rows of each rider: a ride, and the one that returns from it."""
+    """The rows of each rider: a ride, the one that goes on or returns from it, and so on."""
     linked = day.bookings.linked_to
     back = {int(outbound): row for row, outbound in enumerate(linked) if outbound >= 0}
-    return [
-        [row, back[row]] if row in back else [row] for row in range(len(linked)) if linked[row] < 0
-    ]
+    riders = []
+    for row in np.flatnonzero(linked < 0).tolist():
+        legs = [row]
+        while legs[-1] in back:
+            legs.append(back[legs[-1]])
+        riders.append(legs)
+    return riders
 
 
 def _same_travel(a: Travel, b: Travel) -> bool:
@@ -85,12 +89,12 @@ def _assemble(
             if field in ("pickup", "dropoff"):
                 piece = piece + offsets[k]
             elif field == "linked_to":
-                piece = np.array([-1, begin][: len(rows)], np.int64)
+                piece = np.array([-1, *range(begin, begin + len(rows) - 1)], np.int64)
             pieces.append(piece)
         begin += len(rows)
     bookings = Bookings(**{field: np.concatenate(pieces) for field, pieces in parts.items()})
     drivers: Drivers = days[host].drivers  # the host's places come first, so its rows still hold
-    return _without_idle_places(Instance(name, bookings, drivers, travel))
+    return _without_idle_places(Instance(name, bookings, drivers, travel, days[host].skills))
 
 
 def _without_idle_places(day: Instance) -> Instance:
@@ -110,4 +114,4 @@ def _without_idle_places(day: Instance) -> Instance:
         travel.kind, travel.coordinates[used], travel.speed_kmh, travel.detour, travel.speed,
         travel.minutes, travel.km,
     )  # fmt: skip
-    return Instance(day.name, Bookings(**bookings), Drivers(**drivers), roads)
+    return Instance(day.name, Bookings(**bookings), Drivers(**drivers), roads, day.skills)

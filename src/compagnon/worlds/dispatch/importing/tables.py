@@ -19,6 +19,7 @@ from compagnon.worlds.dispatch.importing.days import (
     build_days,
     link_rows,
     place_rows,
+    skills_of,
 )
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings, listed
 from compagnon.worlds.dispatch.importing.fleet import FILE, read_vehicles, shifts_of
@@ -28,11 +29,13 @@ from compagnon.worlds.dispatch.importing.places import Places, has_addresses
 from compagnon.worlds.dispatch.importing.profile import KNOWN, Profile
 from compagnon.worlds.dispatch.importing.reach import Ways
 from compagnon.worlds.dispatch.importing.refine import (
+    DAYS,
     check_day_order,
     halves_and_wholes,
     refine_rows,
 )
-from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.importing.standing import days_of_spans, expand_orders, stands
+from compagnon.worlds.dispatch.instance import MAX_SKILLS, Instance
 
 
 class Reading(NamedTuple):
@@ -124,7 +127,7 @@ def import_tables(
         findings.notes.append("no column of one time was read, so the tolerance was of no use")
     check_day_order((rides, fleet))
     ride_times, shift_times = (
-        _cells(sheet, ("date", *names))
+        _cells(sheet, (*DAYS, *names))
         for sheet, names in (
             (rides, ("pickup_time", "dropoff_time", *records.BOOKING_TIMES)),
             (fleet, records.DRIVER_TIMES),
@@ -139,13 +142,27 @@ def import_tables(
             "times with AM or PM stand beside times with neither, which are read as of 24 hours"
         )
     area = Area.parse(reading.area) if reading.area else Area.around((*rides.rows, *fleet.rows))
-    good, shifts = _parse(
-        _parsers(rides, clock.of_file(ride_times), area, reading.bookings, findings),
-        _parsers(fleet, clock.of_file(shift_times), area, reading.drivers, findings),
-    )
+    ride_clock = clock.of_file(ride_times)
+
+    def parsed(sheet: CsvRows) -> list[records.BookingRow]:
+        parsers = _parsers(sheet, ride_clock, area, reading.bookings, findings)
+        return [ride for ride in map(records.parse_booking, parsers) if ride]
+
+    orders = replace(rides, rows=tuple(row for row in rides.rows if stands(row)))
+    rides = replace(rides, rows=tuple(row for row in rides.rows if not stands(row)))
+    good = parsed(rides)
+    shifts = _shifts(_parsers(fleet, clock.of_file(shift_times), area, reading.drivers, findings))
+    if orders.rows:
+        days_there = {row.day for row in (good if vehicles else shifts)}
+        if vehicles:
+            days_there |= days_of_spans(orders, ride_clock)
+        standing = expand_orders(orders, days_there, ride_clock, findings)
+        read = read[0] - len(orders.rows) + len(standing.rows), read[1]
+        good = sorted([*good, *parsed(standing)], key=lambda ride: ride.line)
     if vehicles:
         shifts = shifts_of(vehicles, good)
         read = read[0], len(shifts)
+    _check_skills(good, shifts)
     travel = None
     names = Files(rides.file, fleet.file)
     if matrix is not None:
@@ -285,9 +302,19 @@ def _parsers(
     ]
 
 
-def _parse(
-    rides: Sequence[RowParser], fleet: Sequence[RowParser]
-) -> tuple[list[records.BookingRow], list[records.DriverRow]]:
-    good = [records.parse_booking(row) for row in rides]
-    shifts = [records.parse_driver(row) for row in fleet]
-    return [ride for ride in good if ride], [shift for shift in shifts if shift]
+def _shifts(fleet: Sequence[RowParser]) -> list[records.DriverRow]:
+    return [shift for shift in map(records.parse_driver, fleet) if shift]
+
+
+def _check_skills(rides: Sequence[records.BookingRow], shifts: Sequence[records.DriverRow]) -> None:
+    """Refuse what cannot be a list of skills: a text that says something else in each row.
+
+    Raises:
+        InputError: there are more than a day can hold.
+    """
+    names = skills_of(rides, shifts)
+    if len(names) > MAX_SKILLS:
+        raise InputError(
+            f"needs and skills name {len(names)} different skills, such as {names[0]!r} and "
+            f"{names[-1]!r}; at most {MAX_SKILLS}: are they texts?"
+        )
