@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compagnon.worlds.dispatch import running_days, tables
+from compagnon.worlds.dispatch import plans, running_days, tables, travel
 from compagnon.worlds.dispatch.instance import Instance
 
 TOLERANCE = 1e-3  # minutes
@@ -40,6 +40,9 @@ class Played:
     options: dict[str, float]
     begin: float
     passes: bool
+    speed: np.ndarray  # by hour, as it was
+    halt: float = 0.0  # minutes of parking
+    broke: dict[int, tuple[float, float]] = field(default_factory=dict)  # from when to when
 
 
 @dataclass
@@ -55,7 +58,8 @@ def played(
 ) -> Played:
     """Take down the day that stands finished in a row of the arrays."""
     w = running_days.RunningDays(*(array[row].copy() for array in worlds))
-    day = tables.read_instance("played", tables.Day(*(getattr(w, n) for n in tables.Day._fields)))
+    whole = tables.Day(*(getattr(w, n) for n in tables.Day._fields))
+    day = tables.read_instance("played", whole, tuple(f"skill {k}" for k in range(8)))
     rides = [
         Ride(
             running_days.STATUS_NAMES[int(w.status[b])],
@@ -66,7 +70,13 @@ def played(
         )
         for b in range(len(day.bookings))
     ]
-    return Played(day, rides, kpis, options, float(w.money[running_days.DAY_BEGIN]), passes)
+    broke = {
+        d: (float(at), float(at + w.drivers[d, tables.REPAIR_MINUTES]))
+        for d, at in enumerate(w.times[: len(day.drivers), plans.BROKE_AT])
+        if at > 0.0
+    }
+    begin, halt = float(w.money[running_days.DAY_BEGIN]), float(w.rule[travel.HALT])
+    return Played(day, rides, kpis, options, begin, passes, w.speed_real, halt, broke)
 
 
 def kilometres(day: Instance, a: int, b: int) -> float:
@@ -77,12 +87,15 @@ def kilometres(day: Instance, a: int, b: int) -> float:
     return 2 * EARTH * math.asin(math.sqrt(min(1.0, half))) * day.travel.detour
 
 
-def arrival(day: Instance, leave: float, km: float) -> float:
-    """Drive `km` from minute `leave` on, each hour at its own speed."""
-    clock, left = leave, km
+def arrival(played: Played, leave: float, km: float, planned: bool = False) -> float:
+    """Drive `km` from minute `leave` on and park, each hour at its own speed, real or planned."""
+    day, clock = played.day, leave
+    speeds = day.travel.speed if planned else played.speed
+    # Parking takes longer in a slow hour, as driving does.
+    left = km + (played.halt * day.travel.speed_kmh / 60.0 if km > 0 else 0.0)
     while True:
         hour = math.floor(clock / 60.0 + 1e-12)
-        speed = day.travel.speed_kmh * float(day.travel.speed[hour % 24]) / 60.0
+        speed = day.travel.speed_kmh * float(speeds[hour % 24]) / 60.0
         until = 60.0 * (hour + 1)
         if left <= speed * (until - clock):
             return clock + left / speed
@@ -127,45 +140,79 @@ def _stops(played: Played, d: int) -> list[tuple[float, float, int, int, int]]:
 
 
 def _check_seats(found: Checked, played: Played, d: int, stops) -> None:
-    load = np.zeros(4, np.int64)
+    load, aboard = np.zeros(4, np.int64), set()
+    b, fleet = played.day.bookings, played.day.drivers
     for begins, _, _, k, sign in stops:
-        load += sign * played.day.bookings.load[k]
-        if (load > played.day.drivers.seats[d]).any() or (load < 0).any():
+        load += sign * b.load[k]
+        aboard ^= {k}
+        seats = fleet.seats[d].copy()
+        folded = max(0, load[1] - (seats[1] - fleet.fold[d]))
+        seats[0] -= folded * fleet.fold_seats[d]
+        if (load > seats).any() or (load < 0).any():
             found.faults.append(f"driver {d} has {load.tolist()} on board at {begins:.1f}")
+        if len(aboard) > 1 and b.alone[list(aboard)].any():
+            found.faults.append(f"driver {d} has somebody beside one who rides alone")
+        if int(b.needs[k]) & ~int(fleet.skills[d]):
+            found.faults.append(f"driver {d} has not the skills for booking {k}")
 
 
 def _drive(found: Checked, played: Played, d: int, stops) -> tuple[float, float]:
     """Drive from stop to stop and home; kilometres, and when he is there."""
     day, fleet = played.day, played.day.drivers
     clock, place, km = float(fleet.shift_start[d]), int(fleet.start[d]), 0.0
-    rested, aboard = fleet.break_minutes[d] == 0, 0
+    rests = [
+        (float(begin[d]), float(until[d]), float(minutes[d]))
+        for begin, until, minutes in (
+            (fleet.break_from, fleet.break_to, fleet.break_minutes),
+            (fleet.break2_from, fleet.break2_to, fleet.break2_minutes),
+        )
+        if minutes[d] > 0
+    ]
+    aboard, broke = 0, played.broke.get(d)
     for begins, ends, where, k, sign in stops:
         way = kilometres(day, place, where)
         km += way
-        rested = rested or (aboard == 0 and _rests(day, d, clock, way, begins))
-        if arrival(day, clock, way) > begins + TOLERANCE:
+        rested = clock
+        while rests and aboard == 0 and _rests(played, rests[0], rested, way, begins):
+            rested = max(rested, rests[0][0]) + rests[0][2]
+            rests.pop(0)
+        if broke and clock - TOLERANCE <= broke[0] < begins - TOLERANCE:
+            stood = arrival(played, max(clock, broke[1]), way) <= begins + TOLERANCE
+            broke = None
+            if not stood:
+                found.faults.append(f"driver {d} drives to booking {k} with a broken vehicle")
+        if arrival(played, clock, way) > begins + TOLERANCE:
             found.faults.append(f"driver {d} is at booking {k} at {begins:.2f}, which is too early")
         if begins < clock - TOLERANCE:
             found.faults.append(f"driver {d} is at two doors at {begins:.2f}")
         clock, place, aboard = ends, where, aboard + sign
     way = kilometres(day, place, int(fleet.end[d]))
-    rested = rested or _rests(day, d, clock, way, math.inf)
-    if not rested:
+    if broke and broke[0] >= clock - TOLERANCE:  # after whatever he has rested by then
+        while rests and max(clock, rests[0][0]) + rests[0][2] <= broke[0] + TOLERANCE:
+            clock = max(clock, rests[0][0]) + rests.pop(0)[2]
+        clock, broke = max(clock, broke[1]), None
+    if broke:
+        found.faults.append(f"driver {d} works with a broken vehicle")
+    if rests and not _rests(played, rests[0], clock, way, math.inf):
         found.faults.append(f"driver {d} has no time for a break")
-    pause = 0.0
-    if clock <= fleet.break_from[d]:  # the break is still to come, wherever he is
-        pause = max(0.0, float(fleet.break_from[d] + fleet.break_minutes[d]) - clock)
-    home = max(arrival(day, clock + pause, way), float(fleet.shift_end[d]))
+    home = max(arrival(played, _leaves_at(rests, clock), way), float(fleet.shift_end[d]))
     return km + way, home
 
 
-def _rests(day: Instance, d: int, clock: float, way: float, until: float) -> bool:
+def _leaves_at(rests, clock: float) -> float:
+    """When he may leave for home: after what he has not rested yet, wherever he is."""
+    last = clock
+    for begin, _, minutes in rests:
+        last = max(last, begin) + minutes
+    return last
+
+
+def _rests(played: Played, rest, clock: float, way: float, until: float) -> bool:
     """Whether a break fits in between two doors, before the way or after it."""
-    fleet = day.drivers
-    minutes, last = float(fleet.break_minutes[d]), float(fleet.break_to[d])
-    before = max(clock, float(fleet.break_from[d]))
+    begin, last, minutes = rest
+    before = max(clock, begin)
     late = clock + 60.0  # a delay may push a break past its window; it is taken all the same
-    return before <= max(last, late) and arrival(day, before + minutes, way) <= until + TOLERANCE
+    return before <= max(last, late) and arrival(played, before + minutes, way) <= until + TOLERANCE
 
 
 def _check_ride(found: Checked, played: Played, k: int, ride: Ride) -> None:
@@ -175,7 +222,7 @@ def _check_ride(found: Checked, played: Played, k: int, ride: Ride) -> None:
     if ride.told >= 0.0:
         if b.announce[k] <= 0.0:
             price = prices["answer_in_advance"]
-        elif outbound >= 0 and b.announce[k] > _latest_end(played.day, outbound):
+        elif outbound >= 0 and b.announce[k] > _latest_end(played, outbound):
             price = prices["answer_on_call"]
             if played.rides[outbound].status == "served":  # he calls when he is done, if later
                 asked = max(asked, _ended(played, outbound))
@@ -216,32 +263,31 @@ def _check_served(found: Checked, played: Played, k: int, ride: Ride) -> None:
         found.faults.append(f"booking {k} ends before its window")
     cost["late"] += prices["late"] * max(0.0, ride.boards - float(b.pickup_to[k]))
     cost["late"] += prices["late"] * max(0.0, off - float(b.dropoff_to[k]))
-    ready, direct = _ready_and_direct(played.day, k)
+    ready, direct = _ready_and_direct(played, k)
     if b.pickup_from[k] > -math.inf:
         cost["wait"] += prices["wait"] * max(0.0, ride.boards - ready - prices["promise"])
     cost["ride"] += prices["ride"] * max(0.0, ride.minutes - direct)
 
 
-def _ready_and_direct(day: Instance, k: int) -> tuple[float, float]:
-    b = day.bookings
+def _ready_and_direct(played: Played, k: int) -> tuple[float, float]:
+    day, b = played.day, played.day.bookings
     ready = max(0.0, float(b.pickup_from[k]))
     ready = max(ready, float(b.dropoff_from[k] - b.max_ride[k] - b.boarding[k]))
     leaves = ready + float(b.boarding[k])
-    return ready, arrival(
-        day, leaves, kilometres(day, int(b.pickup[k]), int(b.dropoff[k]))
-    ) - leaves
+    way = kilometres(day, int(b.pickup[k]), int(b.dropoff[k]))
+    return ready, arrival(played, leaves, way, planned=True) - leaves
 
 
-def _latest_end(day: Instance, k: int) -> float:
+def _latest_end(played: Played, k: int) -> float:
     """The end of the drop-off window, as tight as the ride allows."""
-    b = day.bookings
+    day, b = played.day, played.day.bookings
     by = float(b.pickup_to[k])
     if b.dropoff_to[k] < math.inf:
         low, high = float(b.dropoff_to[k]) - 1440.0, float(b.dropoff_to[k])
         way = kilometres(day, int(b.pickup[k]), int(b.dropoff[k]))
         for _ in range(60):  # the latest minute to leave at, by halving
             middle = (low + high) / 2
-            on_time = arrival(day, middle, way) <= b.dropoff_to[k]
+            on_time = arrival(played, middle, way, planned=True) <= b.dropoff_to[k]
             low, high = (middle, high) if on_time else (low, middle)
         by = min(by, low - float(b.boarding[k]))
     return min(float(b.dropoff_to[k]), by + float(b.boarding[k]) + float(b.max_ride[k]))

@@ -53,6 +53,22 @@ def test_every_masked_decision_has_a_reason_and_no_other_has(codec: BoardCodec) 
     assert str(codec.why_impossible(empty, 1)).startswith("no booking")
 
 
+def test_a_skill_or_a_seat_that_is_lacking_is_named(codec: BoardCodec) -> None:
+    board, _, _, _ = next(moments(1))
+    drivers = [replace(one, skills=["lift"], seats=(9, 9, 9, 9)) for one in board.drivers]
+    rides = [replace(one, needs=["lift", "oxygen"], seats=(1, 0, 0, 0)) for one in board.rides]
+    no_skill = replace(board, drivers=drivers, rides=rides)
+    said = {
+        codec.why_impossible(no_skill, 1 + d * codec._layout.board) for d in range(len(drivers))
+    }
+    assert said == {
+        f"driver {d} has no 'oxygen' among the skills, which it needs" for d in range(len(drivers))
+    }
+    large = [replace(one, needs=[], seats=(10, 0, 0, 0)) for one in board.rides]
+    reason = str(codec.why_impossible(replace(no_skill, rides=large), 1))
+    assert reason == "the vehicle of driver 0 has fewer seats of its kind, were it empty"
+
+
 def test_candidates_cost_what_the_environment_shows_and_takes(codec: BoardCodec) -> None:
     layout, refused = codec._layout, 0
     pairs = layout.drivers * layout.board

@@ -8,11 +8,13 @@ from compagnon.worlds.dispatch import plans, running_days, tables, travel
 from compagnon.worlds.dispatch.board import BoardReader
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.generator import generate
+from compagnon.worlds.dispatch.kpis import KPI_NAMES
 from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.worlds.dispatch.boards import board_of
 from tests.worlds.dispatch.test_board import read
 from tests.worlds.dispatch.test_fleets import environment
+from tests.worlds.dispatch.test_insertion import compare
 from tests.worlds.dispatch.test_travel import roads, rule
 from tests.worlds.dispatch.worlds import plane_day, random_actions, recount, rich_day
 
@@ -268,6 +270,73 @@ def test_rough_days_break_nothing(rich):
         broke += (env.world.times[..., plans.BROKE_AT] > 0.0).sum()
         _, _, _, _, info = env.step(random_actions(info["action_mask"], rng))
     assert broke > 0
+
+
+def drawn(rng):
+    """Options drawn at random: each is off in half of the cases."""
+    most = {
+        "traffic_day": 0.4, "traffic_hour": 0.4, "late_ready": 1.0, "breakdown": 1.0,
+        "halt_minutes": 8.0, "delay_minutes": 3.0, "cancel": 0.4, "no_show": 0.3,
+    }  # fmt: skip
+    options = {name: float(rng.uniform(0.0, high)) for name, high in most.items()}
+    options = {name: value for name, value in options.items() if rng.random() < 0.5}
+    options["replan"], options["taxi"] = bool(rng.random() < 0.5), bool(rng.random() < 0.7)
+    if "late_ready" in options:
+        options["late_ready_minutes"] = float(rng.uniform(1.0, 60.0))
+    if "breakdown" in options:
+        options["repair_minutes"] = float(rng.uniform(1.0, 240.0))
+    return options
+
+
+def play_at_random(decisions, seed, num_envs, steps, exact):
+    """Rich and plain days under options drawn at random; how many decisions were taken.
+
+    Args:
+        exact: how many times each environment's mask is held against all insertions one by one.
+    """
+    rng, taken, kpis = np.random.default_rng(seed), 0, []
+    violations, four = KPI_NAMES.index("violations"), ("served", "rejected", "cancelled", "no_show")
+    ended_as = [KPI_NAMES.index(name) for name in (*four, "taxis")]
+    while taken < decisions:
+        days = None
+        tightness = float(rng.uniform(0.7, 2.0))
+        if rng.random() < 0.7:
+            begin = int(rng.integers(10_000))
+            days = [rich_day(begin + k, tightness=tightness) for k in range(min(num_envs, 16))]
+        env = DispatchVectorEnv(num_envs, preset="clinic-day", instances=days, **drawn(rng))
+        _, info = env.reset(seed=int(rng.integers(2**32)))
+        for step in range(steps):
+            mask = info["action_mask"].copy()
+            pairs = slice(1, 1 + env.layout.drivers * env.layout.board)
+            grow = mask[:, pairs].any(axis=1) & (rng.random(num_envs) < 0.7)
+            mask[grow, pairs.stop :] = False  # so that plans grow
+            _, _, ended, _, info = env.step(random_actions(mask, rng))
+            taken += num_envs
+            if exact and step % max(1, steps // exact) == 0:
+                compare(env.core)
+                recount(env.core.worlds, int(rng.integers(num_envs)))
+            kpis += list(info["final_info"]["kpis"][ended]) if ended.any() else []
+            counts = env.world.counts
+            assert (counts[:, running_days.VIOLATIONS] == 0).all()
+            assert np.array_equal(
+                counts[:, : running_days.STATUSES].sum(axis=1), env.world.size[:, tables.BOOKINGS]
+            )
+    figures = np.array(kpis)
+    assert len(figures)
+    assert (figures[:, violations] == 0).all()
+    assert np.array_equal(
+        figures[:, KPI_NAMES.index("generated")], figures[:, ended_as].sum(axis=1)
+    )
+    return taken
+
+
+def test_random_decisions_under_random_options_break_nothing():
+    assert play_at_random(6_000, seed=1, num_envs=8, steps=150, exact=5) >= 6_000
+
+
+@pytest.mark.slow
+def test_a_million_random_decisions_under_random_options_break_nothing():
+    assert play_at_random(1_000_000, seed=2, num_envs=64, steps=400, exact=20) >= 1_000_000
 
 
 def test_the_same_seed_is_the_same_rough_day():

@@ -12,6 +12,8 @@ from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.policy.networks import schema_of
 from tests.worlds.dispatch.plan_checker import check, played
+from tests.worlds.dispatch.test_conditions import ROUGH
+from tests.worlds.dispatch.worlds import rich_day
 
 CALM = {"no_show": 0.0, "cancel": 0.0}
 POLICIES = (
@@ -21,10 +23,10 @@ POLICIES = (
 )  # fmt: skip
 
 
-def finished(name, count, seed=0, **args):
+def finished(name, count, seed=0, instances=None, **args):
     """Finished days of a policy, each taken down in the step before a new one would begin."""
     options = DispatchOptions.parse(**{**CALM, **args})
-    core_env = DispatchVectorEnv(count, **CALM, **args)
+    core_env = DispatchVectorEnv(count, instances=instances, **CALM, **args)
     schema: Schema = schema_of(DISPATCH, **CALM, **args)
     policy = load_policy(name, schema)
     obs, info = core_env.reset(seed=list(range(seed, seed + count)))
@@ -64,11 +66,50 @@ def test_days_hold_when_they_are_driven_again(name, preset):
         {"delay_minutes": 3.0},
         {"tightness": 1.5, "answer_limit": 90.0},
         {"freeze": 60.0, "move_worth": 0.0},
+        ROUGH,
     ],
 )
 def test_days_hold_whatever_is_switched_on(args):
     for day in finished("expert:dispatch-regret:3:slack", 6, seed=9, preset="clinic-day", **args):
         assert check(day).faults == []
+
+
+def rich(count, seed):
+    return [rich_day(seed + k, **CALM) for k in range(count)]
+
+
+@pytest.mark.parametrize("args", [{}, ROUGH])
+def test_rich_days_hold(args):
+    days = finished(
+        "expert:dispatch-regret:3:slack", 6, seed=6, preset="clinic-day", instances=rich(6, 20),
+        **args,
+    )  # fmt: skip
+    for day in days:
+        assert check(day).faults == []
+    assert any(day.broke for day in days) == bool(args)
+
+
+def test_the_checker_sees_what_rough_and_rich_days_forbid():
+    name = "expert:dispatch-insertion"
+    days = finished(name, 6, seed=6, preset="clinic-day", instances=rich(6, 40), **ROUGH)
+
+    def faults(change):
+        return [fault for day in days for fault in check(replace(day, **change(day))).faults]
+
+    def bookings(day, **columns):
+        return {"day": replace(day.day, bookings=replace(day.day.bookings, **columns))}
+
+    assert faults(lambda _: {}) == []
+    slower = faults(lambda day: {"speed": 0.5 * day.speed})
+    assert any("too early" in fault for fault in slower)
+    parking = faults(lambda day: {"halt": 30.0})
+    assert any("too early" in fault for fault in parking)
+    noon = faults(lambda day: {"broke": dict.fromkeys(range(4), (660.0, 720.0))})
+    assert any("broken vehicle" in fault for fault in noon)
+    alone = faults(lambda day: bookings(day, alone=np.ones(len(day.rides), np.bool_)))
+    assert any("beside one who rides alone" in fault for fault in alone)
+    able = faults(lambda day: bookings(day, needs=np.full(len(day.rides), 128)))
+    assert any("has not the skills" in fault for fault in able)
 
 
 def test_the_checker_sees_what_cannot_be():

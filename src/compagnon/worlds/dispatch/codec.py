@@ -1,6 +1,7 @@
 """Reads boards for policies of dispatch, by the kernels of the environment itself."""
 
 import re
+from operator import gt
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,12 @@ class BoardCodec(StateCodec[Board]):
             return f"driver {driver} is on the way home, or off"
         if obs[row + _PROMISED] and self._owner(state, place) == driver:
             return f"driver {driver} has it planned, and no other place of the plan is cheaper"
+        ride, who = state.rides[self._reader.booking_at(state, place)], state.drivers[driver]
+        lacks = [one for one in ride.needs if one not in who.skills]
+        if lacks:
+            return f"driver {driver} has no {lacks[0]!r} among the skills, which it needs"
+        if any(map(gt, ride.seats, who.seats)):
+            return f"the vehicle of driver {driver} has fewer seats of its kind, were it empty"
         return f"nowhere in the plan of driver {driver} does it keep every window, seat and limit"
 
     def _owner(self, state: Board, place: int) -> int:
