@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from compagnon.cli import main
-from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance import FORMAT, Instance
 from tests.worlds.dispatch.importing.files import BOOKINGS, DRIVERS, spoilt
 from tests.worlds.dispatch.importing.test_public import instance, written
 
@@ -78,7 +78,7 @@ def test_days_are_generated_described_and_resampled(tmp_path, monkeypatch, capsy
     assert main(["data", "resample", "days", "--count", "4"]) == 0
     made = sorted((tmp_path / "variants").iterdir())
     assert len(made) == 4
-    assert json.loads(made[0].read_text())["format"] == "compagnon-dispatch-day-1"
+    assert json.loads(made[0].read_text())["format"] == FORMAT
     for words in (["resample", "days", "--out", "days"], ["generate", "x", "--preset", "moon"]):
         assert main(["data", *words]) == 2
 

@@ -261,7 +261,7 @@ def test_breakdowns_come_as_often_as_they_should_and_in_the_shift():
 @pytest.mark.parametrize("rich", [False, True])
 def test_rough_days_break_nothing(rich):
     days = [rich_day(k) for k in range(4)] if rich else None
-    env = DispatchVectorEnv(4, preset="clinic-day", instances=days, **ROUGH)
+    env = DispatchVectorEnv(4, preset="clinic-day", instances=days, replan=False, **ROUGH)
     _, info = env.reset(seed=5)
     rng, broke = np.random.default_rng(0), 0
     for _ in range(100):

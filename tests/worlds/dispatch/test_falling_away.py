@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from compagnon.worlds.dispatch import insertion, plans, running_days
+from compagnon.worlds.dispatch import insertion, plans, running_days, tables
 from compagnon.worlds.dispatch.board import Board, BoardReader
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.env import DispatchEnv
@@ -176,7 +176,7 @@ def test_a_solver_gets_a_stop_at_which_nobody_gets_out():
     passed, rest, *_ = vehicle.order
     assert rest == -1
     assert taken.stops[passed].node == 1
-    assert (taken.stops[passed].load, taken.stops[passed].service) == ((0, 0, 0, 0), 0.0)
+    assert (taken.stops[passed].load, taken.stops[passed].service) == ((0,) * tables.LOADS, 0.0)
     assert taken.stops[passed].latest == np.inf
     assert all(passed not in (ride.pickup, ride.dropoff) for ride in taken.rides)
 

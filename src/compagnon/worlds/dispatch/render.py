@@ -213,5 +213,8 @@ def _doing(w: running_days.RunningDays, d: int) -> str:
         node = int(w.codes[d, 0, plans.NODE])
         return "goes home" if node >= 2 * m else f"drives, {_clock(w.stops[d, 0, plans.START])}"
     if phase == plans.BUSY:
+        broke = w.times[d, plans.BROKE_AT]
+        if broke > 0.0 and w.times[d, plans.FREE] == broke + w.drivers[d, tables.REPAIR_MINUTES]:
+            return f"broken down, {_clock(w.times[d, plans.FREE])}"
         return "on a break" if w.state[d, plans.SERVING] == plans.BREAK else "at a door"
     return "waits"
