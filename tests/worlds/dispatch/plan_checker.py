@@ -103,6 +103,16 @@ def arrival(played: Played, leave: float, km: float, planned: bool = False) -> f
         clock = until
 
 
+def departure(played: Played, arrive: float, km: float) -> float:
+    """The latest minute to leave at, as planned, to be there by `arrive`: by halving."""
+    low, high = arrive - 1440.0, arrive
+    for _ in range(60):
+        middle = (low + high) / 2
+        on_time = arrival(played, middle, km, planned=True) <= arrive
+        low, high = (middle, high) if on_time else (low, middle)
+    return low
+
+
 def check(played: Played) -> Checked:
     """Everything that a day must keep, and what it cost."""
     day, found = played.day, Checked()
@@ -195,8 +205,10 @@ def _drive(found: Checked, played: Played, d: int, stops) -> tuple[float, float]
         found.faults.append(f"driver {d} works with a broken vehicle")
     if rests and not _rests(played, rests[0], clock, way, math.inf):
         found.faults.append(f"driver {d} has no time for a break")
-    home = max(arrival(played, _leaves_at(rests, clock), way), float(fleet.shift_end[d]))
-    return km + way, home
+    # He leaves as late as usual speeds let him be there in time, and finds those of the day.
+    end = float(fleet.shift_end[d])
+    leaves = max(_leaves_at(rests, clock), departure(played, end, way))
+    return km + way, max(arrival(played, leaves, way), end)
 
 
 def _leaves_at(rests, clock: float) -> float:
@@ -283,11 +295,6 @@ def _latest_end(played: Played, k: int) -> float:
     day, b = played.day, played.day.bookings
     by = float(b.pickup_to[k])
     if b.dropoff_to[k] < math.inf:
-        low, high = float(b.dropoff_to[k]) - 1440.0, float(b.dropoff_to[k])
         way = kilometres(day, int(b.pickup[k]), int(b.dropoff[k]))
-        for _ in range(60):  # the latest minute to leave at, by halving
-            middle = (low + high) / 2
-            on_time = arrival(played, middle, way, planned=True) <= b.dropoff_to[k]
-            low, high = (middle, high) if on_time else (low, middle)
-        by = min(by, low - float(b.boarding[k]))
+        by = min(by, departure(played, float(b.dropoff_to[k]), way) - float(b.boarding[k]))
     return min(float(b.dropoff_to[k]), by + float(b.boarding[k]) + float(b.max_ride[k]))
