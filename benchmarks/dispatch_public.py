@@ -101,7 +101,8 @@ def known(day: Instance, settings: Settings) -> list[float]:
     env = DispatchVectorEnv(1, instances=[told], board=settings.board)
     obs, info = env.reset(seed=0)
     w = running_days.RunningDays(*(array[0] for array in env.world))
-    taken = snapshot(w, env.weights)
+    roads = running_days.roads_for_python(w, env.view.minutes, env.view.km)
+    taken = snapshot(w, env.weights, roads)
     minutes, km = leg_tables(taken, w, env.view.minutes, env.view.km)
     regret = load_policy("expert:dispatch-regret", schema_of(told, settings))
     while w.counts[running_days.OPEN] > 1:  # with none open, the day would begin

@@ -40,6 +40,7 @@ NEEDS: Final[dict[str, Need]] = {
     "report": ("train", ("torch", "numba")),
     "diagnose": ("train", ("torch", "numba")),
     "tune": ("tune", ("torch", "tensorboard", "numba", "optuna", "sqlalchemy")),
+    "search-rule": ("worlds", ("numba",)),
     "demo": ("demo", ("torch", "tensorboard", "numba", "onnx", *_SERVE, "uvicorn", "starlette")),
     "export": ("export", ("torch", "onnx", "onnxruntime")),
     "bench": ("export", ("torch", "onnx", "onnxruntime")),

@@ -17,6 +17,7 @@ from compagnon.worlds.workshop import WORKSHOP
 from tests.worlds.ladder import DOWN, LADDER, STOP, UP, ahead
 
 CLINIC = {"preset": "clinic-day", "tightness": 0.5}
+STAYING = {**CLINIC, "replan": False}  # in futures rules move no planned rides
 VOLATILE = {"setup_minutes": 30, "minutes_between_failures": 300.0}
 
 
@@ -109,7 +110,7 @@ def test_what_it_cannot_be_is_said(name, words):
 
 def test_alone_with_an_observation_it_refuses():
     policy = looking(DISPATCH, CLINIC, "expert:dispatch-rollout")
-    assert policy.below.name == "expert:dispatch-regret:3:opportunity"
+    assert policy.below.name == "expert:dispatch-regret:3:weigh"
     assert policy.futures == 32
     with pytest.raises(InputError, match="plays on from a running episode"):
         policy.act(np.zeros((1, len(policy.schema.observation.names)), np.float32))
@@ -138,21 +139,22 @@ def test_the_decisions_of_a_whole_day_are_possible():
 
 
 @pytest.mark.parametrize(
-    ("env_id", "args", "name"),
+    ("env_id", "args", "below", "horizon"),
     [
-        *((DISPATCH, CLINIC, f"expert:dispatch-rollout:dispatch-{rule}:8") for rule in (
+        *((DISPATCH, STAYING, f"dispatch-{rule}", None) for rule in (
             "insertion", "nearest", "earliest", "least-loaded", "regret:3", "regret:3:slack",
-            "regret:3:hold", "regret:3:opportunity",
+            "regret:3:hold", "regret:3:opportunity", "regret:3:weigh:hope=0.1",
         )),
-        *((WORKSHOP, args, f"expert:workshop-rollout:workshop-{rule}:8")
+        *((DISPATCH, STAYING, "dispatch-regret:3:weigh", horizon) for horizon in (0, 90, 1440)),
+        *((WORKSHOP, args, f"workshop-{rule}", 400)
           for rule in ("v2", "base-stock", "over-producer") for args in ({}, VOLATILE)),
     ],
 )  # fmt: skip
-def test_compiled_it_earns_what_it_earns_step_by_step(env_id, args, name):
-    policy = looking(env_id, args, name)
+def test_compiled_it_earns_what_it_earns_step_by_step(env_id, args, below, horizon):
+    ahead = "dispatch-rollout" if env_id == DISPATCH else "workshop-rollout"
+    policy = looking(env_id, args, f"expert:{ahead}:{below}:8")
     env = BatchEnv(env_id, args, 6)
     env.reset(list(range(6)))
-    horizon = 400 if env_id == WORKSHOP else None
     rng = np.random.default_rng(1)
     for _ in range(30):
         env.step(np.array([rng.choice(np.flatnonzero(mask)) for mask in env.action_mask]))
@@ -203,14 +205,25 @@ def test_values_are_those_of_the_candidates_of_the_last_round_and_before():
     usual = policy.below.act(env.obs, env.action_mask)
     for i, found in enumerate(policy.playing(env).values(states_of(env), env.obs, env.action_mask)):
         count = found.futures
-        assert count[0] == 8
+        last = found.earned.shape[1]  # 8, unless it was clear before
+        assert count[0] == last
         assert (np.diff(count) <= 0).all()
         assert set(count.tolist()) <= set(rounds(len(count), 8))
         assert found.usual == usual[i]
-        assert count[found.actions.tolist().index(found.usual)] == 8
+        assert count[found.actions.tolist().index(found.usual)] == last
         assert len(count) <= policy.forks.most
-        assert found.mean[0] == found.mean[count == 8].max()
+        assert found.mean[0] == found.mean[count == last].max()
         assert np.isclose(found.distribution().sum(), 1.0)
+
+
+def test_it_ends_early_where_nothing_is_in_doubt_any_more():
+    for noise, futures in ((0, 16), (20, 32)):
+        args = {"noise": noise, "start": 3}
+        env = BatchEnv(LADDER, args, 1)
+        env.reset([1])
+        looked = ahead(args, futures=32).playing(env)
+        (found,) = looked.values(states_of(env), env.obs, env.action_mask)
+        assert found.earned.shape == (3, futures)
 
 
 def test_a_shortlist_is_as_short_as_it_is_asked_to_be():

@@ -1,4 +1,4 @@
-"""`tune`: search a recipe's settings, and show whether what was found is better."""
+"""`tune` and `search-rule`: search a recipe's settings, or the numbers of a rule."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -12,8 +12,9 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.amounts import read_time
-from compagnon.arguments import CommandFunction, check_seed, flag, optional, read_pairs
-from compagnon.cli.options import without_window
+from compagnon.arguments import CommandFunction, Force, check_seed, flag, optional, read_pairs
+from compagnon.cli.options import Where, without_window
+from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.tuning.progress import StudyProgress
@@ -103,6 +104,43 @@ def tune(
     return 0
 
 
+def search_rule(
+    where: Where,
+    trials: Annotated[int, arg(metavar="N", help="candidates to try")] = 1500,
+    seed: Annotated[int, arg(metavar="S", help="of the candidates")] = 0,
+    out: Annotated[
+        Path | None, optional("FILE", "write the numbers, to be played as expert:NAME:FILE")
+    ] = None,
+    force: Force = False,
+) -> int:
+    """Search the numbers of a world's rule for a setting of its environment.
+
+    $ compagnon search-rule --env-args demand=tight --out levels.json
+    $ compagnon evaluate expert:workshop-base-stock:levels.json --env-args demand=tight
+    """
+    output.claim(force, out)
+    from compagnon.worlds.registry import find_world, worlds
+
+    check_seed(seed)
+    env_id, env_args = where.resolve()
+    search = find_world(env_id).rule_search()
+    if search is None:
+        known = ", ".join(world.env_ids[0] for world in worlds() if world.rule_search() is not None)
+        raise InputError(
+            f"--env {env_id}: it has no rule with numbers to search; these do: {known}"
+        )
+    with output.busy(f"trying {trials} sets of numbers"):
+        found = search(env_args, trials, seed)
+    rows = [(name, f"{value:g}") for name, value in found.values.items()]
+    screen = output.console()
+    screen.print(output.table(("number", "value"), rows))
+    screen.print(f"\n{found.score}, on episodes that the search did not see; {found.trials} tried")
+    if out is not None:
+        output.write_json(out, dict(found.values))
+        screen.print(f"play it as {found.policy}:{out}", soft_wrap=True)
+    return 0
+
+
 @contextmanager
 def _watching() -> Iterator[Callable[["StudyProgress"], None]]:
     """Show how a search stands: a bar on a terminal, else a line for each trial that ends."""
@@ -180,4 +218,4 @@ def _show(found: "TuningResult") -> None:
     out.print(f"\nThe winner: {found.winner}\nThe report to open: {found.report}")
 
 
-COMMANDS: dict[str, CommandFunction] = {"tune": tune}
+COMMANDS: dict[str, CommandFunction] = {"tune": tune, "search-rule": search_rule}

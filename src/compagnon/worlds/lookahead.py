@@ -5,6 +5,7 @@ At a decision the running episode is copied, what nobody can know yet is drawn a
 below plays on. This is one step of policy improvement by simulation: rollout (Tesauro and Galperin
 1996; Bertsekas, Tsitsiklis and Wu 1997). Half of the candidates are dropped again and again, so
 that most futures are spent on the close ones: sequential halving (Karnin, Koren and Somekh 2013).
+Where no other candidate may turn out better any more, it ends early.
 """
 
 import hashlib
@@ -29,6 +30,9 @@ MOST_FUTURES: Final = 4096
 _WIDTH: Final = 1024  # copies that are played at once, at most ...
 _BYTES: Final = 256_000_000  # ... and the memory that their states may take
 _PART: Final = 256  # of them, for which a network is asked at once
+_FEW: Final = 4  # futures, before which nothing is sure
+_SURE: Final = 2.0  # standard errors by which somebody must be behind, and more after few futures
+_SAME: Final = 1e-9  # rewards that differ by less are the same
 _STEP: Final = 8  # batches come in multiples of this, so that few are made
 _THREADS: Final = Threads(worth=2)
 
@@ -39,6 +43,10 @@ class Forks(Protocol):
     @property
     def horizon(self) -> int | None:
         """Time units that are looked ahead; None to the episode's end."""
+        ...
+
+    def rest(self, vec: Any) -> NDArray[np.float64]:
+        """What every copy of `vec` may be reckoned to earn beyond the horizon, (N,)."""
         ...
 
     @property
@@ -56,7 +64,7 @@ class Forks(Protocol):
     def finish(
         self, vec: Any, first: NDArray[np.int64], below: Policy
     ) -> NDArray[np.float64] | None:
-        """What every copy of `vec` earns, to the horizon, by `first` (N,) and `below` after it.
+        """What every copy of `vec` earns by `first` (N,) and `below` after it, `rest` included.
 
         None where the world cannot do it faster than step by step; nothing has moved then.
         """
@@ -265,8 +273,9 @@ class Looking:
             earned += step.reward * playing
             time += step.duration
             playing &= ~(step.terminated | step.truncated)
-            if horizon is not None:
-                playing &= time < horizon
+            if horizon is not None and (over := playing & (time >= horizon)).any():
+                earned[over] += self._policy.forks.rest(batch.vec)[over]
+                playing &= ~over
             if not playing.any():
                 return earned
             actions = self._below(step.obs, step.action_mask)
@@ -346,6 +355,8 @@ class _Decision:
         self._done = self._rounds.pop(0)
         sums = {action: sum(self._earned[action]) for action in self.left}
         ranked = sorted(self.left, key=lambda action: (-sums[action], action != self.usual))
+        if self._rounds and not self._in_doubt(ranked):
+            self._rounds = []
         if not self._rounds:
             self.left = ranked
             return
@@ -354,6 +365,25 @@ class _Decision:
             kept.append(self.usual)
         self._dropped[:0] = [action for action in ranked if action not in kept]
         self.left = kept
+
+    def _in_doubt(self, ranked: list[int]) -> bool:
+        """Whether any other candidate may yet turn out better than the first one of those ranked.
+
+        One that earned the same in every future does not. The others are held against a bound of
+        their paired differences, whose variance is taken halfway to that of all candidates: a few
+        futures seldom show what is rare and dear.
+        """
+        earned = np.array([self._earned[action] for action in ranked])
+        behind = (earned[0] - earned[1:])[(np.abs(earned[0] - earned[1:]) > _SAME).any(axis=1)]
+        count = earned.shape[1]
+        if not len(behind):
+            return False
+        if count < _FEW:
+            return True
+        variance = behind.var(axis=1, ddof=1)
+        error = np.sqrt(0.5 * (variance + variance.mean()) / count)
+        bound = _SURE * (1.0 + _FEW / (count - 1.0))
+        return bool((behind.mean(axis=1) <= bound * error).any())
 
     def values(self) -> ActionValues:
         """What was found out, when the last round is over."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.lookahead import Forks
     from compagnon.worlds.outcomes import Calibrator, OutcomeRule
     from compagnon.worlds.published import PublishedImitation
+    from compagnon.worlds.rule_search import RuleSearch
 
 
 class World:
@@ -156,6 +157,10 @@ class World:
     def commands(self) -> "Mapping[str, Command | CommandGroup]":
         """Its own verbs on the command line, by name."""
         return {}
+
+    def rule_search(self) -> "RuleSearch | None":
+        """How the numbers of its rule are found for a setting; None where no rule has any."""
+        return None
 
     def kept_attributes(self) -> Mapping[type, tuple[str, ...]]:
         """Classes of its environments -> what they keep beside `state` and `np_random`.

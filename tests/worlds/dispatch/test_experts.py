@@ -19,7 +19,9 @@ from tests.policy.networks import schema_of
 from tests.worlds.dispatch.worlds import plane_day
 
 PLAIN = ("nearest", "earliest", "least-loaded", "matching", "insertion", "regret", "regret:3")
-NAMES = (*PLAIN, "regret:3:slack", "regret:3:hold", "regret:3:opportunity")
+NAMES = (
+    *PLAIN, "regret:3:slack", "regret:3:weigh", "regret:3:hold", "regret:3:opportunity",
+)  # fmt: skip
 LAYOUT = Layout(drivers=3, board=4)
 SCHEMA = Schema(
     DISPATCH, ObservationSchema(all_fields(LAYOUT)), ActionSchema("discrete", LAYOUT.actions)
@@ -347,8 +349,10 @@ def test_what_does_not_fit_is_refused():
     for wrong in ("1", "x", "-2", "101", "2.5"):
         with pytest.raises(InputError, match="whole number from 2 to 100"):
             policy(f"regret:{wrong}")
-    for wrong in ("3:tight", "3:slack:slack", "3:hold:slack"):
-        with pytest.raises(InputError, match="after K there may stand 'slack', 'hold' or"):
+    with pytest.raises(InputError, match="'slack' is none of compare, tight"):
+        policy("regret:3:hold:slack")
+    for wrong in ("3:tight", "3:loose:slack"):
+        with pytest.raises(InputError, match="after K there may stand 'slack', 'hold', 'weigh'"):
             policy(f"regret:{wrong}")
     with pytest.raises(InputError, match="takes no argument"):
         policy("matching:3")

@@ -171,7 +171,8 @@ def test_a_board_says_it_and_shows_the_same():
 def test_a_solver_gets_a_stop_at_which_nobody_gets_out():
     core = fallen_away()
     w = running_days.RunningDays(*(array[0] for array in core.worlds))
-    taken = snapshot(w, insertion.Weights(*core.view.weights))
+    roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
+    taken = snapshot(w, insertion.Weights(*core.view.weights), roads)
     (vehicle,) = taken.vehicles
     passed, rest, *_ = vehicle.order
     assert rest == -1

@@ -116,8 +116,11 @@ def test_with_foresight_the_later_rides_are_planned_and_the_cancelled_are_not():
     env.reset([0])
     w = running_days.RunningDays(*(array[0] for array in env.vec.world))
     assert w.counts[running_days.LATER] == 1
-    known = {ride.booking for ride in snapshot(w, env.vec.weights).rides}
-    foreseen = {ride.booking for ride in snapshot(w, env.vec.weights, foresight=True).rides}
+    roads = running_days.roads_for_python(w, env.vec.view.minutes, env.vec.view.km)
+    known, foreseen = (
+        {ride.booking for ride in snapshot(w, env.vec.weights, roads, foresight=foresight).rides}
+        for foresight in (False, True)
+    )
     assert (known, foreseen) == ({0, 2}, {0, 1})
     assert w.bookings[2, tables.CANCEL] < w.bookings[2, tables.PICKUP_BY]
 

@@ -12,7 +12,7 @@ from compagnon.policy import DayReader, Schema, load_policy
 from compagnon.worlds.dispatch import DISPATCH, running_days
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts.routing import foresee, solve
-from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
+from compagnon.worlds.dispatch.experts.snapshot import leg_tables, movable, snapshot
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from tests.policy.networks import schema_of
 from tests.worlds.dispatch.worlds import plane_day
@@ -34,8 +34,12 @@ def begun(rides, drivers):
     return env, running_days.RunningDays(*(array[0] for array in env.world))
 
 
-def planned(env, w, seconds=0.2):
-    taken = snapshot(w, env.weights)
+def roads_of(env, w):
+    return running_days.roads_for_python(w, env.view.minutes, env.view.km)
+
+
+def planned(env, w, seconds=0.2, free=()):
+    taken = snapshot(w, env.weights, roads_of(env, w), free)
     minutes, km = leg_tables(taken, w, env.view.minutes, env.view.km)
     return solve(taken, minutes, km, env.weights, seconds)
 
@@ -58,23 +62,50 @@ def test_two_rides_that_do_not_fit_one_after_the_other_leave_the_cheaper_refusal
     assert [(plan.booking, plan.driver) for plan in plans] == [(1, 0)]
 
 
-def test_what_is_promised_stays_with_its_driver():
+def promised_to_the_far_one():
+    """Ride 0 is promised to driver 0, who would have to come 40 km for it."""
     env, w = begun(RIDES, DRIVERS)
     board = env.layout.board
     env.step(np.array([1 + 0 * board + int(np.flatnonzero(w.open[:2] == 0)[0])]))
-    taken = snapshot(w, env.weights)
+    return env, w
+
+
+def test_what_is_locked_stays_with_its_driver():
+    env, w = promised_to_the_far_one()
+    taken = snapshot(w, env.weights, roads_of(env, w))
     locked = [ride for ride in taken.rides if ride.vehicle >= 0]
     assert [(ride.booking, ride.vehicle) for ride in locked] == [(0, 0)]
-    assert taken.vehicles[0].order == [0, 1]
+    assert taken.vehicles[0].order == taken.vehicles[0].route == [0, 1]
     # Driver 0 is sent 40 km to the west; the other one's way is as far, so one of them is late.
     plans = planned(env, w)
     assert all(plan.booking == 1 for plan in plans)
 
 
+def test_what_may_still_move_goes_to_whoever_is_nearer():
+    env, w = promised_to_the_far_one()
+    assert movable(w, roads_of(env, w), env.weights, most=8) == [0]
+    taken = snapshot(w, env.weights, roads_of(env, w), [0])
+    assert (taken.vehicles[0].order, taken.vehicles[0].route) == ([], [0, 1])
+    (ride,) = (ride for ride in taken.rides if ride.booking == 0)
+    assert (ride.vehicle, ride.penalty) == (-1, env.weights.broken + 60.0)
+    plans = planned(env, w, free=[0])
+    assert {(plan.booking, plan.driver) for plan in plans} == {(0, 1), (1, 0)}
+
+
+def test_what_leaves_soon_does_not_move():
+    # Its driver sets out at minute 20 to be there at 60; 15 minutes before that it is his.
+    for freeze, free in ((15.0, [0]), (20.0, [])):
+        env = DispatchVectorEnv(1, instances=[plane_day(RIDES, DRIVERS, PLACES)], freeze=freeze)
+        env.reset(seed=0)
+        w = running_days.RunningDays(*(array[0] for array in env.world))
+        env.step(np.array([1 + 0 * env.layout.board + w.open[:2].tolist().index(0)]))
+        assert movable(w, roads_of(env, w), env.weights, most=8) == free
+
+
 def test_it_does_not_see_what_has_not_been_announced():
     rides = [RIDES[0], {**RIDES[1], "announce": 30.0}]
     env, w = begun(rides, DRIVERS)
-    assert [ride.booking for ride in snapshot(w, env.weights).rides] == [0]
+    assert [ride.booking for ride in snapshot(w, env.weights, roads_of(env, w)).rides] == [0]
 
 
 def test_whole_days_are_played_within_the_mask_and_better_than_at_random():
@@ -123,7 +154,7 @@ def test_without_the_solver_it_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize("begin", [[[], []], [[2, 3], [0, 1]]])
 def test_a_foreseen_day_is_counted_by_hand(begin):
     env, w = begun(RIDES, DRIVERS)
-    taken = snapshot(w, env.weights)
+    taken = snapshot(w, env.weights, roads_of(env, w))
     legs = leg_tables(taken, w, env.view.minutes, env.view.km)
     found = foresee(taken, *legs, env.weights, 0.2, begin)
     # Each driver takes his neighbour 5 km and drives home; a km costs 0.5.
@@ -134,19 +165,30 @@ def test_a_foreseen_day_is_counted_by_hand(begin):
 def test_what_nobody_can_reach_is_refused_in_a_foreseen_day_too():
     far = {**RIDES[1], "pickup_from": 0.0, "pickup_to": 20.0}
     env, w = begun([RIDES[0], far], DRIVERS[1:])
-    taken = snapshot(w, env.weights)
+    taken = snapshot(w, env.weights, roads_of(env, w))
     legs = leg_tables(taken, w, env.view.minutes, env.view.km)
     found = foresee(taken, *legs, env.weights, 0.2, [[]])
     assert (found.served, found.km) == (1, pytest.approx(10.0))
     assert found.cost == pytest.approx(5.0 + 60.0, abs=0.1)
 
 
-@pytest.mark.parametrize(("look_again", "promised"), [(30.0, False), (55.0, True), (1440.0, True)])
-def test_it_promises_only_what_cannot_wait_until_it_is_asked_again(look_again, promised):
-    # Both drivers would leave at minute 60, and nothing happens before; a margin of 10 is kept.
-    day = plane_day(RIDES, DRIVERS, PLACES)
-    env = BatchEnv(DISPATCH, {"instances": [day], "look_again": look_again}, 1)
+def test_it_promises_all_that_it_plans_at_once_and_moves_what_was_promised_badly():
+    env = BatchEnv(DISPATCH, {"instances": [plane_day(RIDES, DRIVERS, PLACES)]}, 1)
     env.reset([0])
-    policy = load_policy(SHORT, Schema.of(env))
-    chosen = int(policy.playing(env).act(env.obs, env.action_mask)[0])
-    assert (chosen > 0) == promised
+    w = running_days.RunningDays(*(array[0] for array in env.vec.world))
+    env.step(np.array([1 + 0 * env.vec.layout.board + w.open[:2].tolist().index(0)]))
+    bound = load_policy("expert:dispatch-ortools:0.2", Schema.of(env)).playing(env)
+    env.step(bound.act(env.obs, env.action_mask))
+    assert w.rides[0, running_days.BY_DRIVER] == 1.0
+    assert (w.counts[running_days.MOVES], w.money[running_days.NOW]) == (1, 0.0)
+    assert bound.act(env.obs, env.action_mask).tolist() == [1 + 0 * env.vec.layout.board]
+
+
+def test_who_must_get_home_is_worth_a_taxi_and_no_more():
+    back = {**RIDES[1], "linked_to": 0, "pickup_from": 160.0, "pickup_to": 200.0, "announce": 1.0}
+    env, w = begun([RIDES[0], back], DRIVERS)
+    env.step(np.array([1 + 1 * env.layout.board]))  # the neighbour takes them there
+    (ride,) = (
+        ride for ride in snapshot(w, env.weights, roads_of(env, w)).rides if ride.booking == 1
+    )
+    assert ride.penalty == env.weights.taxi_base + 5.0 * env.weights.taxi_km

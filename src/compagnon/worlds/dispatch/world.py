@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.command import CommandGroup
     from compagnon.worlds.dispatch.codec import BoardCodec
     from compagnon.worlds.lookahead import Forks
+    from compagnon.worlds.rule_search import RuleSearch
 
 _HERE: Final = "compagnon.worlds.dispatch"
 
@@ -42,6 +43,7 @@ class Dispatch(World):
             "dispatch-insertion": f"{_HERE}.experts:insertion",
             "dispatch-regret": f"{_HERE}.experts:regret",
             "dispatch-ortools": f"{_HERE}.experts:ortools",
+            "dispatch-alns": f"{_HERE}.experts.planner:alns",
             "dispatch-clairvoyant": f"{_HERE}.experts.clairvoyant:clairvoyant",
             "dispatch-rollout": f"{_HERE}.experts.rollout:rollout",
         }
@@ -100,6 +102,12 @@ class Dispatch(World):
         """The days that are replayed."""
         days = env_args.get("days")
         return {"days": Path(days)} if days else {}
+
+    def rule_search(self) -> "RuleSearch":
+        """The numbers of the regret rule, for the least cost."""
+        from compagnon.worlds.dispatch.experts.search import search_rule
+
+        return search_rule
 
     def commands(self) -> "Mapping[str, CommandGroup]":
         """``data``: days from a real fleet."""

@@ -1,4 +1,4 @@
-"""`search-rule` and `order-book`: what belongs to the workshop alone."""
+"""`order-book`: what belongs to the workshop alone."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,45 +8,11 @@ from typing import Annotated, Final
 from tyro.conf import Positional, arg
 
 from compagnon import output
-from compagnon.arguments import EnvArgs, Force, check_seed, optional, read_pairs
+from compagnon.arguments import Force, optional
 from compagnon.errors import InputError
 from compagnon.worlds.command import Command, CommandGroup
 
 _File = Annotated[Path, Positional, arg(metavar="FILE", help="a CSV: time,product,quantity")]
-
-
-def search_rule(
-    env_args: EnvArgs = (),
-    trials: Annotated[int, arg(metavar="N", help="candidates to try")] = 1500,
-    seed: Annotated[int, arg(metavar="S", help="of the candidates")] = 0,
-    out: Annotated[
-        Path | None, optional("FILE", "write the levels, for expert:workshop-base-stock:FILE")
-    ] = None,
-    force: Force = False,
-) -> int:
-    """Search the nine levels of the workshop's base-stock rule for a setting.
-
-    $ compagnon search-rule --env-args demand=tight --out levels.json
-    $ compagnon evaluate expert:workshop-base-stock:levels.json --env-args demand=tight
-    """
-    output.claim(force, out)
-    from compagnon.worlds.workshop.experts.search import search_base_stock
-
-    check_seed(seed)
-    arguments = read_pairs(env_args, "--env-args")
-    with output.busy(f"trying {trials} sets of levels"):
-        found = search_base_stock(arguments, trials, seed)
-    levels = found.levels._asdict()
-    screen = output.console()
-    screen.print(output.table(("level", "units"), [(k, str(v)) for k, v in levels.items()]))
-    screen.print(
-        f"\nprofit {output.number(found.profit)} a week, on weeks that the search did not see; "
-        f"{found.trials} tried"
-    )
-    if out is not None:
-        output.write_json(out, levels)
-        screen.print(f"play it as expert:workshop-base-stock:{out}", soft_wrap=True)
-    return 0
 
 
 def check(file: _File, /) -> int:
@@ -108,7 +74,6 @@ def generate(
 
 
 COMMANDS: Final[Mapping[str, Command | CommandGroup]] = {
-    "search-rule": Command(search_rule, "worlds", ("numba",)),
     "order-book": CommandGroup(
         "Check an order book, or generate one to try.",
         {"check": Command(check), "generate": Command(generate)},

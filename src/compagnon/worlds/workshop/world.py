@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compagnon.worlds.game import Game
     from compagnon.worlds.lookahead import Forks
     from compagnon.worlds.published import PublishedImitation
+    from compagnon.worlds.rule_search import RuleSearch
     from compagnon.worlds.workshop.codec import ShopCodec
 
 _HERE: Final = "compagnon.worlds.workshop"
@@ -77,10 +78,16 @@ class Workshop(World):
         return LABELS
 
     def commands(self) -> "Mapping[str, Command | CommandGroup]":
-        """``search-rule`` and ``order-book``."""
+        """``order-book``."""
         from compagnon.worlds.workshop.commands import COMMANDS
 
         return COMMANDS
+
+    def rule_search(self) -> "RuleSearch":
+        """The levels of the base-stock rule, for profit."""
+        from compagnon.worlds.workshop.experts.search import search_rule
+
+        return search_rule
 
     def fields(self) -> "Sequence[Field]":
         """All 32, of which an option chooses."""

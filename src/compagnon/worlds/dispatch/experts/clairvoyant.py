@@ -20,6 +20,7 @@ from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
 from compagnon.worlds.dispatch.experts.rolling import RollingPolicy, seconds_of
 from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.kernel import WAIT
 from compagnon.worlds.dispatch.options import DispatchOptions
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
@@ -76,11 +77,15 @@ def best_rest(core: DispatchCore, max_steps: int = MAX_STEPS) -> BestDay:
 
 def moment_key(w: running_days.RunningDays) -> bytes:
     """Two moments of one day (`world.row`) with the same key have the same rest of the day."""
+    planned = w.status == running_days.PLANNED
+    moved = w.rides[:, running_days.MOVED_AT] == 1.0 + w.counts[running_days.CLOCK]
     parts: list[NDArray[np.generic]] = [
         w.money[[running_days.NOW]],
         w.status,
         w.open[: w.counts[running_days.OPEN]],
         w.rides[:, running_days.BY_DRIVER],
+        planned & moved,  # it moves once at one clock time
+        w.bookings[w.status == running_days.TAXI, tables.CANCEL],
     ]
     for d in range(int(w.size[tables.DRIVERS])):
         count = int(w.state[d, plans.COUNT])
@@ -98,10 +103,16 @@ def _search(
         seen: the moments that were gone on from, with the cost of the day until then.
     """
     saved = core.state_dict()
-    assignments = core.layout.drivers * core.layout.board
-    possible = np.flatnonzero(core.out.mask[0]).tolist()
-    # Assignments first, then to wait, then refusals: a good day is found early.
-    possible.sort(key=lambda action: (action > assignments, action == 0))
+    board, pairs = core.layout.board, core.layout.drivers * core.layout.board
+    opened = min(board, int(core.worlds.counts[0, running_days.OPEN]))
+
+    def rank(action: int) -> int:
+        # Assignments first, then to wait, moves, refusals: a good day is found early.
+        if action == WAIT or action > pairs:
+            return 1 if action == WAIT else 3
+        return 0 if (action - 1) % board < opened else 2
+
+    possible = sorted(np.flatnonzero(core.out.mask[0]).tolist(), key=rank)
     for action in possible:
         if best.steps >= max_steps:
             raise InputError(

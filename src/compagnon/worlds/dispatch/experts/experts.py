@@ -12,12 +12,16 @@ from compagnon.policy.schema import Schema
 from compagnon.worlds.arguments import no_argument
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import rules
+from compagnon.worlds.dispatch.experts.numbers import Numbers, read_numbers
+from compagnon.worlds.dispatch.experts.regret import choose
 from compagnon.worlds.dispatch.experts.rules import NEVER, Boards
 from compagnon.worlds.matching import most_urgent_match
 
-DEFAULT_REGRET: Final = 2
+_USUAL: Final = Numbers()
 _PAIR: Final = ("feasible", "added_cost", "approach", "slack", "boards_in")
-_PLACE: Final = ("pickup_by", "shown", "decline_cost", "promised")
+_PLACE: Final = (
+    "pickup_by", "shown", "decline_cost", "promised", "answer_price", "answer_left",
+)  # fmt: skip
 
 
 class ObservationReader:
@@ -66,7 +70,7 @@ class ObservationReader:
         )
         slack, boards_in = read[:, 3 * pairs : 4 * pairs], read[:, 4 * pairs : 5 * pairs]
         rest = read[:, 5 * pairs :]
-        deadline, shown, refusal, promised = (
+        deadline, shown, refusal, promised, answer_price, answer_left = (
             rest[:, drivers + k * places : drivers + (k + 1) * places] for k in range(len(_PLACE))
         )
         return Boards(
@@ -80,15 +84,17 @@ class ObservationReader:
             behind=rest[:, -1],
             refusal=refusal,
             promised=promised,
+            answer_price=answer_price,
+            answer_left=answer_left,
         )
 
 
 class DispatchRule(ABC):
     """A rule that puts one booking after the other into a plan, as long as any pair is possible.
 
-    It lets time pass where nothing shown can be taken, and declines only where bookings wait behind
-    a board of which nobody can take anything. Where it has no assignment to make, it moves the
-    planned ride that saves most, if one saves `rules.WORTH`.
+    Where it has no assignment to make, it moves the planned ride that saves most, if one saves
+    enough. Else it lets time pass, and declines where bookings wait behind a board of which nobody
+    can take anything.
     """
 
     def __init__(self, name: str, schema: Schema) -> None:
@@ -98,7 +104,7 @@ class DispatchRule(ABC):
 
     @abstractmethod
     def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """Write the assignment of each board into `actions` (N,), -1 where none is possible."""
+        """Write what it does on each board into `actions` (N,)."""
 
     def act(
         self,
@@ -111,7 +117,6 @@ class DispatchRule(ABC):
         boards = self._read(obs, action_mask)
         actions = np.empty(len(obs), np.int64)
         self.choose(boards, actions)
-        rules.make_way(boards, actions)
         if action_mask is not None:  # a mask of another's making may forbid to refuse
             actions[~action_mask[np.arange(len(actions)), actions]] = 0
         return actions
@@ -124,78 +129,21 @@ class DispatchRule(ABC):
 
 
 class CompiledRule(DispatchRule):
-    """A rule that a kernel can play too.
-
-    Attributes:
-        rule: its number, see `rules.choose`.
-        k: drivers that it compares, where it compares any.
-    """
-
-    rule: int
-    k = 2
-
-    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
-        """See `rules.choose`."""
-        rules.choose(boards, self.rule, self.k, actions)
-
-
-class PairRule(CompiledRule):
-    """Takes the pair that it likes best of all, see `rules.best_pairs`.
+    """A rule that a kernel can play too, see `regret.choose`.
 
     Args:
-        rule: `rules.NEAREST`, `EARLIEST`, `LEAST_LOADED` or `INSERTION`.
+        rule: `rules.NEAREST` to `rules.REGRET`.
+        numbers: what it weighs.
     """
 
-    def __init__(self, name: str, rule: int, schema: Schema) -> None:
+    def __init__(self, name: str, rule: int, numbers: Numbers, schema: Schema) -> None:
         super().__init__(name, schema)
         self.rule = rule
+        self.numbers = numbers
 
-
-class RegretRule(CompiledRule):
-    """Takes the booking that would be missed most if its cheapest driver were taken away.
-
-    Args:
-        k: how many drivers are compared, at least 2.
-    """
-
-    rule = rules.REGRET
-
-    def __init__(self, name: str, k: int, schema: Schema) -> None:
-        super().__init__(name, schema)
-        self.k = k
-
-
-class SlackRule(RegretRule):
-    """Regret insertion that also pays for tightness: a plan without slack takes no further ride.
-
-    To the cost of an insertion it adds ``TIGHT exp(-slack / MINUTES)``, where `slack` is the least
-    time before a limit among the stops that the insertion adds or moves (`rules`). The two numbers
-    were found by trial on generated days that no table here shows.
-    """
-
-    rule = rules.SLACK
-
-
-class HoldRule(RegretRule):
-    """`SlackRule` that promises late: what can wait, waits, and is compared anew when it cannot.
-
-    A promise cannot be taken back. So while another driver could take a booking too, and the
-    cheapest one need not leave for it within `HORIZON` minutes, it stays open, and what is
-    announced in the meantime can still be put beside it. Where only held bookings are left, time
-    passes.
-    """
-
-    rule = rules.HOLD
-
-
-class OpportunityRule(RegretRule):
-    """`HoldRule` that knows what refusals cost, and what the others lose by each promise.
-
-    See `rules.opportunity_pairs`. `SHARE` and `HORIZON` were found by trial on generated days that
-    no table here shows.
-    """
-
-    rule = rules.OPPORTUNITY
+    def choose(self, boards: Boards, actions: NDArray[np.int64]) -> None:
+        """See `regret.choose`."""
+        choose(boards, self.rule, self.numbers, actions)
 
 
 class MatchingRule(DispatchRule):
@@ -213,31 +161,32 @@ class MatchingRule(DispatchRule):
         for row in np.flatnonzero((cost < NEVER).any(axis=(1, 2))):
             driver, place = most_urgent_match(cost[row], boards.deadline[row], NEVER)
             actions[row] = 1 + driver * places + place
-        rules.best_moves(boards, actions)
+        rules.best_moves(boards, _USUAL.worth, actions)
+        rules.make_way(boards, actions)
 
 
-def _pair_rule(short: str, rule: int, schema: Schema, argument: str | None) -> PairRule:
+def _pair_rule(short: str, rule: int, schema: Schema, argument: str | None) -> CompiledRule:
     name = f"expert:dispatch-{short}"
     no_argument(name, argument)
-    return PairRule(name, rule, schema)
+    return CompiledRule(name, rule, _USUAL, schema)
 
 
-def nearest(schema: Schema, argument: str | None = None) -> PairRule:
+def nearest(schema: Schema, argument: str | None = None) -> CompiledRule:
     """``expert:dispatch-nearest``: the pickup that a driver reaches with the least driving."""
     return _pair_rule("nearest", rules.NEAREST, schema, argument)
 
 
-def earliest(schema: Schema, argument: str | None = None) -> PairRule:
+def earliest(schema: Schema, argument: str | None = None) -> CompiledRule:
     """``expert:dispatch-earliest``: the deadline that comes first, by its nearest driver."""
     return _pair_rule("earliest", rules.EARLIEST, schema, argument)
 
 
-def least_loaded(schema: Schema, argument: str | None = None) -> PairRule:
+def least_loaded(schema: Schema, argument: str | None = None) -> CompiledRule:
     """``expert:dispatch-least-loaded``: the drivers with the fewest stops, the nearest pickup."""
     return _pair_rule("least-loaded", rules.LEAST_LOADED, schema, argument)
 
 
-def insertion(schema: Schema, argument: str | None = None) -> PairRule:
+def insertion(schema: Schema, argument: str | None = None) -> CompiledRule:
     """``expert:dispatch-insertion``: the pair that adds the least cost."""
     return _pair_rule("insertion", rules.INSERTION, schema, argument)
 
@@ -248,26 +197,18 @@ def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
     return MatchingRule("expert:dispatch-matching", schema)
 
 
-def regret(schema: Schema, argument: str | None = None) -> RegretRule:
-    """``expert:dispatch-regret[:K]``: the booking with the most to lose, by its cheapest driver.
+def regret(schema: Schema, argument: str | None = None) -> CompiledRule:
+    """``expert:dispatch-regret[:K][:KIND][:NUMBERS]``: the booking with the most to lose.
 
-    ``expert:dispatch-regret:K:slack`` also pays for tight plans, see `SlackRule`, and
-    ``expert:dispatch-regret:K:hold`` promises late besides, see `HoldRule`;
-    ``expert:dispatch-regret:K:opportunity`` also weighs refusals and what the others lose, see
-    `OpportunityRule`.
+    K is how many drivers regret compares, 2 by default. KIND is one of `numbers.KINDS`: ``slack``
+    pays for tight plans, ``weigh`` also weighs refusals and what the other bookings lose, ``hold``
+    is ``slack`` that promises late, and ``opportunity`` is ``weigh`` that does. NUMBERS are changes
+    of what is weighed, such as ``share=0.2,worth=2``, see `numbers.Numbers`.
+
+    ``expert:dispatch-regret:FILE`` has all numbers from a file that ``search-rule`` wrote.
 
     Raises:
-        InputError: K is not a whole number from 2 to 100, or something else follows it.
+        InputError: what follows the name is none of these.
     """
     name = "expert:dispatch-regret" if argument is None else f"expert:dispatch-regret:{argument}"
-    text, _, option = (str(DEFAULT_REGRET) if argument is None else argument).partition(":")
-    if not (text.isdecimal() and len(text) <= 3 and 2 <= int(text) <= 100):
-        raise InputError(f"{name}: K={text!r} should be a whole number from 2 to 100")
-    kinds = {
-        "": RegretRule, "slack": SlackRule, "hold": HoldRule, "opportunity": OpportunityRule,
-    }  # fmt: skip
-    if option not in kinds:
-        raise InputError(
-            f"{name}: after K there may stand 'slack', 'hold' or 'opportunity', not {option!r}"
-        )
-    return kinds[option](name, int(text), schema)
+    return CompiledRule(name, rules.REGRET, read_numbers(name, argument), schema)

@@ -1,16 +1,15 @@
 """Plays days to their ends by a rule, all of it compiled: a look-ahead needs it by the thousand."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.envs.kernels import cached_njit, kernel
+from compagnon.envs.kernels import cached_njit, kernel, kernel_entry
 from compagnon.worlds.dispatch import dynamics, insertion, observe, plans, running_days, tables
 from compagnon.worlds.dispatch import kernel as kernels
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts import rules
-from compagnon.worlds.dispatch.experts.experts import CompiledRule
+from compagnon.worlds.dispatch.experts.numbers import Numbers
+from compagnon.worlds.dispatch.experts.regret import choose
 
 _DAY = 2880.0  # minutes; longer slack is not shown (`observe`)
 
@@ -29,6 +28,8 @@ def allocate_boards(drivers: int, places: int) -> rules.Boards:
         behind=np.zeros(1),
         refusal=np.zeros(of_places),
         promised=np.zeros(of_places),
+        answer_price=np.zeros(of_places),
+        answer_left=np.zeros(of_places),
     )
 
 
@@ -41,9 +42,13 @@ def _write_place(w, place, board, present, roads, weights, boards):
     boards.deadline[0, place] = np.float32(row[tables.PICKUP_BY] - now)
     promised = w.status[b] == running_days.PLANNED
     boards.promised[0, place] = 1.0 if promised else 0.0
-    boards.refusal[0, place] = 0.0
     if not promised:
         boards.refusal[0, place] = np.float32(dynamics.decline_cost(w, b, roads, weights))
+        boards.answer_price[0, place] = np.float32(dynamics.answer_price(w, b, weights))
+        left = _DAY
+        if weights.answer_limit > 0.0:
+            left = dynamics.asked_at(w, b) + weights.answer_limit - now
+        boards.answer_left[0, place] = np.float32(min(_DAY, max(0.0, left)))
     for d in range(present):
         found = w.found[b, d]
         if found[insertion.FEASIBLE] > 0.0:
@@ -66,6 +71,7 @@ def _write_board(i, worlds, view, boards, scratch):
     boards.slack[:], boards.boards_in[:] = 0.0, 0.0
     boards.deadline[:], boards.shown[:], boards.stops[:] = 0.0, 0.0, 0.0
     boards.refusal[:], boards.promised[:] = 0.0, 0.0
+    boards.answer_price[:], boards.answer_left[:] = 0.0, 0.0
     boards.behind[0] = w.counts[running_days.OPEN] - min(view.board, w.counts[running_days.OPEN])
     for d in range(present):
         plan = running_days.plan_of(w, d)
@@ -75,42 +81,102 @@ def _write_board(i, worlds, view, boards, scratch):
         _write_place(w, place, view.board, present, roads, weights, boards)
 
 
+@kernel
+def _rest_cost(i, worlds, view):
+    """What day `i` still has to pay as things stand: the plans, and a refusal of whoever is open.
+
+    Of minutes on board those beyond the direct ride count, as in the day's cost.
+    """
+    w = running_days.row(worlds, i)
+    roads = running_days.roads_of(w, view.minutes, view.km)
+    weights = insertion.weights_of(view.weights)
+    cost, doors = 0.0, 2 * w.bookings.shape[0]
+    for d in range(w.size[tables.DRIVERS]):
+        plan = running_days.plan_of(w, d)
+        cost += insertion.plan_cost(
+            plan, roads, w.bookings, weights, w.drivers[d, tables.SHIFT_END]
+        )
+        for k in range(plan.state[plans.COUNT]):
+            node = plan.codes[k, plans.NODE]
+            if 0 <= node < doors and node % 2 == 1 and plan.codes[k, plans.PICKED_AT] != plans.DEAD:
+                cost -= weights.ride * w.bookings[node // 2, tables.DIRECT]
+    for k in range(w.counts[running_days.OPEN]):
+        cost += dynamics.decline_cost(w, w.open[k], roads, weights)
+    return cost
+
+
+@kernel_entry
+def _write_rest(worlds, view, rest):
+    """Minus `_rest_cost` of every day into `rest` (N,)."""
+    for i in range(rest.shape[0]):
+        rest[i] = -_rest_cost(i, worlds, view)
+
+
+def rest_of(core: DispatchCore) -> NDArray[np.float64]:
+    """What every day of `core` still earns as things stand, (N,): nobody calls any more."""
+    rest = np.zeros(core.num_envs)
+    _write_rest(core.worlds, core.view, rest)
+    return rest
+
+
 @cached_njit(nogil=True)
-def _finish(worlds, rows, view, actions, rule, k, boards, out, scratch, earned):
-    """See `finish`; `actions` holds the first ones, and is written over."""
+def _play(worlds, rows, view, actions, until, rule, numbers, boards, out, scratch, earned):
+    """See `play`; `actions` holds the first ones, -1 for the rule's, and is written over."""
     action = np.zeros(1, np.int64)
     for q in range(rows.shape[0]):
         i = rows[q]
         earned[i] = 0.0
         while True:
+            if actions[i] < 0:
+                _write_board(i, worlds, view, boards, scratch)
+                choose(boards, rule, numbers, action)
+                actions[i] = action[0]
             kernels.act_row(i, worlds, view, actions, out, scratch)
             earned[i] += out.reward[i]
             if out.terminated[i]:
                 break
-            _write_board(i, worlds, view, boards, scratch)
-            rules.choose(boards, rule, k, action)
-            rules.make_way(boards, action)
-            actions[i] = action[0]
+            if np.floor(worlds.money[i, running_days.NOW]) >= until[i]:
+                earned[i] -= _rest_cost(i, worlds, view)
+                break
+            actions[i] = -1
 
 
-def finish(core: DispatchCore, first: NDArray[np.int64], below: CompiledRule) -> Any:
-    """What every day of `core` earns from here on: its first action, then the rule to the end.
+def play(
+    core: DispatchCore,
+    rule: int,
+    numbers: Numbers,
+    first: NDArray[np.int64] | None = None,
+    minutes: float = np.inf,
+    *,
+    moves: bool = True,
+) -> NDArray[np.float64]:
+    """What every day of `core` earns from here on by a rule.
 
-    The days stand at their ends then, and what they show is not written.
+    The days stand where play ended then, and what they show is not written.
 
     Args:
-        first: (N,), possible actions.
+        rule, numbers: see `regret.choose`.
+        first: (N,), possible actions that are taken before the rule decides.
+        minutes: after which play ends, and the rest of a day is reckoned as it is planned then
+            (`rest_of`); without it, at the day's end.
+        moves: whether the rule moves planned rides; to look for moves takes most of the time.
 
     Returns:
-        (N,) float64.
+        (N,).
     """
     earned = np.zeros(core.num_envs)
-    actions = np.ascontiguousarray(first, np.int64).copy()
+    actions = np.full(core.num_envs, -1) if first is None else first.astype(np.int64)
+    until = np.floor(core.worlds.money[:, running_days.NOW]) + minutes
+    view = core.view
+    if not moves:
+        weights = core.view.weights.copy()
+        weights[insertion.Weights._fields.index("replan")] = 0.0
+        view = view._replace(weights=weights)
 
     def work(share: NDArray[np.int64]) -> None:
         if len(share):
-            _finish(
-                core.worlds, share, core.view, actions, below.rule, below.k,
+            _play(
+                core.worlds, share, view, actions, until, rule, numbers,
                 allocate_boards(core.layout.drivers, core.layout.board), core.out,
                 np.zeros_like(core.out.scratch[0]), earned,
             )  # fmt: skip

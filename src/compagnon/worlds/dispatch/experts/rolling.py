@@ -1,7 +1,7 @@
-"""OR-Tools on a rolling horizon: a new plan at each moment, and only what cannot wait is promised.
+"""OR-Tools on a rolling horizon: a new plan at each moment, and what is planned is promised.
 
-A promise cannot be taken back, so a booking is given to its driver when he would leave for it
-before dispatch is next asked, and stays open until then. The next plan may decide otherwise.
+Nobody waits for an answer: whoever the plan has a driver for is accepted at once, since an accepted
+ride may still move while its driver has not set out for it. The next plan may give it to another.
 
 With foresight, the rides that have not been announced are planned for, too.
 """
@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch import insertion, running_days, tables
+from compagnon.worlds.dispatch import running_days, travel
 from compagnon.worlds.dispatch.experts.experts import regret
+from compagnon.worlds.dispatch.experts.playing import Moment, Wishes
 from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
-from compagnon.worlds.dispatch.experts.routing import Planned, load_ortools, solve
-from compagnon.worlds.dispatch.experts.snapshot import leg_tables, snapshot
+from compagnon.worlds.dispatch.experts.routing import load_ortools, solve
+from compagnon.worlds.dispatch.experts.snapshot import leg_tables, movable, snapshot
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
 DEFAULT_SECONDS: Final = 1.0
-# Minutes: a door may take longer than planned, and then the next moment comes later than planned.
-MARGIN: Final = 10.0
 
 
 class RollingPolicy(PrivilegedPolicy):
@@ -53,12 +52,11 @@ class RollingPolicy(PrivilegedPolicy):
 
 @dataclass(slots=True)
 class _Replan:
-    """The plan of one copy at one clock time, as far as it has not been carried out."""
+    """The plan of one copy at one clock time."""
 
     episode: int
     now: float = -1.0
-    promises: list[Planned] | None = None  # None: the solver had no answer
-    left_out: list[int] = field(default_factory=list)  # bookings about to be lost without a plan
+    wishes: Wishes | None = field(default_factory=Wishes)  # None: the solver had no answer
 
 
 class _Rolling:
@@ -86,63 +84,28 @@ class _Rolling:
             w = running_days.RunningDays(*(array[i] for array in self._env.world))
             if int(w.counts[running_days.EPISODE]) != moment.episode:
                 continue
+            view = self._env.view
+            roads = running_days.roads_for_python(w, view.minutes, view.km)
             if moment.now != w.money[running_days.NOW]:
                 moment.now = float(w.money[running_days.NOW])
-                self._plan(moment, w)
-            if moment.promises is None:
+                moment.wishes = self._plan(w, roads)
+            if moment.wishes is None:
                 actions[i] = self._otherwise.act(obs[[i]], action_mask[[i]])[0]
             else:
-                actions[i] = self._next(moment, w, action_mask[i])
+                shown = Moment(w, action_mask[i], self._env.layout, self._env.weights, roads)
+                actions[i] = shown.next_action(moment.wishes)
         return actions
 
-    def _plan(self, moment: _Replan, w: running_days.RunningDays) -> None:
-        """Find what must be promised now."""
-        view = self._env.view
-        taken = snapshot(w, self._env.weights, self._foresight)
+    def _plan(self, w: running_days.RunningDays, roads: travel.Roads) -> Wishes | None:
+        """Who is to have whom now."""
+        view, weights = self._env.view, self._env.weights
+        free = movable(w, roads, weights, self._env.layout.board)
+        taken = snapshot(w, weights, roads, free, foresight=self._foresight)
         minutes, km = leg_tables(taken, w, view.minutes, view.km)
-        planned = solve(taken, minutes, km, self._env.weights, self._seconds)
-        moment.promises, moment.left_out = None, []
+        planned = solve(taken, minutes, km, weights, self._seconds)
         if planned is None:
-            return
-        finishes = [vehicle.finishes for vehicle in taken.vehicles]
-        until = MARGIN + min([moment.now + view.look_again, *finishes])
-        moment.promises = [plan for plan in planned if plan.leaves <= until]
-        if self._foresight:  # what it leaves out makes room for what it knows will come
-            return
-        kept = {plan.booking for plan in planned}
-        moment.left_out = [
-            ride.booking
-            for ride in taken.rides
-            if ride.vehicle < 0
-            and ride.booking not in kept
-            and w.bookings[ride.booking, tables.PICKUP_BY] <= until
-        ]
-
-    def _next(self, moment: _Replan, w: running_days.RunningDays, mask: NDArray[np.bool_]) -> int:
-        """The next promise that can be kept, by the driver planned or the cheapest; or wait.
-
-        A booking that the search had no time for goes to the cheapest driver before it is lost.
-        """
-        layout = self._env.layout
-        shown = w.open[: min(layout.board, int(w.counts[running_days.OPEN]))].tolist()
-        possible = mask[1 : 1 + layout.drivers * layout.board].reshape(layout.drivers, layout.board)
-        wishes = [(plan.booking, plan.driver) for plan in moment.promises or ()]
-        wishes += [(booking, -1) for booking in moment.left_out]
-        hidden = False
-        for booking, driver in wishes:
-            if booking not in shown:  # behind the board, or promised already
-                hidden |= int(w.status[booking]) == running_days.OPEN
-                continue
-            place = shown.index(booking)
-            if driver < 0 or not possible[driver, place]:
-                costs = np.where(possible[:, place], w.found[booking, :, insertion.COST], np.inf)
-                driver = int(costs.argmin())
-            if possible[driver, place]:
-                return int(1 + driver * layout.board + place)
-        lost = [place for place in range(len(shown)) if not possible[:, place].any()]
-        if hidden and lost:  # a ride that must be promised now stands behind one that nobody gets
-            return 1 + layout.drivers * layout.board + lost[0]
-        return 0
+            return None
+        return Wishes({plan.booking: plan.driver for plan in planned})
 
 
 def ortools(schema: Schema, argument: str | None = None) -> RollingPolicy:

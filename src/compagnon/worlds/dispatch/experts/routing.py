@@ -1,8 +1,9 @@
 """A moment of dispatch as a pickup-and-delivery problem, solved by OR-Tools.
 
-What is planned stays with its driver and in its order; open bookings may go anywhere, or nowhere
-at the price of a refusal. The solver minimises kilometres, waiting beyond the promise, lateness of
-drop-offs and refusals, by guided local search within a time limit.
+What is locked stays with its driver and in its order; planned rides that may move still may go
+anywhere, and open bookings anywhere, or nowhere at the price of a refusal or a taxi. The solver
+minimises kilometres, waiting beyond the promise, lateness of drop-offs and refusals, by guided
+local search within a time limit.
 
 A break is taken wherever the driver is. The solver has no place of that kind, so from a break on to
 the next stop it reckons with the mean of all ways there; its own break intervals made it too slow.
@@ -28,7 +29,7 @@ _ROUNDING: Final = 5.0  # minutes that a promised ride may be longer than its li
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Where the solver puts an open booking: which driver, when he leaves for it and is there."""
+    """Where the solver puts a ride: which driver, when he leaves for it and is there."""
 
     booking: int
     driver: int
@@ -180,7 +181,7 @@ class _Model:
             self.routing.AddDisjunction([index], share)
 
     def _lock(self, v: int) -> None:
-        """Keep what vehicle `v` has planned, in its order, and the break among it."""
+        """Keep what stays with vehicle `v`, in its order, and the break among it."""
         vehicle = self.taken.vehicles[v]
         before: Any = None  # when what comes before is done
         for k in vehicle.order:
@@ -216,14 +217,14 @@ class _Model:
             first = self.routing.ReadAssignmentFromRoutes(routes, True)
             if first is not None:
                 return self.routing.SolveFromAssignmentWithParameters(first, parameters)
-        if any(k >= 0 for vehicle in self.taken.vehicles for k in vehicle.order):
+        if any(k >= 0 for vehicle in self.taken.vehicles for k in vehicle.route):
             return self._solve_from_plans(parameters)
         return self.routing.SolveWithParameters(parameters)
 
     def _solve_from_plans(self, parameters: Any) -> Any:
         """Search from what is planned: the solver's own first plans seldom keep it."""
         routes = [
-            [self.index(self.rests[v, -1 - k] if k < 0 else k) for k in vehicle.order]
+            [self.index(self.rests[v, -1 - k] if k < 0 else k) for k in vehicle.route]
             for v, vehicle in enumerate(self.taken.vehicles)
         ]
         self.routing.CloseModelWithParameters(parameters)
@@ -233,7 +234,7 @@ class _Model:
         return self.routing.SolveFromAssignmentWithParameters(begun, parameters)
 
     def read(self, found: Any) -> list[Planned]:
-        """Where the open bookings stand in an assignment, in the order of their pickups."""
+        """Where those that may go anywhere stand in an assignment, by their pickups."""
         opened = {ride.pickup: ride for ride in self.taken.rides if ride.vehicle < 0}
         planned = []
         for v, vehicle in enumerate(self.taken.vehicles):
@@ -256,7 +257,7 @@ def solve(
     weights: Weights,
     seconds: float,
 ) -> list[Planned] | None:
-    """Where the open bookings go; one that is not named is not given a ride. None: no answer.
+    """Where those go that may go anywhere; one that is not named gets no ride. None: no answer.
 
     Args:
         minutes, km: `snapshot.leg_tables`.

@@ -4,13 +4,14 @@ Only what has been announced is in it. How long doors will take, who will not be
 will still be asked for is left out; with foresight the last is not.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import cached_njit
-from compagnon.worlds.dispatch import plans, running_days, tables, travel
+from compagnon.worlds.dispatch import dynamics, plans, running_days, tables, travel
 from compagnon.worlds.dispatch.insertion import Weights
 
 
@@ -40,12 +41,12 @@ class Vehicle:
         number: of the driver.
         start: where and when he is free to be sent; `earliest` is the minute.
         home: where the shift ends; `latest` is the minute.
-        order: positions in `Snapshot.stops` of what is planned, in its order; -1 is the first
-            break that is to come, -2 the second.
+        order: positions in `DaySnapshot.stops` of what stays with him, in its order; -1 is the
+            first break that is to come, -2 the second.
+        route: the same of all that is planned, with the rides among it that may move.
         rests: (minutes, earliest, latest) of the breaks that are to come.
         seats: (LOADS,) of the vehicle: by type, and company.
         fold, fold_seats, skills: as in `instance.Drivers`.
-        finishes: when the next stop of his plan will be done, inf without one.
     """
 
     number: int
@@ -56,21 +57,21 @@ class Vehicle:
     fold_seats: int
     skills: int
     order: list[int] = field(default_factory=list)
+    route: list[int] = field(default_factory=list)
     rests: list[tuple[float, float, float]] = field(default_factory=list)
-    finishes: float = np.inf
 
 
 @dataclass(slots=True)
 class PlannedRide:
-    """A pickup and its drop-off, positions in `Snapshot.stops`.
+    """A pickup and its drop-off, positions in `DaySnapshot.stops`.
 
     Attributes:
         booking: its row.
-        vehicle: index of the vehicle that it is planned for, -1 if it is open.
+        vehicle: index of the vehicle that it stays with, -1 if it may go anywhere.
         longest: minutes from the end of boarding to the drop-off, at most.
         ready, direct: from when on the pickup is waited for (inf where no begin was given), minutes
             of the direct ride.
-        penalty: what it costs not to give it.
+        penalty: what it costs not to give it; where it is promised, a broken promise with it.
         needs: as in `instance.Bookings`.
     """
 
@@ -95,36 +96,61 @@ class DaySnapshot:
     rides: list[PlannedRide]
 
 
-def snapshot(w: running_days.RunningDays, weights: Weights, foresight: bool = False) -> DaySnapshot:
-    """The moment of one day (`world.row`) as its dispatcher knows it.
+def snapshot(
+    w: running_days.RunningDays,
+    weights: Weights,
+    roads: travel.Roads,
+    free: Collection[int] = (),
+    *,
+    foresight: bool = False,
+) -> DaySnapshot:
+    """The moment of one day (`running_days.row`) as its dispatcher knows it.
 
     Args:
+        free: planned rides that may go to another driver or place, see `movable`.
         foresight: also plan for the rides that will be announced, and for none that will be
             cancelled before its pickup window ends.
     """
     taken = DaySnapshot(float(w.money[running_days.NOW]), [], [], [])
+    taking = _Taking(w, weights, roads, frozenset(free), taken)
     for d in range(int(w.size[tables.DRIVERS])):
         plan = running_days.plan_for_python(w, d)
         if (
             plan.state[plans.PHASE] != plans.OFF
             and plans.first_open(plan) < plan.state[plans.COUNT]
         ):
-            _add_vehicle(taken, w, d, weights)
+            taking.add_vehicle(d)
     waiting = w.open[: w.counts[running_days.OPEN]].tolist()
     if foresight:
         later = np.flatnonzero(w.status[: w.size[tables.BOOKINGS]] == running_days.LATER).tolist()
         stays = w.bookings[:, tables.CANCEL] > w.bookings[:, tables.PICKUP_BY]
         waiting = [b for b in waiting + later if stays[b]]
     for b in waiting:
-        row = w.bookings[b]
         k = len(taken.stops)
-        first = row[tables.READY]
-        if w.status[b] == running_days.LATER:
-            first = max(first, row[tables.ANNOUNCE])
-        taken.stops.append(_stop(w, 2 * b, first, row[tables.PICKUP_BY]))
-        taken.stops.append(_stop(w, 2 * b + 1, row[tables.DROPOFF_READY], row[tables.DROPOFF_BY]))
-        taken.rides.append(_ride(w, b, k, k + 1, -1, weights))
+        taken.stops += taking.doors(b)
+        taken.rides.append(taking.ride(b, k, k + 1, -1))
     return taken
+
+
+def movable(
+    w: running_days.RunningDays, roads: travel.Roads, weights: Weights, most: int
+) -> list[int]:
+    """Planned rides that may still move, those first that their drivers set out for first."""
+    found: list[tuple[float, int]] = []
+    if weights.replan == 0.0:
+        return []
+    doors = 2 * len(w.bookings)
+    for d in range(int(w.size[tables.DRIVERS])):
+        plan = running_days.plan_for_python(w, d)
+        for k in range(plans.first_open(plan), int(plan.state[plans.COUNT])):
+            node, stop = int(plan.codes[k, plans.NODE]), plan.stops[k]
+            if node < 0 or node >= doors or node % 2 == 1:
+                continue
+            leaves = travel.departure(roads.speed, stop[plans.START], stop[plans.LEG])
+            planned = w.status[node // 2] == running_days.PLANNED
+            if planned and leaves > w.money[running_days.NOW] + weights.freeze:
+                found.append((float(leaves), node // 2))
+    return [booking for _, booking in sorted(found)[:most]]
 
 
 def _stop(w: running_days.RunningDays, node: int, earliest: float, latest: float) -> PlannedStop:
@@ -136,73 +162,99 @@ def _stop(w: running_days.RunningDays, node: int, earliest: float, latest: float
     return PlannedStop(node, service, float(earliest), float(latest), load)
 
 
-def _ride(
-    w: running_days.RunningDays, b: int, pickup: int, dropoff: int, vehicle: int, weights: Weights
-) -> PlannedRide:
-    row = w.bookings[b]
-    penalty, leg = 0.0, b
-    while leg >= 0:  # who is not taken there is not taken back
-        penalty += weights.reject_base + weights.reject_priority * w.bookings[leg, tables.PRIORITY]
-        leg = int(w.bookings[leg, tables.RETURN])
-    return PlannedRide(
-        b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]), float(row[tables.WAITS_FROM]),
-        float(row[tables.DIRECT]), float(penalty), int(row[tables.NEEDS]),
-    )  # fmt: skip
+@dataclass(slots=True)
+class _Taking:
+    """What a snapshot is taken of, and what there is of it so far."""
 
+    w: running_days.RunningDays
+    weights: Weights
+    roads: travel.Roads
+    free: frozenset[int]
+    taken: DaySnapshot
 
-def _add_vehicle(taken: DaySnapshot, w: running_days.RunningDays, d: int, weights: Weights) -> None:
-    plan = running_days.plan_for_python(w, d)
-    count, doors = int(plan.state[plans.COUNT]), 2 * len(w.bookings)
-    at, free = int(plan.state[plans.AT]), max(float(plan.times[plans.FREE]), taken.now)
-    aboard = plan.state[plans.ABOARD : plans.ABOARD + tables.LOADS]
-    first = plans.first_open(plan)
-    if first == 1:  # he is under way: what he does there cannot be changed
-        free = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
-        aboard = plan.codes[0, plans.LOAD_AFTER : plans.LOAD_AFTER + tables.LOADS]
-        if plan.codes[0, plans.NODE] != plans.BREAK:
-            at = int(plan.codes[0, plans.NODE])
-    home = plan.stops[count - 1]
-    vehicle = Vehicle(
-        d,
-        PlannedStop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
-        PlannedStop(int(plan.codes[count - 1, plans.NODE]), 0.0, 0.0, float(home[plans.LIMIT])),
-        tuple(int(seats) for seats in w.drivers[d, tables.SEAT : tables.SEAT + tables.LOADS]),
-        int(w.drivers[d, tables.FOLD]),
-        int(w.drivers[d, tables.FOLD_SEATS]),
-        int(w.drivers[d, tables.SKILLS]),
-    )
-    if plan.state[plans.PHASE] == plans.BUSY:
-        vehicle.finishes = float(plan.times[plans.FREE])
-    elif count > 1:
-        vehicle.finishes = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
-    where: dict[int, int] = {}
-    for k in range(first, count - 1):
-        node, stop = int(plan.codes[k, plans.NODE]), plan.stops[k]
-        if node == plans.BREAK:
-            vehicle.rests.append(
-                (
-                    float(stop[plans.SERVICE]),
-                    float(stop[plans.EARLIEST]),
-                    float(stop[plans.LIMIT]),
-                )
-            )
-            vehicle.order.append(-len(vehicle.rests))
-            continue
-        latest = float(stop[plans.LIMIT])
-        if plan.codes[k, plans.PICKED_AT] == plans.DEAD:  # a place to pass, where nobody is
-            vehicle.order.append(len(taken.stops))
-            taken.stops.append(PlannedStop(node, 0.0, float(stop[plans.EARLIEST]), latest))
-            continue
-        if node < doors and node % 2 == 1 and node - 1 not in where:  # on board already
+    def doors(self, b: int) -> tuple[PlannedStop, PlannedStop]:
+        """The two stops of a booking that may go anywhere."""
+        row = self.w.bookings[b]
+        first = row[tables.READY]
+        if self.w.status[b] == running_days.LATER:
+            first = max(first, row[tables.ANNOUNCE])
+        return (
+            _stop(self.w, 2 * b, first, row[tables.PICKUP_BY]),
+            _stop(self.w, 2 * b + 1, row[tables.DROPOFF_READY], row[tables.DROPOFF_BY]),
+        )
+
+    def ride(self, b: int, pickup: int, dropoff: int, vehicle: int) -> PlannedRide:
+        """A booking whose two stops stand at those positions."""
+        row = self.w.bookings[b]
+        penalty = dynamics.decline_cost(self.w, b, self.roads, self.weights)
+        if self.w.status[b] == running_days.PLANNED:
+            penalty += self.weights.broken
+        return PlannedRide(
+            b, pickup, dropoff, vehicle, float(row[tables.MAX_RIDE]),
+            float(row[tables.WAITS_FROM]), float(row[tables.DIRECT]), float(penalty),
+            int(row[tables.NEEDS]),
+        )  # fmt: skip
+
+    def add_vehicle(self, d: int) -> None:
+        """Driver `d`, with what is planned for him."""
+        plan = running_days.plan_for_python(self.w, d)
+        vehicle = self._vehicle(d, plan)
+        where: dict[int, int] = {}
+        for k in range(plans.first_open(plan), int(plan.state[plans.COUNT]) - 1):
+            node, stop = int(plan.codes[k, plans.NODE]), plan.stops[k]
+            if node == plans.BREAK:
+                times = (stop[plans.SERVICE], stop[plans.EARLIEST], stop[plans.LIMIT])
+                vehicle.rests.append((float(times[0]), float(times[1]), float(times[2])))
+                vehicle.order.append(-len(vehicle.rests))
+                vehicle.route.append(-len(vehicle.rests))
+                continue
+            dead = plan.codes[k, plans.PICKED_AT] == plans.DEAD
+            where[node] = at = len(self.taken.stops)
+            vehicle.route.append(at)
+            if not dead and node // 2 in self.free:
+                self.taken.stops.append(self.doors(node // 2)[node % 2])
+            else:
+                vehicle.order.append(at)
+                self.taken.stops.append(self._locked(node, stop, dead, node - 1 in where))
+            if not dead and node % 2 == 1 and node - 1 in where:
+                index = -1 if node // 2 in self.free else len(self.taken.vehicles)
+                self.taken.rides.append(self.ride(node // 2, where[node - 1], at, index))
+        self.taken.vehicles.append(vehicle)
+
+    def _locked(
+        self, node: int, stop: NDArray[np.float64], dead: bool, fetched: bool
+    ) -> PlannedStop:
+        """A stop that stays where it is.
+
+        Args:
+            dead: it is only passed. fetched: its pickup is planned too.
+        """
+        earliest, latest = float(stop[plans.EARLIEST]), float(stop[plans.LIMIT])
+        if dead:
+            return PlannedStop(node, 0.0, earliest, latest)
+        if node < 2 * len(self.w.bookings) and node % 2 == 1 and not fetched:  # on board already
             latest = min(latest, float(stop[plans.BOARDED] + stop[plans.RIDE_LIMIT]))
-        where[node] = len(taken.stops)
-        vehicle.order.append(len(taken.stops))
-        taken.stops.append(_stop(w, node, float(stop[plans.EARLIEST]), latest))
-        if node % 2 == 1 and node - 1 in where:
-            at_pickup = where[node - 1]
-            index = len(taken.vehicles)
-            taken.rides.append(_ride(w, node // 2, at_pickup, where[node], index, weights))
-    taken.vehicles.append(vehicle)
+        return _stop(self.w, node, earliest, latest)
+
+    def _vehicle(self, d: int, plan: plans.DriverPlan) -> Vehicle:
+        count = int(plan.state[plans.COUNT])
+        at, free = int(plan.state[plans.AT]), max(float(plan.times[plans.FREE]), self.taken.now)
+        aboard = plan.state[plans.ABOARD : plans.ABOARD + tables.LOADS]
+        if plans.first_open(plan) == 1:  # he is under way: what he does there cannot be changed
+            free = float(plan.stops[0, plans.START] + plan.stops[0, plans.SERVICE])
+            aboard = plan.codes[0, plans.LOAD_AFTER : plans.LOAD_AFTER + tables.LOADS]
+            if plan.codes[0, plans.NODE] != plans.BREAK:
+                at = int(plan.codes[0, plans.NODE])
+        home = plan.stops[count - 1]
+        return Vehicle(
+            d,
+            PlannedStop(at, 0.0, free, free, tuple(int(seats) for seats in aboard)),
+            PlannedStop(int(plan.codes[count - 1, plans.NODE]), 0.0, 0.0, float(home[plans.LIMIT])),
+            tuple(int(n) for n in self.w.drivers[d, tables.SEAT : tables.SEAT + tables.LOADS]),
+            int(self.w.drivers[d, tables.FOLD]),
+            int(self.w.drivers[d, tables.FOLD_SEATS]),
+            int(self.w.drivers[d, tables.SKILLS]),
+        )
 
 
 @cached_njit

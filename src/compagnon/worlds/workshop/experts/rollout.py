@@ -28,6 +28,10 @@ class WorkshopForks:
         """Demand, breakdowns, rushes and deliveries from now on."""
         vec.redraw(seeds)
 
+    def rest(self, vec: WorkshopVectorEnv) -> NDArray[np.float64]:
+        """Nothing: stock is worth what was paid for it."""
+        return np.zeros(vec.num_envs)
+
     def finish(
         self, vec: WorkshopVectorEnv, first: NDArray[np.int64], below: Policy
     ) -> NDArray[np.float64] | None:

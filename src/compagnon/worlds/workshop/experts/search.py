@@ -1,5 +1,6 @@
 """Finds base-stock levels for a setting: random search, then steps around the best."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs import BatchEnv
-from compagnon.errors import InputError
+from compagnon.output import number
 from compagnon.policy.schema import Schema
+from compagnon.worlds.rule_search import FoundRule, search_numbers
 from compagnon.worlds.workshop import WORKSHOP
 from compagnon.worlds.workshop.constants import BATCHES, STOCK_CAP, WAIT
 from compagnon.worlds.workshop.experts import rules
 from compagnon.worlds.workshop.experts.rules import BaseStockLevels
 
-MAX_TRIALS = 1_000_000
 # (low, high) of each level, inclusive, in the order of BaseStockLevels. Wide: where set-ups take
 # time whole stores are launched at once, and orders count what is on its way.
 _LOW = np.array([5, 1, 1, 1, 1, 0, 0, 2, -20])
@@ -36,46 +37,32 @@ def search_base_stock(
 ) -> SearchResult:
     """Search the nine levels for profit.
 
-    Half of the trials are drawn uniformly; the rest change a few levels of one of the best ten.
-    Candidates play the same `weeks` weeks, many at once, and only at decision points: the rule
-    acts at no other time. The ten best are played again on fresh weeks, which decide.
+    See `rule_search.search_numbers`. Candidates play many at once, and only at decision points:
+    the rule acts at no other time.
 
     Args:
         env_args: the workshop's options; reward and observation are chosen here.
-        trials: candidates in all, at least 1.
-        seed: of the candidates; the weeks are always the same.
+        trials, seed: of the search.
         weeks: how many weeks each candidate plays.
 
     Raises:
         InputError: a number below 1, or an option that the workshop does not have.
     """
-    if trials > MAX_TRIALS:
-        raise InputError(f"trials={trials}: at most {MAX_TRIALS:,}")
-    if trials < 1 or weeks < 1 or seed < 0:
-        raise InputError(f"trials={trials}, weeks={weeks}, seed={seed}: give at least 1, 1 and 0")
     args = {**env_args, "observation": "compact", "scaling": "physical", "decision_points": True}
-    rng = np.random.default_rng(seed)
-    per_round = max(1, min(128, trials // 4))
-    tried = np.empty((0, 9), np.int64)
-    scores = np.empty(0)
-    while len(tried) < trials:
-        count = min(per_round, trials - len(tried))
-        if len(tried) < max(1, trials // 2):  # something must be there to change
-            fresh = rng.integers(_LOW, _HIGH + 1, (count, 9))
-        else:
-            best = tried[np.argsort(-scores)[:10]]
-            parents = best[rng.integers(len(best), size=count)]
-            reach = np.maximum(1, (_HIGH - _LOW) // 8)
-            moved = parents + rng.integers(-reach, reach + 1, (count, 9))
-            change = rng.random((count, 9)) < 0.35
-            fresh = np.clip(np.where(change, moved, parents), _LOW, _HIGH)
-        scores = np.concatenate([scores, _mean_profit(args, fresh, weeks, first_seed=0)])
-        tried = np.concatenate([tried, fresh])
-    finalists = tried[np.argsort(-scores)[:10]]
-    final = _mean_profit(args, finalists, 8 * weeks, first_seed=500_000)
-    winner = finalists[int(final.argmax())]
-    levels = BaseStockLevels(*(int(value) for value in winner))
-    return SearchResult(levels, float(final.max()), trials)
+
+    def scores(tried: NDArray[np.int64], episodes: int, first_seed: int) -> NDArray[np.float64]:
+        return _mean_profit(args, tried, episodes, first_seed)
+
+    found = search_numbers(BOUNDS, scores, trials, seed, weeks)
+    levels = BaseStockLevels(*(int(value) for value in found.values))
+    return SearchResult(levels, found.score, found.trials)
+
+
+def search_rule(env_args: Mapping[str, Any], trials: int, seed: int) -> FoundRule:
+    """See `rule_search.RuleSearch`."""
+    found = search_base_stock(dict(env_args), trials, seed)
+    profit = f"profit {number(found.profit)} a week"
+    return FoundRule(found.levels._asdict(), profit, found.trials, "expert:workshop-base-stock")
 
 
 def _mean_profit(
