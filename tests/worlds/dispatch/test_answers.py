@@ -49,7 +49,7 @@ def test_each_minute_is_charged_to_those_who_wait(seed):
     env = DispatchVectorEnv(1, **DAYS, **PRICES, look_again=7.0)
     _, info = env.reset(seed=[seed])
     rng = np.random.default_rng(seed)
-    column = env.reward_term_names.index("answer")
+    column = env.reward_term_names.index("reward_answer")
     w, charged = env.world, 0
     for _ in range(250):
         now, open_ones = w.money[0, running_days.NOW], w.status[0] == running_days.OPEN
