@@ -12,7 +12,6 @@ from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema
 from compagnon.policy.schema import ActionSchema
-from compagnon.rl.buffers import reward_scale
 from compagnon.rl.buffers.replay import Transitions
 from compagnon.rl.ddpg import DDPG, DDPGSettings
 from compagnon.rl.networks.actor_critic import ActorCritic, list_of
@@ -130,20 +129,6 @@ def test_rewards_are_scaled_where_they_are_learnt_and_told_as_they_were():
     told = [ddpg.iterate()["episode_return"] for ddpg in (plain, scaled)]
     assert told[0] == told[1]
     np.testing.assert_allclose(some(scaled).rewards, 0.25 * some(plain).rewards)
-
-
-def test_actions_are_uniform_until_the_scale_of_rewards_is_measured(monkeypatch):
-    monkeypatch.setattr(reward_scale, "MEASURED_REWARDS", 128)
-    plain, waits = (
-        ddpg_on(reward_scale=scale, learning_starts=0, exploration="none")
-        for scale in (1.0, "auto")
-    )
-    assert plain.iterate()["updates"] == 16
-    assert waits.iterate()["updates"] == 0
-    tried = [some(ddpg, 60).actions for ddpg in (plain, waits)]
-    assert tried[0].std() < 0.5 < tried[1].std()  # of uniform ones 0.58
-    assert waits.iterate()["updates"] == 1
-    assert waits.iterate()["updates"] == 17
 
 
 def test_smoothed_targets_stay_in_bounds_and_near():

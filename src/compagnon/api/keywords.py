@@ -97,7 +97,7 @@ class DQNKeywords(LearnerKeywords, total=False):
     # discount of one unit of the env's time
     gamma: float
     # what rewards are multiplied by, as values near 1 are learnt soonest; auto: over the root
-    # mean square of those of the warm-up (500 at least), where that is above 1
+    # mean square of those of the warm-up, where that is above 1
     reward_scale: float | Literal["auto"]
     # steps that a transition spans
     n_step: int
@@ -248,7 +248,7 @@ class DDPGKeywords(LearnerKeywords, total=False):
     # discount of one unit of the env's time
     gamma: float
     # what rewards are multiplied by, as values near 1 are learnt soonest; auto: over the root
-    # mean square of those of the warm-up (500 at least), where that is above 1
+    # mean square of those of the warm-up, where that is above 1
     reward_scale: float | Literal["auto"]
     # steps that a transition spans
     n_step: int

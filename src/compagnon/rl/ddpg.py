@@ -101,7 +101,7 @@ class DDPG(Practising):
         before, actor_updates, saturated = self.updates, 0, 0.0
         for _ in range(settings.steps_of_each):
             saturated += self._step()
-            if self._warming_up or len(self.replay) == 0:
+            if self.env_steps < settings.learning_starts or len(self.replay) == 0:
                 continue
             if self.env_steps // self.env.num_envs % settings.train_every == 0:
                 if self._scaled_upto == 0:
@@ -136,7 +136,7 @@ class DDPG(Practising):
         env, network = self.env, self.network
         # Our environments write into the arrays they handed out, so what is kept is copied.
         states = self._state(env.obs, env.action_mask)
-        if self._warming_up:
+        if self.env_steps < self.settings.learning_starts:
             chosen = self.explorer.anything(env.num_envs, env.action_mask, self.rng)
         else:
             x = network.scaled(states[:, : self._fields])
@@ -162,11 +162,6 @@ class DDPG(Practising):
         if dones.any():
             self.explorer.reset(dones, self.rng)
         return 0.0 if network.discrete else float((np.abs(chosen) >= 1).mean())
-
-    @property
-    def _warming_up(self) -> bool:
-        """Actions are uniform, and nothing is learnt from them yet."""
-        return self.env_steps < self.settings.learning_starts or not self.reward_scale.ready
 
     def _state(
         self, obs: NDArray[np.float32], mask: NDArray[np.bool_] | None

@@ -151,7 +151,7 @@ class DQN(Practising):
         before = self.updates
         for _ in range(self.settings.steps_of_each):
             self._step()
-            if len(self.replay) < self.settings.learning_starts or not self.reward_scale.ready:
+            if len(self.replay) < self.settings.learning_starts:
                 continue
             if self.env_steps // self.env.num_envs % self.settings.train_every == 0:
                 if self._scaled_upto == 0:

@@ -22,8 +22,7 @@ class OffPolicySettings(AlgorithmSettings):
     reward_scale: Fixed[Annotated[float, Field(gt=0)] | Literal["auto"]] = Field(
         1.0,
         description="what rewards are multiplied by, as values near 1 are learnt soonest; "
-        "auto: over the root mean square of those of the warm-up (500 at least), where that is "
-        "above 1",
+        "auto: over the root mean square of those of the warm-up, where that is above 1",
     )
     n_step: Fixed[int] = Field(1, ge=1, le=100, description="steps that a transition spans")
 

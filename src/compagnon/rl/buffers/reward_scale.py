@@ -10,7 +10,6 @@ from compagnon.rl.buffers.replay import NStep, ReplayBuffer
 from compagnon.rl.buffers.rollout import Rollout
 from compagnon.rl.networks.scaler import RunningScaler
 
-MEASURED_REWARDS = 500  # of fewer many a task has shown no end of an episode, which may pay most
 _TINY = 1e-5
 
 
@@ -57,9 +56,7 @@ class WarmUpRewardScale:
     "auto" divides by the root mean square of the rewards of the warm-up, which chance or rules
     play, where that is above 1: values of hundreds are learnt late, one unit of a Huber loss at a
     time. Smaller rewards stay what they are, since a rare large one may be still to come. One
-    number counts for the whole run, and for what is remembered already: nothing is mixed. So it is
-    not chosen by a handful of rewards: a warm-up that is shorter goes on until there are
-    `MEASURED_REWARDS`.
+    number counts for the whole run, and for what is remembered already: nothing is mixed.
 
     Args:
         given: the number, or "auto".
@@ -74,11 +71,6 @@ class WarmUpRewardScale:
         self._squares = 0.0
         self._count = 0
 
-    @property
-    def ready(self) -> bool:
-        """Whether the warm-up may end, as far as rewards are concerned."""
-        return not self._measures or self._count >= MEASURED_REWARDS
-
     def count(self, rewards: NDArray[np.float64]) -> None:
         """Take the rewards of a step (N,) into account, until the scale is settled."""
         if self._measures:
@@ -87,7 +79,7 @@ class WarmUpRewardScale:
 
     def settle(self, replay: ReplayBuffer, windows: NStep) -> None:
         """End the warm-up: choose, and bring what is remembered to it. Once; then nothing."""
-        if not self._measures:
+        if not self._measures or self._count == 0:
             return
         self._measures = False
         self.value = 1.0 / max(1.0, float(np.sqrt(self._squares / self._count)))
