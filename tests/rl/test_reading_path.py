@@ -20,6 +20,7 @@ ASIDE = {
     "what it prints": r"(extras|output|text)\.py",
     "how worlds and ids are found": r"worlds/.*|plugins\.py|envs/(finding|making|options)\.py",
     "how one env is read": r"envs/(adapter|encoding|field|known_state|products|recorded)\.py",
+    "what is refused of an env": r"envs/step_checks\.py",
     "what is kept on disk": r"files\.py|rl/(checkpoint|provenance|recipe_history|run)\.py",
     "what a policy is, and how it plays": r"policy/.*",
     "how far it is": r"rl/(callbacks|filming|process|progress)\.py",
