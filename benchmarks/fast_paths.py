@@ -12,17 +12,14 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-import torch
 import tyro
 
-from compagnon.rl import dagger as daggers
 from compagnon.rl import ddpg as ddpgs
 from compagnon.rl import dqn as dqns
 from compagnon.rl import ppo as ppos
 from compagnon.rl.algorithm import Algorithm, build_algorithm
 from compagnon.rl.process import threads
 from compagnon.rl.recipe import parse_recipe
-from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.workshop import WORKSHOP
 from harness import (
     QUICK,
@@ -41,19 +38,6 @@ WANTED = 1.3
 PPO = {"kind": "ppo", "num_envs": 8, "rollout_steps": 256, "minibatch_size": 64}
 DDPG = {"kind": "ddpg", "iteration_steps": 1_000, "learning_starts": 500, "batch_size": 256}
 DQN = {"kind": "dqn", "num_envs": 4, "iteration_steps": 1_000, "learning_starts": 256}
-# A tenth of what `workshop-tight` collects and trains.
-DAGGER = {
-    "kind": "dagger", "expert": "expert:workshop-v2", "num_envs": 16, "collect_steps": 170,
-    "gradient_steps": 150, "iterations": 10_000,
-}  # fmt: skip
-# As `dispatch-clinic` has them, with an eighth of its envs.
-CLINIC = {"kind": "pairwise", "hidden": [64, 32], "embedding": 32, "activation": "relu"}
-CLINIC_PPO = {
-    "kind": "ppo", "num_envs": 32, "rollout_steps": 128, "epochs": 2, "minibatch_size": 2_048,
-    "gamma": 1.0,
-}  # fmt: skip
-PAIRWISE = {"kind": "pairwise", "hidden": [32, 32], "embedding": 16, "activation": "relu"}
-FLEET = {"preset": "clinic-day", "board": 6}
 SMALL = {"hidden": [64, 64]}
 # Name -> environment, its arguments, the network, the algorithm.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -65,8 +49,6 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         SMALL,
         {**PPO, "num_envs": 64, "rollout_steps": 64, "minibatch_size": 2_048},
     ),
-    "ppo, pairwise, 256 rows": (DISPATCH, FLEET, PAIRWISE, {**PPO, "minibatch_size": 256}),
-    "ppo, pairwise, 2,048 rows": (DISPATCH, {"preset": "clinic-day"}, CLINIC, CLINIC_PPO),
     "dqn, 128 rows": ("CartPole-v1", {}, {"hidden": [128, 128], "activation": "relu"}, DQN),
     "dqn, dueling, 128 rows": (
         "CartPole-v1",
@@ -75,7 +57,6 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {**DQN, "dueling": True},
     ),
     "ddpg, 256 rows": ("Pendulum-v1", {}, {"hidden": [128, 128], "activation": "relu"}, DDPG),
-    "dagger, 201 actions, 1,024 rows": (WORKSHOP, {"decision_points": True}, SMALL, DAGGER),
 }
 
 
@@ -137,10 +118,6 @@ def built(name: str) -> dict[str, Built]:
             if plain:
                 made.steps = ddpgs.AutogradSteps(made.network, made.settings)
             step = update_step(made)
-        elif isinstance(made, daggers.Dagger):
-            if plain:
-                made.cross_entropy = daggers.masked_cross_entropy
-            step = dagger_step(made)
         found[path] = Built(step, iteration(made))
     return found
 
@@ -177,23 +154,6 @@ def ppo_step(ppo: ppos.PPO) -> Work:
             ppo.steps.losses(whole, rows)
             ppo.steps.step((1e-5, 1e-5))
         return len(parts[:8])
-
-    return work
-
-
-def dagger_step(dagger: daggers.Dagger) -> Work:
-    dagger._ask()
-    data, rows = dagger.data, np.arange(1_024)
-    x = torch.from_numpy(dagger.network.scaled(data.obs[rows]))
-    weights = np.full(len(rows), 1 / len(rows), np.float32)
-
-    def work() -> int:
-        logits = dagger.network.actor(x)
-        loss, _ = dagger.cross_entropy(logits, data.action_mask, rows, data.labels[rows], weights)
-        dagger.optimiser.zero_grad()
-        loss.backward()
-        dagger.optimiser.step()
-        return 1
 
     return work
 

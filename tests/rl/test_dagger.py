@@ -9,7 +9,7 @@ import torch
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
 from compagnon.policy import Schema, load_policy
-from compagnon.rl.dagger import Dagger, DaggerSettings
+from compagnon.rl.dagger import Dagger, DaggerSettings, masked_cross_entropy
 from compagnon.worlds.workshop import WORKSHOP
 from tests.rl.small import ACTIONS, BANDIT, SHORT, Fixed, network_for, through_disk
 
@@ -67,6 +67,22 @@ def test_published_scaling_without_the_mask_clones_badly():
     assert agreement(dagger) < 0.9
 
 
+# -- the loss ------------------------------------------------------------------------------------
+
+
+def test_the_loss_and_its_gradient_are_those_of_a_softmax_over_possible_actions():
+    """Worked out by hand: two possible actions with logits log 3 and log 1, one with log 9."""
+    logits = torch.tensor([[3.0, 9.0, 1.0], [1.0, 1.0, 2.0]]).log().requires_grad_()
+    possible = torch.tensor([[True, False, True], [True, True, True]])
+    losses = masked_cross_entropy(logits, possible, torch.tensor([0, 2]))
+    np.testing.assert_allclose(losses.detach(), -np.log([0.75, 0.5]), rtol=1e-6)
+    losses.dot(torch.tensor([2.0, 1.0])).backward()
+    wanted = [[2 * (0.75 - 1), 0, 2 * 0.25], [0.25, 0.25, 0.5 - 1]]
+    np.testing.assert_allclose(logits.grad, wanted, rtol=1e-5)
+    unmasked = masked_cross_entropy(logits, None, torch.tensor([0, 2]))
+    np.testing.assert_allclose(unmasked.detach(), -np.log([3 / 13, 0.5]), rtol=1e-6)
+
+
 # -- on the bandit that pays the number of the action: who acted can be read off the return -------
 
 
@@ -99,6 +115,31 @@ def test_the_expert_acts_in_its_share_of_steps(expert_share):
         assert metrics["collection_return"] == pytest.approx(1 - share, abs=0.05)
         if share in (0.0, 1.0):
             assert metrics["collection_return"] == 1 - share
+
+
+class Quarters(Fixed):
+    """Chooses 1 in every fourth copy and 0 in the others."""
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
+        return (np.arange(len(obs)) % 4 == 3).astype(np.int64)
+
+
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 3 / 4), (0.5, 0.75**0.5 / (0.75**0.5 + 0.5))])
+def test_a_label_weighs_as_balance_says(balance, share):
+    """Logits are 0, so the gradient of the output's bias is 1/6 less the weighted share."""
+    dagger = on_bandit(
+        np.zeros(ACTIONS), balance=balance, hold_out=False,
+        gradient_steps=0, epochs=1, batch_size=10_000,
+    )  # fmt: skip
+    dagger.expert = Quarters(0)
+    gradients: list[np.ndarray] = []
+    bias = dagger.network.actor.layers[-1].bias
+    bias.register_hook(lambda gradient: gradients.append(gradient.numpy().copy()))
+    metrics = dagger.iterate()
+    wanted = np.full(ACTIONS, 1 / ACTIONS)
+    wanted[:2] -= share, 1 - share
+    np.testing.assert_allclose(gradients, [wanted], atol=1e-5)
+    assert metrics["cross_entropy"] == pytest.approx(np.log(ACTIONS), rel=1e-5)
 
 
 def test_the_first_collection_is_the_expert_s_alone():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -19,7 +20,6 @@ from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
 from compagnon.rl.buffers.demonstrations import Demonstrations
 from compagnon.rl.dagger_settings import DaggerSettings
 from compagnon.rl.fast import masked
-from compagnon.rl.fast.cross_entropy import fused_cross_entropy
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.worlds.registry import usual_expert
 
@@ -38,7 +38,6 @@ class Dagger:
         expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
             from: nobody can be asked about the states that the student meets.
         seed: of episodes, mixing, draws and minibatches.
-        fast: take the fused loss rather than the plain one.
 
     Attributes:
         step_losses: (S,) mean cross-entropy of each gradient step of the last iteration.
@@ -53,7 +52,6 @@ class Dagger:
         env: BatchEnv,
         expert: Policy | Demonstrations,
         seed: int,
-        fast: bool = True,
     ) -> None:
         if network.schema.action.kind != "discrete":
             raise InputError(f"dagger: {env.env_id} has {env.action_space}; Discrete is needed")
@@ -68,7 +66,6 @@ class Dagger:
         self.episodes = 0
         self.rng = np.random.default_rng(seed)
         self.optimiser = self._new_optimiser()
-        self.cross_entropy = fused_cross_entropy if fast else masked_cross_entropy
         self.data = DemonstrationBuffer(
             settings.capacity, len(network.schema.observation.fields), network.schema.action.n
         )
@@ -168,30 +165,28 @@ class Dagger:
         return actions
 
     def _train(self) -> dict[str, float]:
-        settings, data = self.settings, self.data
-        x = torch.from_numpy(self._scaled(data.obs[: len(data)])).to(self.network.device)
-        mask, labels = data.action_mask[: len(data)], data.labels[: len(data)]
-        if not settings.mask_loss:
-            mask = np.ones((1, mask.shape[1]), np.bool_)
+        settings, data, tensor = self.settings, self.data, self.network.tensor
+        x = tensor(self._scaled(data.obs[: len(data)]))
+        labels = tensor(data.labels[: len(data)])
+        possible = tensor(data.action_mask[: len(data)]) if settings.mask_loss else None
         training, held_out = self._split()
-        weights = data.label_weights(settings.balance, training)
+        weights = tensor(data.label_weights(settings.balance, training).astype(np.float32))
         batches = self._minibatches(training)
-        losses = np.empty(len(batches))
+        found = []
         for number, rows in enumerate(batches):
             self._set_rate(number / len(batches))
-            logits = self.network.actor(x[torch.from_numpy(rows)])
-            row_weights = weights[labels[rows]]
-            loss, row_losses = self.cross_entropy(
-                logits,
-                mask,
-                rows if settings.mask_loss else np.zeros_like(rows),
-                labels[rows],
-                (row_weights / row_weights.sum()).astype(np.float32),
+            index = tensor(rows)
+            logits, label = self.network.actor(x[index]), labels[index]
+            row_losses = masked_cross_entropy(
+                logits, None if possible is None else possible[index], label
             )
+            row_weights = weights[label]
             self.optimiser.zero_grad()
+            loss = row_losses.dot(row_weights) / row_weights.sum()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
-            losses[number] = row_losses.cpu().numpy().mean()
+            found.append(row_losses.detach().mean())
+        losses = torch.stack(found).cpu().numpy().astype(np.float64)
         self.step_losses = losses
         by_epoch = settings.gradient_steps == 0
         per_epoch = max(1, len(batches) // settings.epochs) if by_epoch else 20
@@ -272,26 +267,16 @@ class Dagger:
 
 
 def masked_cross_entropy(
-    logits: torch.Tensor,
-    mask: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float32],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of imitation in plain autograd; `fast.cross_entropy` computes the same.
+    logits: torch.Tensor, possible: torch.Tensor | None, labels: torch.Tensor
+) -> torch.Tensor:
+    """``-log pi(label | s, M)`` of each row, (B,), where pi is the softmax over possible actions.
 
     Args:
-        logits: (B, A). mask: (M, A), of the whole dataset. rows: (B,), which rows of `mask`.
-        labels: (B,). weights: (B,), that already sum to what the loss should weigh.
-
-    Returns:
-        The sum of weights x losses, and each row's loss (B,), outside autograd.
+        logits: (B, A). possible: (B, A), the mask; None for all actions. labels: (B,), possible.
     """
-    possible = torch.from_numpy(mask[rows]).to(logits.device)
-    log_probs = logits.masked_fill(~possible, -torch.inf).log_softmax(dim=1)
-    chosen = torch.from_numpy(labels).to(logits.device)
-    losses = -log_probs.gather(1, chosen[:, None])[:, 0]
-    return (torch.from_numpy(weights).to(logits.device) * losses).sum(), losses.detach()
+    if possible is not None:
+        logits = torch.where(possible, logits, -torch.inf)
+    return cross_entropy(logits, labels, reduction="none")
 
 
 def build(plan: BuildPlan) -> tuple[Dagger, PolicyNetwork]:

@@ -103,23 +103,6 @@ def test_ppo_s_gradient_is_autograd_s(batch, entropy_coef, reference_coef):
         assert (down & (ratio > 1.2)).any()
 
 
-@pytest.mark.parametrize("batch", [FEW, MANY])
-def test_cross_entropy_s_gradient_is_autograd_s(batch):
-    rng, logits, mask = case(batch, 30)
-    rows = rng.permutation(batch)
-    labels, _ = sample(logits[rows], mask[rows], rng.random(batch))
-    weights = rng.random(batch).astype(np.float32)
-    gradient = np.full_like(logits, np.nan)
-    losses = np.full(batch, np.nan, np.float32)
-    masked.cross_entropy_gradient(logits[rows], mask, rows, labels, weights, gradient, losses)
-    x = torch.tensor(logits[rows], dtype=torch.float64, requires_grad=True)
-    loss = -log_softmax(x, torch.tensor(mask[rows]))[torch.arange(batch), torch.tensor(labels)]
-    (wanted,) = torch.autograd.grad((loss * torch.tensor(weights)).sum(), x)
-    np.testing.assert_allclose(losses, loss.detach(), atol=3e-6, rtol=1e-4)
-    np.testing.assert_allclose(gradient, wanted, atol=2e-6, rtol=1e-4)
-    assert (gradient[~mask[rows]] == 0).all()
-
-
 def test_one_choice_gives_nothing_to_learn():
     logits = np.array([[3.0, -1.0, 7.0]], np.float32)
     mask = np.array([[False, True, False]])
@@ -141,12 +124,9 @@ def test_extreme_logits_give_finite_numbers(batch):
     actions, log_probs = sample(logits, mask, rng.random(batch))
     assert np.isfinite(log_probs).all()
     assert mask[np.arange(batch), actions].all()
-    gradient, losses = np.empty_like(logits), np.empty(batch, np.float32)
+    gradient = np.empty_like(logits)
     stats = np.empty((batch, protocol.NUM_STATS), np.float32)
     rows, ones = np.arange(batch), np.ones(batch, np.float32)
-    masked.cross_entropy_gradient(logits, mask, rows, actions, ones, gradient, losses)
-    assert np.isfinite(gradient).all()
-    assert np.isfinite(losses).all()
     masked.ppo_gradient(
         logits, mask, rows, actions, log_probs, ones, 0.2, 0.1, -logits, 1.0, gradient, stats
     )
@@ -159,11 +139,9 @@ def test_logits_that_are_no_numbers_show_in_every_loss(batch):
     rng, logits, mask = case(batch, 30)
     actions, log_probs = sample(logits, mask, rng.random(batch))
     logits[2, actions[2]] = np.nan
-    gradient, losses = np.empty_like(logits), np.empty(batch, np.float32)
+    gradient = np.empty_like(logits)
     stats = np.empty((batch, protocol.NUM_STATS), np.float32)
     rows, ones = np.arange(batch), np.ones(batch, np.float32)
-    masked.cross_entropy_gradient(logits, mask, rows, actions, ones, gradient, losses)
-    np.testing.assert_array_equal(np.isnan(losses), rows == 2)
     masked.ppo_gradient(
         logits, mask, rows, actions, log_probs, ones, 0.2, 0.1, -logits, 1.0, gradient, stats
     )
@@ -274,21 +252,17 @@ def test_threads_do_not_change_a_bit():
         both(masked._sample)[which](logits, mask, uniforms, actions, log_probs)
         best = np.empty(MANY, np.int64)
         both(masked._greedy)[which](logits, mask, best)
-        clone, losses = np.empty_like(logits), np.empty(MANY, np.float32)
-        both(masked.cross_entropy_gradient)[which](
-            logits, mask, rows, best[rows.argsort()], ones, clone, losses
-        )
         gradient, stats = np.empty_like(logits), np.empty((MANY, protocol.NUM_STATS), np.float32)
         both(masked.ppo_gradient)[which](
             logits[rows], mask, rows, actions, log_probs, ones, 0.2, 0.1, reference, 0.5,
             gradient, stats,
         )  # fmt: skip
-        results.append([actions, log_probs, best, clone, losses, gradient, stats])
+        results.append([actions, log_probs, best, gradient, stats])
     for serial, parallel in zip(*results, strict=True):
         np.testing.assert_array_equal(serial, parallel)
 
 
-@pytest.mark.parametrize("name", ["_sample", "_greedy", "cross_entropy_gradient", "ppo_gradient"])
+@pytest.mark.parametrize("name", ["_sample", "_greedy", "ppo_gradient"])
 def test_the_cache_tells_the_two_ways_of_compiling_apart(name):
     serial, parallel = both(getattr(masked, name))
     assert serial.py_func.__qualname__ != parallel.py_func.__qualname__

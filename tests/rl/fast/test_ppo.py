@@ -12,7 +12,7 @@ from tests.rl.cases import CASES
 from tests.rl.small import through_disk
 from tests.tiers import full
 
-NAMES = [name for name, case in CASES.items() if case.kind == "ppo"]
+NAMES = [name for name, case in CASES.items() if case.kind == "ppo" and "pairwise" not in name]
 EVERY = pytest.mark.parametrize(
     "name", [name if name in ("ppo", "ppo, box") else full(name) for name in NAMES]
 )
@@ -93,6 +93,11 @@ def test_a_network_that_is_unknown_takes_the_plain_path():
     ppo.network.actor = torch.nn.Linear(3, 2)
     assert fast_steps(ppo.network, ppo.distribution, ppo.settings) is None
     assert fast_steps(ppo.network, object(), ppo.settings) is None
+
+
+def test_the_pairwise_network_takes_the_plain_path():
+    ppo, _ = build_algorithm(CASES["ppo, pairwise"].recipe())
+    assert isinstance(ppo.steps, AutogradSteps)
 
 
 def test_a_wrong_gradient_would_be_seen():

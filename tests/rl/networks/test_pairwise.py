@@ -11,7 +11,6 @@ from compagnon.policy.manifest import PairwiseSpec
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.dqn import PairwiseQNetwork
 from compagnon.rl.fast.backprop import AutogradPass
-from compagnon.rl.fast.optim import ActorCriticSteps
 from compagnon.rl.networks.trainable import PairwiseNetwork
 from compagnon.rl.recipe import load_recipe
 from tests.policy.boards import Cut, schema
@@ -51,28 +50,6 @@ def test_the_value_does_not_depend_on_the_order():
     values = network.values(network.read(board.flat()))
     np.testing.assert_allclose(network.values(network.read(moved.flat())), values, atol=1e-5)
     assert len(set(values.round(4).tolist())) == 5
-
-
-@pytest.mark.full
-def test_a_step_moves_as_plain_autograd_does():
-    x = torch.from_numpy(Cut(3, 4, 9, np.random.default_rng(0)).flat() / 50)
-    mine, other = (drawn(PairwiseNetwork(schema(3, 4), SPEC, 0)) for _ in range(2))
-    towards = torch.linspace(-1, 1, 9 * 17).reshape(9, 17)
-    steps = ActorCriticSteps(mine, 1e-5)
-    with torch.inference_mode():
-        _, values = steps.forward(x)
-        steps.step((towards, None), values, (1e-3, 1e-2), 0.5)
-    for name, loss in (
-        ("actor", (other.actor(x) * towards).sum()),
-        ("critic", (other.critic(x)[:, 0] ** 2 / 2).sum()),
-    ):
-        module = other.modules[name]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 0.5)
-        rate = 1e-3 if name == "actor" else 1e-2
-        torch.optim.Adam(module.parameters(), rate, eps=1e-5).step()
-        for a, b in zip(mine.modules[name].parameters(), module.parameters(), strict=True):
-            torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
 
 def test_inference_mode_outside_does_not_reach_into_a_pass():

@@ -1,4 +1,4 @@
-"""The masked softmax, fused: sampling, cross-entropy and PPO's gradient straight from the logits.
+"""The masked softmax, fused: sampling, and PPO's gradient straight from the logits.
 
 With 201 actions the softmax, not the matrix products, is where the time goes. Each kernel reads a
 row of logits once, visits only the actions that the mask allows, and writes the gradient with
@@ -129,35 +129,6 @@ def _greedy(logits, mask, actions):
                 if best < 0 or logits[i, j] > logits[i, best]:
                     best = j
         actions[i] = best
-
-
-@_by_size
-def cross_entropy_gradient(
-    logits: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    gradient: NDArray[np.float32],
-    losses: NDArray[np.float32],
-) -> None:
-    """Weighted cross-entropy of masked logits, and its gradient.
-
-    Args:
-        logits: (B, A). mask: (M, A), of the whole dataset. rows: (B,), which rows of `mask`.
-        labels: (B,). weights: (B,), that already sum to what the loss should weigh.
-        gradient: (B, A), d(sum of weights x loss)/d logits, written.
-        losses: (B,), unweighted, written.
-    """
-    for i in prange(logits.shape[0]):
-        p = gradient[i]
-        row_mask = mask[rows[i]]
-        log_total = _row_softmax(logits[i], row_mask, p)
-        label = labels[i]
-        losses[i] = log_total - logits[i, label]
-        for j in range(p.shape[0]):
-            p[j] *= weights[i]
-        p[label] -= weights[i]
 
 
 @_by_size

@@ -20,7 +20,6 @@ from compagnon.rl.fast import gaussian, masked
 from compagnon.rl.fast.optim import ActorCriticSteps
 from compagnon.rl.fast.protocol import NUM_STATS, ActorCriticLosses
 from compagnon.rl.networks.mlp import Mlp
-from compagnon.rl.networks.pairwise import PairwiseActor
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo_settings import PPOSettings
 
@@ -35,7 +34,7 @@ def fast_steps(
 ) -> "FastSteps | None":
     """The fast path of a network and a distribution; None where there is none."""
     gradient = _GRADIENTS.get(type(distribution))
-    if gradient is None or not isinstance(network.actor, Mlp | PairwiseActor):
+    if gradient is None or not isinstance(network.actor, Mlp):
         return None
     return FastSteps(network, settings, gradient)
 
