@@ -6,7 +6,7 @@ import torch
 
 from compagnon.rl.algorithm import build_algorithm
 from compagnon.rl.fast.ppo import FastSteps, fast_steps
-from compagnon.rl.fast.protocol import NUM_STATS
+from compagnon.rl.fast.protocol import LOSS, NUM_STATS
 from compagnon.rl.ppo import PPO, AutogradSteps
 from tests.rl.cases import CASES
 from tests.rl.small import through_disk
@@ -86,6 +86,21 @@ def test_the_plain_path_resumes_bit_for_bit(name):
     halves.load_state_dict(through_disk(whole.state_dict()))
     halves.network.load_state_dict(through_disk(whole.network.state_dict()))
     assert whole.iterate() == halves.iterate()
+
+
+@pytest.mark.parametrize("name", ["ppo", "ppo, box"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_weights_that_are_no_numbers_show_in_the_losses(name, fast):
+    """They raise nothing there: the trainer says where training went wrong."""
+    ppo = ppo_of(name, fast)
+    ppo._collect()
+    batch = ppo.rollout.batch()
+    whole = ppo._train_batch(batch, *ppo._credit(batch))
+    with torch.no_grad():
+        next(iter(ppo.network.actor.parameters())).fill_(torch.nan)
+    losses = ppo.steps.losses(whole, np.arange(len(batch.obs)))
+    assert np.isnan(losses.stats[LOSS])
+    assert np.isfinite(losses.value)
 
 
 def test_a_network_that_is_unknown_takes_the_plain_path():

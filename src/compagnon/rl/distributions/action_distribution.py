@@ -97,7 +97,8 @@ class MaskedCategorical:
     def _of(self, logits: torch.Tensor, mask: torch.Tensor) -> Categorical:
         # the lowest number rather than minus infinity, whose product with 0 is no number
         lowest = torch.finfo(logits.dtype).min
-        return Categorical(logits=logits.masked_fill(~mask, lowest))
+        logits = logits.masked_fill(~mask, lowest)
+        return Categorical(logits=logits, validate_args=False)  # `Trainer` says what is no number
 
 
 class DiagonalGaussian:
@@ -148,7 +149,7 @@ class DiagonalGaussian:
 
     def _of(self, params: torch.Tensor) -> Normal:
         mean, log_std = params.chunk(2, dim=1)
-        return Normal(mean, log_std.exp())
+        return Normal(mean, log_std.exp(), validate_args=False)
 
 
 DistributionFactory = Callable[[Schema], ActionDistribution]
