@@ -13,7 +13,14 @@ from compagnon.policy import Schema
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import search
 from compagnon.worlds.dispatch.experts.experts import regret
-from compagnon.worlds.dispatch.experts.numbers import KINDS, LIMITS, SEARCHED, Numbers, read_numbers
+from compagnon.worlds.dispatch.experts.numbers import (
+    KINDS,
+    LIMITS,
+    SEARCHED,
+    TUNED,
+    Numbers,
+    read_numbers,
+)
 from compagnon.worlds.dispatch.fields import BOOKING
 from tests.worlds.dispatch.test_experts import AT, LAYOUT, board, held_board, pair, policy, weighed
 
@@ -38,6 +45,8 @@ def placed(obs, place, **values):
         ("3:slack", KINDS["slack"]._replace(compare=3.0)),
         ("4:weigh:share=0.2,worth=2", KINDS["weigh"]._replace(compare=4.0, share=0.2, worth=2.0)),
         ("2:tight=5", Numbers(tight=5.0)),
+        *((name, numbers) for name, numbers in TUNED.items()),
+        ("clinic:worth=2,compare=5", TUNED["clinic"]._replace(worth=2.0, compare=5.0)),
     ],
 )
 def test_what_follows_the_name_says_what_is_weighed(argument, expected):
@@ -49,6 +58,9 @@ def test_what_follows_the_name_says_what_is_weighed(argument, expected):
     [
         ("1", "K='1' should be a whole number from 2 to 100"),
         ("nowhere.json", "or a file written by `compagnon search-rule`"),
+        ("village", r"K='village' should be .*, one of the tuned rules \(clinic, city\)"),
+        ("clinic:slack", "'slack' is none of compare, tight"),
+        ("city:hope=2000", r"hope=2000\.0 should be a number from 0 to 1000"),
         ("3:loose", "'slack', 'hold', 'weigh', 'opportunity', not 'loose'"),
         ("3:slack:loose=1", "'loose' is none of compare, tight"),
         ("3:slack:tight=much", "tight='much' should be a number"),
@@ -84,9 +96,22 @@ def test_all_that_is_searched_and_all_that_has_a_name_may_be_given():
     assert tuple(LIMITS) == tuple(SEARCHED) == Numbers._fields
     for name, (low, high, _) in SEARCHED.items():
         assert LIMITS[name][0] <= low <= high <= LIMITS[name][1]
-    for numbers in KINDS.values():
+    for numbers in (*KINDS.values(), *TUNED.values()):
         text = ",".join(f"{key}={value}" for key, value in numbers._asdict().items())
         assert read_numbers(RULE, f"2:{text}") == numbers
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_a_tuned_rule_plays_and_is_what_a_search_may_find(name):
+    steps = search.steps_of(TUNED[name])
+    assert search.numbers_of(steps) == pytest.approx(TUNED[name])
+    args, seeds = {"preset": "clinic-day", "tightness": 0.5}, list(range(40, 52))
+    schema = Schema.of(BatchEnv(DISPATCH, args, 1))
+    costs = [
+        -play_episodes(DISPATCH, args, policy(f"regret:{one}", schema), seeds).returns.mean()
+        for one in (name, "3:opportunity")
+    ]
+    assert costs[0] < costs[1]  # it leaves nobody without an answer
 
 
 def test_weigh_answers_at_once_and_opportunity_holds():

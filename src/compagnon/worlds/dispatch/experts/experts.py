@@ -198,12 +198,15 @@ def matching(schema: Schema, argument: str | None = None) -> MatchingRule:
 
 
 def regret(schema: Schema, argument: str | None = None) -> CompiledRule:
-    """``expert:dispatch-regret[:K][:KIND][:NUMBERS]``: the booking with the most to lose.
+    """``expert:dispatch-regret[:K][:KIND][:NUMBERS]``, or ``:NAME[:NUMBERS]`` of a tuned one.
+
+    It takes the booking with the most to lose.
 
     K is how many drivers regret compares, 2 by default. KIND is one of `numbers.KINDS`: ``slack``
     pays for tight plans, ``weigh`` also weighs refusals and what the other bookings lose, ``hold``
     is ``slack`` that promises late, and ``opportunity`` is ``weigh`` that does. NUMBERS are changes
-    of what is weighed, such as ``share=0.2,worth=2``, see `numbers.Numbers`.
+    of what is weighed, such as ``share=0.2,worth=2``, see `numbers.Numbers`. NAME is one of
+    `numbers.TUNED`, rules that a search found.
 
     ``expert:dispatch-regret:FILE`` has all numbers from a file that ``search-rule`` wrote.
 

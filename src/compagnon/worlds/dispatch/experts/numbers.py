@@ -81,15 +81,43 @@ KINDS: Final[Mapping[str, Numbers]] = {
     "weigh": _SLACK._replace(stake=1.0, share=0.3),
     "opportunity": _SLACK._replace(stake=1.0, share=0.3, horizon=35.0, patience=ENDLESS),
 }
+# What `compagnon search-rule` found for the days of a preset.
+TUNED: Final[Mapping[str, Numbers]] = {
+    "clinic": Numbers(
+        compare=3.0,
+        tight=12.0,
+        minutes=30.0,
+        stake=0.95,
+        share=0.35,
+        horizon=40.0,
+        patience=0.0,
+        hope=0.16,
+        worth=0.25,
+    ),
+    "city": Numbers(
+        compare=4.0,
+        tight=40.0,
+        minutes=24.0,
+        stake=1.45,
+        share=0.1,
+        horizon=260.0,
+        patience=0.0,
+        hope=0.26,
+        worth=0.0,
+    ),
+}
 _MAX_BYTES: Final = 100_000
 
 
 def read_numbers(name: str, argument: str | None) -> Numbers:
-    """The numbers that what follows the rule's name means: ``[K[:KIND][:NUMBERS]]`` or a file.
+    """The numbers that what follows the rule's name means.
+
+    That is ``[K[:KIND][:NUMBERS]]``, a name of `TUNED` with ``[:NUMBERS]``, or a file.
 
     Args:
         name: of the rule, for messages.
-        argument: such as ``3``, ``3:slack``, ``3:weigh:share=0.2,worth=2`` or ``rule.json``.
+        argument: such as ``3``, ``3:slack``, ``3:weigh:share=0.2,worth=2``, ``clinic`` or
+            ``rule.json``.
 
     Raises:
         InputError: says what of it cannot be, and what would be right.
@@ -97,11 +125,14 @@ def read_numbers(name: str, argument: str | None) -> Numbers:
     if argument is None:
         return KINDS[""]
     first, _, rest = argument.partition(":")
+    if first in TUNED:
+        return _changed(TUNED[first], rest, name)
     if not first.isdecimal() and Path(argument).is_file():
         return load_numbers(Path(argument))
     if not (first.isdecimal() and len(first) <= 3 and 2 <= int(first) <= 100):
         raise InputError(
             f"{name}: K={first!r} should be a whole number from 2 to 100, "
+            f"one of the tuned rules ({', '.join(TUNED)}), "
             "or a file written by `compagnon search-rule`"
         )
     kind, _, changed = rest.partition(":")
@@ -110,7 +141,12 @@ def read_numbers(name: str, argument: str | None) -> Numbers:
     if kind not in KINDS:
         known = ", ".join(repr(one) for one in KINDS if one)
         raise InputError(f"{name}: after K there may stand {known}, not {kind!r}")
-    values = KINDS[kind]._replace(compare=float(first))._asdict()
+    return _changed(KINDS[kind]._replace(compare=float(first)), changed, name)
+
+
+def _changed(numbers: Numbers, changed: str, name: str) -> Numbers:
+    """The numbers with others in their place, such as ``share=0.2,worth=2``."""
+    values = numbers._asdict()
     for part in changed.split(",") if changed else ():
         key, _, text = part.partition("=")
         try:

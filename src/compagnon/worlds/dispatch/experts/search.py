@@ -11,7 +11,7 @@ from compagnon.output import number
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.dispatch.experts import rules
 from compagnon.worlds.dispatch.experts.finishing import play
-from compagnon.worlds.dispatch.experts.numbers import KINDS, SEARCHED, Numbers
+from compagnon.worlds.dispatch.experts.numbers import KINDS, SEARCHED, TUNED, Numbers
 from compagnon.worlds.rule_search import FoundRule, search_numbers
 
 DAYS: Final = 128
@@ -25,7 +25,7 @@ _STEPS: Final = np.array([round((one.high - one.low) / one.step) for one in SEAR
 def search_rule(env_args: Mapping[str, Any], trials: int, seed: int, days: int = DAYS) -> FoundRule:
     """Search `numbers.SEARCHED`, see `rule_search.search_numbers`.
 
-    The kinds that have a name are tried first.
+    The kinds that have a name, and the tuned rules, are tried first.
     """
     schema_args = {**env_args, "scaling": "physical"}
     env = BatchEnv(DISPATCH, schema_args, 8 * days)
@@ -41,7 +41,7 @@ def search_rule(env_args: Mapping[str, Any], trials: int, seed: int, days: int =
         return found
 
     few = BatchEnv(DISPATCH, schema_args, days)
-    known = np.array([steps_of(numbers) for numbers in KINDS.values()])
+    known = np.array([steps_of(numbers) for numbers in (*KINDS.values(), *TUNED.values())])
     bounds = (np.zeros(len(_STEPS), np.int64), _STEPS)
     found = search_numbers(bounds, scores, trials, seed, days, FIRST_SEEDS, known)
     values = numbers_of(found.values)._asdict()
