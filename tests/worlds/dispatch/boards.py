@@ -6,7 +6,7 @@ import numpy as np
 
 from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch import travel as travel_times
-from compagnon.worlds.dispatch.instance import Travel
+from compagnon.worlds.dispatch.instance_parts import Travel
 
 
 def board_of(

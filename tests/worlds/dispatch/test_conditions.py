@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch import plans, running_days, tables, travel
+from compagnon.worlds.dispatch import plans, running_days, schedules, tables, travel
 from compagnon.worlds.dispatch.board import BoardReader
 from compagnon.worlds.dispatch.env import DispatchEnv
 from compagnon.worlds.dispatch.generator import generate
@@ -87,12 +87,12 @@ def test_who_is_early_waits_where_a_ride_would_get_too_long(longest, begins):
     env.reset(seed=0)
     plan, w = plan_of(env), day_of(env)
     ways = running_days.roads_for_python(w, env._core.view.minutes, env._core.view.km)
-    plans.insert(plan, 0, 0, 0, ways, w.bookings, 0.0)
-    plans.insert(plan, 1, 1, 2, ways, w.bookings, 0.0)
+    schedules.insert(plan, 0, 0, 0, ways, w.bookings, 0.0)
+    schedules.insert(plan, 1, 1, 2, ways, w.bookings, 0.0)
     assert plan.codes[:4, plans.NODE].tolist() == [0, 2, 1, 3]
     assert plan.stops[:3, plans.START].tolist() == [42.0, 55.0, 59.0]
     w.speed_real[:] = 2.0
-    plans.set_out(plan, ways, 32.0)
+    schedules.set_out(plan, ways, 32.0)
     assert plan.stops[0, plans.START] == begins
 
 
@@ -203,7 +203,7 @@ def broken_down(env, minute, repair):
     """Let driver 0's vehicle break down at a minute of a day that has just begun."""
     env.world.drivers[0, 0, tables.REPAIR_MINUTES] = repair
     env.world.times[0, 0, plans.BREAKS_DOWN] = minute
-    plans.write_next(plan_of(env))
+    schedules.write_next(plan_of(env))
 
 
 @pytest.mark.parametrize(

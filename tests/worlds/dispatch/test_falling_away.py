@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from compagnon.worlds.dispatch import insertion, plans, running_days, tables
+from compagnon.worlds.dispatch import insertion, plans, running_days, schedules, tables
 from compagnon.worlds.dispatch.board import Board, BoardReader
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.env import DispatchEnv
@@ -129,10 +129,10 @@ def test_it_goes_once_nobody_is_late_without_it():
     w = running_days.RunningDays(*(array[0] for array in core.worlds))
     roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
     plan = running_days.plan_for_python(w, 0)
-    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+    schedules.settle(plan, roads, w.bookings, w.money[running_days.NOW])
     assert places_where_nobody_is(core.worlds) == 1
     plan.stops[2, plans.LIMIT] = 270.0  # the second rider can wait
-    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+    schedules.settle(plan, roads, w.bookings, w.money[running_days.NOW])
     assert places_where_nobody_is(core.worlds) == 0
     assert plan.codes[:2, plans.NODE].tolist() == [plans.BREAK, 2]
     assert plan.stops[1, plans.START] == 260.0
@@ -147,7 +147,7 @@ def test_without_the_place_the_next_rider_would_be_late():
     assert plan.stops[2, plans.START] <= plan.stops[2, plans.LIMIT] == 225.0
     plans.remove(plan, 0)
     roads = running_days.roads_for_python(w, core.view.minutes, core.view.km)
-    plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+    schedules.settle(plan, roads, w.bookings, w.money[running_days.NOW])
     assert plan.stops[1, plans.START] == plan.stops[1, plans.LIMIT] == 260.0
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from compagnon.worlds.dispatch import plans, running_days, tables
 from compagnon.worlds.dispatch.generator import generate
-from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import Bookings, Drivers, Travel
 
 SKILLS = ("lift", "oxygen", "child seat")
 

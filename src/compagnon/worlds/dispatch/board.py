@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch import (
-    dynamics,
     insertion,
     kernel,
+    lifecycle,
     plans,
     running_days,
+    schedules,
     tables,
     travel,
 )
@@ -24,7 +25,8 @@ from compagnon.worlds.dispatch.board_parts import Aboard, Board, Driver, Place, 
 from compagnon.worlds.dispatch.board_travel import Places
 from compagnon.worlds.dispatch.conditions import LONGEST_HALT
 from compagnon.worlds.dispatch.fields import Layout, scales
-from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEATS, Bookings, Drivers
 
 __all__ = ["Aboard", "Board", "BoardReader", "Driver", "Place", "Ride", "Stop"]
 
@@ -136,7 +138,7 @@ def _stand(
         if driver.phase != "off":
             plan = running_days.plan_for_python(w, d)
             plans.write_loads(plan, w.bookings)
-            plans.settle(plan, roads, w.bookings, board.now)
+            schedules.settle(plan, roads, w.bookings, board.now)
     for d in range(len(board.drivers), drivers):
         w.state[d, plans.PHASE] = plans.OFF
     return worlds
@@ -259,7 +261,7 @@ def _place_rides(board: Board, number: dict[str, int], w: running_days.RunningDa
         w.counts[value] += 1
     for b, value in enumerate(status):
         if value == running_days.LATER:
-            w.counts[running_days.ON_CALL] += dynamics.on_call(w, b)
+            w.counts[running_days.ON_CALL] += lifecycle.on_call(w, b)
     w.counts[running_days.SERVED] += board.served
     w.counts[running_days.REJECTED] += board.rejected
     waiting = [b for b, value in enumerate(status) if value == running_days.OPEN]
@@ -292,7 +294,7 @@ def _place_driver(
     rests = _rests(driver, where)
     for k, stop in enumerate(driver.plan):
         if stop.at == "break":
-            plans._write_stop(plan, k, plans.BREAK, *rests[state[plans.RESTS]])
+            plans.write_stop(plan, k, plans.BREAK, *rests[state[plans.RESTS]])
             state[plans.RESTS] += 1
             _mend(plan.stops[k], stop)
             continue
@@ -301,7 +303,7 @@ def _place_driver(
     open_ended = [board.rides[b].id for b in (*since, *picked) if b not in _left(driver, number)]
     if open_ended:
         raise InputError(f"{where}.plan: {open_ended[0]!r} is picked up and never dropped off")
-    plans._write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
+    plans.write_stop(plan, n, node + 1, 0.0, driver.shift_end, driver.shift_end)
     state[plans.COUNT] = n + 1
     if driver.phase == "drives":
         if driver.arrives is None:
@@ -321,12 +323,12 @@ def _write(
     b = _find(number, stop.ride, f"{where}.ride")
     row = w.bookings[b]
     if stop.at == "passes" or (stop.at == "nobody" and (k or driver.phase != "drives")):
-        plans._write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
+        plans.write_stop(plan, k, 2 * b + (stop.at == "passes"), 0.0, 0.0, 0.0)
         plans.empty(plan, k)
     elif stop.at == "dropoff":
         if b not in since and b not in picked:
             raise InputError(f"{where}: {stop.ride!r} is dropped off and never picked up")
-        plans._write_stop(
+        plans.write_stop(
             plan,
             k,
             2 * b + 1,

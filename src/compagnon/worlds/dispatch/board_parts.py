@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from compagnon.worlds.dispatch.instance import FOLD_SEATS
+from compagnon.worlds.dispatch.instance_parts import FOLD_SEATS
 
 Point = tuple[float, float]
 Where = Point | int | str

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.board_parts import Board, Where
-from compagnon.worlds.dispatch.instance import Travel
+from compagnon.worlds.dispatch.instance_parts import Travel
 
 MAX_PLACES: Final = 250  # two matrices of so many fit into a request of a megabyte
 MATRIX: Final = "matrix"

@@ -11,8 +11,8 @@ import numpy as np
 
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import plans, running_days, tables, travel
-from compagnon.worlds.dispatch.instance import FASTEST, SLOWEST
+from compagnon.worlds.dispatch import plans, running_days, schedules, tables, travel
+from compagnon.worlds.dispatch.instance_checks import FASTEST, SLOWEST
 
 # Random streams of a day, beside those of `generator`; the index is the hour, booking or driver.
 _DAY_SPEED, _HOUR_SPEED, _LATE, _LATE_MINUTES, _BREAKS, _BREAKS_AT, _REPAIR = range(61, 68)
@@ -149,4 +149,4 @@ def _redraw_breakdown(w, d, seed, conditions):
         at = max(begin, now + 1e-6) + left * streams.uniform(seed, _BREAKS_AT, d)
         times[plans.BREAKS_DOWN] = row[tables.BREAKS_DOWN_AT] = at
         row[tables.REPAIR_MINUTES] = _repair(seed, conditions, d)
-    plans.write_next(running_days.plan_of(w, d))
+    schedules.write_next(running_days.plan_of(w, d))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.field import Field
-from compagnon.worlds.dispatch.instance import SEAT_TYPES
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES
 
 _DAY: Final = 2880.0
 _KM: Final = 1000.0

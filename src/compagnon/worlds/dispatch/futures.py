@@ -15,9 +15,9 @@ from compagnon.envs import streams
 from compagnon.envs.kernels import kernel, kernel_entry
 from compagnon.worlds.dispatch import (
     conditions,
-    dynamics,
     generator,
     insertion,
+    lifecycle,
     running_days,
     tables,
     travel,
@@ -281,7 +281,7 @@ def _count_anew(w):
     for b in range(bookings):
         if w.status[b] == running_days.LATER:
             count[running_days.LATER] += 1
-            count[running_days.ON_CALL] += dynamics.on_call(w, b)
+            count[running_days.ON_CALL] += lifecycle.on_call(w, b)
             for d in range(w.state.shape[0]):
                 w.where[b, d, running_days.FOUND_FOR] = -1
 

@@ -11,7 +11,8 @@ import numpy as np
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel
 from compagnon.worlds.dispatch import tables, travel
-from compagnon.worlds.dispatch.instance import FOLD_SEATS, SEATS, Instance
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import FOLD_SEATS, SEATS
 
 LATITUDE, LONGITUDE = 46.2044, 6.1432  # Geneva, as good a centre as any
 KM_PER_DEGREE = 111.195

@@ -18,9 +18,11 @@ from compagnon.worlds.dispatch import (
     dynamics,
     generator,
     insertion,
+    lifecycle,
     observe,
     plans,
     running_days,
+    schedules,
     tables,
     travel,
 )
@@ -147,7 +149,7 @@ def begin_day(w, roads, promise):
     w.money[running_days.DAY_END] = end
     for d in range(drivers):
         node = 2 * w.bookings.shape[0] + 2 * d
-        plans.begin(running_days.plan_of(w, d), w.drivers[d], node, roads, w.bookings, now)
+        schedules.begin(running_days.plan_of(w, d), w.drivers[d], node, roads, w.bookings, now)
     dynamics.begin_calls(w)
 
 
@@ -185,18 +187,18 @@ def act(w, action, roads, view, boarded, found):
     w.money[running_days.PENDING] = 0.0
     if action > drivers * board:
         b = running_days.booking_at(w, board, action - 1 - drivers * board)
-        dynamics.decline(w, b, roads, weights)
+        lifecycle.decline(w, b, roads, weights)
     elif action != WAIT:
         d = (action - 1) // board
         b = running_days.booking_at(w, board, (action - 1) % board)
         if w.status[b] == running_days.PLANNED:
-            dynamics.move_out(w, b, roads, weights)
+            lifecycle.move_out(w, b, roads, weights)
         else:
-            dynamics.close(w, b, running_days.PLANNED)
+            lifecycle.close(w, b, running_days.PLANNED)
         i, j = w.where[b, d, running_days.PUT_PICKUP], w.where[b, d, running_days.PUT_DROPOFF]
         w.rides[b, running_days.BY_DRIVER] = d
         now = w.money[running_days.NOW]
-        if not plans.insert(running_days.plan_of(w, d), b, i, j, roads, w.bookings, now):
+        if not schedules.insert(running_days.plan_of(w, d), b, i, j, roads, w.bookings, now):
             w.counts[running_days.VIOLATIONS] += 1
     dynamics.settle(w, roads)
     waits = action == WAIT

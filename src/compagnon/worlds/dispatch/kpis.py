@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from compagnon.envs.kernels import kernel
-from compagnon.worlds.dispatch import dynamics, running_days, tables
+from compagnon.worlds.dispatch import lifecycle, running_days, tables
 
 KPI_NAMES: Final = (
     "cost",
@@ -114,7 +114,7 @@ def _write_answers(w, scratch, out):
         answered, ready = w.rides[b, running_days.ANSWERED], w.bookings[b, tables.READY]
         if answered < 0.0:
             continue
-        asked = dynamics.asked_at(w, b)
+        asked = lifecycle.asked_at(w, b)
         scratch[told] = max(0.0, answered - asked)
         told += 1
         if asked > ready - AHEAD:

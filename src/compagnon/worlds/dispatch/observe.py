@@ -2,11 +2,12 @@
 
 from compagnon.envs.kernels import kernel, kernel_inline
 from compagnon.worlds.dispatch import (
-    dynamics,
     fields,
     insertion,
+    lifecycle,
     plans,
     running_days,
+    schedules,
     tables,
     travel,
 )
@@ -110,8 +111,8 @@ def _try_without(w, spare, d, b, roads, weights):
     plan, now = running_days.plan_of(w, d), w.money[running_days.NOW]
     shift_end = w.drivers[d, tables.SHIFT_END]
     plans.copy_plan(plan, spare)
-    dynamics.take_out(w, spare, b)
-    plans.settle(spare, roads, w.bookings, now)
+    lifecycle.take_out(w, spare, b)
+    schedules.settle(spare, roads, w.bookings, now)
     saved = insertion.plan_cost(plan, roads, w.bookings, weights, shift_end)
     saved -= insertion.plan_cost(spare, roads, w.bookings, weights, shift_end)
     w.rides[b, running_days.SAVES] = saved - weights.ride * w.bookings[b, tables.DIRECT]
@@ -241,9 +242,9 @@ def _write_booking(w, b, roads, weights, obs):
     obs[16] = row[tables.PRIORITY]
     obs[17] = 1.0 if row[tables.LINKED_TO] >= 0.0 else 0.0
     obs[18] = 1.0 if row[tables.RETURN] >= 0.0 else 0.0
-    obs[19] = _clip(now - dynamics.asked_at(w, b), 0.0, _DAY)
+    obs[19] = _clip(now - lifecycle.asked_at(w, b), 0.0, _DAY)
     promised = w.status[b] == running_days.PLANNED
-    home = weights.taxi > 0.0 and dynamics.must_get_home(w, b)
+    home = weights.taxi > 0.0 and lifecycle.must_get_home(w, b)
     obs[20] = 1.0 if promised else 0.0
     obs[21] = 1.0 if home else 0.0
     for k in range(22, 26):
@@ -251,11 +252,11 @@ def _write_booking(w, b, roads, weights, obs):
     if promised:
         obs[25] = _clip(ride[running_days.LEAVES_AT] - weights.freeze - now, 0.0, _DAY)
     else:
-        obs[22] = dynamics.decline_cost(w, b, roads, weights)
-        obs[23] = dynamics.answer_price(w, b, weights)
+        obs[22] = lifecycle.decline_cost(w, b, roads, weights)
+        obs[23] = lifecycle.answer_price(w, b, weights)
         obs[24] = _DAY
         if weights.answer_limit > 0.0:
-            obs[24] = _clip(dynamics.asked_at(w, b) + weights.answer_limit - now, 0.0, _DAY)
+            obs[24] = _clip(lifecycle.asked_at(w, b) + weights.answer_limit - now, 0.0, _DAY)
 
 
 @kernel_inline

@@ -32,7 +32,7 @@ REWARD_TERMS: Final = tuple(f"reward_{part}" for part in COST_PARTS)
 NOW, KM, LOADED_KM, OVERTIME, DAY_BEGIN, DAY_END, PENDING = range(PARTS, PARTS + 7)
 MONEY_COLUMNS = PARTS + 7
 # Columns of World.counts; the first ones count the bookings by status. ON_CALL: the returns not
-# heard of yet whose outbound ride is (`dynamics.awaits_call`). MOVES: rides that were given to
+# heard of yet whose outbound ride is (`lifecycle.awaits_call`). MOVES: rides that were given to
 # another driver or place. BROKEN: promises that could not be kept. SHOWN: planned rides that the
 # board shows after the open ones.
 (

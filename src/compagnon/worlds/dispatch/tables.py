@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from compagnon.envs.kernels import kernel, kernel_inline
 from compagnon.worlds.dispatch import travel as travel_times
-from compagnon.worlds.dispatch.instance import SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEATS, Bookings, Drivers, Travel
 
 # Columns of Day.bookings: as given ...
 (
@@ -37,7 +38,7 @@ DRIVER_COLUMNS = 18
 # `COMPANY`, one who must ride alone takes all, and everybody else 1.
 LOADS: Final = SEATS + 1
 COMPANY: Final = 100.0
-_AMBULATORY, _WHEELCHAIR = 0, 1  # as in `instance.SEAT_TYPES`
+_AMBULATORY, _WHEELCHAIR = 0, 1  # as in `instance_parts.SEAT_TYPES`
 # Columns of Day.size.
 BOOKINGS, DRIVERS, MATRIX_ROW = 0, 1, 2
 SIZE_COLUMNS = 3

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from compagnon.envs import streams
 from compagnon.envs.kernels import kernel, kernel_entry
 from compagnon.worlds.dispatch import (
-    dynamics,
     insertion,
+    lifecycle,
     plans,
     running_days,
+    schedules,
     tables,
     travel,
 )
@@ -141,7 +142,7 @@ def _look(w, s, pool, n, d, roads, weights, tightness):
 def _take_out(w, s, pool, n):
     """Take ride `n` out of the plan that is tried; that must be settled after it."""
     d = s.driver[TRIAL, n]
-    dynamics.take_out(w, _plan(s, TRIAL, d), pool[n])
+    lifecycle.take_out(w, _plan(s, TRIAL, d), pool[n])
     s.driver[TRIAL, n] = -1
     s.changed[d] = True
 
@@ -151,7 +152,7 @@ def _settle(w, s, roads):
     for d in range(s.costs.shape[1]):
         plan = _plan(s, TRIAL, d)
         if plan.state[plans.DIRTY] == 1:
-            plans.settle(plan, roads, w.bookings, w.money[running_days.NOW])
+            schedules.settle(plan, roads, w.bookings, w.money[running_days.NOW])
 
 
 @kernel
@@ -199,7 +200,7 @@ def _put_in(w, s, pool, penalty, roads, weights, tightness, repair, blurred, see
             return
         plan, b = _plan(s, TRIAL, driver), pool[chosen]
         i, j = s.put[chosen, driver, 0], s.put[chosen, driver, 1]
-        plans.insert(plan, b, i, j, roads, w.bookings, w.money[running_days.NOW])
+        schedules.insert(plan, b, i, j, roads, w.bookings, w.money[running_days.NOW])
         s.driver[TRIAL, chosen] = driver
         s.changed[driver] = True
         for n in range(rides):
@@ -227,8 +228,8 @@ def _saving(w, s, pool, n, roads, weights, tightness):
     spare = running_days.spare_plan(w)
     plan = _plan(s, TRIAL, d)
     plans.copy_plan(plan, spare)
-    dynamics.take_out(w, spare, pool[n])
-    plans.settle(spare, roads, w.bookings, w.money[running_days.NOW])
+    lifecycle.take_out(w, spare, pool[n])
+    schedules.settle(spare, roads, w.bookings, w.money[running_days.NOW])
     return s.costs[CURRENT, d] - _cost(w, spare, d, roads, weights, tightness)
 
 

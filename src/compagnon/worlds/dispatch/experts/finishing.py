@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import cached_njit, kernel, kernel_entry
-from compagnon.worlds.dispatch import dynamics, insertion, observe, plans, running_days, tables
+from compagnon.worlds.dispatch import insertion, lifecycle, observe, plans, running_days, tables
 from compagnon.worlds.dispatch import kernel as kernels
 from compagnon.worlds.dispatch.core import DispatchCore
 from compagnon.worlds.dispatch.experts import rules
@@ -43,11 +43,11 @@ def _write_place(w, place, board, present, roads, weights, boards):
     promised = w.status[b] == running_days.PLANNED
     boards.promised[0, place] = 1.0 if promised else 0.0
     if not promised:
-        boards.refusal[0, place] = np.float32(dynamics.decline_cost(w, b, roads, weights))
-        boards.answer_price[0, place] = np.float32(dynamics.answer_price(w, b, weights))
+        boards.refusal[0, place] = np.float32(lifecycle.decline_cost(w, b, roads, weights))
+        boards.answer_price[0, place] = np.float32(lifecycle.answer_price(w, b, weights))
         left = _DAY
         if weights.answer_limit > 0.0:
-            left = dynamics.asked_at(w, b) + weights.answer_limit - now
+            left = lifecycle.asked_at(w, b) + weights.answer_limit - now
         boards.answer_left[0, place] = np.float32(min(_DAY, max(0.0, left)))
     for d in range(present):
         found = w.found[b, d]
@@ -101,7 +101,7 @@ def _rest_cost(i, worlds, view):
             if 0 <= node < doors and node % 2 == 1 and plan.codes[k, plans.PICKED_AT] != plans.DEAD:
                 cost -= weights.ride * w.bookings[node // 2, tables.DIRECT]
     for k in range(w.counts[running_days.OPEN]):
-        cost += dynamics.decline_cost(w, w.open[k], roads, weights)
+        cost += lifecycle.decline_cost(w, w.open[k], roads, weights)
     return cost
 
 

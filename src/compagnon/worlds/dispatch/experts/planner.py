@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compagnon.errors import InputError
 from compagnon.policy.protocol import Policy
 from compagnon.policy.schema import Schema
-from compagnon.worlds.dispatch import dynamics, running_days, travel
+from compagnon.worlds.dispatch import lifecycle, running_days, travel
 from compagnon.worlds.dispatch.experts.alns import Tightness, improve
 from compagnon.worlds.dispatch.experts.playing import Moment, Wishes
 from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
@@ -98,7 +98,7 @@ class _Planning:
             return Wishes()
         penalty = np.full(len(pool), _PROMISED)
         for n, b in enumerate(opened):
-            penalty[n] = dynamics.decline_cost(w, b, roads, weights)
+            penalty[n] = lifecycle.decline_cost(w, b, roads, weights)
         # From what is planned for alone, so that a day is the same whoever is played beside it.
         now = np.float64(w.money[running_days.NOW]).view(np.uint64)
         seed = (int(now) ^ policy.seed) & (2**63 - 1)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.worlds.dispatch import dynamics, insertion, running_days, tables, travel
+from compagnon.worlds.dispatch import insertion, lifecycle, running_days, tables, travel
 from compagnon.worlds.dispatch.fields import Layout
 from compagnon.worlds.dispatch.insertion import Weights
 from compagnon.worlds.dispatch.kernel import WAIT
@@ -81,7 +81,7 @@ class Moment:
         return np.where(self._possible[:, place], cost, np.inf)
 
     def _refusal(self, booking: int) -> float:
-        return float(dynamics.decline_cost(self._w, booking, self._roads, self._weights))
+        return float(lifecycle.decline_cost(self._w, booking, self._roads, self._weights))
 
     def _cheapest(self, wishes: Wishes) -> int:
         """Of those who cannot have their driver the first one who is worth another."""
@@ -117,8 +117,8 @@ class Moment:
                 continue
             until = float(w.bookings[booking, tables.PICKUP_BY])
             if self._weights.answer_limit > 0.0:
-                until = min(until, dynamics.asked_at(w, booking) + self._weights.answer_limit)
-            price = dynamics.answer_price(w, booking, self._weights)
+                until = min(until, lifecycle.asked_at(w, booking) + self._weights.answer_limit)
+            price = lifecycle.answer_price(w, booking, self._weights)
             if max(0.0, until - now) * price > HOPE * self._refusal(booking):
                 return self._first_decline + place
         hidden = int(w.counts[running_days.OPEN]) - len(self._opened)

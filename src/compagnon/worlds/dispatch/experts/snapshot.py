@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compagnon.envs.kernels import cached_njit
-from compagnon.worlds.dispatch import dynamics, plans, running_days, tables, travel
+from compagnon.worlds.dispatch import lifecycle, plans, running_days, tables, travel
 from compagnon.worlds.dispatch.insertion import Weights
 
 
@@ -72,7 +72,7 @@ class PlannedRide:
         ready, direct: from when on the pickup is waited for (inf where no begin was given), minutes
             of the direct ride.
         penalty: what it costs not to give it; where it is promised, a broken promise with it.
-        needs: as in `instance.Bookings`.
+        needs: as in `instance_parts.Bookings`.
     """
 
     booking: int
@@ -186,7 +186,7 @@ class _Taking:
     def ride(self, b: int, pickup: int, dropoff: int, vehicle: int) -> PlannedRide:
         """A booking whose two stops stand at those positions."""
         row = self.w.bookings[b]
-        penalty = dynamics.decline_cost(self.w, b, self.roads, self.weights)
+        penalty = lifecycle.decline_cost(self.w, b, self.roads, self.weights)
         if self.w.status[b] == running_days.PLANNED:
             penalty += self.weights.broken
         return PlannedRide(

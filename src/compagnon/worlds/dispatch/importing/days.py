@@ -24,7 +24,9 @@ from compagnon.worlds.dispatch.importing.reach import (
     times_of,
 )
 from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
-from compagnon.worlds.dispatch.instance import LATEST_MINUTE, Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_checks import LATEST_MINUTE
+from compagnon.worlds.dispatch.instance_parts import Bookings, Drivers, Travel
 
 SPEED_KMH: Final = 30.0
 _SAME_PLACE_KM: Final = 1.0

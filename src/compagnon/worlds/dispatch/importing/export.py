@@ -11,7 +11,8 @@ from typing import Any, Final
 from compagnon.errors import InputError
 from compagnon.files import new_directory, write_file
 from compagnon.worlds.dispatch.importing.records import BOOKING_COLUMNS, DRIVER_COLUMNS, WINDOWS
-from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES, Travel
 
 DatedDay = tuple[date, Instance]
 _OFFSET: Final = "+01:00"

@@ -10,7 +10,7 @@ import numpy as np
 from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.parsers import seats_of
 from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
-from compagnon.worlds.dispatch.instance import LATEST_MINUTE
+from compagnon.worlds.dispatch.instance_checks import LATEST_MINUTE
 
 FILE: Final = "--vehicles"
 _VEHICLES = re.compile(r"\s*(\d{1,4})\s*[x*]\s*(.+)", re.IGNORECASE)

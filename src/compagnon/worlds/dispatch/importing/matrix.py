@@ -23,7 +23,7 @@ from compagnon.errors import InputError
 from compagnon.spreadsheets import number_of
 from compagnon.worlds.dispatch.importing.csv_reader import read_lines
 from compagnon.worlds.dispatch.importing.findings import Fault, Findings, few
-from compagnon.worlds.dispatch.instance import FASTEST, SLOWEST
+from compagnon.worlds.dispatch.instance_checks import FASTEST, SLOWEST
 from compagnon.worlds.dispatch.travel import HOURS
 
 MEASURES: Final = ("minutes", "km")

@@ -15,7 +15,7 @@ from compagnon.errors import InputError
 from compagnon.spreadsheets import number_of, plain, truth_of
 from compagnon.worlds.dispatch.importing.clock import Clock, WrongTimeError, moment, second_time
 from compagnon.worlds.dispatch.importing.findings import Fault, Row
-from compagnon.worlds.dispatch.instance import SEAT_TYPES
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES
 from compagnon.worlds.dispatch.travel import EARTH_KM
 
 Point = tuple[float, float]

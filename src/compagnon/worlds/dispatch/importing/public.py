@@ -17,7 +17,8 @@ from compagnon.errors import InputError
 from compagnon.worlds.dispatch.importing.csv_reader import read_bytes
 from compagnon.worlds.dispatch.importing.findings import Fault, listed
 from compagnon.worlds.dispatch.importing.reach import unservable
-from compagnon.worlds.dispatch.instance import FORMATS, SEATS, Bookings, Drivers, Instance, Travel
+from compagnon.worlds.dispatch.instance import FORMATS, Instance
+from compagnon.worlds.dispatch.instance_parts import SEATS, Bookings, Drivers, Travel
 
 _NUMBERS: Final = (
     "pickup_lower_tw", "pickup_upper_tw", "pickup_service_time", "delivery_lower_tw",

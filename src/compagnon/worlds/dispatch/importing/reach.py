@@ -22,7 +22,8 @@ from compagnon.worlds.dispatch.importing.clock import shown_at
 from compagnon.worlds.dispatch.importing.matrix import Matrix
 from compagnon.worlds.dispatch.importing.parsers import Point, distance_km
 from compagnon.worlds.dispatch.importing.records import BookingRow, DriverRow
-from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance, Travel
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES, Travel
 
 # A ride may take half as long again as the direct one, and half an hour more.
 RIDE_FACTOR, RIDE_EXTRA = 1.5, 30.0

@@ -9,7 +9,8 @@ from typing import Final
 from compagnon.worlds.dispatch.generator import ALIGHTING, BOARDING
 from compagnon.worlds.dispatch.importing.clock import midnight_of, minute_of, moment
 from compagnon.worlds.dispatch.importing.parsers import Point, RowParser
-from compagnon.worlds.dispatch.instance import FOLD_SEATS, LATEST_MINUTE, SEAT_TYPES
+from compagnon.worlds.dispatch.instance_checks import LATEST_MINUTE
+from compagnon.worlds.dispatch.instance_parts import FOLD_SEATS, SEAT_TYPES
 
 PLACES: Final = ("pickup", "dropoff")
 WINDOWS: Final = ("pickup_from", "pickup_to", "dropoff_from", "dropoff_to")

@@ -10,7 +10,8 @@ from dataclasses import fields
 import numpy as np
 
 from compagnon.errors import InputError
-from compagnon.worlds.dispatch.instance import Bookings, Drivers, Instance, Travel, united
+from compagnon.worlds.dispatch.instance import Instance, united
+from compagnon.worlds.dispatch.instance_parts import Bookings, Drivers, Travel
 
 MAX_VARIANTS = 10_000
 

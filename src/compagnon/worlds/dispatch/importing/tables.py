@@ -35,7 +35,8 @@ from compagnon.worlds.dispatch.importing.refine import (
     refine_rows,
 )
 from compagnon.worlds.dispatch.importing.standing import days_of_spans, expand_orders, stands
-from compagnon.worlds.dispatch.instance import MAX_SKILLS, Instance
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_checks import MAX_SKILLS
 
 
 class Reading(NamedTuple):

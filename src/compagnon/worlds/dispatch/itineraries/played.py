@@ -22,7 +22,8 @@ from compagnon.worlds.dispatch import DISPATCH, plans, running_days, tables
 from compagnon.worlds.dispatch import travel as travel_times
 from compagnon.worlds.dispatch.core import load_days
 from compagnon.worlds.dispatch.importing.reach import End, Ways
-from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES
 
 START, PICKUP, DROPOFF, NOBODY, END = "start", "pickup", "dropoff", "nobody", "end"
 BREAK, REPAIR = "break", "repair"

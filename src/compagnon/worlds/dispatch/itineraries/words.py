@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from compagnon.worlds.dispatch.instance import SEAT_TYPES
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES
 from compagnon.worlds.dispatch.itineraries import played
 
 Language = Literal["en", "fr"]

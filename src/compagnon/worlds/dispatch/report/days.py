@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from compagnon.reporting import svg
 from compagnon.reporting.report import Figure
 from compagnon.worlds.dispatch.importing.parsers import distance_km
-from compagnon.worlds.dispatch.instance import SEAT_TYPES, Instance
+from compagnon.worlds.dispatch.instance import Instance
+from compagnon.worlds.dispatch.instance_parts import SEAT_TYPES
 
 _HOURS = 24
 _WINDOW_EDGES = (0, 15, 30, 45, 60, 90, 120, 240, np.inf)
