@@ -16,7 +16,7 @@ from compagnon.worlds.dispatch.experts.privileged import PrivilegedPolicy
 from compagnon.worlds.dispatch.experts.snapshot import movable
 from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 
-DEFAULT_ITERATIONS: Final = 500
+DEFAULT_ITERATIONS: Final = 100
 MOST_ITERATIONS: Final = 1_000_000
 TIGHTNESS: Final = Tightness(price=15.0, minutes=15.0)
 _PROMISED: Final = 1e6  # cost of giving a promised ride to nobody: more than any plan
@@ -109,7 +109,7 @@ class _Planning:
 
 
 def alns(schema: Schema, argument: str | None = None) -> AlnsPolicy:
-    """``expert:dispatch-alns[:ITERATIONS]``: so many at each moment (500 by default).
+    """``expert:dispatch-alns[:ITERATIONS]``: so many at each moment (100 by default).
 
     Raises:
         InputError: ITERATIONS is not a whole number from 1 to a million.
