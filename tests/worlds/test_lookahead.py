@@ -9,9 +9,9 @@ from compagnon.evaluation.episodes import decisions, play_episodes
 from compagnon.evaluation.evaluate import evaluate
 from compagnon.policy import Schema, load_policy
 from compagnon.worlds import lookahead
-from compagnon.worlds.copying import states_of
+from compagnon.worlds.copying import put, states_of
 from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.lookahead import rounds
+from compagnon.worlds.lookahead import rounds, stops
 from compagnon.worlds.registry import find_world
 from compagnon.worlds.workshop import WORKSHOP
 from tests.worlds.ladder import DOWN, LADDER, STOP, UP, ahead
@@ -32,6 +32,32 @@ def looking(env_id, args, name):
 )  # fmt: skip
 def test_half_of_the_futures_are_for_the_last_two(candidates, futures, until):
     assert rounds(candidates, futures) == until
+
+
+@pytest.mark.parametrize(
+    ("until", "asked"),
+    [([32], [8, 16, 32]), ([16, 32], [8, 16, 32]), ([4, 8, 16, 32], [4, 8, 16, 32]),
+     ([3, 5, 10, 20], [3, 5, 8, 10, 16, 20]), ([8], [8]), ([1, 2], [1, 2])],
+)  # fmt: skip
+def test_long_rounds_are_looked_at_in_between(until, asked):
+    assert stops(until) == asked
+
+
+@pytest.mark.parametrize(("env_id", "args"), [(DISPATCH, CLINIC), (WORKSHOP, {})])
+def test_copies_stand_where_they_are_put(env_id, args):
+    env, other = BatchEnv(env_id, args, 3), BatchEnv(env_id, args, 4)
+    env.reset([1, 2, 3])
+    for _ in range(9):
+        env.step(np.array([np.flatnonzero(mask)[-1] for mask in env.action_mask]))
+    states, rows = states_of(env), np.array([2, 0, 0, 1])
+    put(other, states, "it", rows)
+    for name, array in states_of(other).items():
+        np.testing.assert_array_equal(array, states[name][rows], err_msg=name)
+    env.vec.load_state_dict({name: array[[2, 0, 1]] for name, array in states.items()})
+    last = env.step(np.array([np.flatnonzero(mask)[-1] for mask in states["mask"][[2, 0, 1]]]))
+    again = other.step(np.array([np.flatnonzero(mask)[-1] for mask in states["mask"][rows]]))
+    assert again.obs[[0, 1, 3]].tolist() == last.obs.tolist()
+    assert again.reward[[0, 1, 3]].tolist() == last.reward.tolist()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +136,7 @@ def test_what_it_cannot_be_is_said(name, words):
 
 def test_alone_with_an_observation_it_refuses():
     policy = looking(DISPATCH, CLINIC, "expert:dispatch-rollout")
-    assert policy.below.name == "expert:dispatch-regret:3:weigh"
+    assert policy.below.name == "expert:dispatch-regret:clinic"
     assert policy.futures == 32
     with pytest.raises(InputError, match="plays on from a running episode"):
         policy.act(np.zeros((1, len(policy.schema.observation.names)), np.float32))
@@ -217,7 +243,7 @@ def test_values_are_those_of_the_candidates_of_the_last_round_and_before():
 
 
 def test_it_ends_early_where_nothing_is_in_doubt_any_more():
-    for noise, futures in ((0, 16), (20, 32)):
+    for noise, futures in ((0, 8), (20, 32)):
         args = {"noise": noise, "start": 3}
         env = BatchEnv(LADDER, args, 1)
         env.reset([1])

@@ -44,16 +44,20 @@ def states_of(env: BatchEnv) -> States:
     return {_OWN: saved}
 
 
-def put(env: BatchEnv, states: States, who: str) -> None:
-    """Let the copies stand there.
+def put(env: BatchEnv, states: States, who: str, rows: NDArray[np.int64]) -> None:
+    """Let copy i stand where row ``rows[i]`` of the states does.
 
     Raises:
         InputError: one of them does not.
     """
     if _OWN not in states:
-        env.vec.load_state_dict(states)
+        load_rows = getattr(env.vec, "load_rows", None)
+        if load_rows is not None:
+            load_rows(states, rows)
+        else:
+            env.vec.load_state_dict({name: array[rows] for name, array in states.items()})
         return
-    for one, saved in zip(env.vec.envs, states[_OWN], strict=True):
+    for one, saved in zip(env.vec.envs, states[_OWN][rows], strict=True):
         one.saved = saved
         if not one.restored:
             why = one.fault or "what it says of its state is not what it was given"

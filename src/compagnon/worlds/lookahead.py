@@ -31,6 +31,7 @@ _WIDTH: Final = 1024  # copies that are played at once, at most ...
 _BYTES: Final = 256_000_000  # ... and the memory that their states may take
 _PART: Final = 256  # of them, for which a network is asked at once
 _FEW: Final = 4  # futures, before which nothing is sure
+_LOOK: Final = 8  # futures, after which it is asked for the first time whether anything is in doubt
 _SURE: Final = 2.0  # standard errors by which somebody must be behind, and more after few futures
 _SAME: Final = 1e-9  # rewards that differ by less are the same
 _STEP: Final = 8  # batches come in multiples of this, so that few are made
@@ -245,7 +246,7 @@ class Looking:
         """States in which a root goes on: of row ``rows[i]``, drawn from ``seeds[i]``."""
         batch = self._batch(len(seeds))
         every = np.minimum(np.arange(batch.num_envs), len(seeds) - 1)
-        put(batch, {name: a[rows[every]] for name, a in roots.items()}, self.name)
+        put(batch, roots, self.name, rows[every])
         self._policy.forks.redraw(batch.vec, seeds[every])
         return states_of(batch)
 
@@ -259,7 +260,7 @@ class Looking:
         """
         batch, count = self._batch(len(first)), len(first)
         every = np.minimum(np.arange(batch.num_envs), count - 1)  # the last one fills the batch
-        put(batch, {name: a[rows[every]] for name, a in futures.items()}, self.name)
+        put(batch, futures, self.name, rows[every])
         earned = self._policy.forks.finish(batch.vec, first[every], self._policy.below)
         return (self._step(batch, first[every], count) if earned is None else earned)[:count]
 
@@ -326,6 +327,7 @@ class _Decision:
         self.left: list[int] = [usual, *(a for a in ranked if a != usual)][:most]
         self.usual = usual
         self._rounds = rounds(len(self.left), policy.futures)
+        self._stops = stops(self._rounds)
         self._earned: dict[int, list[float]] = {action: [] for action in self.left}
         self._dropped: list[int] = []  # best first
         self._done = 0
@@ -336,11 +338,11 @@ class _Decision:
 
     @property
     def open(self) -> bool:
-        return bool(self._rounds)
+        return bool(self._stops)
 
     def seeds(self) -> list[np.uint64]:
-        """Of the futures that this round adds."""
-        until = self._rounds[0] if self._rounds else self._done
+        """Of the futures that are added until the next stop."""
+        until = self._stops[0] if self._stops else self._done
         return [streams.episode_seed(self._key, k) for k in range(self._done, until)]
 
     def note(self, earned: NDArray[np.float64]) -> None:
@@ -349,16 +351,21 @@ class _Decision:
             self._earned[action].append(amount)
 
     def halve(self) -> None:
-        """End a round: the better half stays, and what the policy below would do."""
-        if not self._rounds:
+        """At a stop: all is over where nothing is in doubt.
+
+        At the end of a round the better half stays, and what the policy below would do.
+        """
+        if not self._stops:
             return
-        self._done = self._rounds.pop(0)
+        self._done = self._stops.pop(0)
         sums = {action: sum(self._earned[action]) for action in self.left}
         ranked = sorted(self.left, key=lambda action: (-sums[action], action != self.usual))
-        if self._rounds and not self._in_doubt(ranked):
-            self._rounds = []
-        if not self._rounds:
+        if self._stops and not self._in_doubt(ranked):
+            self._stops = []
+        if not self._stops:
             self.left = ranked
+            return
+        if self._done not in self._rounds:
             return
         kept = ranked[: max(2, (len(ranked) + 1) // 2)]
         if self.usual not in kept:
@@ -410,6 +417,19 @@ def rounds(candidates: int, futures: int) -> list[int]:
     halvings = max(1, int(np.ceil(np.log2(max(2, candidates)))))
     until = [max(1, int(np.ceil(futures / 2 ** (halvings - 1 - k)))) for k in range(halvings)]
     return sorted(set(until))
+
+
+def stops(until: list[int]) -> list[int]:
+    """The ends of the rounds, and where it is asked besides whether anything is in doubt.
+
+    Few candidates have long rounds, of which many are clear sooner.
+    """
+    looks = []
+    look = _LOOK
+    while look < until[-1]:
+        looks.append(look)
+        look *= 2
+    return sorted({*until, *looks})
 
 
 def look_ahead(

@@ -59,6 +59,12 @@ class DispatchVectorEnv(DecisionVectorEnv):
         """A world of one copy that stands where copy `row` does, to try what might come of it."""
         return self.core.fork(row)
 
+    def load_rows(self, state: dict[str, NDArray[np.generic]], rows: NDArray[np.int64]) -> None:
+        """Put copy i where row ``rows[i]`` of what `state_dict` gave stands."""
+        self.core.load_rows(state, rows)
+        self._seeded[:] = True
+        self._all_seeded = True
+
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw what nobody can know yet of every running day anew, copy i from ``seeds[i]``."""
         self.core.redraw(seeds)

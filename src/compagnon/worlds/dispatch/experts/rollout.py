@@ -20,12 +20,12 @@ from compagnon.worlds.dispatch.vector import DispatchVectorEnv
 from compagnon.worlds.lookahead import LookAhead, look_ahead
 
 NAME: Final = "expert:dispatch-rollout"
-USUAL: Final = "dispatch-regret:3:weigh"
+USUAL: Final = "dispatch-regret:clinic"
 HORIZON: Final = 240  # minutes
-MOST: Final = 10
-PLACES: Final = 3  # open bookings whose best drivers are tried, those first that would miss most
-MOVES: Final = 3  # planned rides that are tried elsewhere, ...
-DEAREST_MOVE: Final = 5.0  # ... where that costs no more: it may make room
+MOST: Final = 20
+PLACES: Final = 8  # open bookings whose best drivers are tried, those first that would miss most
+MOVES: Final = 6  # planned rides that are tried elsewhere, ...
+DEAREST_MOVE: Final = 15.0  # ... where that costs no more: it may make room
 
 
 class DispatchForks:
@@ -33,6 +33,7 @@ class DispatchForks:
 
     horizon: int | None = HORIZON
     most = MOST
+    moves = False  # whether the rule that plays on moves planned rides
 
     def __init__(self, schema: Schema) -> None:
         self._read = ObservationReader(NAME, schema)
@@ -52,7 +53,7 @@ class DispatchForks:
         if not isinstance(below, CompiledRule):
             return None
         minutes = np.inf if self.horizon is None else float(self.horizon)
-        return play(vec.core, below.rule, below.numbers, first, minutes, moves=False)
+        return play(vec.core, below.rule, below.numbers, first, minutes, moves=self.moves)
 
     def candidates(
         self,
