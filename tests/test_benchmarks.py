@@ -42,6 +42,7 @@ QUICK: dict[str, list[list[str]]] = {
     "seeds": [["mountaincar-dqn", "--seeds", "0", "--out", "{here}/runs"]],
     "serving": [["{here}/shop", "--folder", "{here}"]],
     "serving_turns": [["{here}/shop", str(ROOT)]],
+    "train_turns": [[str(ROOT)]],
     "workshop_env": [[]],
 }
 # Those whose quick run stands with the tests of what they measure.
