@@ -102,10 +102,10 @@ def text() -> str:
     for kind, model in settings_by_kind().items():
         base = "LearnerKeywords"
         docstring = f"The settings of `{kind}`; see `{model.__name__}`."
-        if kind in ("ppo", "dagger"):  # a hybrid takes these as tables
+        if kind in ("ppo", "dagger"):  # those that are made of both take these as tables
             add(class_name(model).replace("Keywords", "Table"), docstring, lines_of(model))
         lines = lines_of(model)
-        if kind == "hybrid":
+        if kind in ("hybrid", "expert_iteration"):
             lines = (line.replace("PPOKeywords", "PPOTable") for line in lines)
             lines = (line.replace("DaggerKeywords", "DaggerTable") for line in lines)
         if kind in ("ppo", "dagger"):

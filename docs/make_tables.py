@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from compagnon.rl.dagger import DaggerSettings
 from compagnon.rl.ddpg import DDPGSettings
 from compagnon.rl.dqn import DQNSettings
+from compagnon.rl.expert_iteration import ExpertIterationSettings
 from compagnon.rl.hybrid import HybridSettings
 from compagnon.rl.ppo import PPOSettings
 from compagnon.rl.recipe import (
@@ -53,6 +54,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "ddpg": DDPGSettings,
     "dagger": DaggerSettings,
     "hybrid": HybridSettings,
+    "expert-iteration": ExpertIterationSettings,
 }
 MINUTES_A_DECISION = 10_080 / 1_717  # of expert v2 on tight demand
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}

@@ -11,7 +11,7 @@ from compagnon.plugins import own_worlds
 from compagnon.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from compagnon.api.algorithms import DDPG, DQN, PPO, DAgger, Hybrid
+    from compagnon.api.algorithms import DDPG, DQN, PPO, DAgger, ExpertIteration, Hybrid
     from compagnon.api.envs import make, schema_of
     from compagnon.api.evaluating import evaluate
     from compagnon.api.learners import Learner
@@ -40,6 +40,7 @@ __all__ = [
     "DAgger",
     "Demonstrations",
     "Evaluation",
+    "ExpertIteration",
     "Hybrid",
     "InputError",
     "IterationInfo",
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "compagnon.api.algorithms": ("DDPG", "DQN", "PPO", "DAgger", "Hybrid"),
+    "compagnon.api.algorithms": ("DDPG", "DQN", "PPO", "DAgger", "ExpertIteration", "Hybrid"),
     "compagnon.api.envs": ("make", "schema_of"),
     "compagnon.api.evaluating": ("evaluate",),
     "compagnon.api.learners": ("Learner",),

@@ -242,6 +242,22 @@ def test_where_nothing_was_judged_the_last_policy_is_the_policy():
     assert learner.policy is learner.last
 
 
+def test_expert_iteration_takes_the_tables_of_both():
+    """In the workshop, since the Bandit cannot be looked ahead in."""
+    imitation = {k: v for k, v in DAGGER.items() if k not in ("kind", "expert")}
+    learner = cp.ExpertIteration(
+        "workshop-v2", "compagnon/Workshop-v0", env_args={"decision_points": True},
+        rounds=1, practice=1, looks=4, num_envs=2, collect_steps=4, futures=2, candidates=2,
+        gradient_steps=2, network={"hidden": [8]}, evaluation={"every": 3, "episodes": 1},
+        dagger={**imitation, "iterations": 1, "collect_steps": 20},
+        ppo={k: v for k, v in SMALL_PPO.items() if k != "kind"},
+    )  # fmt: skip
+    phases: list[str] = []
+    learner.learn({"iterations": 3}, callbacks=lambda info: phases.append(info.phase))
+    assert phases == ["dagger", "look_ahead", "ppo"]
+    assert learner.policy.name
+
+
 def test_a_hybrid_keeps_its_clone():
     learner = learner_of("hybrid").learn(SIX)
     assert learner.clone is not None

@@ -13,7 +13,7 @@ from compagnon.policy.network import CategoricalPolicy
 from compagnon.rl.recipe import Recipe, parse_recipe
 from compagnon.worlds.dispatch import DISPATCH
 from compagnon.worlds.workshop import WORKSHOP
-from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, ECHO, SHORT, WALK
+from tests.rl.small import ACTIONS, BANDIT, CONTEXTS, ECHO, SAVED_BANDIT, SHORT, WALK
 
 Settings = dict[str, Any]
 
@@ -28,7 +28,8 @@ class Case:
         algorithm, network: the recipe's tables.
         lesson: the changes of `algorithm` with which it learns, within seconds, to say what it
             sees: the Bandit's context, or the Echo's vector; None where another case shows it.
-        iterations: that this takes. within: how near to the best return it comes.
+        lesson_env: where it does so, if it is neither of these. iterations: that this takes.
+        within: how near to the best return it comes.
         saved_at: iterations after which, and within 3 more, every part of its state is in use.
         inert: parts of the state that decide nothing here; the reason stands beside each.
     """
@@ -38,6 +39,7 @@ class Case:
     env_args: Settings = field(default_factory=dict)
     network: Settings = field(default_factory=lambda: {"hidden": [8]})
     lesson: Settings | None = None
+    lesson_env: str = ""
     iterations: int = 30
     within: float = 0.03
     saved_at: int = 3
@@ -71,7 +73,7 @@ class Case:
                 table["expert"] = str(bandit_expert(folder))
         return self.recipe(
             seed,
-            env={"id": BANDIT if discrete else ECHO},
+            env={"id": self.lesson_env or (BANDIT if discrete else ECHO)},
             network={"hidden": [32], "activation": "tanh"},
             algorithm=algorithm,
             budget={"iterations": self.iterations},
@@ -142,6 +144,21 @@ SEQUENCE: Settings = {
     "kind": "hybrid",
     "dagger": {**DAGGER, "iterations": 2},
     "ppo": {**PPO, "final_learning_rate": 1e-4},
+}
+LOOKS: Settings = {
+    "kind": "expert_iteration",
+    "rounds": 1,
+    "practice": 6,
+    "looks": 6,
+    "num_envs": 4,
+    "collect_steps": 10,
+    "futures": 2,
+    "candidates": 3,
+    "gradient_steps": 4,
+    "batch_size": 4,
+    "clone_temperature": 1.5,
+    "dagger": {**DAGGER, "iterations": 2},
+    "ppo": PPO,
 }
 
 LEARN_DQN: Settings = {
@@ -305,6 +322,21 @@ CASES: dict[str, Case] = {
         saved_at=1,
         inert=(*NO_END, "seen"),  # every decision is kept
     ),
+    "expert iteration": Case(
+        LOOKS,
+        WORKSHOP,
+        SHORT,
+        lesson={
+            **{"rounds": 2, "practice": 2, "looks": 200, "num_envs": 16, "collect_steps": 20},
+            **{"gradient_steps": 100, "batch_size": 64, "learning_rate": 1e-2},
+            "dagger": {**DAGGER, **LEARN_DAGGER, "iterations": 1},
+            "ppo": {**PPO, **LEARN_PPO},
+        },
+        lesson_env=SAVED_BANDIT,
+        iterations=7,
+        saved_at=1,
+        inert=(*NO_END, "look_rng"),  # after the last round nothing is drawn by it any more
+    ),
     "hybrid, alternate": Case(
         {**SEQUENCE, "dagger": DAGGER, "mode": "alternate", "ppo_per_dagger": 1},
         WORKSHOP,
@@ -314,4 +346,6 @@ CASES: dict[str, Case] = {
 }
 
 # One of each algorithm is held to the contract in the quick tests too.
-QUICK = ("dqn, everything", "ppo", "ddpg, box, td3", "dagger", "hybrid, sequence")
+QUICK = (
+    "dqn, everything", "ppo", "ddpg, box, td3", "dagger", "hybrid, sequence", "expert iteration",
+)  # fmt: skip

@@ -16,6 +16,7 @@ from compagnon.rl.recipe import Recipe, parse_recipe
 from compagnon.worlds.workshop import WORKSHOP
 
 BANDIT = "tests/MaskedBandit-v0"
+SAVED_BANDIT = "tests/SavedBandit-v0"
 CLOCK = "tests/Clock-v0"
 WALK = "tests/Walk-v0"
 ECHO = "tests/Echo-v0"
@@ -52,6 +53,18 @@ class MaskedBandit(gymnasium.Env[np.ndarray, int]):
 
     def _see(self) -> np.ndarray:
         return np.eye(CONTEXTS, dtype=np.float32)[self.context]
+
+
+class SavedBandit(MaskedBandit):
+    """The same, which can be copied in the middle of an episode, where nothing is left to draw."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"context": self.context, "mask": self.mask}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.context, self.mask = int(state["context"]), np.array(state["mask"], np.bool_)
+
+    def redraw(self, seed: int) -> None: ...
 
 
 class Clock(gymnasium.Env[np.ndarray, int]):
@@ -153,7 +166,9 @@ class Echo(gymnasium.Env[np.ndarray, np.ndarray]):
         return self.seen.copy(), reward, True, False, {}
 
 
-for env_id, entry_point in ((BANDIT, MaskedBandit), (CLOCK, Clock), (WALK, Walk), (ECHO, Echo)):
+for env_id, entry_point in (
+    (BANDIT, MaskedBandit), (SAVED_BANDIT, SavedBandit), (CLOCK, Clock), (WALK, Walk), (ECHO, Echo),
+):  # fmt: skip
     if env_id not in gymnasium.registry:
         gymnasium.register(id=env_id, entry_point=entry_point)
 

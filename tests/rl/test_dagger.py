@@ -11,7 +11,16 @@ from compagnon.errors import InputError
 from compagnon.policy import Schema, load_policy
 from compagnon.rl.dagger import Dagger, DaggerSettings, masked_cross_entropy
 from compagnon.worlds.workshop import WORKSHOP
-from tests.rl.small import ACTIONS, BANDIT, SHORT, Fixed, network_for, through_disk
+from tests.rl.small import (
+    ACTIONS,
+    BANDIT,
+    SHORT,
+    WALK,
+    Fixed,
+    Walk,
+    network_for,
+    through_disk,
+)
 
 CLONING: dict[str, Any] = {
     "expert": "expert:workshop-v2",
@@ -115,6 +124,40 @@ def test_the_expert_acts_in_its_share_of_steps(expert_share):
         assert metrics["collection_return"] == pytest.approx(1 - share, abs=0.05)
         if share in (0.0, 1.0):
             assert metrics["collection_return"] == 1 - share
+
+
+class Planner:
+    """Says RIGHT in the episodes that it was told of, and LEFT, which may be impossible, else."""
+
+    name = "planner"
+
+    def __init__(self) -> None:
+        self.bound = 0
+
+    def act(self, *_: Any) -> np.ndarray:
+        raise AssertionError("it reads episodes, and not observations")
+
+    def playing(self, env: BatchEnv) -> "Planner":
+        self.bound += 1
+        began = env.began_at
+        told = Planner()
+        told.act = lambda obs, mask: np.where(env.began_at == began, Walk.RIGHT, Walk.LEFT)  # type: ignore[method-assign]
+        return told
+
+
+def test_a_planner_is_asked_about_the_episodes_that_it_knows_and_no_others():
+    planner = Planner()
+    settings = DaggerSettings(num_envs=8, collect_steps=30, gradient_steps=1, learning_rate=1e-12)
+    dagger = Dagger(settings, network_for(WALK), BatchEnv(WALK, {}, 8), planner, 0)
+    dagger.iterate()
+    # The planner walks from one of six places to the end; all copies begin anew together.
+    assert planner.bound >= 30 // 6
+    first, episodes = len(dagger.data), dagger.episodes
+    assert first < 8 * 30
+    assert 8 * (planner.bound - 1) <= episodes <= 8 * planner.bound
+    dagger.iterate()
+    assert (dagger.data.labels[: len(dagger.data)] == Walk.RIGHT).all()
+    assert first < len(dagger.data) < 2 * 8 * 30
 
 
 class Quarters(Fixed):

@@ -203,7 +203,8 @@ def test_a_part_that_imitates_is_looked_at_as_ours_are():
 
 
 def test_a_kind_that_nobody_brings_is_refused_by_those_there_are():
-    names = r"'dqn', 'ppo', 'ddpg', 'dagger', 'hybrid' or 'random-search', got 'sarsa'"
+    own = r"'dqn', 'ppo', 'ddpg', 'dagger', 'hybrid', 'expert_iteration'"
+    names = rf"{own} or 'random-search', got 'sarsa'"
     with pytest.raises(InputError, match=rf"^a test: algorithm\.kind: should be {names}$"):
         parse_recipe({**RECIPE, "algorithm": {"kind": "sarsa"}}, "a test")
 

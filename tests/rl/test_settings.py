@@ -60,6 +60,7 @@ MUST_STAY = {
     "ppo": ("num_envs", "networks", "std", "initial_std", "reward_scale", "scale_values"),
     "dagger": ("capacity", "expert", "hold_out"),
     "hybrid": ("mode", "ppo_per_dagger", "clone_temperature"),
+    "expert_iteration": ("rounds", "practice", "clone_temperature"),
 }  # fmt: skip
 MAY_CHANGE = {
     "dqn": ("learning_rate", "final_learning_rate", "batch_size", "tau", "epsilon_end", "beta"),
@@ -67,6 +68,7 @@ MAY_CHANGE = {
     "ppo": ("learning_rate", "clip_coef", "entropy_coef", "gamma", "rollout_steps", "epochs"),
     "dagger": ("learning_rate", "gradient_steps", "balance", "iterations"),
     "hybrid": (),
+    "expert_iteration": ("looks", "futures", "kl_coef", "learning_rate", "gradient_steps"),
 }
 
 

@@ -23,6 +23,7 @@ RECIPES = {
     "ddpg": "pendulum-ddpg",
     "dagger": "workshop-clone",
     "hybrid": "workshop-tight",
+    "expert_iteration": "dispatch-clinic",
 }
 
 

@@ -30,6 +30,12 @@ def test_who_is_behind_is_compared_future_by_future():
     assert np.allclose(WORKED.stderr, SIGMA / np.sqrt([4.0, 4.0, 2.0]))
 
 
+def test_advantages_are_against_what_would_be_done_otherwise():
+    assert WORKED.advantage.tolist() == [0.0, -2.0, -6.0]
+    other = values([5.0, 9.0], [4.0, 6.0], [1.0, NAN], usual=1)
+    assert other.advantage.tolist() == [2.0, 0.0, -3.0]
+
+
 def test_the_distribution_is_a_softmax_in_standard_errors():
     s = SIGMA / 2.0
     for temperature in (0.5, 1.0, 3.0):

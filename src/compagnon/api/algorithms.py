@@ -12,6 +12,7 @@ from compagnon.api.keywords import (
     DaggerKeywords,
     DDPGKeywords,
     DQNKeywords,
+    ExpertIterationKeywords,
     HybridKeywords,
     PPOKeywords,
 )
@@ -127,5 +128,27 @@ class Hybrid(AlgorithmLearner):
         seed: int = 0,
         env_args: Mapping[str, Any] | None = None,
         **settings: Unpack[HybridKeywords],
+    ) -> None:
+        super().__init__(env, seed, env_args, settings, expert)
+
+
+class ExpertIteration(AlgorithmLearner):
+    """A clone that is looked ahead over, learns what that found, and practises, round after round.
+
+    Args:
+        expert, env: see `DAgger`; the env's world brings what a look-ahead needs (`World.forks`).
+        settings: see `ExpertIterationKeywords`; ``dagger={...}`` and ``ppo={...}`` as of a hybrid.
+    """
+
+    kind = "expert_iteration"
+
+    def __init__(
+        self,
+        expert: ExpertLike,
+        env: EnvLike,
+        *,
+        seed: int = 0,
+        env_args: Mapping[str, Any] | None = None,
+        **settings: Unpack[ExpertIterationKeywords],
     ) -> None:
         super().__init__(env, seed, env_args, settings, expert)

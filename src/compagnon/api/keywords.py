@@ -347,3 +347,34 @@ class HybridKeywords(LearnerKeywords, total=False):
     clone_temperature: float
     dagger: DaggerTable
     ppo: PPOTable
+
+
+class ExpertIterationKeywords(LearnerKeywords, total=False):
+    """The settings of `expert_iteration`; see `ExpertIterationSettings`."""
+
+    # look-aheads, each followed by practice
+    rounds: int
+    # iterations of practice after each look-ahead
+    practice: int
+    # decisions that a look-ahead values in one round
+    looks: int
+    # copies of the environment to look in
+    num_envs: int
+    # steps of each copy, over which the looks are spread
+    collect_steps: int
+    # drawn futures of one decision
+    futures: int
+    # actions that are tried in one decision at most; 0 for the world's own
+    candidates: int
+    # weight of the KL from the policy before, to advantages of size 1
+    kl_coef: float
+    # decisions of one gradient step
+    batch_size: int
+    # gradient steps of one round
+    gradient_steps: int
+    # Adam's step size, which falls to 0
+    learning_rate: float
+    # logits are divided by it before each practice
+    clone_temperature: float
+    dagger: DaggerTable
+    ppo: PPOTable

@@ -389,8 +389,9 @@ class _OfKind(AlgorithmLearner):
 
 def _run_name(kind: str, env_id: str) -> str:
     """``ppo-shop-inventory-v0``, as a recipe may be called."""
-    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in env_id.lower())
-    return "-".join(part for part in [kind, *plain.split("-")] if part)
+    said = f"{kind}-{env_id}".lower()
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in said)
+    return "-".join(part for part in plain.split("-") if part)
 
 
 def _plain(value: Any) -> Any:

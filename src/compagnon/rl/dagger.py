@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
-from compagnon.policy import Policy, Schema, load_policy
+from compagnon.policy import DayReader, Policy, Schema, load_policy
 from compagnon.policy.loading import DECISIONS, IN_MEMORY
 from compagnon.rl.algorithm import BuildPlan, policy_network
 from compagnon.rl.buffers.demonstration_buffer import DemonstrationBuffer
@@ -35,8 +35,9 @@ class Dagger:
         settings: see `DaggerSettings`.
         network: trained in place.
         env: the envs to collect in; this object resets them.
-        expert: bound to `env`; or decisions that one recorded, which are then all that is learnt
-            from: nobody can be asked about the states that the student meets.
+        expert: bound to `env`, a planner that reads the running episodes among them; or decisions
+            that one recorded, which are then all that is learnt from: nobody can be asked about
+            the states that the student meets.
         seed: of episodes, mixing, draws and minibatches.
 
     Attributes:
@@ -118,26 +119,20 @@ class Dagger:
         return {"expert_share": share, "collection_return": self.collection_return}
 
     def _collect(self, expert_share: float) -> None:
-        assert self.expert is not None
         settings, env = self.settings, self.env
-        env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
-        every = np.arange(env.num_envs)
+        expert, known = self._begin()
         episode = self.data.new_episodes(env.num_envs)
         running = np.zeros(env.num_envs)
         finished: list[float] = []
         for _ in range(settings.collect_steps):
-            labels = self.expert.act(env.obs, env.action_mask)
+            if not known.any():
+                expert, known = self._begin()
+                episode, running = self.data.new_episodes(env.num_envs), np.zeros(env.num_envs)
+            labels = self._labels(expert, known)
             assert env.action_mask is not None
-            impossible = ~env.action_mask[every, labels]
-            if impossible.any():
-                row = int(impossible.argmax())
-                raise InputError(
-                    f"dagger: {self.expert.name} chose action {labels[row]}, which the action mask "
-                    "does not allow there; an expert must choose what is possible"
-                )
             self.data.add(
-                self.network.project(env.obs), env.action_mask, labels, episode, self.rng,
-                settings.keep_share,
+                self.network.project(env.obs[known]), env.action_mask[known], labels[known],
+                episode[known], self.rng, settings.keep_share,
             )  # fmt: skip
             actions = labels
             if expert_share < 1.0:
@@ -147,12 +142,41 @@ class Dagger:
             step = env.step(actions)
             running += step.reward
             dones = step.terminated | step.truncated
-            finished.extend(running[dones].tolist())
-            self.episodes += int(dones.sum())
+            finished.extend(running[dones & known].tolist())
+            self.episodes += int((dones & known).sum())
             episode[dones] = self.data.new_episodes(int(dones.sum()))
             running[dones] = 0.0
+            if isinstance(self.expert, DayReader):
+                known &= ~dones
         self.env_steps += settings.collect_steps * env.num_envs
         self.collection_return = float(np.mean(finished or running))
+
+    def _begin(self) -> tuple[Policy, NDArray[np.bool_]]:
+        """New episodes, and who is asked in them; (N,), in which: a planner knows but the first."""
+        expert, env = self.expert, self.env
+        assert expert is not None
+        env.reset([int(s) for s in self.rng.integers(2**62, size=env.num_envs)])
+        if isinstance(expert, DayReader):
+            expert = expert.playing(env)
+        return expert, np.ones(env.num_envs, np.bool_)
+
+    def _labels(self, expert: Policy, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """What the expert does, (N,); of copies that it does not know something possible.
+
+        Raises:
+            InputError: it is not possible.
+        """
+        mask = self.env.action_mask
+        assert mask is not None
+        labels = expert.act(self.env.obs, mask)
+        impossible = ~mask[np.arange(len(mask)), labels]
+        if (impossible & known).any():
+            row = int((impossible & known).argmax())
+            raise InputError(
+                f"dagger: {expert.name} chose action {labels[row]}, which the action mask "
+                "does not allow there; an expert must choose what is possible"
+            )
+        return np.where(impossible, mask.argmax(axis=1), labels)
 
     def _student(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         logits = self.network.logits(self.network.read(obs))

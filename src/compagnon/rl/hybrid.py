@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import torch
-
 from compagnon.envs import BatchEnv
 from compagnon.rl import dagger, ppo
 from compagnon.rl.algorithm import BuildPlan, policy_network
@@ -65,7 +63,8 @@ class Hybrid:
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""
         if self.phase == "ppo" and self._imitated_last:
-            self._soften()
+            # A clone that is sure of everything tries other choices.
+            self.ppo.network.soften(self.settings.clone_temperature)
         metrics = self.dagger.iterate() if self.phase == "dagger" else self.ppo.iterate()
         self.iteration += 1
         return metrics
@@ -75,15 +74,6 @@ class Hybrid:
         """Whether the iteration before this one was of imitation."""
         each = 1 if self.settings.mode == "sequence" else 1 + self.settings.ppo_per_dagger
         return self.iteration - 1 == (self.dagger.iteration - 1) * each
-
-    def _soften(self) -> None:
-        """Let a clone that is sure of everything try other choices; its best ones stay the same."""
-        temperature = self.settings.clone_temperature
-        if temperature > 1.0:
-            with torch.no_grad():
-                for layer in self.ppo.network.actor.output_layers():  # type: ignore[operator]
-                    layer.weight /= temperature
-                    layer.bias /= temperature
 
     def state_dict(self) -> dict[str, Any]:
         """Both algorithms' states."""

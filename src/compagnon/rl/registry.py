@@ -29,6 +29,11 @@ _OWN: Final[dict[str, tuple[str, str, str | None]]] = {
     "hybrid": (
         "compagnon.rl.hybrid_settings:HybridSettings", "compagnon.rl.hybrid:build", _IMITATION,
     ),
+    "expert_iteration": (
+        "compagnon.rl.expert_iteration_settings:ExpertIterationSettings",
+        "compagnon.rl.expert_iteration:build",
+        None,
+    ),
 }  # fmt: skip
 _registered: dict[str, "AlgorithmEntry"] = {}
 

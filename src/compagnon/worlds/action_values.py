@@ -17,7 +17,8 @@ class ActionValues:
         actions: (C,) int64, the best one first; those dropped early last.
         earned: (C, K) float64, of each candidate in each future, the first future first; NaN from
             where on it was not tried any more. The best one was tried in all K.
-        usual: what the policy below would do; one of `actions`.
+        usual: what would be done otherwise, mostly by the policy below; one of `actions`, tried in
+            all K futures.
     """
 
     actions: NDArray[np.int64]
@@ -45,6 +46,12 @@ class ActionValues:
         """
         found: NDArray[np.float64] = np.nanmean(self.earned[0] - self.earned, axis=1)
         return np.maximum(found, 0.0)
+
+    @property
+    def advantage(self) -> NDArray[np.float64]:
+        """(C,), how much more each earned than `usual`, over the futures that it was tried in."""
+        usual = self.earned[int((self.actions == self.usual).argmax())]
+        return np.asarray(np.nanmean(self.earned - usual, axis=1))
 
     @property
     def stderr(self) -> NDArray[np.float64]:

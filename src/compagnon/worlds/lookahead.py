@@ -132,14 +132,15 @@ class LookAhead:
             f"{self.name} plays on from a running episode; `compagnon evaluate` lets it"
         )
 
-    def over(self, below: Policy) -> "LookAhead":
-        """The same over another policy.
+    def over(self, below: Policy, seed: int | None = None) -> "LookAhead":
+        """The same over another policy, and perhaps in other futures.
 
         Raises:
             InputError: one that reads the episode itself.
         """
+        seed = self.seed if seed is None else seed
         return LookAhead(
-            self.name, self.schema, below, self.forks, self.futures, self.seed, self.candidates
+            self.name, self.schema, below, self.forks, self.futures, seed, self.candidates
         )
 
     def playing(self, env: BatchEnv) -> "Looking":
@@ -195,7 +196,8 @@ class Looking:
 
         Args:
             roots: states, a leading axis of n in every array. obs: (n, F). action_mask: (n, A).
-            usual: (n,), what the policy below would do; it is never dropped.
+            usual: (n,), what would be done otherwise, which is never dropped; what the policy
+                below would do, without it.
         """
         policy = self._policy
         if usual is None:

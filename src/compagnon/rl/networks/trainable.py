@@ -262,6 +262,14 @@ class PolicyNetwork(TrainableNetwork):
         with torch.inference_mode():
             return self.critic.values(self.tensor(x)).cpu().numpy()[:, 0]
 
+    def soften(self, temperature: float) -> None:
+        """Divide the actor's logits by a temperature: its best choices stay, its draws try more."""
+        if temperature != 1.0:
+            with torch.no_grad():
+                for layer in self.actor.output_layers():  # type: ignore[operator]
+                    layer.weight /= temperature
+                    layer.bias /= temperature
+
     def params(self, outputs: torch.Tensor, log_std: torch.Tensor | None = None) -> torch.Tensor:
         """What the actor's outputs (B, K) say of actions: with the deviations of every state.
 
