@@ -3,7 +3,7 @@
     python benchmarks/train_turns.py OTHER [--quick] [--rounds N] [--only NAME] [--json FILE]
 
 OTHER is the root of the other checkout; from commit ff41f99 on both read the same recipe. Each
-side is a process of its own that has built the recipe's algorithm and iterated once; then they
+side is a process of its own that has built the recipe's algorithm and iterated twice; then they
 work in turns, in an order that changes. A figure is the time of an iteration over what it holds
 (environment steps, or gradient updates with the steps that they are made for). A ratio is this
 checkout's figure in the other's, taken in each round; of them the median is printed, with the
@@ -130,8 +130,11 @@ def main(settings: Settings) -> None:
 
 
 def measured(name: str, trees: dict[str, Path], settings: Settings) -> dict[str, list[Turn]]:
-    """The turns of each side of a case."""
+    """The turns of each side of a case, after both have compiled and filled their buffers."""
     workers = {side: start(name, tree, settings.threads) for side, tree in trees.items()}
+    for _ in range(1 if settings.quick else 2):
+        for worker in workers.values():
+            ask(worker, 0)
     found: dict[str, list[Turn]] = {side: [] for side in trees}
     for number in range(settings.rounds):
         for side in list(trees) if number % 2 else list(reversed(trees)):
@@ -142,19 +145,17 @@ def measured(name: str, trees: dict[str, Path], settings: Settings) -> dict[str,
 
 
 def start(name: str, tree: Path, threads: int) -> "subprocess.Popen[str]":
-    """A worker that has compiled, filled its buffers, and worked once."""
+    """A worker that compiles and fills its buffers before its first turn."""
     variables = {
         "PYTHONPATH": str(tree / "src"),
         "NUMBA_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    worker = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, __file__, "--worker", name],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables},
     )  # fmt: skip
-    ask(worker, 0)
-    return worker
 
 
 def ask(worker: "subprocess.Popen[str]", seconds: float) -> Turn:
@@ -175,8 +176,6 @@ def ask(worker: "subprocess.Popen[str]", seconds: float) -> Turn:
 def work(case: Case) -> None:
     """Work as long as each line of the input says, and print what a unit took."""
     iterate = learner(case) if case.algorithm else stepper(case)
-    iterate()
-    iterate()
     for line in sys.stdin:
         count, wall, cpu = 0, 0.0, 0.0
         while wall < float(line) or not count:
