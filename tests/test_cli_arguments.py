@@ -140,3 +140,32 @@ def test_a_broken_package_of_somebody_else_does_not_hide_the_other_experts(
     assert "of the package lacks_it cannot be loaded (ModuleNotFoundError" in said
     assert main(["evaluate", "expert:raises_it"]) == 2
     assert "cannot be loaded (ZeroDivisionError: division by zero)" in capsys.readouterr().err
+
+
+def test_options_of_many_values_may_be_given_more_than_once(tmp_path, capsys):
+    """What stood before the last one was dropped without a word."""
+    words = [
+        "learn",
+        "cartpole-ppo",
+        "--set",
+        "budget.iterations=1",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*words, "--set", "evaluation.episodes=1", "--set=seed=7"]) == 0
+    kept = (tmp_path / "run" / "recipe.toml").read_text()
+    assert "iterations = 1\n" in kept
+    assert "episodes = 1\n" in kept
+    assert "seed = 7\n" in kept
+    capsys.readouterr()
+
+
+def test_an_option_of_one_value_is_given_once(capsys):
+    assert main(["evaluate", "random", "--episodes", "3", "--seed", "1", "--episodes=4"]) != 0
+    assert "--episodes is given twice (3 4)" in capsys.readouterr().err
+
+
+def test_a_group_s_options_too(capsys):
+    words = ["order-book", "generate", "new.csv", "--weeks", "1", "--weeks", "2"]
+    assert main(words) != 0
+    assert "--weeks is given twice (1 2)" in capsys.readouterr().err

@@ -162,6 +162,20 @@ def test_what_is_done_stands_at_0_and_what_was_not_tried_too():
     }  # fmt: skip
 
 
+def test_who_was_dropped_early_counts_for_little():
+    dropped = ActionValues(
+        np.array([2, 0, 1]),
+        np.array([[5.0, 9.0, 4.0, 6.0], [4.0, 6.0, 2.0, 4.0], [-4.0, np.nan, np.nan, np.nan]]),
+        usual=0,
+    )
+    looks = Looks(3, 4)
+    looks.add(np.zeros((1, 3), np.float32), np.ones((1, 4), np.bool_), [dropped], np.array([0]))
+    assert looks.advantages.tolist() == [[0.0, -8.0, 2.0, 0.0]]
+    assert looks.weights.tolist() == [[1.0, 0.25, 1.0, 0.0]]
+    assert looks.weighted.tolist() == [[0.0, -2.0, 2.0, 0.0]]
+    assert looks.scale == 2.0
+
+
 def test_whole_copies_are_held_out():
     looks = Looks(1, 4)
     rows, copies = 12, np.arange(12) % 6

@@ -1,9 +1,11 @@
 """Gathers the verbs under one program; each group of them stands in a file of its own."""
 
+import dataclasses
 import difflib
 import functools
 import inspect
 from collections.abc import Sequence
+from typing import Any, get_origin, get_type_hints
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -130,6 +132,8 @@ def parse_and_run(words: list[str]) -> int:
     if verb is not None and not {"-h", "--help"} & set(words):
         require(verb, needs())
     tell_of_compiling(output.complain)
+    if verb is not None:
+        words = _gathered(words, _function(verb))
     app = SubcommandApp()
     known = verbs()
     _add(app, known, examples=bool(words) and words[0] in known)
@@ -158,6 +162,51 @@ def _verb(words: list[str]) -> tuple[list[str], str | None]:
         _check_word(second, list(known[first][1]), f"compagnon {first}")
         return words, f"{first} {second}"
     return words if len(words) > 1 else [first, second], None
+
+
+def _function(verb: str) -> CommandFunction:
+    """What a verb runs; ``data check`` is one of a group."""
+    first, _, second = verb.partition(" ")
+    return groups()[first][1][second] if second else verbs()[first]
+
+
+def _gathered(words: list[str], function: CommandFunction) -> list[str]:
+    """The words, with the values of an option that is given more than once in one place.
+
+    The parser would take the last ones, and say nothing.
+
+    Raises:
+        InputError: an option of one value is given twice.
+    """
+    parts: list[list[str]] = [[]]
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word.partition("=")
+            parts.append([name, value] if equals else [name])
+        else:
+            parts[-1].append(word)
+    kinds = _kinds(function)
+    found: dict[str, list[str]] = {}
+    for part in parts[1:]:
+        name, *values = part
+        before = found.get(name)
+        if before is None:
+            found[name] = part
+        elif kinds.get(name[2:].replace("-", "_")) in (tuple, list):
+            before += values
+        elif values:
+            raise InputError(f"{name} is given twice ({' '.join([*before[1:], *values])})")
+    return [*parts[0], *(word for part in found.values() for word in part)]
+
+
+def _kinds(function: Any) -> dict[str, Any]:
+    """Option -> tuple, list or whatever generic it is; those of tables of options with them."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(function).items():
+        found[name] = get_origin(hint)
+        if dataclasses.is_dataclass(hint):
+            found |= _kinds(hint)
+    return found
 
 
 def _check_word(word: str, known: Sequence[str], program: str) -> None:

@@ -155,7 +155,10 @@ class ExpertIteration:
             return {}
         training, aside = looks.split(_HELD_OUT_ONE_IN)
         x, mask = network.tensor(network.scaled(looks.obs)), network.tensor(looks.action_mask)
-        advantages = network.tensor(looks.advantages)
+        advantages, learnt = (
+            network.tensor(looks.advantages),
+            network.tensor(looks.weighted / scale),
+        )
         with torch.inference_mode():
             before = log_probs(network.actor(x), mask).clone()
 
@@ -172,7 +175,7 @@ class ExpertIteration:
             rows = torch.from_numpy(self.rng.choice(training, settings.batch_size)).to(x.device)
             loss = policy_loss(
                 log_probs(network.actor(x[rows]), mask[rows]),
-                before[rows], advantages[rows] / scale, settings.kl_coef,
+                before[rows], learnt[rows], settings.kl_coef,
             )  # fmt: skip
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

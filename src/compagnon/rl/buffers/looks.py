@@ -18,6 +18,10 @@ class Looks:
         obs: (N, F) float32. action_mask: (N, A).
         advantages: (N, A) float32, rewards more than by what was done; 0 of that, and of actions
             that were not tried.
+        weights: (N, A) float32, the share of the look's futures that each was tried in. What a
+            mean of n says is, before anything else is known, A n / (n + m), where m is how much
+            more a future differs from the next than candidates do: hundreds. So it counts by n,
+            and who was dropped after a glance, mostly for bad luck, counts for little.
         copy: (N,), in which copy of the environment each decision stood.
     """
 
@@ -25,6 +29,7 @@ class Looks:
         self.obs = np.zeros((0, num_fields), np.float32)
         self.action_mask = np.zeros((0, num_actions), np.bool_)
         self.advantages = np.zeros((0, num_actions), np.float32)
+        self.weights = np.zeros((0, num_actions), np.float32)
         self.copy = np.zeros(0, np.int64)
         self._changed = self._plays = 0
 
@@ -44,20 +49,27 @@ class Looks:
             obs: (n, F). action_mask: (n, A). found: of each decision; `usual` is what was done.
             copy: (n,).
         """
-        advantages = np.zeros(action_mask.shape, np.float32)
-        for row, one in zip(advantages, found, strict=True):
+        advantages, weights = np.zeros((2, *action_mask.shape), np.float32)
+        for row, weight, one in zip(advantages, weights, found, strict=True):
             row[one.actions] = one.advantage
+            weight[one.actions] = one.futures / one.futures.max()
             self._changed += int(one.actions[0] != one.usual)
             self._plays += int(one.futures.sum())
         self.obs = np.concatenate([self.obs, obs])
         self.action_mask = np.concatenate([self.action_mask, action_mask])
         self.advantages = np.concatenate([self.advantages, advantages])
+        self.weights = np.concatenate([self.weights, weights])
         self.copy = np.concatenate([self.copy, copy])
 
     @property
+    def weighted(self) -> NDArray[np.float32]:
+        """(N, A), advantages times weights, what a policy learns from."""
+        return self.advantages * self.weights
+
+    @property
     def scale(self) -> float:
-        """Root mean square of the advantages that are not 0; 0 where all are."""
-        told = self.advantages[self.advantages != 0.0].astype(np.float64)
+        """Root mean square of the weighted advantages that are not 0; 0 where all are."""
+        told = self.weighted[self.advantages != 0.0].astype(np.float64)
         return float(np.sqrt((told**2).mean())) if len(told) else 0.0
 
     def split(self, one_in: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
