@@ -28,6 +28,7 @@ from compagnon.worlds.lookahead import LookAhead
 
 __all__ = ["ExpertIteration", "ExpertIterationSettings"]
 _HELD_OUT_ONE_IN: Final = 10  # copies
+_PART: Final = 1024  # decisions that are read at once
 _IMPOSSIBLE: Final = -1e9  # a logit whose probability is 0, and whose product with that is, too
 
 
@@ -155,17 +156,13 @@ class ExpertIteration:
             return {}
         training, aside = looks.split(_HELD_OUT_ONE_IN)
         x, mask = network.tensor(network.scaled(looks.obs)), network.tensor(looks.action_mask)
-        advantages, learnt = (
-            network.tensor(looks.advantages),
-            network.tensor(looks.weighted / scale),
-        )
-        with torch.inference_mode():
-            before = log_probs(network.actor(x), mask).clone()
+        learnt = network.tensor(looks.weighted / scale)
+        before = self._log_probs(x, mask)
 
         def gain(rows: NDArray[np.int64]) -> float:
-            with torch.inference_mode():
-                probs = log_probs(network.actor(x[rows]), mask[rows]).exp()
-                return float((probs * advantages[rows]).sum(dim=1).mean())
+            advantages = network.tensor(looks.advantages[rows])
+            probs = self._log_probs(x[rows], mask[rows]).exp()
+            return float((probs * advantages).sum(dim=1).mean())
 
         metrics = {"held_out_gain_before": gain(aside)} if len(aside) else {}
         optimiser = torch.optim.Adam(network.actor.parameters(), lr=settings.learning_rate)
@@ -173,15 +170,19 @@ class ExpertIteration:
             rate = settings.learning_rate * (1.0 - step / settings.gradient_steps)
             optimiser.param_groups[0]["lr"] = rate
             rows = torch.from_numpy(self.rng.choice(training, settings.batch_size)).to(x.device)
-            loss = policy_loss(
-                log_probs(network.actor(x[rows]), mask[rows]),
-                before[rows], learnt[rows], settings.kl_coef,
-            )  # fmt: skip
+            now = log_probs(network.actor(x[rows]), mask[rows])
+            loss = policy_loss(now, before[rows], learnt[rows], settings.kl_coef)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         metrics["gain"] = gain(training)
         return metrics | ({"held_out_gain": gain(aside)} if len(aside) else {})
+
+    def _log_probs(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Of what the network reads and masks, (B, A), as it is now; so many rows at a time."""
+        with torch.no_grad():
+            parts = zip(x.split(_PART), mask.split(_PART), strict=True)
+            return torch.cat([log_probs(self.network.actor(some), m) for some, m in parts])
 
     # -- saving -------------------------------------------------------------------------------
 
