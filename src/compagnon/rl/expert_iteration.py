@@ -181,7 +181,7 @@ class ExpertIteration:
     def _log_probs(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Of what the network reads and masks, (B, A), as it is now; so many rows at a time."""
         with torch.no_grad():
-            parts = zip(x.split(_PART), mask.split(_PART), strict=True)
+            parts = zip(torch.split(x, _PART), torch.split(mask, _PART), strict=True)
             return torch.cat([log_probs(self.network.actor(some), m) for some, m in parts])
 
     # -- saving -------------------------------------------------------------------------------
