@@ -124,6 +124,17 @@ def test_a_driver_may_have_two_shifts_a_day(tmp_path):
     assert fault.fault == "overlaps the shift of d1 in row 2"
 
 
+def test_a_night_shift_ends_before_the_next_day_s_begins(tmp_path):
+    night = "d1,,2026-03-01T22:00+01:00,2026-03-02T07:00+01:00,46.2,6.1,wheelchair,,,\n"
+    report = read(tmp_path, drivers=DRIVERS + night)  # whose own begins at seven
+    assert report.faults == ()
+    late = read(tmp_path, drivers=DRIVERS + night.replace("07:00", "07:01"))
+    (fault,) = late.faults
+    assert (fault.row, fault.field) == (3, "shift_start")
+    assert fault.fault == "overlaps the shift of d1 in row 2"
+    assert (late.shifts, late.shifts_read) == (1, 2)
+
+
 def test_a_trip_has_as_many_legs_as_it_likes(tmp_path):
     rows = BOOKINGS.splitlines()
     third = rows[2].replace("b,Grace", "d,Ada").replace("11:", "14:").removesuffix(",a") + ",b"

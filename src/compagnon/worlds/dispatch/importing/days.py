@@ -211,14 +211,18 @@ def _unique(rows: Sequence[BookingRow], file: str, faults: list[Fault]) -> list[
 
 
 def _apart(rows: Sequence[DriverRow], file: str, faults: list[Fault]) -> list[DriverRow]:
-    """The shifts of a driver that do not overlap; several of a day are several rows of the day."""
-    kept: dict[tuple[str, date], list[DriverRow]] = defaultdict(list)
+    """The shifts of a driver that do not overlap, nor reach into one of the next day.
+
+    Several shifts of a day are several rows of the day.
+    """
+    kept: dict[tuple[str, int], list[DriverRow]] = defaultdict(list)
     for row in rows:
-        same = kept[row.key, row.day]
-        for other in same:
-            if row.shift[0] < other.shift[1] and other.shift[0] < row.shift[1]:
+        day = row.day.toordinal()
+        for other in (one for near in (day - 1, day, day + 1) for one in kept[row.key, near]):
+            later = 1440 * (row.day - other.day).days  # minutes from one midnight to the other
+            if row.shift[0] + later < other.shift[1] and other.shift[0] < row.shift[1] + later:
                 right = "shifts of a driver that do not overlap"
-                if row.shift == other.shift:
+                if (row.day, row.shift) == (other.day, other.shift):
                     fault = f"is there already, in row {other.line}, with the same shift"
                     faults.append(Fault(file, row.line, "id", row.key, fault, right))
                 else:
@@ -226,7 +230,7 @@ def _apart(rows: Sequence[DriverRow], file: str, faults: list[Fault]) -> list[Dr
                     faults.append(Fault(file, row.line, "shift_start", row.given, fault, right))
                 break
         else:
-            same.append(row)
+            kept[row.key, day].append(row)
     good = {row.line for same in kept.values() for row in same}
     return [row for row in rows if row.line in good]
 
