@@ -36,50 +36,29 @@ def test_advantages_are_against_what_would_be_done_otherwise():
     assert other.advantage.tolist() == [2.0, 0.0, -3.0]
 
 
-def test_the_distribution_is_a_softmax_in_standard_errors():
-    s = SIGMA / 2.0
-    for temperature in (0.5, 1.0, 3.0):
-        weights = np.exp(-np.array([0.0, 2.0, 6.0]) / (temperature * s))
-        found = WORKED.distribution(temperature)
-        assert np.allclose(found, weights / weights.sum())
-    one_behind = values([1.0, 1.0, 1.0, 1.0], [1.0 - s, 1.0 + s, 1.0 - 3 * s, 1.0 - s])
-    # Behind by s on average; deviations 0, -2s, 2s, 0: sigma^2 = 8 s^2 / 3, stderr sigma / 2.
-    assert np.isclose(one_behind.stderr[0], s * np.sqrt(8.0 / 3.0) / 2.0)
-    odds = one_behind.distribution(2.0)
-    assert np.isclose(odds[1] / odds[0], np.exp(-1.0 / (2.0 * np.sqrt(8.0 / 3.0) / 2.0)))
-
-
-def test_what_was_likelier_before_stays_likelier_where_nothing_is_told_apart():
-    same = values([1.0, 2.0], [2.0, 1.0])
-    assert same.distribution().tolist() == [0.5, 0.5]
-    assert np.allclose(same.distribution(prior=np.array([0.2, 0.6])), [0.25, 0.75])
-    plain = WORKED.distribution(1.0)
-    before = np.array([0.1, 0.6, 0.3])
-    assert np.allclose(WORKED.distribution(1.0, before), plain * before / (plain @ before))
-
-
-def test_without_noise_or_temperature_the_best_ones_share_it():
+def test_the_standard_error_is_pooled_over_the_candidates():
+    one_behind = values([1.0, 1.0, 1.0, 1.0], [0.0, 2.0, -2.0, 0.0])
+    # Behind by 1 on average; deviations 0, -2, 2, 0: sigma^2 = 8 / 3, stderr sigma / 2.
+    assert one_behind.behind.tolist() == [0.0, 1.0]
+    assert np.allclose(one_behind.stderr, np.sqrt(8.0 / 3.0) / 2.0)
     sure = values([3.0, 5.0], [3.0, 5.0], [2.0, 4.0])
     assert sure.stderr.tolist() == [0.0, 0.0, 0.0]
-    assert sure.distribution().tolist() == [0.5, 0.5, 0.0]
-    assert WORKED.distribution(0.0).tolist() == [1.0, 0.0, 0.0]
 
 
 def test_whoever_was_dropped_is_never_preferred_to_what_was_chosen():
     """The policy below's own choice is never dropped, and may win in the end after all."""
     late = values([1.0, 9.0, 9.0], [2.0, NAN, NAN], [1.0, 8.0, 9.0])
     assert late.behind[1] == 0.0
-    assert late.distribution()[0] == late.distribution().max()
 
 
-def test_a_single_candidate_has_it_all():
+def test_a_single_candidate_is_behind_nobody():
     alone = values([3.0, 4.0])
-    assert alone.stderr.tolist() == [0.0]
-    assert alone.distribution().tolist() == [1.0]
+    assert alone.stderr.tolist() == alone.behind.tolist() == alone.advantage.tolist() == [0.0]
 
 
 @pytest.mark.parametrize("shift", [-1e6, 1e6])
 def test_what_befalls_everybody_in_a_future_changes_nothing(shift):
     moved = ActionValues(WORKED.actions, WORKED.earned + np.array([shift, 0.0, 3.0, -shift]), 0)
     assert np.allclose(moved.behind, WORKED.behind)
-    assert np.allclose(moved.distribution(), WORKED.distribution())
+    assert np.allclose(moved.advantage, WORKED.advantage)
+    assert np.allclose(moved.stderr, WORKED.stderr)

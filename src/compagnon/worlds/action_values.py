@@ -67,23 +67,3 @@ class ActionValues:
         apart = differences - np.nanmean(differences, axis=1, keepdims=True)
         variance = float(np.nansum(apart**2)) / freedom
         return np.asarray(np.sqrt(variance / self.futures))
-
-    def distribution(
-        self, temperature: float = 1.0, prior: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
-        """(C,): a softmax of the values, as sharp as their standard error allows.
-
-        p_c is proportional to prior_c exp(-behind_c / (temperature s)), s the standard error after
-        all K futures: whoever lies one of them behind gets exp(-1 / temperature) of the best one's
-        share. Where there is no noise, or no temperature, whoever is behind gets nothing.
-
-        Args:
-            temperature: in standard errors.
-            prior: (C,), above 0, how likely each was before; alike without it.
-        """
-        scale = temperature * float(self.stderr.min())
-        behind = self.behind
-        weights = np.exp(-behind / scale) if scale > 0.0 else (behind <= 0.0).astype(np.float64)
-        if prior is not None:
-            weights *= prior / prior.max()
-        return np.asarray(weights / weights.sum())
