@@ -339,19 +339,23 @@ class DaggerKeywords(DaggerTable, LearnerKeywords, total=False):
 class HybridKeywords(LearnerKeywords, total=False):
     """The settings of `hybrid`; see `HybridSettings`."""
 
-    # all imitation first, or one iteration of each in turn
-    mode: Literal["sequence", "alternate"]
-    # in turn: iterations of practice after each of imitation
-    ppo_per_dagger: int
     # a clone's logits are divided by it before it is practised
     clone_temperature: float
     dagger: DaggerTable
     ppo: PPOTable
+    # all imitation first, or one iteration of each in turn
+    mode: Literal["sequence", "alternate"]
+    # in turn: iterations of practice after each of imitation
+    ppo_per_dagger: int
 
 
 class ExpertIterationKeywords(LearnerKeywords, total=False):
     """The settings of `expert_iteration`; see `ExpertIterationSettings`."""
 
+    # a clone's logits are divided by it before it is practised
+    clone_temperature: float
+    dagger: DaggerTable
+    ppo: PPOTable
     # look-aheads, each followed by practice
     rounds: int
     # iterations of practice after each look-ahead
@@ -374,7 +378,3 @@ class ExpertIterationKeywords(LearnerKeywords, total=False):
     gradient_steps: int
     # Adam's step size, which falls to 0
     learning_rate: float
-    # logits are divided by it before each practice
-    clone_temperature: float
-    dagger: DaggerTable
-    ppo: PPOTable

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.policy import DayReader, Policy
 from compagnon.rl import dagger, ppo
-from compagnon.rl.algorithm import BuildPlan, policy_network
+from compagnon.rl.algorithm import BuildPlan, CloningAndPractising, policy_network
 from compagnon.rl.buffers.looks import Looks
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.expert_iteration_settings import ExpertIterationSettings
@@ -32,7 +32,7 @@ _PART: Final = 1024  # decisions that are read at once
 _IMPOSSIBLE: Final = -1e9  # a logit whose probability is 0, and whose product with that is, too
 
 
-class ExpertIteration:
+class ExpertIteration(CloningAndPractising):
     """Hands one network from the clone to look-ahead and practice, round after round.
 
     Args:
@@ -43,6 +43,9 @@ class ExpertIteration:
         env: the envs whose decisions are looked at; this object resets them.
         seed: of episodes, looks and minibatches.
     """
+
+    dagger: Dagger
+    ppo: PPO
 
     def __init__(
         self,
@@ -63,37 +66,12 @@ class ExpertIteration:
     @property
     def env_steps(self) -> int:
         """Environment steps of all three parts; those of drawn futures do not count."""
-        return self.dagger.env_steps + self.ppo.env_steps + self._look_steps
-
-    @property
-    def episodes(self) -> int:
-        """Episodes that ended while cloning and practising."""
-        return self.dagger.episodes + self.ppo.episodes
-
-    @property
-    def goes_on(self) -> bool:
-        """See `Algorithm`."""
-        return self.ppo.goes_on
-
-    @property
-    def env(self) -> BatchEnv:
-        """See `Algorithm`; the episodes of the other parts begin anew each time."""
-        return self.ppo.env
+        return super().env_steps + self._look_steps
 
     @property
     def phase(self) -> str:
         """Which part the next iteration belongs to."""
         return self.settings.phase(self.iteration)
-
-    @property
-    def imitating(self) -> bool:
-        """See `Algorithm`."""
-        return self.phase != "ppo"
-
-    @property
-    def practice(self) -> PPO:
-        """See `Algorithm`."""
-        return self.ppo
 
     def iterate(self) -> dict[str, float]:
         """One iteration of the part whose turn it is; its metrics."""
@@ -188,21 +166,14 @@ class ExpertIteration:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of clone and practice; of the looks nothing is kept from round to round."""
-        return {
-            "iteration": self.iteration,
-            "look_steps": self._look_steps,
-            "look_rng": self.rng.bit_generator.state,
-            "dagger": self.dagger.state_dict(),
-            "ppo": self.ppo.state_dict(),
-        }
+        own = {"look_steps": self._look_steps, "look_rng": self.rng.bit_generator.state}
+        return super().state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
-        self.iteration = int(state["iteration"])
+        super().load_state_dict(state)
         self._look_steps = int(state["look_steps"])
         self.rng.bit_generator.state = state["look_rng"]
-        self.dagger.load_state_dict(state["dagger"])
-        self.ppo.load_state_dict(state["ppo"])
 
 
 def log_probs(logits: torch.Tensor, action_mask: torch.Tensor) -> torch.Tensor:

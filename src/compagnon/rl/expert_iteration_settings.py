@@ -1,22 +1,18 @@
 """The settings of expert iteration, apart from it: reading a recipe needs no torch."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from compagnon.rl.dagger_settings import DaggerSettings
-from compagnon.rl.ppo_settings import PPOSettings
-from compagnon.rl.problem_defaults import ProblemFacts
-from compagnon.rl.settings import AlgorithmSettings, Fixed, Free
+from compagnon.rl.hybrid_settings import CloneAndPractice
+from compagnon.rl.settings import Fixed, Free
 
 Phase = Literal["dagger", "look_ahead", "ppo"]
 
 
-class ExpertIterationSettings(AlgorithmSettings):
+class ExpertIterationSettings(CloneAndPractice):
     """Settings of expert iteration."""
 
-    expert_key = "dagger.expert"
-    num_envs_key = "ppo.num_envs"
     kind: Fixed[Literal["expert_iteration"]] = "expert_iteration"
     rounds: Fixed[int] = Field(2, ge=1, description="look-aheads, each followed by practice")
     practice: Fixed[int] = Field(
@@ -39,11 +35,6 @@ class ExpertIterationSettings(AlgorithmSettings):
     batch_size: Free[int] = Field(256, ge=1, description="decisions of one gradient step")
     gradient_steps: Free[int] = Field(400, ge=1, description="gradient steps of one round")
     learning_rate: Free[float] = Field(1e-3, gt=0, description="Adam's step size, which falls to 0")
-    clone_temperature: Fixed[float] = Field(
-        1.0, ge=1, description="logits are divided by it before each practice"
-    )
-    dagger: DaggerSettings = DaggerSettings()
-    ppo: PPOSettings = PPOSettings()
 
     def phase(self, iteration: int) -> Phase:
         """Which part an iteration belongs to: the clone, the rounds, and then practice alone."""
@@ -69,17 +60,3 @@ class ExpertIterationSettings(AlgorithmSettings):
                 return iteration
             taken += each[self.phase(iteration)]
         return last - min(0, taken - env_steps) // each["ppo"]
-
-    @property
-    def imitated(self) -> str:
-        """See `AlgorithmSettings.imitated`."""
-        return self.dagger.imitated
-
-    def imitation(self, iterations: int | None) -> DaggerSettings:  # noqa: ARG002
-        """See `AlgorithmSettings.imitation`."""
-        return self.dagger
-
-    @classmethod
-    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
-        """See `AlgorithmSettings.complete`."""
-        PPOSettings.complete_practice(problem, given.setdefault("ppo", {}))

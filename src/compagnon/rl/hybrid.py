@@ -1,10 +1,7 @@
 """DAgger and PPO on one policy: first the clone and then practice, or both in turn."""
 
-from typing import Any
-
-from compagnon.envs import BatchEnv
 from compagnon.rl import dagger, ppo
-from compagnon.rl.algorithm import BuildPlan, policy_network
+from compagnon.rl.algorithm import BuildPlan, CloningAndPractising, policy_network
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.hybrid_settings import HybridSettings
 from compagnon.rl.networks.trainable import PolicyNetwork
@@ -13,7 +10,7 @@ from compagnon.rl.ppo import PPO
 __all__ = ["Hybrid", "HybridSettings"]
 
 
-class Hybrid:
+class Hybrid(CloningAndPractising):
     """Hands the same network from DAgger to PPO.
 
     Args:
@@ -21,44 +18,17 @@ class Hybrid:
         dagger, ppo: built on the same `PolicyNetwork`.
     """
 
+    dagger: Dagger
+    ppo: PPO
+
     def __init__(self, settings: HybridSettings, dagger: Dagger, ppo: PPO) -> None:
         self.settings, self.dagger, self.ppo = settings, dagger, ppo
         self.iteration = 0
 
     @property
-    def env_steps(self) -> int:
-        """Environment steps of both phases."""
-        return self.dagger.env_steps + self.ppo.env_steps
-
-    @property
-    def episodes(self) -> int:
-        """Episodes that ended in both phases."""
-        return self.dagger.episodes + self.ppo.episodes
-
-    @property
-    def goes_on(self) -> bool:
-        """See `Algorithm`."""
-        return self.ppo.goes_on
-
-    @property
-    def env(self) -> BatchEnv:
-        """See `Algorithm`; those of imitation begin anew each time."""
-        return self.ppo.env
-
-    @property
     def phase(self) -> str:
         """Which algorithm the next iteration belongs to."""
         return self.settings.phase(self.iteration, self.dagger.iteration)
-
-    @property
-    def imitating(self) -> bool:
-        """See `Algorithm`."""
-        return self.phase == self.dagger.phase
-
-    @property
-    def practice(self) -> PPO:
-        """See `Algorithm`."""
-        return self.ppo
 
     def iterate(self) -> dict[str, float]:
         """One iteration of the phase's algorithm; its metrics."""
@@ -74,20 +44,6 @@ class Hybrid:
         """Whether the iteration before this one was of imitation."""
         each = 1 if self.settings.mode == "sequence" else 1 + self.settings.ppo_per_dagger
         return self.iteration - 1 == (self.dagger.iteration - 1) * each
-
-    def state_dict(self) -> dict[str, Any]:
-        """Both algorithms' states."""
-        return {
-            "iteration": self.iteration,
-            "dagger": self.dagger.state_dict(),
-            "ppo": self.ppo.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
-        self.iteration = int(state["iteration"])
-        self.dagger.load_state_dict(state["dagger"])
-        self.ppo.load_state_dict(state["ppo"])
 
 
 def build(plan: BuildPlan) -> tuple[Hybrid, PolicyNetwork]:

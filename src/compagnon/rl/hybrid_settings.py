@@ -10,11 +10,35 @@ from compagnon.rl.problem_defaults import ProblemFacts
 from compagnon.rl.settings import AlgorithmSettings, Fixed
 
 
-class HybridSettings(AlgorithmSettings):
-    """Settings of the hybrid."""
+class CloneAndPractice(AlgorithmSettings):
+    """What settings of algorithms that are made of DAgger and PPO have in common."""
 
     expert_key = "dagger.expert"
     num_envs_key = "ppo.num_envs"
+    clone_temperature: Fixed[float] = Field(
+        1.0, ge=1, description="a clone's logits are divided by it before it is practised"
+    )
+    dagger: DaggerSettings = DaggerSettings()
+    ppo: PPOSettings = PPOSettings()
+
+    @property
+    def imitated(self) -> str:
+        """See `AlgorithmSettings.imitated`."""
+        return self.dagger.imitated
+
+    def imitation(self, iterations: int | None) -> DaggerSettings:  # noqa: ARG002
+        """See `AlgorithmSettings.imitation`; whole, whatever the budget leaves for practice."""
+        return self.dagger
+
+    @classmethod
+    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
+        """See `AlgorithmSettings.complete`."""
+        PPOSettings.complete_practice(problem, given.setdefault("ppo", {}))
+
+
+class HybridSettings(CloneAndPractice):
+    """Settings of the hybrid."""
+
     kind: Fixed[Literal["hybrid"]] = "hybrid"
     mode: Fixed[Literal["sequence", "alternate"]] = Field(
         "sequence", description="all imitation first, or one iteration of each in turn"
@@ -22,11 +46,6 @@ class HybridSettings(AlgorithmSettings):
     ppo_per_dagger: Fixed[int] = Field(
         5, ge=1, description="in turn: iterations of practice after each of imitation"
     )
-    clone_temperature: Fixed[float] = Field(
-        1.0, ge=1, description="a clone's logits are divided by it before it is practised"
-    )
-    dagger: DaggerSettings = DaggerSettings()
-    ppo: PPOSettings = PPOSettings()
 
     def phase(self, iteration: int, imitated: int) -> Literal["dagger", "ppo"]:
         """Which algorithm an iteration belongs to, with so many of imitation done before it."""
@@ -52,17 +71,3 @@ class HybridSettings(AlgorithmSettings):
                 taken += a_ppo
             iteration += 1
         return iteration
-
-    @property
-    def imitated(self) -> str:
-        """See `AlgorithmSettings.imitated`."""
-        return self.dagger.imitated
-
-    def imitation(self, iterations: int | None) -> DaggerSettings:  # noqa: ARG002
-        """See `AlgorithmSettings.imitation`; whole, whatever the budget leaves for practice."""
-        return self.dagger
-
-    @classmethod
-    def complete(cls, problem: ProblemFacts, given: dict[str, Any]) -> None:
-        """See `AlgorithmSettings.complete`."""
-        PPOSettings.complete_practice(problem, given.setdefault("ppo", {}))
