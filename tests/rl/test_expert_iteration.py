@@ -115,6 +115,14 @@ def test_in_the_first_round_the_expert_plays_on_and_then_the_network(monkeypatch
     assert names == ["always 0", "the network"]
 
 
+def test_one_step_ahead_of_an_expert_that_plays_on_is_all_there_is():
+    """Who stops on the next rung gains by going up from the topmost alone, however often."""
+    algorithm = built(rounds=3, plays_on="expert")
+    for _ in range(4):
+        algorithm.iterate()
+    assert climbs(algorithm) == [False] * (RUNGS - 1) + [True]
+
+
 def test_as_many_decisions_are_looked_at_as_was_asked():
     algorithm = built(looks=33)
     algorithm.iterate()

@@ -366,6 +366,9 @@ class ExpertIterationKeywords(LearnerKeywords, total=False):
     num_envs: int
     # steps of each copy, over which the looks are spread
     collect_steps: int
+    # who plays on after a candidate, from the second round on: an expert that is a compiled rule
+    # is ten times as fast, and what is learnt is one step ahead of it
+    plays_on: Literal["network", "expert"]
     # drawn futures of one decision
     futures: int
     # actions that are tried in one decision at most; 0 for the world's own

@@ -122,7 +122,8 @@ class ExpertIteration(CloningAndPractising):
         """Who plays on: in the first round the expert, if it can be asked about any state."""
         expert = self.dagger.expert
         first = self.iteration == self.settings.dagger.iterations
-        return pupil if not first or expert is None or isinstance(expert, DayReader) else expert
+        asked = first or self.settings.plays_on == "expert"
+        return pupil if not asked or expert is None or isinstance(expert, DayReader) else expert
 
     # -- learning -----------------------------------------------------------------------------
 

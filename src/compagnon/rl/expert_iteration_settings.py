@@ -25,6 +25,11 @@ class ExpertIterationSettings(CloneAndPractice):
     collect_steps: Free[int] = Field(
         200, ge=1, description="steps of each copy, over which the looks are spread"
     )
+    plays_on: Free[Literal["network", "expert"]] = Field(
+        "network",
+        description="who plays on after a candidate, from the second round on: an expert that is a "
+        "compiled rule is ten times as fast, and what is learnt is one step ahead of it",
+    )
     futures: Free[int] = Field(32, ge=2, le=4096, description="drawn futures of one decision")
     candidates: Free[int] = Field(
         0, ge=0, description="actions that are tried in one decision at most; 0 for the world's own"
