@@ -1,6 +1,5 @@
 """What every algorithm is to the trainer, and how a recipe becomes one, on the network it names."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -95,67 +94,6 @@ class Practising:
     def practice(self) -> Self:
         """See `Algorithm`."""
         return self
-
-
-class CloningAndPractising(ABC):
-    """What an algorithm made of an imitation and a practice says of itself; to inherit from.
-
-    Attributes:
-        dagger, ppo: the two, on one network.
-    """
-
-    dagger: Algorithm
-    ppo: Algorithm
-    iteration: int
-
-    @property
-    @abstractmethod
-    def phase(self) -> str:
-        """See `Algorithm`."""
-
-    @property
-    def env_steps(self) -> int:
-        """Environment steps of both."""
-        return self.dagger.env_steps + self.ppo.env_steps
-
-    @property
-    def episodes(self) -> int:
-        """Episodes that ended in both."""
-        return self.dagger.episodes + self.ppo.episodes
-
-    @property
-    def goes_on(self) -> bool:
-        """See `Algorithm`."""
-        return self.ppo.goes_on
-
-    @property
-    def env(self) -> BatchEnv:
-        """See `Algorithm`; the episodes of imitation begin anew each time."""
-        return self.ppo.env
-
-    @property
-    def imitating(self) -> bool:
-        """See `Algorithm`."""
-        return self.phase != self.ppo.phase
-
-    @property
-    def practice(self) -> Algorithm:
-        """See `Algorithm`."""
-        return self.ppo
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of both."""
-        return {
-            "iteration": self.iteration,
-            "dagger": self.dagger.state_dict(),
-            "ppo": self.ppo.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
-        self.iteration = int(state["iteration"])
-        self.dagger.load_state_dict(state["dagger"])
-        self.ppo.load_state_dict(state["ppo"])
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from compagnon.envs import BatchEnv
 from compagnon.policy import DayReader, Policy
 from compagnon.rl import dagger, ppo
-from compagnon.rl.algorithm import BuildPlan, CloningAndPractising, policy_network
+from compagnon.rl.algorithm import BuildPlan, policy_network
 from compagnon.rl.buffers.looks import Looks
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.expert_iteration_settings import ExpertIterationSettings
+from compagnon.rl.hybrid import CloningAndPractising
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO
 from compagnon.worlds import find_world
@@ -43,9 +44,6 @@ class ExpertIteration(CloningAndPractising):
         env: the envs whose decisions are looked at; this object resets them.
         seed: of episodes, looks and minibatches.
     """
-
-    dagger: Dagger
-    ppo: PPO
 
     def __init__(
         self,

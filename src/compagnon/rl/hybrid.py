@@ -1,13 +1,78 @@
 """DAgger and PPO on one policy: first the clone and then practice, or both in turn."""
 
+from abc import ABC, abstractmethod
+from typing import Any
+
+from compagnon.envs import BatchEnv
 from compagnon.rl import dagger, ppo
-from compagnon.rl.algorithm import BuildPlan, CloningAndPractising, policy_network
+from compagnon.rl.algorithm import BuildPlan, policy_network
 from compagnon.rl.dagger import Dagger
 from compagnon.rl.hybrid_settings import HybridSettings
 from compagnon.rl.networks.trainable import PolicyNetwork
 from compagnon.rl.ppo import PPO
 
 __all__ = ["Hybrid", "HybridSettings"]
+
+
+class CloningAndPractising(ABC):
+    """What an algorithm made of an imitation and a practice says of itself; to inherit from.
+
+    Attributes:
+        dagger, ppo: the two, on one network.
+    """
+
+    dagger: Dagger
+    ppo: PPO
+    iteration: int
+
+    @property
+    @abstractmethod
+    def phase(self) -> str:
+        """See `Algorithm`."""
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps of both."""
+        return self.dagger.env_steps + self.ppo.env_steps
+
+    @property
+    def episodes(self) -> int:
+        """Episodes that ended in both."""
+        return self.dagger.episodes + self.ppo.episodes
+
+    @property
+    def goes_on(self) -> bool:
+        """See `Algorithm`."""
+        return self.ppo.goes_on
+
+    @property
+    def env(self) -> BatchEnv:
+        """See `Algorithm`; the episodes of imitation begin anew each time."""
+        return self.ppo.env
+
+    @property
+    def imitating(self) -> bool:
+        """See `Algorithm`."""
+        return self.phase != self.ppo.phase
+
+    @property
+    def practice(self) -> PPO:
+        """See `Algorithm`."""
+        return self.ppo
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of both."""
+        return {
+            "iteration": self.iteration,
+            "dagger": self.dagger.state_dict(),
+            "ppo": self.ppo.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.iteration = int(state["iteration"])
+        self.dagger.load_state_dict(state["dagger"])
+        self.ppo.load_state_dict(state["ppo"])
 
 
 class Hybrid(CloningAndPractising):
@@ -17,9 +82,6 @@ class Hybrid(CloningAndPractising):
         settings: see `HybridSettings`.
         dagger, ppo: built on the same `PolicyNetwork`.
     """
-
-    dagger: Dagger
-    ppo: PPO
 
     def __init__(self, settings: HybridSettings, dagger: Dagger, ppo: PPO) -> None:
         self.settings, self.dagger, self.ppo = settings, dagger, ppo
