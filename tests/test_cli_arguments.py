@@ -163,6 +163,9 @@ def test_options_of_many_values_may_be_given_more_than_once(tmp_path, capsys):
 def test_an_option_of_one_value_is_given_once(capsys):
     assert main(["evaluate", "random", "--episodes", "3", "--seed", "1", "--episodes=4"]) != 0
     assert "--episodes is given twice (3 4)" in capsys.readouterr().err
+    # However it is spelled: both values of this one are read, the first one is not dropped.
+    assert main(["evaluate", "random", "--env-args", "demand=tight", "--env_args=demand=calm"]) != 0
+    assert "demand is given twice" in capsys.readouterr().err
 
 
 def test_a_group_s_options_too(capsys):

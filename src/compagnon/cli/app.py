@@ -182,6 +182,7 @@ def _gathered(words: list[str], function: CommandFunction) -> list[str]:
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word.partition("=")
+            name = name.replace("_", "-")  # the parser takes both
             parts.append([name, value] if equals else [name])
         else:
             parts[-1].append(word)

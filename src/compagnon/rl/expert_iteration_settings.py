@@ -35,7 +35,7 @@ class ExpertIterationSettings(CloneAndPractice):
         0, ge=0, description="actions that are tried in one decision at most; 0 for the world's own"
     )
     kl_coef: Free[float] = Field(
-        0.25, ge=0, description="weight of the KL from the policy before, to advantages of size 1"
+        0.1, ge=0, description="weight of the KL from the policy before, to advantages of size 1"
     )
     batch_size: Free[int] = Field(256, ge=1, description="decisions of one gradient step")
     gradient_steps: Free[int] = Field(400, ge=1, description="gradient steps of one round")
