@@ -84,7 +84,7 @@ class LadderForks:
         for env, seed in zip(vec.envs, seeds, strict=True):
             env.unwrapped.redraw(int(seed))
 
-    def finish(self, vec: Any, first: np.ndarray, below: Any) -> None:
+    def finish(self, vec: Any, first: np.ndarray, below: Any, roots: np.ndarray) -> None:
         return None
 
     def candidates(self, schema: Schema, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:

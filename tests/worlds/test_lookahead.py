@@ -60,6 +60,34 @@ def test_copies_stand_where_they_are_put(env_id, args):
     assert again.reward[[0, 1, 3]].tolist() == last.reward.tolist()
 
 
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("args", [CLINIC, {"preset": "city"}])
+def test_futures_of_one_decision_share_what_the_rule_does_before_time_passes(args, moves):
+    policy = looking(DISPATCH, args, "expert:dispatch-rollout:dispatch-regret:clinic:8")
+    policy.forks.moves = moves
+    env = BatchEnv(DISPATCH, args, 3)
+    env.reset([5, 6, 7])
+    for _ in range(2):
+        env.step(policy.below.act(env.obs.copy(), env.action_mask.copy()))
+    roots = np.repeat(np.arange(3), 16)  # of each two candidates in eight futures
+    wide = BatchEnv(DISPATCH, args, len(roots))
+    wide.vec.load_rows(env.vec.state_dict(), roots)
+    wide.vec.redraw(np.tile(np.arange(8, dtype=np.uint64), 6))
+    usual = policy.below.act(env.obs.copy(), env.action_mask.copy())
+    other = np.array([np.flatnonzero(mask)[-1] for mask in env.action_mask])
+    first = np.where(np.arange(len(roots)) % 16 < 8, usual[roots], other[roots])
+    begun = wide.vec.state_dict()
+    alone = policy.forks.finish(wide.vec, first, policy.below, np.arange(len(roots)))
+    ends = wide.vec.state_dict()
+    wide.vec.load_state_dict(begun)
+    shared = policy.forks.finish(wide.vec, first, policy.below, roots)
+    assert shared.tolist() == alone.tolist()
+    assert len(set(alone.tolist())) > 24
+    again = wide.vec.state_dict()
+    for name in ("money", "status", "rides", "codes", "stops", "state", "times"):
+        assert np.array_equal(ends[name], again[name]), name
+
+
 @pytest.mark.parametrize(
     ("env_id", "args", "name"),
     [(DISPATCH, CLINIC, "expert:dispatch-rollout:4"),
@@ -188,10 +216,38 @@ def test_compiled_it_earns_what_it_earns_step_by_step(env_id, args, below, horiz
     bound = policy.playing(env)
     first = policy.below.act(env.obs.copy(), env.action_mask.copy())
     begun = env.vec.state_dict()
-    compiled = policy.forks.finish(env.vec, first, policy.below)
+    compiled = policy.forks.finish(env.vec, first, policy.below, np.arange(6))
     env.vec.load_state_dict(begun)
     assert np.allclose(compiled, bound._step(env, first, 6), rtol=0.0, atol=1e-7)
     assert len(set(compiled.tolist())) > 1
+
+
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("args", [CLINIC, {"preset": "city"}])
+def test_futures_of_one_decision_share_what_the_rule_does_before_time_passes(args, moves):
+    policy = looking(DISPATCH, args, "expert:dispatch-rollout:dispatch-regret:clinic:8")
+    policy.forks.moves = moves
+    env = BatchEnv(DISPATCH, args, 3)
+    env.reset([5, 6, 7])
+    for _ in range(2):
+        env.step(policy.below.act(env.obs.copy(), env.action_mask.copy()))
+    roots = np.repeat(np.arange(3), 16)  # of each two candidates in eight futures
+    wide = BatchEnv(DISPATCH, args, len(roots))
+    wide.vec.load_rows(env.vec.state_dict(), roots)
+    wide.vec.redraw(np.tile(np.arange(8, dtype=np.uint64), 6))
+    usual = policy.below.act(env.obs.copy(), env.action_mask.copy())
+    other = np.array([np.flatnonzero(mask)[-1] for mask in env.action_mask])
+    first = np.where(np.arange(len(roots)) % 16 < 8, usual[roots], other[roots])
+    begun = wide.vec.state_dict()
+    alone = policy.forks.finish(wide.vec, first, policy.below, np.arange(len(roots)))
+    ends = wide.vec.state_dict()
+    wide.vec.load_state_dict(begun)
+    shared = policy.forks.finish(wide.vec, first, policy.below, roots)
+    assert shared.tolist() == alone.tolist()
+    assert len(set(alone.tolist())) > 24
+    again = wide.vec.state_dict()
+    for name in ("money", "status", "rides", "codes", "stops", "state", "times"):
+        assert np.array_equal(ends[name], again[name]), name
 
 
 @pytest.mark.parametrize(
@@ -312,4 +368,5 @@ def test_a_world_says_how_its_futures_are_tried():
 def test_over_a_network_it_goes_step_by_step():
     policy = looking(DISPATCH, CLINIC, "expert:dispatch-rollout:random:2")
     assert policy.below.name == "random"
-    assert policy.forks.finish(None, np.zeros(1, np.int64), policy.below) is None
+    none = np.zeros(1, np.int64)
+    assert policy.forks.finish(None, none, policy.below, none) is None

@@ -63,11 +63,16 @@ class Forks(Protocol):
         ...
 
     def finish(
-        self, vec: Any, first: NDArray[np.int64], below: Policy
+        self, vec: Any, first: NDArray[np.int64], below: Policy, roots: NDArray[np.int64]
     ) -> NDArray[np.float64] | None:
-        """What every copy of `vec` earns by `first` (N,) and `below` after it, `rest` included.
+        """What every copy of `vec` earns by `first` and `below` after it, `rest` included.
 
-        None where the world cannot do it faster than step by step; nothing has moved then.
+        Args:
+            first: (N,), the actions that are tried.
+            roots: (N,), copies of the same number differ in nothing but what `redraw` drew.
+
+        Returns:
+            (N,); None where the world cannot do it faster than step by step, and nothing has moved.
         """
         ...
 
@@ -240,7 +245,7 @@ class Looking:
         )
         widths = [len(trial.decision.left) for trial in group]
         first = np.concatenate([trial.decision.left for trial in group]).astype(np.int64)
-        earned = self._play(futures, np.repeat(np.arange(len(group)), widths), first)
+        earned = self._play(futures, np.repeat(np.arange(len(group)), widths), first, group)
         for trial, found in zip(group, np.split(earned, np.cumsum(widths)[:-1]), strict=True):
             trial.decision.note(found)
 
@@ -253,17 +258,23 @@ class Looking:
         return states_of(batch)
 
     def _play(
-        self, futures: States, rows: NDArray[np.int64], first: NDArray[np.int64]
+        self,
+        futures: States,
+        rows: NDArray[np.int64],
+        first: NDArray[np.int64],
+        trials: "list[_Trial]",
     ) -> NDArray[np.float64]:
         """Rewards of each first action in its future, the policy below after it.
 
         Args:
             rows: (n,), which of the futures each is tried in. first: (n,), actions.
+            trials: one for each of the futures.
         """
         batch, count = self._batch(len(first)), len(first)
         every = np.minimum(np.arange(batch.num_envs), count - 1)  # the last one fills the batch
         put(batch, futures, self.name, rows[every])
-        earned = self._policy.forks.finish(batch.vec, first[every], self._policy.below)
+        roots = np.array([trial.root for trial in trials])[rows[every]]
+        earned = self._policy.forks.finish(batch.vec, first[every], self._policy.below, roots)
         return (self._step(batch, first[every], count) if earned is None else earned)[:count]
 
     def _step(self, batch: BatchEnv, actions: NDArray[np.int64], count: int) -> NDArray[np.float64]:

@@ -139,9 +139,15 @@ class DispatchCore:
         one._all = np.arange(1)
         return one
 
-    def share(self, work: Callable[[NDArray[np.int64]], None]) -> None:
-        """Call `work`, which holds no lock of Python's, with disjoint parts of all copies."""
-        self._threads.share(work, self._all)
+    def share(
+        self, work: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64] | None = None
+    ) -> None:
+        """Call `work`, which holds no lock of Python's, with disjoint parts of all copies.
+
+        Args:
+            rows: all copies in another order; each part is a stretch of it.
+        """
+        self._threads.share(work, self._all if rows is None else rows)
 
     def redraw(self, seeds: NDArray[np.uint64]) -> None:
         """Draw what is still to come of every running day anew, see `futures`.

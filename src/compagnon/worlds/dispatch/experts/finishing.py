@@ -1,5 +1,7 @@
 """Plays days to their ends by a rule, all of it compiled: a look-ahead needs it by the thousand."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,11 +17,11 @@ _DAY = 2880.0  # minutes; longer slack is not shown (`observe`)
 
 
 def allocate_boards(drivers: int, places: int) -> rules.Boards:
-    """One board, zeroed."""
+    """One board on which nothing stands."""
     pairs, of_places = (1, drivers, places), (1, places)
     return rules.Boards(
-        cost=np.zeros(pairs),
-        approach=np.zeros(pairs),
+        cost=np.full(pairs, rules.NEVER),
+        approach=np.full(pairs, rules.NEVER),
         slack=np.zeros(pairs),
         boards_in=np.zeros(pairs),
         stops=np.zeros((1, drivers)),
@@ -59,6 +61,20 @@ def _write_place(w, place, board, present, roads, weights, boards):
 
 
 @kernel
+def _clear(boards):
+    """Take off the board whatever stands there."""
+    boards.stops[:] = 0.0
+    drivers = boards.stops.shape[1]
+    for place in range(rules.taken_places(boards, 0)):
+        for d in range(drivers):
+            boards.cost[0, d, place] = boards.approach[0, d, place] = rules.NEVER
+            boards.slack[0, d, place] = boards.boards_in[0, d, place] = 0.0
+        boards.deadline[0, place] = boards.shown[0, place] = boards.refusal[0, place] = 0.0
+        boards.promised[0, place] = boards.answer_price[0, place] = 0.0
+        boards.answer_left[0, place] = 0.0
+
+
+@kernel
 def _write_board(i, worlds, view, boards, scratch):
     """What day `i` shows to a rule now."""
     w = running_days.row(worlds, i)
@@ -67,11 +83,7 @@ def _write_board(i, worlds, view, boards, scratch):
     boarded, found = scratch[: plans.MAX_STOPS], scratch[plans.MAX_STOPS :]
     observe.look(w, roads, weights, view.board, boarded, found)
     present = w.size[tables.DRIVERS]
-    boards.cost[:], boards.approach[:] = rules.NEVER, rules.NEVER
-    boards.slack[:], boards.boards_in[:] = 0.0, 0.0
-    boards.deadline[:], boards.shown[:], boards.stops[:] = 0.0, 0.0, 0.0
-    boards.refusal[:], boards.promised[:] = 0.0, 0.0
-    boards.answer_price[:], boards.answer_left[:] = 0.0, 0.0
+    _clear(boards)
     boards.behind[0] = w.counts[running_days.OPEN] - min(view.board, w.counts[running_days.OPEN])
     for d in range(present):
         plan = running_days.plan_of(w, d)
@@ -119,18 +131,65 @@ def rest_of(core: DispatchCore) -> NDArray[np.float64]:
     return rest
 
 
+class _Shared(NamedTuple):
+    """What days that look alike at first do at their first clock time: the first of them decides.
+
+    Attributes:
+        like: (N,), days of the same number have the same known past and first action.
+        steps: (room, 3), scratch: an action, and the positions that it puts a ride at.
+    """
+
+    like: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+
+@kernel
+def _note_step(i, worlds, view, action, step):
+    """Write down an action of day `i` that is about to be carried out."""
+    step[0], step[1], step[2] = action, -1, -1
+    w = running_days.row(worlds, i)
+    if 0 < action <= w.state.shape[0] * view.board:
+        b = running_days.booking_at(w, view.board, (action - 1) % view.board)
+        d = (action - 1) // view.board
+        step[1] = w.where[b, d, running_days.PUT_PICKUP]
+        step[2] = w.where[b, d, running_days.PUT_DROPOFF]
+
+
+@kernel
+def _repeat_step(i, worlds, view, step):
+    """Get day `i` ready to do what another did that looks alike; returns the action."""
+    action = step[0]
+    if step[1] >= 0:
+        w = running_days.row(worlds, i)
+        b = running_days.booking_at(w, view.board, (action - 1) % view.board)
+        d = (action - 1) // view.board
+        w.where[b, d, running_days.PUT_PICKUP] = step[1]
+        w.where[b, d, running_days.PUT_DROPOFF] = step[2]
+    return action
+
+
 @cached_njit(nogil=True)
-def _play(worlds, rows, view, actions, until, rule, numbers, boards, out, scratch, earned):
+def _play(worlds, rows, view, actions, until, rule, numbers, boards, shared, out, scratch, earned):
     """See `play`; `actions` holds the first ones, -1 for the rule's, and is written over."""
     action = np.zeros(1, np.int64)
+    noted, room = 0, shared.steps.shape[0]
     for q in range(rows.shape[0]):
         i = rows[q]
+        first = q == 0 or room == 0 or shared.like[i] != shared.like[rows[q - 1]]
+        noted, repeated = (0, 0) if first else (noted, 0)
+        clock = worlds.counts[i, running_days.CLOCK]
         earned[i] = 0.0
         while True:
-            if actions[i] < 0:
+            if not first and repeated < noted:
+                actions[i] = _repeat_step(i, worlds, view, shared.steps[repeated])
+                repeated += 1
+            elif actions[i] < 0:
                 _write_board(i, worlds, view, boards, scratch)
                 choose(boards, rule, numbers, action)
                 actions[i] = action[0]
+            if first and noted < room and worlds.counts[i, running_days.CLOCK] == clock:
+                _note_step(i, worlds, view, actions[i], shared.steps[noted])
+                noted += 1
             kernels.act_row(i, worlds, view, actions, out, scratch)
             earned[i] += out.reward[i]
             if out.terminated[i]:
@@ -149,6 +208,7 @@ def play(
     minutes: float = np.inf,
     *,
     moves: bool = True,
+    alike: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """What every day of `core` earns from here on by a rule.
 
@@ -160,6 +220,8 @@ def play(
         minutes: after which play ends, and the rest of a day is reckoned as it is planned then
             (`rest_of`); without it, at the day's end.
         moves: whether the rule moves planned rides; to look for moves takes most of the time.
+        alike: (N,), days of the same number differ in nothing that dispatch knows. Until time
+            passes the rule does the same in all of them, so it is asked in one.
 
     Returns:
         (N,).
@@ -167,7 +229,12 @@ def play(
     earned = np.zeros(core.num_envs)
     actions = np.full(core.num_envs, -1) if first is None else first.astype(np.int64)
     until = np.floor(core.worlds.money[:, running_days.NOW]) + minutes
-    view = core.view
+    view, room = core.view, 0
+    rows = np.arange(core.num_envs)
+    like = rows
+    if alike is not None and not moves:  # where rides move, more changes than their places
+        _, like = np.unique(np.stack([alike, actions]), axis=1, return_inverse=True)
+        rows, room = np.argsort(like, kind="stable"), core.worlds.found.shape[1]
     if not moves:
         weights = core.view.weights.copy()
         weights[insertion.Weights._fields.index("replan")] = 0.0
@@ -177,9 +244,10 @@ def play(
         if len(share):
             _play(
                 core.worlds, share, view, actions, until, rule, numbers,
-                allocate_boards(core.layout.drivers, core.layout.board), core.out,
+                allocate_boards(core.layout.drivers, core.layout.board),
+                _Shared(like, np.zeros((room, 3), np.int64)), core.out,
                 np.zeros_like(core.out.scratch[0]), earned,
             )  # fmt: skip
 
-    core.share(work)
+    core.share(work, rows)
     return earned

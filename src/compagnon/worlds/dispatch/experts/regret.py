@@ -14,6 +14,7 @@ from compagnon.worlds.dispatch.experts.rules import (
     best_moves,
     best_pairs,
     make_way,
+    taken_places,
 )
 
 _NOBODY: Final = -1
@@ -21,10 +22,13 @@ _NOBODY: Final = -1
 
 @cached_njit
 def _write_priced(boards: Boards, n: int, numbers: Numbers, priced: NDArray[np.float64]) -> None:
-    """What open bookings add to the cost of board `n`, with the price of tight plans, (D, B)."""
-    drivers, places = priced.shape
-    for d in range(drivers):
-        for j in range(places):
+    """What open bookings add to the cost of board `n`, with the price of tight plans, (D, B).
+
+    Only the places that are taken are written.
+    """
+    taken = taken_places(boards, n)
+    for d in range(priced.shape[0]):
+        for j in range(taken):
             cost = boards.cost[n, d, j]
             if boards.promised[n, j] > 0.0:
                 cost = NEVER
@@ -95,13 +99,15 @@ def _assign(
     what the second one costs more. Of equals the cheaper wins, then the first.
 
     Args:
+        priced: see `_write_priced`.
         lost: (B,), written: open bookings that nobody is worth sending for.
     """
     drivers, places = priced.shape
     cheapest, two = np.empty(int(numbers.compare)), np.empty(2)
     missed_without, missed, best = np.zeros(drivers), np.empty(places), np.empty(places, np.int64)
     chosen, most, least, held = _NOBODY, -1.0, np.inf, False
-    for j in range(places):
+    lost[:] = False
+    for j in range(taken_places(boards, n)):
         without = NEVER if numbers.stake == 0.0 else numbers.stake * boards.refusal[n, j]
         best[j] = _cheapest_drivers(priced, j, without, two)
         opened = boards.shown[n, j] > 0.0 and boards.promised[n, j] == 0.0
@@ -160,7 +166,7 @@ def decline_lost(
     for n in range(count):
         if actions[n] > 0:
             continue
-        for j in range(places):
+        for j in range(taken_places(boards, n)):
             left = max(0.0, min(boards.deadline[n, j], boards.answer_left[n, j]))
             wait = left * boards.answer_price[n, j]
             if lost[n, j] and wait > hope * boards.refusal[n, j]:

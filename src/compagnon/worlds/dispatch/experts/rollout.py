@@ -47,13 +47,19 @@ class DispatchForks:
         return rest_of(vec.core)
 
     def finish(
-        self, vec: DispatchVectorEnv, first: NDArray[np.int64], below: Policy
+        self,
+        vec: DispatchVectorEnv,
+        first: NDArray[np.int64],
+        below: Policy,
+        roots: NDArray[np.int64],
     ) -> NDArray[np.float64] | None:
         """Compiled, where a rule of its own plays on."""
         if not isinstance(below, CompiledRule):
             return None
         minutes = np.inf if self.horizon is None else float(self.horizon)
-        return play(vec.core, below.rule, below.numbers, first, minutes, moves=self.moves)
+        return play(
+            vec.core, below.rule, below.numbers, first, minutes, moves=self.moves, alike=roots
+        )
 
     def candidates(
         self,

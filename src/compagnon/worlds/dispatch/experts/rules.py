@@ -46,6 +46,15 @@ class Boards(NamedTuple):
 
 
 @cached_njit
+def taken_places(boards: Boards, n: int) -> int:
+    """How many places of board `n` are taken: the first ones, and none behind them is."""
+    taken = 0
+    while taken < boards.shown.shape[1] and boards.shown[n, taken] > 0.0:
+        taken += 1
+    return taken
+
+
+@cached_njit
 def best_pairs(boards: Boards, rule: int, actions: NDArray[np.int64]) -> None:
     """The open pair that each board's rule likes best, as an action; -1 where none is possible.
 
@@ -57,8 +66,9 @@ def best_pairs(boards: Boards, rule: int, actions: NDArray[np.int64]) -> None:
     for n in range(count):
         actions[n] = -1
         first, second = np.inf, np.inf
+        taken = taken_places(boards, n)
         for d in range(drivers):
-            for j in range(places):
+            for j in range(taken):
                 if boards.cost[n, d, j] >= NEVER or boards.promised[n, j] > 0.0:
                     continue
                 key, then = 0.0, boards.approach[n, d, j]
@@ -81,8 +91,9 @@ def best_moves(boards: Boards, worth: float, actions: NDArray[np.int64]) -> None
         if actions[n] > 0:
             continue
         least = -worth
+        taken = taken_places(boards, n)
         for d in range(drivers):
-            for j in range(places):
+            for j in range(taken):
                 if boards.promised[n, j] > 0.0 and boards.cost[n, d, j] < least:
                     least = boards.cost[n, d, j]
                     actions[n] = 1 + d * places + j

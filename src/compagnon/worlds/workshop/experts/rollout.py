@@ -33,7 +33,11 @@ class WorkshopForks:
         return np.zeros(vec.num_envs)
 
     def finish(
-        self, vec: WorkshopVectorEnv, first: NDArray[np.int64], below: Policy
+        self,
+        vec: WorkshopVectorEnv,
+        first: NDArray[np.int64],
+        below: Policy,
+        roots: NDArray[np.int64],  # noqa: ARG002
     ) -> NDArray[np.float64] | None:
         """Compiled, where a rule of its own plays on."""
         if not isinstance(below, WorkshopRule):
