@@ -60,34 +60,6 @@ def test_copies_stand_where_they_are_put(env_id, args):
     assert again.reward[[0, 1, 3]].tolist() == last.reward.tolist()
 
 
-@pytest.mark.parametrize("moves", [False, True])
-@pytest.mark.parametrize("args", [CLINIC, {"preset": "city"}])
-def test_futures_of_one_decision_share_what_the_rule_does_before_time_passes(args, moves):
-    policy = looking(DISPATCH, args, "expert:dispatch-rollout:dispatch-regret:clinic:8")
-    policy.forks.moves = moves
-    env = BatchEnv(DISPATCH, args, 3)
-    env.reset([5, 6, 7])
-    for _ in range(2):
-        env.step(policy.below.act(env.obs.copy(), env.action_mask.copy()))
-    roots = np.repeat(np.arange(3), 16)  # of each two candidates in eight futures
-    wide = BatchEnv(DISPATCH, args, len(roots))
-    wide.vec.load_rows(env.vec.state_dict(), roots)
-    wide.vec.redraw(np.tile(np.arange(8, dtype=np.uint64), 6))
-    usual = policy.below.act(env.obs.copy(), env.action_mask.copy())
-    other = np.array([np.flatnonzero(mask)[-1] for mask in env.action_mask])
-    first = np.where(np.arange(len(roots)) % 16 < 8, usual[roots], other[roots])
-    begun = wide.vec.state_dict()
-    alone = policy.forks.finish(wide.vec, first, policy.below, np.arange(len(roots)))
-    ends = wide.vec.state_dict()
-    wide.vec.load_state_dict(begun)
-    shared = policy.forks.finish(wide.vec, first, policy.below, roots)
-    assert shared.tolist() == alone.tolist()
-    assert len(set(alone.tolist())) > 24
-    again = wide.vec.state_dict()
-    for name in ("money", "status", "rides", "codes", "stops", "state", "times"):
-        assert np.array_equal(ends[name], again[name]), name
-
-
 @pytest.mark.parametrize(
     ("env_id", "args", "name"),
     [(DISPATCH, CLINIC, "expert:dispatch-rollout:4"),

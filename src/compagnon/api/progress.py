@@ -1,17 +1,21 @@
 """How far a run is, for whoever waits: a bar on a terminal, elsewhere a line an evaluation."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from compagnon.rl.algorithm import LongIterations
 from compagnon.rl.callbacks import Callback, IterationInfo
 from compagnon.text import interval, number
 
 if TYPE_CHECKING:
     from compagnon.rl.trainer import Trainer
+
+EVERY_SECONDS: Final = 60.0  # of a long iteration, after which a line says how far it is
 
 
 @contextmanager
@@ -23,6 +27,8 @@ def shown(trainer: "Trainer", lines: Console | None = None) -> Iterator[Callback
     """
     errors = Console(stderr=True, markup=False, highlight=False, emoji=False)
     if not errors.is_terminal:
+        if isinstance(trainer.algorithm, LongIterations):
+            trainer.algorithm.under_way = _NowAndThen(trainer, errors)
         yield lambda info: _line_by_line(info, lines or errors, errors)
         return
     columns = (
@@ -55,7 +61,37 @@ def shown(trainer: "Trainer", lines: Console | None = None) -> Iterator[Callback
             for notice in info.notices:
                 bar.console.print(f"note: {notice}")
 
+        if isinstance(trainer.algorithm, LongIterations):
+
+            def advance(share: float) -> None:
+                if minutes is None:  # else the bar may count minutes, which it is told afterwards
+                    bar.update(task, completed=trainer.algorithm.iteration + share)
+                bar.update(task, description=f"{trainer.algorithm.phase.replace('_', ' ')}")
+
+            trainer.algorithm.under_way = advance
         yield show
+
+
+class _NowAndThen:
+    """A line a minute on how far a long iteration is, where there is no bar."""
+
+    def __init__(self, trainer: "Trainer", lines: Console) -> None:
+        self._trainer, self._lines = trainer, lines
+        self._began = self._said = 0.0
+
+    def __call__(self, share: float) -> None:
+        now = time.monotonic()
+        if share == 0.0:
+            self._began = self._said = now
+        elif now - self._said >= EVERY_SECONDS:
+            self._said = now
+            algorithm = self._trainer.algorithm
+            left = (now - self._began) * (1.0 - share) / share
+            self._lines.print(
+                f"{algorithm.phase.replace('_', ' ')}, iteration {algorithm.iteration + 1}: "
+                f"{share:.0%} done, about {left / 60:.0f} min left",
+                soft_wrap=True,
+            )
 
 
 def _line_by_line(info: IterationInfo, lines: Console, errors: Console) -> None:

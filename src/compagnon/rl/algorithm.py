@@ -1,7 +1,8 @@
 """What every algorithm is to the trainer, and how a recipe becomes one, on the network it names."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from compagnon.envs import BatchEnv
 from compagnon.errors import InputError
@@ -77,6 +78,17 @@ class Algorithm(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
         ...
+
+
+@runtime_checkable
+class LongIterations(Protocol):
+    """An algorithm that may take minutes for one iteration, and says how far that one is.
+
+    Attributes:
+        under_way: called now and then within an iteration, with the share of it that is done.
+    """
+
+    under_way: Callable[[float], object]
 
 
 class Practising:

@@ -7,6 +7,7 @@ probability times advantage of every one (mean actor-critic: Allen et al. 2017, 
 less the KL by which it moves, which TRPO bounds (Schulman et al. 2015, arXiv 1502.05477, eq. 12).
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -58,6 +59,7 @@ class ExpertIteration(CloningAndPractising):
         self.look, self.looked_in = look, env
         self.network: PolicyNetwork = ppo.network
         self.iteration = 0
+        self.under_way: Callable[[float], object] = lambda _: None  # see `LongIterations`
         self.rng = np.random.default_rng(seed)
         self._look_steps = 0
 
@@ -102,7 +104,8 @@ class ExpertIteration(CloningAndPractising):
         looks = Looks(len(self.network.schema.observation.fields), self.network.schema.action.n)
         # So many at each step that they come to what is wanted, spread over the whole collection.
         steps = np.arange(settings.collect_steps + 1) * settings.looks // settings.collect_steps
-        for wanted in np.diff(steps).tolist():
+        for done, wanted in enumerate(np.diff(steps).tolist()):
+            self.under_way(done / settings.collect_steps)
             obs, mask = env.obs.copy(), env.action_mask
             assert mask is not None
             actions = pupil.act(obs, mask)

@@ -1,6 +1,7 @@
 """What look-aheads found out of decisions, for a policy to learn from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +14,22 @@ class Looks:
 
     Args:
         num_fields, num_actions: F and A.
-
-    Attributes:
-        obs: (N, F) float32. action_mask: (N, A).
-        advantages: (N, A) float32, rewards more than by what was done; 0 of that, and of actions
-            that were not tried.
-        weights: (N, A) float32, the share of the look's futures that each was tried in. What a
-            mean of n says is, before anything else is known, A n / (n + m), where m is how much
-            more a future differs from the next than candidates do: hundreds. So it counts by n,
-            and who was dropped after a glance, mostly for bad luck, counts for little.
-        copy: (N,), in which copy of the environment each decision stood.
     """
 
     def __init__(self, num_fields: int, num_actions: int) -> None:
-        self.obs = np.zeros((0, num_fields), np.float32)
-        self.action_mask = np.zeros((0, num_actions), np.bool_)
-        self.advantages = np.zeros((0, num_actions), np.float32)
-        self.weights = np.zeros((0, num_actions), np.float32)
-        self.copy = np.zeros(0, np.int64)
+        self._parts: list[tuple[NDArray[Any], ...]] = [
+            (
+                np.zeros((0, num_fields), np.float32),
+                np.zeros((0, num_actions), np.bool_),
+                np.zeros((0, num_actions), np.float32),
+                np.zeros((0, num_actions), np.float32),
+                np.zeros(0, np.int64),
+            )
+        ]
         self._changed = self._plays = 0
 
     def __len__(self) -> int:
-        return len(self.obs)
+        return sum(len(part[0]) for part in self._parts)
 
     def add(
         self,
@@ -55,11 +50,48 @@ class Looks:
             weight[one.actions] = one.futures / one.futures.max()
             self._changed += int(one.actions[0] != one.usual)
             self._plays += int(one.futures.sum())
-        self.obs = np.concatenate([self.obs, obs])
-        self.action_mask = np.concatenate([self.action_mask, action_mask])
-        self.advantages = np.concatenate([self.advantages, advantages])
-        self.weights = np.concatenate([self.weights, weights])
-        self.copy = np.concatenate([self.copy, copy])
+        self._parts.append((obs, action_mask, advantages, weights, copy))
+
+    def _column(self, number: int) -> NDArray[Any]:
+        """One of the arrays, whole; what was added is put together when it is first asked for."""
+        if len(self._parts) > 1:
+            self._parts = [
+                tuple(np.concatenate(arrays) for arrays in zip(*self._parts, strict=True))
+            ]
+        return self._parts[0][number]
+
+    @property
+    def obs(self) -> NDArray[np.float32]:
+        """(N, F), what was seen."""
+        return self._column(0)
+
+    @property
+    def action_mask(self) -> NDArray[np.bool_]:
+        """(N, A)."""
+        return self._column(1)
+
+    @property
+    def advantages(self) -> NDArray[np.float32]:
+        """(N, A), rewards more than by what was done.
+
+        0 of that, and of actions that were not tried.
+        """
+        return self._column(2)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(N, A), the share of the look's futures that each was tried in.
+
+        What a mean of n says is, before anything else is known, A n / (n + m), where m is how much
+        more a future differs from the next than candidates do: hundreds. So it counts by n, and
+        who was dropped after a glance, mostly for bad luck, counts for little.
+        """
+        return self._column(3)
+
+    @property
+    def copy(self) -> NDArray[np.int64]:
+        """(N,), in which copy of the environment each decision stood."""
+        return self._column(4)
 
     @property
     def weighted(self) -> NDArray[np.float32]:
