@@ -8,7 +8,7 @@ from compagnon.errors import InputError
 from compagnon.serving import lifespan
 from compagnon.serving.auth import Authenticator, Bucket
 from compagnon.serving.errors import ApiError
-from compagnon.serving.repository import ReadPool
+from compagnon.serving.repository import StorePool
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import keys, open_store
 from compagnon.store.errors import StoreUnavailable
@@ -192,7 +192,7 @@ def test_keys_are_looked_for_again_after_whatever_fault(monkeypatch, caplog):
     faults = [StoreUnavailable("away"), ValueError("a row that cannot be read")]
 
     class Repository:
-        watchers = ReadPool("test-watcher", 1, 1)
+        watchers = StorePool("test-watcher", 1, 1)
 
         def keys(self):
             if faults:

@@ -16,7 +16,8 @@ from tests.serving.support import exported
 
 PATHS = [
     "/v1/decide", "/v1/decide/batch", "/v1/outcomes/{decision_id}/{name}",
-    "/v1/decisions/{decision_id}", "/v1/policy", "/v1/admin/reload", "/healthz", "/readyz",
+    "/v1/decisions/{decision_id}", "/v1/decisions/{decision_id}/override", "/v1/policy",
+    "/v1/admin/reload", "/healthz", "/readyz",
     "/metrics", "/openapi.json",
 ]  # fmt: skip
 

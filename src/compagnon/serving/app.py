@@ -20,7 +20,6 @@ from starlette.routing import Route, Router
 from compagnon.serving.about import page, policy_info
 from compagnon.serving.admission import Admission, Outside
 from compagnon.serving.auth import Authenticator, Head, read_head
-from compagnon.serving.codec import record_of
 from compagnon.serving.errors import RETRY_SECONDS, WHOLE, ApiError
 from compagnon.serving.http import (
     BODY_SECONDS,
@@ -39,7 +38,8 @@ from compagnon.serving.http import (
 )
 from compagnon.serving.metrics import CONTENT_TYPE
 from compagnon.serving.openapi import OPERATIONS, Operation, describe
-from compagnon.serving.parsing import check_id, check_name, read_outcome
+from compagnon.serving.parsing import check_id, check_name, read_outcome, read_override
+from compagnon.serving.records import override_as_told, override_of, record_of
 from compagnon.serving.reloader import Reloader
 from compagnon.serving.repository import Repository
 from compagnon.serving.schemas import Health, Reloaded
@@ -251,7 +251,20 @@ class Routes:
         row = await self._repository.find(decision_id)
         if row is None:
             raise ApiError(404, f"no decision has the id {decision_id}", "id")
-        return _json(record_of(row, self._service.codec, self._service.schema_sha256))
+        codec, schema = self._service.codec, self._service.schema_sha256
+        human = await self._repository.human(decision_id)
+        return _json(record_of(row, codec, schema, human))
+
+    async def override(self, request: Request) -> Response:
+        """Keep what a person made of a decision; the same said twice is one."""
+        decision_id = check_id(request.path_params["decision_id"])
+        given = read_override(await read_body(request.scope, request.receive, _SMALL_BODY))
+        codec = self._service.codec
+        made = override_of(decision_id, given, codec, time.time())
+        kept = await self._repository.put_override(made)
+        row = await self._repository.find(decision_id)
+        assert row is not None  # the override stands on it
+        return _json(override_as_told(kept, row, codec))
 
     async def policy(self, request: Request) -> Response:  # noqa: ARG002
         """What is in service."""

@@ -4,7 +4,6 @@ A service, the replay of its log and its description ask the codec of their poli
 need not know which of the two it is.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -324,47 +323,6 @@ def in_words(components: tuple[Component, ...], values: list[float]) -> str:
 
 
 # ------------------------------------------------------------------ rows of the log
-
-
-def record_of(row: DecisionRow, codec: ActionCodec, schema_sha256: str) -> Any:
-    """A row of the log as it is told: a `DecisionRecord` or a `VectorRecord`.
-
-    Args:
-        codec: of the service that tells it, whose schema has this hash. The log may hold decisions
-            of other services too, and we know no labels of theirs.
-    """
-    ours = row.schema_sha256 == schema_sha256
-    features = np.frombuffer(row.features, np.float32).tolist()
-    if row.action_vector is None:
-        probabilities = np.frombuffer(row.probabilities, np.float64)
-        action = -1 if row.action is None else row.action
-        labels = codec.labels if ours and isinstance(codec, IndexCodec) else ()
-        return schemas.DecisionRecord(
-            **schemas.shown(row),
-            action=action,
-            meaning=labels[action] if 0 <= action < len(labels) else f"action {action}",
-            probability=row.probability,
-            probabilities=probabilities.tolist(),
-            possible=np.flatnonzero(mask_of(row, len(probabilities))).tolist(),
-            features=features,
-        )
-    vector = vector_of(row)
-    mean, std = distribution_of(row)
-    if ours and isinstance(codec, VectorCodec):
-        parts = codec.components
-    else:
-        low, high = -math.inf, math.inf
-        parts = tuple(Component(f"action_{k}", "", low, high) for k in range(len(vector)))
-    return schemas.VectorRecord(
-        **schemas.shown(row),
-        action=named(parts, vector),
-        meaning=in_words(parts, vector),
-        density=density_of(row),
-        log_density=row.log_density or 0.0,
-        mean=named(parts, mean),
-        std=named(parts, std),
-        features=features,
-    )
 
 
 def mask_of(row: DecisionRow, count: int) -> NDArray[np.bool_]:

@@ -83,7 +83,7 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         auth = Authenticator(settings.rate, keys, settings.loopback)
         service = Service(settings, repository.log, model, secret, repository.lookups, explored)
         del model  # the service lets go of it when another takes its place; so must we
-        find = functools.partial(repository.watchers.read, source.find)
+        find = functools.partial(repository.watchers.ask, source.find)
         cost = CostWatch(service, store)
         await cost.begin()
         reloader = Reloader(
@@ -111,7 +111,7 @@ async def _watch_keys(auth: Authenticator, repository: Repository) -> None:
     while True:
         await asyncio.sleep(_KEY_SECONDS)
         try:
-            auth.learn(await repository.watchers.read(repository.keys))
+            auth.learn(await repository.watchers.ask(repository.keys))
         except StoreUnavailable:
             pass  # it is said where decisions are logged
         except Exception:  # the next look may do better; without one a revoked key would stay

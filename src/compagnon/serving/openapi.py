@@ -75,6 +75,12 @@ OPERATIONS: Final = (
         (400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
     ),
     Operation(
+        "PUT", "/v1/decisions/{decision_id}/override", "override",
+        "Say what a person made of a decision", "outcomes",
+        schemas.OverrideRequest, schemas.OverrideAnswer,
+        (400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
+    ),
+    Operation(
         "GET", "/v1/decisions/{decision_id}", "decision", "A decision as it was logged", "decide",
         None, "record", (400, 401, 403, 404, 422, 503),
     ),

@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 _decide = msgspec.json.Decoder(schemas.DecideRequest)
 _batch = msgspec.json.Decoder(schemas.BatchRequest)
 _outcome = msgspec.json.Decoder(schemas.OutcomeRequest)
+_override = msgspec.json.Decoder(schemas.OverrideRequest)
 _encode_as_asked = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 _pack = msgspec.msgpack.Encoder().encode
@@ -94,6 +95,15 @@ def read_outcome(body: bytes) -> schemas.OutcomeRequest:
         ApiError: 422, with the field.
     """
     return _read(_outcome, body)
+
+
+def read_override(body: bytes) -> schemas.OverrideRequest:
+    """Read what a person made of a decision.
+
+    Raises:
+        ApiError: 422, with the field.
+    """
+    return _read(_override, body)
 
 
 def check_id(text: str, field: str = "id") -> str:

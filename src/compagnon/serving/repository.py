@@ -1,6 +1,7 @@
 """Everything that the service keeps in the store: the log, outcomes, keys, the registry."""
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,14 @@ from compagnon.store import (
     Store,
     open_store,
     outcomes,
+    overrides,
     secrets,
 )
 from compagnon.store.address import is_file
 from compagnon.store.errors import LogFull, StoreUnavailable
 from compagnon.store.keys import Keyring, keyring
 from compagnon.store.outcome_log import OutcomeLog, Result
+from compagnon.store.overrides import Override
 from compagnon.store.secrets import Secret
 
 _T = TypeVar("_T")
@@ -32,6 +35,7 @@ _READERS: Final = 2  # threads
 _READS: Final = 64  # that may wait
 _LOOKUPS: Final = 4  # threads
 _WATCHERS: Final = 2  # what looks for keys, and for another champion
+_PEOPLE: Final = 64  # whose words may wait to be written
 
 
 def open_service_store(settings: ServiceSettings) -> Store:
@@ -55,42 +59,42 @@ def open_service_store(settings: ServiceSettings) -> Store:
     return store
 
 
-class ReadPool:
-    """Reads the store in a few threads that do nothing else.
+class StorePool:
+    """Asks the store in a few threads that do nothing else.
 
     Args:
         name: of the threads.
-        threads: how many read at a time.
-        bound: how many reads may be under way or wait; more are refused.
+        threads: how many ask at a time.
+        bound: how many questions may be under way or wait; more are refused.
     """
 
     def __init__(self, name: str, threads: int, bound: int) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
         self._bound = bound
-        self._reading = 0
+        self._asking = 0
         self._failed_at = float("-inf")  # of `time.monotonic`
         self._failure: StoreUnavailable | None = None
 
-    async def read(self, function: Callable[..., _T], *args: object) -> _T:
-        """What a function that reads the store gives.
+    async def ask(self, function: Callable[..., _T], *args: object) -> _T:
+        """What a function of the store gives.
 
-        Whoever waits for a thread while another read finds that the store is away is told the same
+        Whoever waits for a thread while another finds that the store is away is told the same
         then, and waits no second time for a store that does not answer.
 
         Raises:
-            StoreUnavailable: too many read, or as `function`.
+            StoreUnavailable: too many ask, or as `function`.
         """
-        if self._reading >= self._bound:
-            raise LogFull(f"{self._reading} others wait to read")
-        self._reading += 1
+        if self._asking >= self._bound:
+            raise LogFull(f"{self._asking} others wait for the store")
+        self._asking += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._read, time.monotonic(), function, args
+                self._threads, self._ask, time.monotonic(), function, args
             )
         finally:
-            self._reading -= 1
+            self._asking -= 1
 
-    def _read(self, asked_at: float, function: Callable[..., _T], args: tuple[object, ...]) -> _T:
+    def _ask(self, asked_at: float, function: Callable[..., _T], args: tuple[object, ...]) -> _T:
         failure = self._failure
         if failure is not None and asked_at <= self._failed_at:
             raise StoreUnavailable(str(failure), failure.public)
@@ -101,7 +105,7 @@ class ReadPool:
             raise
 
     def close(self) -> None:
-        """Read no more; what is under way comes to its end by itself."""
+        """Ask no more; what is under way comes to its end by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -115,7 +119,7 @@ class Repository:
 
     Attributes:
         readers: for who asks for what is kept. lookups: for decisions of fast mode whose ids may be
-            known. watchers: for the service itself.
+            known. watchers: for the service itself. people: writes what people say of decisions.
     """
 
     def __init__(
@@ -130,9 +134,10 @@ class Repository:
         self._give_up: float | None = None
         self.log = DecisionLog(store, settings.mode, deliver=deliver)
         self.outcomes = OutcomeLog(store, deliver=deliver)
-        self.readers = ReadPool("store-reader", _READERS, _READS)
-        self.lookups = ReadPool("store-lookup", _LOOKUPS, settings.max_pending)
-        self.watchers = ReadPool("store-watcher", _WATCHERS, _WATCHERS)
+        self.readers = StorePool("store-reader", _READERS, _READS)
+        self.lookups = StorePool("store-lookup", _LOOKUPS, settings.max_pending)
+        self.watchers = StorePool("store-watcher", _WATCHERS, _WATCHERS)
+        self.people = StorePool("store-people", 1, _PEOPLE)
 
     def trouble(self) -> str | None:
         """Why decisions cannot be logged now, for anybody to read; None when they can.
@@ -148,7 +153,7 @@ class Repository:
 
     async def find(self, decision_id: str) -> DecisionRow | None:
         """The decision of an id, if it is this application's."""
-        row = await self.readers.read(self.log.find, decision_id)
+        row = await self.readers.ask(self.log.find, decision_id)
         return row if row is not None and row.application == self._application else None
 
     def keys(self) -> Keyring:
@@ -175,9 +180,7 @@ class Repository:
         )
         if isinstance(put, outcomes.UnknownDecision):
             if await self.find(decision_id) is not None:  # fast mode: it is still to be written
-                raise ApiError(
-                    503, f"decision {decision_id} is not written yet", "id", RETRY_SECONDS
-                )
+                raise _not_yet(decision_id)
             raise ApiError(404, str(put), "id")
         if isinstance(put, InputError):
             field = "time" if isinstance(put, outcomes.WrongTime) else "value"
@@ -188,6 +191,36 @@ class Repository:
         if put.status == "conflict":
             raise ApiError(409, f"{name} of {decision_id} is {kept.value:g} already", "value")
         return OutcomeAnswer(kept.decision_id, kept.name, kept.value, kept.time, kept.late)
+
+    async def human(self, decision_id: str) -> Override | None:
+        """What a person made of a decision; None where nobody said anything."""
+        return await self.readers.ask(overrides.find, self.store, decision_id)
+
+    async def put_override(self, made: Override) -> Override:
+        """Keep what a person made of a decision.
+
+        Raises:
+            ApiError: 404 for a decision that is not there, 409 where another thing was said, 422.
+            StoreUnavailable: it cannot be written, or too many wait.
+        """
+        write = functools.partial(
+            overrides.put, self.store, **made._asdict(), application=self._application
+        )
+        try:
+            put = await self.people.ask(write)
+        except outcomes.UnknownDecision as error:
+            if await self.find(made.decision_id) is not None:  # fast mode: still to be written
+                raise _not_yet(made.decision_id) from None
+            raise ApiError(404, str(error), "id") from None
+        except outcomes.WrongTime as error:
+            raise unprocessable("time", str(error)) from None
+        except InputError as error:  # it begins with the field
+            field, _, words = str(error).partition(": ")
+            raise unprocessable(field, words) from None
+        if put.status == "conflict":
+            kept = put.override
+            raise ApiError(409, f"{kept.decision_id} is {kept.verdict} already", "verdict")
+        return put.override
 
     async def _put(self, given: outcomes.Given) -> Result:
         try:
@@ -212,6 +245,10 @@ class Repository:
         until = self._give_up or time.monotonic() + self._patience
         self.outcomes.close(max(0.0, until - time.monotonic()))
         self.log.close(max(0.0, until - time.monotonic()))
-        for readers in (self.readers, self.lookups, self.watchers):
-            readers.close()
+        for pool in (self.readers, self.lookups, self.watchers, self.people):
+            pool.close()
         self.store.close()
+
+
+def _not_yet(decision_id: str) -> ApiError:
+    return ApiError(503, f"decision {decision_id} is not written yet", "id", RETRY_SECONDS)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from compagnon.store.decision_row import SHOWN, DecisionRow
+from compagnon.store.overrides import REASON_LENGTH, Verdict
 
 MAX_BATCH: Final = 1024
 MAX_ALTERNATIVES: Final = 20
@@ -117,6 +118,33 @@ class OutcomeRequest(msgspec.Struct, forbid_unknown_fields=True):
     time: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1e11})] | None = None
 
 
+class OverrideRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What a person made of a decision.
+
+    `accepted` and `locked` (it shall not be changed any more) keep its action; `overridden` says
+    what was done instead, and why. The estimates of what policies are worth leave it out.
+    """
+
+    verdict: Verdict
+    action: Annotated[
+        int | dict[str, float] | UnsetType,
+        Meta(description="what was done instead: its number, or a vector's components by name"),
+    ] = UNSET
+    reason: Annotated[
+        str,
+        Meta(
+            max_length=REASON_LENGTH,
+            description="why; it is needed where the action is another",
+            extra_json_schema=_NO_ZERO,
+        ),
+    ] = ""
+    person: Annotated[
+        str,
+        Meta(max_length=200, description="who said so", extra_json_schema=_NO_ZERO),
+    ] = ""
+    time: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1e11})] | None = None
+
+
 # ------------------------------------------------------------------ answers
 
 
@@ -201,6 +229,18 @@ class OutcomeAnswer(msgspec.Struct, frozen=True):
     late: bool
 
 
+class OverrideAnswer(msgspec.Struct, frozen=True):
+    """What is kept of what a person said; `action` and `meaning` are of what was done then."""
+
+    id: str
+    verdict: Verdict
+    action: int | dict[str, float]
+    meaning: str
+    reason: str
+    person: str
+    time: float
+
+
 # ------------------------------------------------------------------ decisions as they were logged
 
 # What the log has as it is told; its columns stand in `store.decision_row`.
@@ -222,10 +262,11 @@ DecisionRecord = msgspec.defstruct(
         ("probabilities", list[float]),
         ("possible", list[int]),
         ("features", list[float]),
+        ("human", OverrideAnswer | None, None),
     ],
     namespace={
         "__doc__": "A decision as the log has it; `features` in the policy's own units, in its "
-        "order."
+        "order. `human` is what a person made of it."
     },
     module=__name__,
     frozen=True,
@@ -241,6 +282,7 @@ VectorRecord = msgspec.defstruct(
         ("mean", dict[str, float]),
         ("std", dict[str, float]),
         ("features", list[float]),
+        ("human", OverrideAnswer | None, None),
     ],
     namespace={
         "__doc__": "A decision that is a vector, as the log has it; see `VectorAnswer`.\n\n"

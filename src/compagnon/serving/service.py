@@ -27,7 +27,7 @@ from compagnon.serving.parsing import (
     read_decide,
     sha256_as_written,
 )
-from compagnon.serving.repository import ReadPool
+from compagnon.serving.repository import StorePool
 from compagnon.serving.schemas import DecideRequest
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.states import state_reader
@@ -97,7 +97,7 @@ class Service:
         log: Log,
         model: Model,
         secret: Secret,
-        lookups: ReadPool,
+        lookups: StorePool,
         explored: dict[str, int] | None = None,
     ) -> None:
         self.settings = settings
@@ -306,7 +306,7 @@ class Service:
     async def found(self, row: DecisionRow) -> Written | None:
         """What the database has under an id that a client chose: fast mode would see it late."""
         try:
-            stored = await self._lookups.read(self.log.find, row.id)
+            stored = await self._lookups.ask(self.log.find, row.id)
         except StoreUnavailable as error:
             raise self.unavailable(error) from None
         return None if stored is None else compare(row, stored)

@@ -1,10 +1,10 @@
-"""Chains: what is kept of decisions and outcomes holds hashes of all that came before.
+"""Chains: what is kept of decisions and what came of them holds hashes of all that came before.
 
-A `link` is the SHA-256 of the link before it and of every value of an outcome, or of the decisions
-that were written together; it stands in the last of these. So a row that was changed, added,
-removed or put elsewhere no longer fits its neighbours. The table `chains` says how
-long each chain is and where it ends, so that rows missing at its end are seen as well. One writer
-goes on with one chain; several writers at once have several chains and wait for no other.
+A `link` is the SHA-256 of the link before it and of every value of an outcome or an override, or of
+the decisions that were written together; it stands in the last of these. So a row that was changed,
+added, removed or put elsewhere no longer fits its neighbours. The table `chains` says how long each
+chain is and where it ends, so that rows missing at its end are seen as well. One writer goes on
+with one chain; several writers at once have several chains and wait for no other.
 
 Whoever may write the whole database can also compute all of this anew. That shows only against a
 `head` that was noted down elsewhere: how long every chain was, and its last link.
@@ -27,7 +27,9 @@ from compagnon.store.decision_row import FLOATS
 from compagnon.store.decisions import COLUMNS, DecisionRow
 from compagnon.store.tables import chains, decisions, outcomes
 
-Kind = Literal["events", "decisions", "outcomes", "decisions before", "outcomes before"]
+Kind = Literal[
+    "events", "decisions", "outcomes", "overrides", "decisions before", "outcomes before"
+]
 BEGUN, SEALED = "chain.begun", "store.sealed"
 OUTCOME_FIELDS = ("decision_id", "name", "value", "time", "late")
 OUTCOME_COLUMNS = [outcomes.c[name] for name in OUTCOME_FIELDS]
@@ -215,21 +217,25 @@ def fold_outcomes(hashes: list[bytes]) -> tuple[int, bytes]:
 
 def add_outcome_link(tip: Tip, values: Mapping[str, Any]) -> Tip:
     """The chain with one more outcome."""
-    link = links(tip.link, [[values[name] for name in OUTCOME_FIELDS]])[0]
-    return Tip(tip.chain, tip.rows + 1, link)
+    return add_link(tip, [values[name] for name in OUTCOME_FIELDS])
 
 
-def outcome_tip(connection: Connection) -> Tip:
-    """A chain of outcomes that is this transaction's until it ends."""
+def add_link(tip: Tip, values: Sequence[Any]) -> Tip:
+    """The chain with one more row, which has a link of its own."""
+    return Tip(tip.chain, tip.rows + 1, links(tip.link, [values])[0])
+
+
+def tip_of(connection: Connection, kind: Kind) -> Tip:
+    """A chain of outcomes, or of overrides, that is this transaction's until it ends."""
     query = (
         sqlalchemy.select(chains.c.id, chains.c.rows, chains.c.link)
-        .where(chains.c.kind == "outcomes")
+        .where(chains.c.kind == kind)
         .order_by(chains.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     row = connection.execute(query).one_or_none()
-    return begin(connection, "outcomes") if row is None else Tip(row.id, row.rows, bytes(row.link))
+    return begin(connection, kind) if row is None else Tip(row.id, row.rows, bytes(row.link))
 
 
 # ------------------------------------------------------------------ heads, to be noted elsewhere

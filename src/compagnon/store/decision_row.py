@@ -80,13 +80,15 @@ class DecisionRow(NamedTuple):
             before.
         secret: number of the secret that `seed` was made with; None in rows from before there was
             one.
+        unit: what an experiment gave an arm to (a customer, or a zone for some hours); None where
+            there is no experiment.
     """
 
     id: Annotated[str, Stored(_ID, shown="id", unique=True)]
     application: Annotated[str, Stored(_ID, shown="application")]
     key: Annotated[str | None, Stored(_ID, shown="key")]
-    arm: Annotated[str | None, Stored(_ID)]
-    experiment: Annotated[str | None, Stored(_ID)]
+    arm: Annotated[str | None, Stored(_ID, shown="arm")]
+    experiment: Annotated[str | None, Stored(_ID, shown="experiment")]
     model_sha256: Annotated[str, Stored(_HASH, shown="model")]
     schema_sha256: Annotated[str, Stored(_HASH, shown="schema")]
     features: Annotated[bytes, Stored(_BYTES)]
@@ -112,6 +114,7 @@ class DecisionRow(NamedTuple):
     episode: Annotated[str | None, Stored(_ID, shown="episode")] = None
     others: Annotated[bytes | None, Stored(_BYTES, replayed=True)] = None
     secret: Annotated[int | None, Stored(Integer())] = None
+    unit: Annotated[str | None, Stored(_ID, shown="unit")] = None
 
 
 def _described() -> dict[str, tuple[Any, Stored]]:

@@ -221,7 +221,7 @@ def summarise(
 
 def _put_all(connection: Connection, given: Sequence[Given]) -> list[Put | UnknownDecision]:
     """What becomes of each, of which those that are new go on with the chain of outcomes."""
-    begun = chaining.outcome_tip(connection)
+    begun = chaining.tip_of(connection, "outcomes")
     wanted = _outcomes_of(connection, given)
     first: dict[tuple[str, str], Outcome] = {}
     for outcome in wanted:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from compagnon.store.decision_row import ID_LENGTH, table_columns
 
-VERSION = "0005"  # of the database: the last of migrations/versions
+VERSION = "0006"  # of the database: the last of migrations/versions
 # As a text, since SQLite uses an index of some rows only where it sees that they are meant.
 EXPLORED_ROWS = "mode = 'explored'"
 
@@ -102,7 +102,24 @@ outcomes = Table(
     Index(None, "name"),
 )
 
-# How long each chain of decisions or outcomes is, and where it ends; see `chaining`.
+# What people made of decisions; see `overrides`.
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("decision_id", ForeignKey("decisions.id"), primary_key=True),
+    Column("verdict", String(20), nullable=False),
+    Column("action", BigInteger),
+    Column("action_vector", LargeBinary),
+    Column("reason", Text, nullable=False),
+    Column("person", _ID, nullable=False),
+    Column("time", Double, nullable=False),
+    Column("chain", BigInteger, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("link", LargeBinary, nullable=False),
+    CheckConstraint("verdict in ('accepted', 'overridden', 'locked')", name="verdict"),
+)
+
+# How long each chain of decisions, outcomes or overrides is, and where it ends; see `chaining`.
 chains = Table(
     "chains",
     metadata,

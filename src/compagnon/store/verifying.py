@@ -10,7 +10,8 @@ from compagnon.store import chaining, constraints, events, recorded
 from compagnon.store.chaining import Heads, Kind
 from compagnon.store.database import Store
 from compagnon.store.decisions import COLUMNS
-from compagnon.store.tables import chains, decisions, outcomes
+from compagnon.store.overrides import COLUMNS as OVERRIDE_COLUMNS
+from compagnon.store.tables import chains, decisions, outcomes, overrides
 from compagnon.store.tables import events as events_table
 
 MOST = 20  # faults that are named
@@ -23,7 +24,7 @@ class Verification(NamedTuple):
 
     Attributes:
         faults: the first `MOST` of them; none where all is as it was written.
-        decisions, outcomes, events: that were looked at.
+        decisions, outcomes, overrides, events: that were looked at.
         before: decisions and outcomes from before there were chains, hashed when these came.
         head: to be noted down, see `chaining.written`.
     """
@@ -31,6 +32,7 @@ class Verification(NamedTuple):
     faults: list[str]
     decisions: int
     outcomes: int
+    overrides: int
     events: int
     before: int
     head: str
@@ -100,7 +102,7 @@ class _Chain:
 def verify(
     store: Store, head: Heads | None = None, watch: Callable[[int], object] = lambda _: None
 ) -> Verification:
-    """Look at every event, key, model, pointer, decision and outcome, in all their columns.
+    """Look at every event, key, model, pointer, decision, outcome and override, in all columns.
 
     Model files are looked at by `registry.verify`, and whether decisions come out the same by
     `replay`.
@@ -123,12 +125,15 @@ def verify(
         }
         decided, old = _walk_decisions(connection, known, faults, watch)
         came, older = _walk_outcomes(connection, known, faults)
+        said = _walk_overrides(connection, known, faults)
         for chain in known.values():
-            if chain.kind in ("decisions", "outcomes"):
+            if chain.kind in ("decisions", "outcomes", "overrides"):
                 faults += chain.ended()
         for number in (head or {}).keys() - known.keys() - {0}:
             faults.append(f"chain {number} of the head that was given is not there")
-    return Verification(faults[:MOST], decided, came, count, old + older, chaining.written(now))
+    return Verification(
+        faults[:MOST], decided, came, said, count, old + older, chaining.written(now)
+    )
 
 
 def _of_events(connection: Connection, head: Heads | None) -> list[str]:
@@ -198,6 +203,22 @@ def _walk_outcomes(
     old, link = chaining.fold_outcomes(chaining.outcome_hashes(connection))
     faults += _of_before(known, "outcomes before", old, link)
     return count, old
+
+
+def _walk_overrides(connection: Connection, known: dict[int, _Chain], faults: list[str]) -> int:
+    extra = [overrides.c[name] for name in ("chain", "place", "link")]
+    result = connection.execute(
+        sqlalchemy.select(*extra, *OVERRIDE_COLUMNS)
+        .order_by(overrides.c.chain, overrides.c.place)
+        .execution_options(yield_per=_PAGE)
+    )
+    count = 0
+    for row in result:
+        count += 1
+        what = f"what a person made of {row.decision_id}"
+        fault = _follow(known, "overrides", what, row, row[3:])
+        faults += [] if fault is None else [fault]
+    return count
 
 
 def _follow(known: dict[int, _Chain], kind: str, what: str, row: Any, values: Any) -> str | None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from compagnon.serving.repository import ReadPool
+from compagnon.serving.repository import StorePool
 from compagnon.store.errors import LogFull, StoreUnavailable
 
 
@@ -25,14 +25,14 @@ class Away:
 
 @pytest.fixture
 def readers():
-    made = ReadPool("test-reader", 2, 10)
+    made = StorePool("test-reader", 2, 10)
     yield made
     made.close()
 
 
 async def begun(readers, away, count):
     """So many reads, of which as many are under way as there are threads."""
-    reads = [asyncio.create_task(readers.read(away.find, k)) for k in range(count)]
+    reads = [asyncio.create_task(readers.ask(away.find, k)) for k in range(count)]
     while away.asked < 2:
         await asyncio.sleep(0.001)
     return reads
@@ -47,7 +47,7 @@ def test_who_waits_behind_a_silent_store_is_told_with_the_first(readers):
         assert all(type(one) is StoreUnavailable for one in failures)
         assert {one.public for one in failures} == {"it is silent"}
         assert away.asked == 2  # what was under way
-        assert await readers.read(lambda: 7) == 7  # who asks later asks the store again
+        assert await readers.ask(lambda: 7) == 7  # who asks later asks the store again
 
     asyncio.run(check())
 
@@ -72,11 +72,11 @@ def test_more_than_may_wait_are_refused_at_once(readers):
     async def check():
         away = Away()
         reads = await begun(readers, away, 10)
-        with pytest.raises(LogFull, match="10 others wait to read"):
-            await readers.read(lambda: 7)
+        with pytest.raises(LogFull, match="10 others wait for the store"):
+            await readers.ask(lambda: 7)
         away.answers.set()
         await asyncio.gather(*reads, return_exceptions=True)
-        assert await readers.read(lambda: 7) == 7
+        assert await readers.ask(lambda: 7) == 7
 
     asyncio.run(check())
 
@@ -84,7 +84,7 @@ def test_more_than_may_wait_are_refused_at_once(readers):
 def test_what_else_goes_wrong_is_nobody_else_s(readers):
     async def check():
         with pytest.raises(ZeroDivisionError):
-            await readers.read(lambda: 1 // 0)
-        assert await readers.read(lambda: 7) == 7
+            await readers.ask(lambda: 1 // 0)
+        assert await readers.ask(lambda: 7) == 7
 
     asyncio.run(check())
