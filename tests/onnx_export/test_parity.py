@@ -142,20 +142,27 @@ def test_a_false_vector_is_refused(head, change, what):
         parity_of(policy, model)
 
 
-def test_a_tie_may_go_either_way_and_is_counted():
-    """Two actions whose values differ by less than float32 can tell."""
+def of_two_alike(second):
+    """A policy of values that says 1 of two actions, and a graph that says `second` of one."""
     policy = network(DISCRETE, (16,), head=HEADS["values"][1])
-    for part in ("weight", "bias"):
-        array = policy.weights[f"actor.1.{part}"]
-        array[1] = array[0]
+    policy.weights["actor.1.weight"][:2] = 0.0
+    policy.weights["actor.1.bias"][:2] = 1.0
     other = network_policy(policy.manifest, dict(policy.weights))
     other.weights["actor.1.bias"] = policy.weights["actor.1.bias"].copy()
-    other.weights["actor.1.bias"][1] += np.float32(2e-6)  # the graph prefers the second one
+    other.weights["actor.1.bias"][1] = second
     mask = np.zeros((200, 5), np.bool_)
     mask[:, :2] = True
-    found = parity_of(policy, model_of(other), States(obs_of(200), mask))
-    assert found["real"]["near_ties"] > 50
-    assert found["real"]["near_ties"] + found["real"]["same_action"] == 200
+    return parity_of(policy, model_of(other), States(obs_of(200), mask))["real"]
+
+
+def test_what_rounding_tells_apart_goes_to_the_first_everywhere():
+    found = of_two_alike(1.0 + 2e-6)
+    assert (found["near_ties"], found["same_action"]) == (0, 200)
+
+
+def test_at_the_bound_of_a_tie_it_may_go_either_way_and_is_counted():
+    found = of_two_alike(1.0 + 1.5e-5)
+    assert (found["near_ties"], found["same_action"]) == (200, 0)
 
 
 # -- the states ------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from compagnon.policy.manifest import (
     PairwiseSpec,
     ValuesHead,
 )
+from compagnon.policy.network import TIE
 
 IR_VERSION = 8
 SCALED = "scaled"  # what the first layer reads where there is a scaler
@@ -171,7 +172,7 @@ def _choice(graph: GraphBuilder, actions: int, values: bool) -> None:
     never = graph.constant("never", np.float32(-np.inf))
     nothing = graph.constant("nothing", np.float32(0))
     masked = graph.node("Where", [ACTION_MASK, OUTPUTS, never], "masked")
-    best = graph.node("ArgMax", [masked], "best", axis=1, keepdims=0)  # the first of equals
+    best = _first_of_the_best(graph, masked, nothing)
     # The best of nothing is nothing: what forgot to look at the mask must not get an action.
     possible = graph.node("Cast", [ACTION_MASK], "possible", to=TensorProto.FLOAT)
     count = graph.node("ReduceMax", [possible], "any_possible", axes=[1], keepdims=0)
@@ -190,6 +191,19 @@ def _choice(graph: GraphBuilder, actions: int, values: bool) -> None:
         graph.node("Where", [ACTION_MASK, softmax, nothing], PROBABILITIES)
     graph.give(ACTION, TensorProto.INT64)
     graph.give(PROBABILITIES, TensorProto.FLOAT, actions)
+
+
+def _first_of_the_best(graph: GraphBuilder, masked: str, nothing: str) -> str:
+    """The first of those that are equally good, see `policy.network.TIE`."""
+    possible = graph.node("Where", [ACTION_MASK, OUTPUTS, nothing], "possible_outputs")
+    sizes = graph.node("Abs", [possible], "sizes")
+    size = graph.node("ReduceMax", [sizes], "size", axes=[1], keepdims=1)
+    within = graph.node("Mul", [size, graph.constant("tie", np.float32(TIE))], "within")
+    most = graph.node("ReduceMax", [masked], "most", axes=[1], keepdims=1)
+    least = graph.node("Sub", [most, within], "least")
+    good = graph.node("GreaterOrEqual", [masked, least], "as_good")
+    flags = graph.node("Cast", [good], "as_good_flags", to=TensorProto.FLOAT)
+    return graph.node("ArgMax", [flags], "best", axis=1, keepdims=0)
 
 
 def _vector(graph: GraphBuilder, manifest: Manifest, weights: Weights) -> None:

@@ -18,6 +18,7 @@ from compagnon.policy.manifest import (
     PairwiseSpec,
     ValuesHead,
 )
+from compagnon.policy.network import TIE
 from compagnon.rl.networks.pairwise import PairwiseActor
 
 Weights = dict[str, NDArray[np.float32]]
@@ -132,7 +133,9 @@ class TorchPolicy(nn.Module):
 
     def _choose(self, outputs: torch.Tensor, action_mask: torch.Tensor) -> TorchOutput:
         masked = outputs.masked_fill(~action_mask, -torch.inf)
-        action = masked.argmax(dim=1)
+        size = outputs.masked_fill(~action_mask, 0.0).abs().amax(dim=1, keepdim=True)
+        least = masked.amax(dim=1, keepdim=True) - TIE * size
+        action = (masked >= least).float().argmax(dim=1)  # the first of those that are as good
         if isinstance(self.manifest.head, ValuesHead):
             probabilities = nn.functional.one_hot(action, self.n).float()
         else:

@@ -4,8 +4,9 @@ Training and reports judge a policy by its greedy play. The service plays with t
 stands here, the replay of its log does, and so does the evaluation of what is served; so what was
 judged and what decides cannot come apart.
 
-- **greedy** play takes the policy's own best action. Where several are equally good it takes the
-  first of them, as numpy's and ONNX's `argmax` do. **sampled** play draws from its probabilities.
+- **greedy** play takes the policy's own best action. Where several are equally good, to within
+  what rounding does (`policy.network.TIE`), it takes the first of them, in every program.
+  **sampled** play draws from its probabilities.
 - With probability `explore` a decision draws uniformly among the actions that are nearly as good
   as the best one instead. A policy with probabilities holds those nearly as good whose probability
   is at least `near` times the greatest; a policy of values those whose value falls short of the

@@ -4,7 +4,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from compagnon.policy.schema import Projection, Schema
 from compagnon.policy.vector_action_selection import VectorsSaid, said_by_normals, said_surely
 
 FloatArray = NDArray[np.float32]
+TIE: Final = 1e-5  # of the greatest output of a possible action: what differs by less is equal
 
 
 def _sigmoid_units(x: FloatArray) -> FloatArray:
@@ -230,10 +231,18 @@ def _one_hot(actions: NDArray[np.int64], n: int) -> NDArray[np.float64]:
 
 
 def _best_possible(outputs: FloatArray, action_mask: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Of several that are equally good the first, as in the graph that is exported."""
+    """Of several that are equally good, up to `TIE`, the first, as in the graph that is exported.
+
+    Two free vehicles at one place are the same to a policy. What tells their outputs apart is how
+    sums were rounded, which is another way in every program, and with other rows in the batch.
+    """
+    possible = masked = outputs
     if action_mask is not None:
-        outputs = np.where(action_mask, outputs, np.float32(-np.inf))
-    return np.asarray(outputs.argmax(axis=1), np.int64)
+        possible = np.where(action_mask, outputs, np.float32(0.0))
+        masked = np.where(action_mask, outputs, np.float32(-np.inf))
+    size = np.abs(possible).max(axis=1, keepdims=True)
+    least = masked.max(axis=1, keepdims=True) - np.float32(TIE) * size
+    return np.asarray((masked >= least).argmax(axis=1), np.int64)
 
 
 @dataclass(frozen=True)
