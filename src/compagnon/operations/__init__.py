@@ -1,0 +1,1 @@
+"""The loop of a deployed policy: experiments, and what follows from them."""
