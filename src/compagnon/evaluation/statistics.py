@@ -78,7 +78,7 @@ def mean_intervals(
     means = values[0] + shift
     about = about - shift
     error = about.std(axis=0, ddof=1) / math.sqrt(episodes)
-    half = _student_quantile(level, episodes - 1)
+    half = student_quantile(level, episodes - 1)
     below = np.full(figures, half)
     above = below.copy()
     if episodes >= FEWEST:
@@ -117,7 +117,7 @@ def _resampled_t(
     return low, high
 
 
-def _student_quantile(level: float, freedom: int) -> float:
+def student_quantile(level: float, freedom: int) -> float:
     """t such that Student's variable is within -t and t so often: a bisection over its angle."""
     low, high = 0.0, math.pi / 2
     for _ in range(100):
