@@ -64,8 +64,8 @@ def switch_threshold(
 
     As Wang, Agarwal and Dudik (2017) choose it: the bias is at most the range of the rewards, here
     of those logged, times the target's probability of actions whose weight is above tau. The
-    variance is that of the terms, summed by unit. Candidates are quantiles of the logged weights,
-    and infinity, which is DR. Of equals the largest is taken.
+    variance is that of the terms, summed by unit. Of equals the largest is taken. The bound is a
+    cautious one: mostly it leaves Switch-DR what DR is, until single rows outweigh the log.
     """
     span = float(np.ptp(logged.reward))
     possible = logged.probabilities > 0.0
@@ -73,8 +73,7 @@ def switch_threshold(
     np.divide(target, logged.probabilities, out=every, where=possible)
     every[target == 0.0] = 0.0
     best, least = math.inf, math.inf
-    ladder = np.unique(np.quantile(weights, np.linspace(0.0, 1.0, _GRID)))[::-1]
-    for tau in [math.inf, *ladder.tolist()]:
+    for tau in threshold_candidates(weights):
         ratios = switch_dr(logged, target, weights, predicted, tau)
         error = float(ratios.values(np.ones((1, ratios.units)))[1][0])
         left_out = float(np.where(every > tau, target, 0.0).sum() / logged.rows)
@@ -82,6 +81,15 @@ def switch_threshold(
         if risk < least * (1 - 1e-12):
             best, least = tau, risk
     return best
+
+
+def threshold_candidates(weights: Floats) -> list[float]:
+    """Infinity, which is DR, then a geometric ladder down from just below the heaviest weight."""
+    positive = weights[weights > 0.0]
+    if not len(positive):
+        return [math.inf]
+    top = float(positive.max()) * (1 - 1e-9)
+    return [math.inf, *np.geomspace(top, min(float(positive.min()), top), _GRID).tolist()]
 
 
 def cross_fitted_rewards(

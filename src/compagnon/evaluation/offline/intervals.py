@@ -22,11 +22,13 @@ def studentised_bootstrap(
     """The interval of an estimate by resampling whole units (Efron and Tibshirani 1993, 12.5).
 
     Each resample gives an estimate and, by linearisation, its own standard error; the quantiles of
-    ``t* = (estimate* - estimate) / error*`` take the place of Student's. Resamples of nearly no
-    spread have no t that means anything, and do not count. Below `FEWEST` units Student's
-    quantiles are taken. More than `MOST_GROUPS` units are first put together at random into so
-    many groups: their sums are as independent, and what matters to the interval (variance, and
-    skewness over the root of the number) stays the same.
+    ``t* = (estimate* - estimate) / error*`` take the place of Student's. As in
+    `evaluation.statistics`, each end is the further one of this and Student's interval.
+
+    Resamples of nearly no spread have no t that means anything, and do not count. Below `FEWEST`
+    units Student's quantiles stand alone. More than `MOST_GROUPS` units are first put together at
+    random into so many groups: their sums are as independent, and what matters to the interval
+    (variance, and skewness over the root of the number) stays the same.
 
     Args:
         seed: of the resampling and of the groups.
@@ -36,27 +38,15 @@ def studentised_bootstrap(
     """
     if ratios.units < 2:
         return math.nan, math.nan
-    rng = np.random.default_rng(seed)
     whole, own_error = ratios.values(np.ones((1, ratios.units)))
     value, error = float(whole[0]), float(own_error[0])
-    if error <= 1e-12 * abs(value) or error == 0.0:
+    if error <= 1e-12 * abs(value):
         return value, value
-    if ratios.units < FEWEST:
-        return _students(ratios.units, value, error, level)
-    if ratios.units > MOST_GROUPS:
-        ratios = ratios.grouped(rng.permutation(ratios.units) % MOST_GROUPS)
-        error = float(ratios.values(np.ones((1, MOST_GROUPS)))[1][0])
-    found = []
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        estimates, errors = ratios.values(_counts(rng, size, ratios.units))
-        good = errors > _LEAST_ERROR * error
-        found.append((estimates[good] - value) / errors[good])
-    t = np.concatenate(found)
-    if len(t) < resamples // 2:
-        return _students(ratios.units, value, error, level)
-    low, high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
-    return float(value - high * error), float(value - low * error)
+    below = above = student_quantile(level, ratios.units - 1)
+    if ratios.units >= FEWEST:
+        low, high = _resampled_t(ratios, level, np.random.default_rng(seed), resamples)
+        below, above = max(below, high), max(above, -low)
+    return value - below * error, value + above * error
 
 
 def empirical_bernstein(
@@ -104,7 +94,21 @@ def _counts(rng: np.random.Generator, resamples: int, units: int) -> Floats:
     return counts.reshape(resamples, units).astype(np.float64)
 
 
-def _students(units: int, value: float, error: float, level: float) -> tuple[float, float]:
-    """Value and error with the quantiles of Student's t."""
-    half = student_quantile(level, units - 1) * error
-    return value - half, value + half
+def _resampled_t(
+    ratios: Ratios, level: float, rng: np.random.Generator, resamples: int
+) -> tuple[float, float]:
+    """Quantiles of t among resampled units; 0 where too few resamples tell."""
+    if ratios.units > MOST_GROUPS:
+        ratios = ratios.grouped(rng.permutation(ratios.units) % MOST_GROUPS)
+    whole, own_error = ratios.values(np.ones((1, ratios.units)))
+    found = []
+    for start in range(0, resamples, _CHUNK):
+        counts = _counts(rng, min(_CHUNK, resamples - start), ratios.units)
+        estimates, errors = ratios.values(counts)
+        good = errors > _LEAST_ERROR * own_error
+        found.append((estimates[good] - whole) / errors[good])
+    t = np.concatenate(found)
+    if len(t) < resamples // 2:
+        return 0.0, 0.0
+    low, high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
