@@ -39,6 +39,7 @@ QUICK: dict[str, list[list[str]]] = {
     "fast_paths": [[]],
     "interval_coverage": [[]],
     "masked_ppo": [[]],
+    "offline_estimators": [[]],
     "seeds": [["mountaincar-dqn", "--seeds", "0", "--out", "{here}/runs"]],
     "serving": [["{here}/shop", "--folder", "{here}"]],
     "serving_turns": [["{here}/shop", str(ROOT)]],
