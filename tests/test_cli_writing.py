@@ -41,6 +41,7 @@ FILES = {
     "dispatch-poc table json": ["dispatch-poc", "table", "--json"],
     "outcomes show json": ["outcomes", "show", "profit", "--json"],
     "order-book generate file": ["order-book", "generate"],
+    "log export out": ["log", "export"],
 }
 # Files that are never written over: their verbs have no --force.
 FRESH = {
@@ -59,6 +60,7 @@ FOLDERS = {
     "data collect out": ["data", "collect", "--from", "sqlite:///nowhere.db", "--out"],
     "data generate out": ["data", "generate"],
     "db backup out": ["db", "backup"],
+    "slices freeze out": ["slices", "freeze", "--outcomes", "profit=1", "--out"],
 }
 READ = {
     "report run", "report order_book", "order-book check file", "tune space",
@@ -66,6 +68,7 @@ READ = {
     "data import places", "data check places", "data export days", "data export ids",
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
+    "log export policy", "slices check folder", "outcomes import file",
 } | {
     f"{verb} models"  # where the store keeps its files
     for verb in ("db check", "db backup", "db restore", "registry add", "registry list",

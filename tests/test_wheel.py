@@ -133,7 +133,13 @@ TRIED: dict[str, list[list[str]]] = {
         ["outcomes", "define", "late", "--matures-after", "1d"],
         ["log", "replay", "shop", "--verify"],
         ["db", "check"],
+        ["log", "export", "logged.csv", "--db", "sqlite:///logged.db"],
+        ["outcomes", "import", "profits.csv", "--db", "sqlite:///logged.db"],
+        ["slices", "freeze", "--outcomes", "profit=1", "--application", "shop", "--out", "slice",
+         "--db", "sqlite:///logged.db"],
+        ["slices", "check", "slice"],
     ],
+    "parquet": [["log", "export", "logged.parquet", "--arrays", "--db", "sqlite:///logged.db"]],
     "demo": [["demo", "--quick", "--out", "shown"]],
 }  # fmt: skip
 PROGRAMS = {"serve": (SERVES, ["shop", "--port", "0"]), "envpool": (POOLED, [])}
@@ -208,8 +214,9 @@ def given(extra: str, folder: Path) -> None:
     """What takes a moment to make, for those that want it."""
     if extra == "export":
         save_policy(network(schema_of("CartPole-v1")), folder / "cart")
-    elif extra == "serve":
+    elif extra in ("serve", "parquet"):
         exported(folder / "shop")
+        log_some(folder)
     elif extra == "collect":
         from tests.worlds.dispatch.importing.test_collect import fill
 
@@ -224,6 +231,20 @@ def given(extra: str, folder: Path) -> None:
 
         rows: list[list[object]] = [[*line.split(",")] for line in BOOKINGS.splitlines()]
         write_xlsx(folder / "bookings.xlsx", {"Bookings": rows})
+
+
+def log_some(folder: Path) -> None:
+    """A log of its own, with an outcome that is defined, and a file of them."""
+    from compagnon.store import open_store, outcomes
+    from compagnon.store.migrating import upgrade
+    from tests.store.rows import row
+
+    store = open_store(folder / "logged.db", create=True, check=False)
+    upgrade(store)
+    store.append([row(k) for k in range(3)])
+    outcomes.define(store, "profit", 60.0)
+    store.close()
+    (folder / "profits.csv").write_text(f"decision_id,name,value\n{row(1).id},profit,2.5\n")
 
 
 @pytest.mark.full

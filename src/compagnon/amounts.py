@@ -1,6 +1,7 @@
 """Amounts of work as people write them: times such as 25s and 5m, or steps such as 2e6."""
 
 import math
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from compagnon.errors import InputError
@@ -34,6 +35,26 @@ def read_budget(text: str, option: str) -> Budget:
             f"{option} {text}: give a time such as 25s, 5m or 5h, or steps such as 2e6"
         )
     return Budget(steps=int(value)) if unit is None else Budget(value * unit)
+
+
+def read_moment(text: str, option: str) -> float:
+    """Seconds since 1970 of ``2026-03-02``, ``2026-03-02T06:00`` (UTC), with an offset, or as such.
+
+    Raises:
+        InputError: it is no moment.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
+    except ValueError:
+        pass
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 1e11:
+        raise InputError(f"{option} {text}: give a day such as 2026-03-02, or 2026-03-02T06:00")
+    return seconds
 
 
 def read_time(text: str, option: str) -> float:

@@ -51,6 +51,7 @@ NEEDS: Final[dict[str, Need]] = {
     "db": ("serve", _SERVE),
     "keys": ("serve", _SERVE),
     "outcomes": ("serve", _SERVE),
+    "slices": ("serve", _SERVE),
     "registry": ("serve", _SERVE),
 }
 

@@ -25,6 +25,7 @@ from compagnon.cli import (
     play,
     registry,
     serve,
+    slices,
     tune,
     watch,
 )
@@ -50,8 +51,12 @@ _COMMANDS: dict[str, CommandFunction] = {
 _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
     "db": ("The database of decisions and models.", db.COMMANDS),
     "keys": ("Keys for the service.", keys.KEYS_COMMANDS),
-    "log": ("The decisions that were logged, made again.", serve.LOG_COMMANDS),
-    "outcomes": ("What came of decisions.", keys.OUTCOMES_COMMANDS),
+    "log": (
+        "The decisions that were logged, made again or written as a table.",
+        {**serve.LOG_COMMANDS, **slices.LOG_COMMANDS},
+    ),
+    "outcomes": ("What came of decisions.", {**keys.OUTCOMES_COMMANDS, **slices.OUTCOMES_COMMANDS}),
+    "slices": ("Decisions whose outcomes have come, frozen under a hash.", slices.SLICES_COMMANDS),
     "registry": ("Models, their versions, and which of them decides.", registry.COMMANDS),
 }
 

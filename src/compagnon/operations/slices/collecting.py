@@ -60,7 +60,7 @@ def collect(
     manifest = {
         "application": application,
         "schema_sha256": schema,
-        "outcomes": {name: windows[name] for name in names},
+        "outcomes": [{"name": name, "matures_after": windows[name]} for name in names],
         "since": since,
         "until": end,
         "left_out": {"immature": immature, "of_cut_episodes": cut},

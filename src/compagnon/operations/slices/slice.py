@@ -74,7 +74,7 @@ class Slice:
     @property
     def outcome_names(self) -> tuple[str, ...]:
         """The K outcomes that were collected."""
-        return tuple(self.manifest["outcomes"])
+        return tuple(one["name"] for one in self.manifest["outcomes"])
 
 
 def _arrays(content: Slice) -> dict[str, NDArray[Any]]:
