@@ -1,0 +1,221 @@
+"""A look at the primary metric: at its time, once, and with the bound that the plan gave it.
+
+What a look said is kept with a hash of the data it saw. Asked again it says the same; with other
+data, out of its time or after the last one of the plan it is refused, because each further look is
+another chance to find what is not there.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from compagnon.errors import InputError
+from compagnon.operations.experiments.boundaries import obrien_fleming_constant
+from compagnon.operations.experiments.plan import ExperimentPlan, explain
+from compagnon.operations.experiments.units import Units
+
+Decision = Literal["go on", "ship", "keep"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An arm less the control, of one metric.
+
+    Attributes:
+        arm, metric: of which.
+        difference, low, high: of the mean figure of a unit, in the metric's own unit; an end is
+            infinite where it is not known.
+        relative: the same three as shares of the control's mean, where that is clearly not 0.
+        units: that counted, of the control and of the arm.
+        left_out: units of all arms that did not count, for whatever reason.
+    """
+
+    arm: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    relative: tuple[float, float, float] | None
+    units: tuple[int, int]
+    left_out: int
+
+    @property
+    def words(self) -> str:
+        """``+2.1 % (0.8 to 3.4)``, or the same in the metric's unit."""
+        if self.relative is not None:
+            mean, low, high = (100 * one for one in self.relative)
+            return f"{mean:+.1f} % ({low:.1f} to {high:.1f})"
+        if math.isinf(self.low):
+            return f"{self.difference:+.3g} (interval unknown)"
+        return f"{self.difference:+.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+@with_config(ConfigDict(extra="forbid", ser_json_inf_nan="strings"))
+@dataclass(frozen=True)
+class Look:
+    """What a look said.
+
+    Attributes:
+        number: from 1.
+        plan_sha256, data_sha256: of the plan and of the units.
+        at: when it was taken, ISO 8601 in UTC.
+        z: its bound, in standard errors; infinite where no unit could be ready.
+        effects: on the primary metric, of each arm with two units beside two of the control.
+        decision: ``ship`` an arm, ``keep`` the control, or ``go on``.
+        arm: that ships.
+    """
+
+    number: int
+    plan_sha256: str
+    data_sha256: str
+    at: str
+    z: float
+    effects: tuple[Effect, ...]
+    decision: Decision
+    arm: str | None = None
+
+    def effect(self, arm: str) -> Effect | None:
+        """Of an arm, if there was one."""
+        return next((one for one in self.effects if one.arm == arm), None)
+
+    def to_json(self) -> str:
+        """For a log; `read_look` reads it."""
+        return _ADAPTER.dump_json(self).decode()
+
+
+_ADAPTER: Final = TypeAdapter(Look)
+
+
+def read_look(text: str) -> Look:
+    """A look from the JSON of `Look.to_json`.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"look: {explain(error)}") from None
+
+
+def look_bounds(plan: ExperimentPlan) -> tuple[float, ...]:
+    """The bound of each look in standard errors, by O'Brien and Fleming.
+
+    Information is counted in units that can be ready by then, as the plan says. A look that adds
+    none has the bound of the one before, since it sees the same data.
+    """
+    fractions = plan.fractions
+    known = tuple(dict.fromkeys(one for one in fractions if one > 0))
+    c = obrien_fleming_constant(known, plan.alpha_each)
+    return tuple(c / math.sqrt(one) if one > 0 else math.inf for one in fractions)
+
+
+def take_look(
+    plan: ExperimentPlan, number: int, units: Units, now: float, taken: Sequence[Look] = ()
+) -> Look:
+    """Look at the primary metric, as planned.
+
+    Args:
+        number: from 1. units: as they are now. now: UNIX time, s.
+        taken: the looks of this plan so far, in their order.
+
+    Returns:
+        the look; the one in `taken` where it was taken with the same data.
+
+    Raises:
+        InputError: a look that the plan does not have, before its time, after the next one's, after
+            a decision, with other data than the first time; or looks of another plan.
+    """
+    require_own(plan, taken)
+    data = units.sha256()
+    before = next((look for look in taken if look.number == number), None)
+    if before is not None:
+        if before.data_sha256 != data:
+            raise InputError(
+                f"look {number} was taken at {before.at} with other data (sha256 "
+                f"{before.data_sha256[:12]}, now {data[:12]}); what it said then stands"
+            )
+        return before
+    _require_due(plan, number, now, taken)
+    z = look_bounds(plan)[number - 1]
+    effects = _effects(plan, units, z)
+    decision, arm = _decide(plan, effects, number == len(plan.look_days))
+    at = datetime.fromtimestamp(now, UTC).isoformat()
+    return Look(number, plan.sha256(), data, at, z, effects, decision, arm)
+
+
+def effect_of(plan: ExperimentPlan, units: Units, metric: str, arm: int, z: float) -> Effect | None:
+    """The effect of an arm with an interval of z standard errors; None without two units each."""
+    difference = units.difference(metric, arm)
+    if not difference.known:
+        return None
+    low, high = difference.interval(z) if math.isfinite(z) else (-math.inf, math.inf)
+    return Effect(
+        plan.arms[arm],
+        metric,
+        difference.mean,
+        low,
+        high,
+        difference.relative(z) if math.isfinite(z) else None,
+        difference.units,
+        sum(units.left_out(metric).values()),
+    )
+
+
+def _effects(plan: ExperimentPlan, units: Units, z: float) -> tuple[Effect, ...]:
+    found = [effect_of(plan, units, plan.primary.name, arm, z) for arm in range(1, len(plan.arms))]
+    return tuple(one for one in found if one is not None)
+
+
+def _decide(
+    plan: ExperimentPlan, effects: Sequence[Effect], last: bool
+) -> tuple[Decision, str | None]:
+    sign, margin = plan.primary.sign, plan.primary.margin
+    better = [one for one in effects if min(sign * one.low, sign * one.high) > -margin]
+    worse = [one for one in effects if max(sign * one.low, sign * one.high) < -margin]
+    if better:
+        return "ship", max(better, key=lambda one: sign * one.difference).arm
+    if last or len(worse) == len(plan.arms) - 1:
+        return "keep", None
+    return "go on", None
+
+
+def require_own(plan: ExperimentPlan, taken: Sequence[Look]) -> None:
+    """Looks belong to this very plan.
+
+    Raises:
+        InputError: one does not.
+    """
+    sha256 = plan.sha256()
+    for look in taken:
+        if look.plan_sha256 != sha256:
+            raise InputError(
+                f"look {look.number} was taken under another plan (sha256 "
+                f"{look.plan_sha256[:12]}, this one is {sha256[:12]}); a plan does not change"
+            )
+
+
+def _require_due(plan: ExperimentPlan, number: int, now: float, taken: Sequence[Look]) -> None:
+    planned = len(plan.look_days)
+    if not 1 <= number <= planned:
+        raise InputError(
+            f"look {number}: the plan has {planned} looks, and one more would be wrong more often "
+            f"than {plan.alpha:g}; lay down a new plan for new data"
+        )
+    decided = next((look for look in taken if look.decision != "go on"), None)
+    if decided is not None:
+        raise InputError(
+            f"look {number}: look {decided.number} decided ({decided.decision}); nothing is left "
+            "to look at"
+        )
+    passed = plan.looks_passed(now)
+    if number > passed:
+        raise InputError(
+            f"look {number} is planned for {plan.look_at(number).isoformat()}; wait until then"
+        )
+    if number < passed:
+        raise InputError(f"look {number} was missed; look {passed} is due, with the data of today")
