@@ -25,7 +25,12 @@ from compagnon.operations.experiments import (
     units_of,
 )
 from compagnon.operations.experiments.assignment import switchback_arms
-from compagnon.operations.experiments.boundaries import obrien_fleming, obrien_fleming_constant
+from compagnon.operations.experiments.boundaries import (
+    crossing_probabilities,
+    next_bound,
+    obrien_fleming,
+    obrien_fleming_constant,
+)
 from compagnon.operations.experiments.confidence_sequence import multiplier
 from compagnon.operations.experiments.sample_ratio import ALPHA, sample_ratio_p_value
 from compagnon.operations.experiments.student import normal_quantile
@@ -34,6 +39,8 @@ Floats = NDArray[np.float64]
 LOOKS, HOURLY, UNITS = 14, 336, 50  # looks; looks every hour of 14 days; units of an arm and look
 MDE80 = normal_quantile(0.975) + normal_quantile(0.8)  # of one test, in its standard errors
 BLOCK = 500  # replications at a time
+# Of the market: blocks of 6 hours in 14 days, quarters of an hour in each, paired a day apart.
+ZONES, BLOCKS, QUARTERS, LAG, AT_ONCE = 4, 56, 24, 4, 50
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -52,7 +59,7 @@ class Row:
 
     def __str__(self) -> str:
         error = 1.96 * math.sqrt(max(self.share * (1 - self.share), 1e-9) / self.of)
-        return f"{self.what:78}{self.share:8.3f} +- {error:.3f}   {self.expected}"
+        return f"{self.what:76}{self.share:8.3f} +- {error:.3f}   {self.expected}"
 
 
 def z_scores(
@@ -104,7 +111,7 @@ def looks(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     print(f"O'Brien-Fleming constant of {LOOKS} even looks at 0.05: {c:.4f}")
     a_a, a_b = f"A/A, {LOOKS} looks: ", f"effect = MDE80, {LOOKS} looks: "
     for name, what, expected in (
-        ("naive", a_a + "naive peeking at 1.96", "about 0.23"),
+        ("naive", a_a + "naive peeking at 1.96", "0.22 to 0.23"),
         ("obf", a_a + "O'Brien-Fleming", "0.05"),
         ("cs", a_a + "confidence sequence", "about 0.01"),
         ("twice", f"A/A, O'Brien-Fleming of {LOOKS} looks used for {2 * LOOKS}", "0.22"),
@@ -130,20 +137,30 @@ def hourly(rng: np.random.Generator, replications: int) -> Iterator[Row]:
 
 def uneven(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Looks at even times in traffic that is not even: three times as much, or a third, midway."""
-    bounds = np.array(obrien_fleming(tuple((k + 1) / LOOKS for k in range(LOOKS))))
-    for times, words in ((3, "triples midway"), (1, "falls to a third midway")):
-        first, second = (UNITS // 2, 3 * UNITS // 2) if times == 3 else (3 * UNITS // 2, UNITS // 2)
-        variance = np.repeat([first, second], LOOKS // 2).astype(float)
+    fractions = tuple((k + 1) / LOOKS for k in range(LOOKS))
+    bounds = np.array(obrien_fleming(fractions))
+    spent = crossing_probabilities(fractions, obrien_fleming_constant(fractions)).sum(1).cumsum()
+    for low, high, words in ((1, 3, "triples midway"), (3, 1, "falls to a third midway")):
+        variance = np.repeat([low, high], LOOKS // 2).astype(float)
+        seen = variance.cumsum()
         steps = rng.normal(size=(replications, LOOKS)) * np.sqrt(variance)
-        scores = np.abs(steps.cumsum(1)) / np.sqrt(variance.cumsum())
-        wrong = int((scores > bounds).any(axis=1).sum())
-        yield Row(f"A/A, {LOOKS} looks, traffic {words}: O'Brien-Fleming", wrong, replications, "")
+        scores = np.abs(steps.cumsum(1)) / np.sqrt(seen)
+        spending: list[float] = []
+        for k in range(LOOKS):
+            spending.append(next_bound(seen[: k + 1].tolist(), spending, spent[k]))
+        head = f"A/A, {LOOKS} looks, traffic {words}: "
+        for used, name, expected in (
+            (bounds, "bounds as planned", ""),
+            (np.array(spending), "bounds by what was spent", "0.05"),
+        ):
+            wrong = int((scores > used).any(axis=1).sum())
+            yield Row(head + name, wrong, replications, expected)
 
 
 def decisions(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """Two arms of 100 keys without a difference; decisions of a key are correlated by 0.2."""
     keys, correlation = 100, 0.2
-    for words, expected in (("10", "0.24"), ("10 on average (geometric)", "about 0.35")):
+    for words, expected in (("10", "0.24"), ("about 10", "about 0.35")):
         by_decision = by_key = 0
         for _ in range(replications):
             count = np.full(2 * keys, 10) if words == "10" else rng.geometric(0.1, 2 * keys)
@@ -197,38 +214,57 @@ def market(
 
 def interference(rng: np.random.Generator, replications: int) -> Iterator[Row]:
     """The market in 4 zones for 14 days, split by customer, or switched in blocks of 6 hours."""
-    zones, blocks, quarters = 4, 56, 24
-    by_customer = by_unit = by_decision = 0
-    names = [f"zone {zone}" for zone in range(zones) for _ in range(blocks)]
-    numbers = np.tile(np.arange(blocks), zones)
-    for replication in range(replications):
-        left, served = market(rng, np.full((zones, blocks * quarters), 0.5))
-        control, treated = (
-            np.repeat([0.0, 1.0], [left[..., arm].sum() - served[..., arm].sum(),
-                                   served[..., arm].sum()]) for arm in (0, 1)
-        )  # fmt: skip
-        by_customer += Difference(control, treated).p_value() < 0.05
-        arms = switchback_arms(f"salt {replication}", names, numbers, lag=4).reshape(zones, blocks)
-        left, served = market(rng, np.repeat(arms, quarters, axis=1).astype(float))
-        # The first hour of each block is burn-in.
-        shape = (zones, blocks, quarters)
-        come, got = (x.sum(axis=2).reshape(shape)[..., 4:].sum(axis=2) for x in (left, served))
-        share = got / np.maximum(come, 1)
-        groups, group_arms = (x.reshape(zones, blocks // 8, 2, 4) for x in (share, arms))
-        one, other = (
-            np.where(group_arms[:, :, 0] == arm, groups[:, :, 0], groups[:, :, 1]).ravel()
-            for arm in (0, 1)
-        )
-        by_unit += Difference(one, other, paired=True).p_value() < 0.05
-        flat = [
-            np.repeat([0.0, 1.0], [(come - got)[arms == arm].sum(), got[arms == arm].sum()])
-            for arm in (0, 1)
-        ]
-        by_decision += Difference(flat[0], flat[1]).p_value() < 0.05
+    by_customer = switched = by_unit = 0
+    for begin in range(0, replications, AT_ONCE):
+        size = min(AT_ONCE, replications - begin)
+        left, served = market(rng, np.full((size * ZONES, BLOCKS * QUARTERS), 0.5))
+        for one in zip(_by_day(left, size), _by_day(served, size), strict=True):
+            by_customer += _of_customers(*(counts.sum(axis=(0, 1)) for counts in one)) < 0.05
+        arms = np.stack([_arms(begin + number) for number in range(size)])
+        treated = np.repeat(arms.reshape(size * ZONES, BLOCKS), QUARTERS, axis=1)
+        left, served = market(rng, treated.astype(float))
+        for own, *one in zip(arms, _by_day(left, size), _by_day(served, size), strict=True):
+            came, got = (_without_burn_in(counts) for counts in one)
+            totals = [np.array([x[own == arm].sum() for arm in (0, 1)]) for x in (came, got)]
+            switched += _of_customers(*totals) < 0.05
+            by_unit += _of_units(own, got / np.maximum(came, 1)) < 0.05
     head = "shared drivers, no gain: "
-    yield Row(head + "split by customer, by customer", by_customer, replications, "above 0.20")
-    yield Row(head + "switchback, by customer", by_decision, replications, "")
-    yield Row(head + "switchback, by unit in pairs", by_unit, replications, "0.05")
+    yield Row(head + "split by customer, test of customers", by_customer, replications, "> 0.20")
+    yield Row(head + "switchback, test of customers", switched, replications, "")
+    yield Row(head + "switchback, test of units in pairs", by_unit, replications, "0.05")
+
+
+def _by_day(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    return counts.reshape(size, ZONES, BLOCKS * QUARTERS, 2)
+
+
+def _without_burn_in(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(zones, quarters, arms) -> (zones, blocks), without the first hour of each block."""
+    return counts.sum(axis=2).reshape(ZONES, BLOCKS, QUARTERS)[..., 4:].sum(axis=2)
+
+
+def _arms(number: int) -> NDArray[np.int64]:
+    names = [f"zone {zone}" for zone in range(ZONES) for _ in range(BLOCKS)]
+    blocks = np.tile(np.arange(BLOCKS), ZONES)
+    return switchback_arms(f"salt {number}", names, blocks, LAG).reshape(ZONES, BLOCKS)
+
+
+def _of_customers(came: NDArray[np.int64], got: NDArray[np.int64]) -> float:
+    """p-value of the share served, (2,) and (2,) by arm, as if each customer were a unit."""
+    control, treated = (
+        np.repeat([0.0, 1.0], [all_ - some, some]) for all_, some in zip(came, got, strict=True)
+    )
+    return Difference(control, treated).p_value()
+
+
+def _of_units(arms: NDArray[np.int64], figures: Floats) -> float:
+    """p-value of the figures, (zones, blocks), in the pairs of the switchback."""
+    in_pairs = (ZONES, BLOCKS // (2 * LAG), 2, LAG)
+    arms, figures = arms.reshape(in_pairs), figures.reshape(in_pairs)
+    control, treated = (
+        np.where(arms[:, :, 0] == arm, figures[:, :, 0], figures[:, :, 1]).ravel() for arm in (0, 1)
+    )
+    return Difference(control, treated, paired=True).p_value()
 
 
 def sample_ratio(rng: np.random.Generator, replications: int) -> Iterator[Row]:
@@ -262,12 +298,10 @@ def whole(rng: np.random.Generator, replications: int) -> Iterator[Row]:
         for number in range(replications):
             said[_one(rng, plan, keys, effect, number)] += 1
         expected = "0.025" if not effect else "0.80"
-        yield Row(f"{words}, from log to status: ship", said[Verdict.SHIP], replications, expected)
+        yield Row(f"{words}, log to status: ship", said[Verdict.SHIP], replications, expected)
         if not effect:
             wrong = said[Verdict.ROLL_BACK]
-            yield Row(
-                f"{words}, from log to status: roll back", wrong, replications, "at most 0.05"
-            )
+            yield Row(f"{words}, log to status: roll back", wrong, replications, "at most 0.05")
 
 
 def _one(
@@ -303,9 +337,9 @@ PARTS = {
     hourly: (10_000, 250),
     uneven: (100_000, 1_000),
     decisions: (4_000, 100),
-    interference: (1_000, 20),
+    interference: (2_000, 10),
     sample_ratio: (1_000, 20),
-    whole: (1_000, 5),
+    whole: (500, 3),
 }
 
 

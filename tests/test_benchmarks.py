@@ -36,6 +36,7 @@ QUICK: dict[str, list[list[str]]] = {
         ["--played", "{here}/days", "--against", "expert:dispatch-regret"],
     ],
     "dispatch_turns": [[str(ROOT)]],
+    "experiment_errors": [[]],
     "fast_paths": [[]],
     "interval_coverage": [[]],
     "masked_ppo": [[]],

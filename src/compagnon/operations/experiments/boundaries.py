@@ -8,6 +8,7 @@ it leaves them is integrated look by look (Armitage, McPherson and Rowe 1969).
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
@@ -20,6 +21,8 @@ from compagnon.operations.experiments.student import normal_quantile
 
 _PER_DEVIATION: Final = 4  # nodes of the integration in the deviation of the shortest step
 _FEWEST_NODES, _MOST_NODES = 96, 4_000
+_LEAST: Final = 1e-300  # that can be spent
+_FURTHEST: Final = 37.0  # standard errors, beyond which a normal variable has no chance in numbers
 
 
 def obrien_fleming(fractions: Sequence[float], alpha: float = 0.05) -> tuple[float, ...]:
@@ -72,24 +75,84 @@ def crossing_probabilities(
     Returns:
         (K, 2): below -bound, and above bound.
     """
-    steps = np.diff([0.0, *fractions])
-    wanted = _PER_DEVIATION * bound / math.sqrt(steps.min())
-    nodes, weights = np.polynomial.legendre.leggauss(
-        int(min(max(wanted, _FEWEST_NODES), _MOST_NODES))
-    )
-    nodes, weights = bound * nodes, bound * weights
-    places, mass = np.zeros(1), np.ones(1)  # where it may be, and how much of it is there
-    exits = np.empty((len(steps), 2))
-    for k, step in enumerate(steps):
-        deviation = math.sqrt(step)
-        means = places + drift * step
-        exits[k, 0] = mass @ _normal_below((-bound - means) / deviation)
-        exits[k, 1] = mass @ _normal_below((means - bound) / deviation)
-        if k + 1 < len(steps):
-            density = np.exp(-0.5 * ((nodes[:, None] - means) / deviation) ** 2)
-            mass = weights * (density @ mass) / (deviation * math.sqrt(2 * math.pi))
-            places = nodes
+    walk = _Walk.start()
+    exits = np.empty((len(fractions), 2))
+    for k, fraction in enumerate(fractions):
+        exits[k] = walk.exits(fraction, bound, drift)
+        if k + 1 < len(fractions):
+            walk = walk.inside(fraction, bound, drift)
     return exits
+
+
+def next_bound(information: Sequence[float], bounds: Sequence[float], spent: float) -> float:
+    """The bound of a look, in standard errors, when it sees other information than was planned.
+
+    Lan and DeMets (1983): by this look alpha is spent as the plan had it, whatever there is to see.
+    Where everything came as planned, this is the plan's own bound.
+
+    Args:
+        information: (k,) of the looks so far and of this one, such as units; ascending.
+        bounds: (k - 1,) of the looks so far, in standard errors.
+        spent: how often any look may have rejected by now, this one included.
+
+    Returns:
+        infinity where nothing is left to spend.
+    """
+    walk = _Walk.start()
+    for seen, z in zip(information, bounds, strict=False):
+        fraction = seen / information[-1]
+        bound = z * math.sqrt(fraction)
+        spent -= float(walk.exits(fraction, bound).sum())
+        walk = walk.inside(fraction, bound)
+    if spent <= _LEAST or walk.exits(1.0, _FURTHEST).sum() >= spent:
+        return math.inf
+    low, high = 0.0, _FURTHEST
+    while high - low > 1e-8:
+        middle = (low + high) / 2
+        if walk.exits(1.0, middle).sum() > spent:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Where a Brownian motion may be that no look has yet seen outside its bounds.
+
+    Attributes:
+        at: the moment. places, mass: (n,) nodes, and the chance that each stands for.
+    """
+
+    at: float
+    places: NDArray[np.float64]
+    mass: NDArray[np.float64]
+
+    @classmethod
+    def start(cls) -> "_Walk":
+        return cls(0.0, np.zeros(1), np.ones(1))
+
+    def exits(self, at: float, bound: float, drift: float = 0.0) -> NDArray[np.float64]:
+        """Chances, (2,), to be seen below -bound and above bound at the next moment."""
+        step = at - self.at
+        means = self.places + drift * step
+        below = _normal_below((-bound - means) / math.sqrt(step))
+        above = _normal_below((means - bound) / math.sqrt(step))
+        return np.array([self.mass @ below, self.mass @ above])
+
+    def inside(self, at: float, bound: float, drift: float = 0.0) -> "_Walk":
+        """What is then still inside."""
+        step = at - self.at
+        nodes, weights = _legendre(int(_PER_DEVIATION * bound / math.sqrt(step)) + _FEWEST_NODES)
+        gaps = (bound * nodes[:, None] - self.places - drift * step) / math.sqrt(step)
+        density = np.exp(-0.5 * gaps**2) @ self.mass / math.sqrt(2 * math.pi * step)
+        return _Walk(at, bound * nodes, bound * weights * density)
+
+
+@lru_cache(maxsize=16)
+def _legendre(nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    points, weights = np.polynomial.legendre.leggauss(min(nodes, _MOST_NODES))
+    return points, weights
 
 
 @lru_cache(maxsize=256)

@@ -165,6 +165,8 @@ def permutation_interval(
     Returns:
         low and high; infinite where there are too few units to reject anything.
     """
+    if alpha / 2 * (_EXACT + 1) < 1:  # no number of permutations here could tell
+        return _UNKNOWN
     values = _typical_values(difference, seed)
     rank = math.floor(alpha / 2 * (len(values) + 1) + 1e-9)
     if rank < 1:

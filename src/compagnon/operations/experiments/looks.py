@@ -9,12 +9,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from compagnon.errors import InputError
-from compagnon.operations.experiments.boundaries import obrien_fleming_constant
+from compagnon.operations.experiments.boundaries import (
+    crossing_probabilities,
+    next_bound,
+    obrien_fleming_constant,
+)
 from compagnon.operations.experiments.plan import ExperimentPlan, explain
 from compagnon.operations.experiments.units import Units
 
@@ -30,6 +35,8 @@ class Effect:
         difference, low, high: of the mean figure of a unit, in the metric's own unit; an end is
             infinite where it is not known.
         relative: the same three as shares of the control's mean, where that is clearly not 0.
+        z: the interval's half width in standard errors, were there many units.
+        observations: pairs of units, or units of both arms.
         units: that counted, of the control and of the arm.
         left_out: units of all arms that did not count, for whatever reason.
     """
@@ -40,6 +47,8 @@ class Effect:
     low: float
     high: float
     relative: tuple[float, float, float] | None
+    z: float
+    observations: int
     units: tuple[int, int]
     left_out: int
 
@@ -63,7 +72,6 @@ class Look:
         number: from 1.
         plan_sha256, data_sha256: of the plan and of the units.
         at: when it was taken, ISO 8601 in UTC.
-        z: its bound, in standard errors; infinite where no unit could be ready.
         effects: on the primary metric, of each arm with two units beside two of the control.
         decision: ``ship`` an arm, ``keep`` the control, or ``go on``.
         arm: that ships.
@@ -73,7 +81,6 @@ class Look:
     plan_sha256: str
     data_sha256: str
     at: str
-    z: float
     effects: tuple[Effect, ...]
     decision: Decision
     arm: str | None = None
@@ -103,15 +110,30 @@ def read_look(text: str) -> Look:
 
 
 def look_bounds(plan: ExperimentPlan) -> tuple[float, ...]:
-    """The bound of each look in standard errors, by O'Brien and Fleming.
+    """The bound of each look in standard errors, by O'Brien and Fleming, if traffic is even.
 
     Information is counted in units that can be ready by then, as the plan says. A look that adds
     none has the bound of the one before, since it sees the same data.
     """
-    fractions = plan.fractions
-    known = tuple(dict.fromkeys(one for one in fractions if one > 0))
-    c = obrien_fleming_constant(known, plan.alpha_each)
-    return tuple(c / math.sqrt(one) if one > 0 else math.inf for one in fractions)
+    c = obrien_fleming_constant(_distinct(plan), plan.alpha_each)
+    return tuple(c / math.sqrt(one) if one > 0 else math.inf for one in plan.fractions)
+
+
+def spent_by(plan: ExperimentPlan) -> tuple[float, ...]:
+    """How often any look up to each may have rejected, of an arm without a difference."""
+    distinct = _distinct(plan)
+    known = dict(zip(distinct, _spent(distinct, plan.alpha_each), strict=True))
+    return tuple(known.get(one, 0.0) for one in plan.fractions)
+
+
+@lru_cache(maxsize=64)
+def _spent(fractions: tuple[float, ...], alpha: float) -> tuple[float, ...]:
+    c = obrien_fleming_constant(fractions, alpha)
+    return tuple(crossing_probabilities(fractions, c).sum(axis=1).cumsum().tolist())
+
+
+def _distinct(plan: ExperimentPlan) -> tuple[float, ...]:
+    return tuple(dict.fromkeys(one for one in plan.fractions if one > 0))
 
 
 def take_look(
@@ -141,11 +163,30 @@ def take_look(
             )
         return before
     _require_due(plan, number, now, taken)
-    z = look_bounds(plan)[number - 1]
-    effects = _effects(plan, units, z)
+    spent = spent_by(plan)[number - 1]
+    effects = tuple(
+        effect
+        for arm in range(1, len(plan.arms))
+        if (effect := _look_at(plan, units, arm, spent, taken)) is not None
+    )
     decision, arm = _decide(plan, effects, number == len(plan.look_days))
     at = datetime.fromtimestamp(now, UTC).isoformat()
-    return Look(number, plan.sha256(), data, at, z, effects, decision, arm)
+    return Look(number, plan.sha256(), data, at, effects, decision, arm)
+
+
+def _look_at(
+    plan: ExperimentPlan, units: Units, arm: int, spent: float, taken: Sequence[Look]
+) -> Effect | None:
+    """The effect of an arm on the primary metric, with the bound that is left for it."""
+    seen = [one for look in taken if (one := look.effect(plan.arms[arm])) is not None]
+    seen = [one for one in seen if math.isfinite(one.z)]
+    now = units.difference(plan.primary.name, arm).observations
+    if seen and now <= seen[-1].observations:  # nothing new, so no new chance to be wrong
+        z = seen[-1].z
+    else:
+        information = [float(one.observations) for one in seen] + [float(now)]
+        z = next_bound(information, [one.z for one in seen], spent) if now else math.inf
+    return effect_of(plan, units, plan.primary.name, arm, z)
 
 
 def effect_of(plan: ExperimentPlan, units: Units, metric: str, arm: int, z: float) -> Effect | None:
@@ -161,14 +202,11 @@ def effect_of(plan: ExperimentPlan, units: Units, metric: str, arm: int, z: floa
         low,
         high,
         difference.relative(z) if math.isfinite(z) else None,
+        z,
+        difference.observations,
         difference.units,
         sum(units.left_out(metric).values()),
     )
-
-
-def _effects(plan: ExperimentPlan, units: Units, z: float) -> tuple[Effect, ...]:
-    found = [effect_of(plan, units, plan.primary.name, arm, z) for arm in range(1, len(plan.arms))]
-    return tuple(one for one in found if one is not None)
 
 
 def _decide(
