@@ -89,6 +89,11 @@ def test_bounds_follow_the_units_that_came():
     # Few new units mostly repeat what was seen: to be wrong as often, their bound lies nearer.
     assert few.effects[0].z < first.effects[0].z
     assert few.effects[0].z < many.effects[0].z
+    # Looks that saw nothing new are no steps of the walk.
+    later = take_look(plan, 10, some_units(wave, wave[::-1]), at(10), [first, again])
+    assert later.effects[0].z == pytest.approx(
+        take_look(plan, 10, some_units(wave, wave[::-1]), at(10), [first]).effects[0].z
+    )
     assert spent_by(plan)[0] == 0.0
     assert spent_by(plan)[-1] == pytest.approx(0.05)
 

@@ -178,8 +178,12 @@ def _look_at(
     plan: ExperimentPlan, units: Units, arm: int, spent: float, taken: Sequence[Look]
 ) -> Effect | None:
     """The effect of an arm on the primary metric, with the bound that is left for it."""
-    seen = [one for look in taken if (one := look.effect(plan.arms[arm])) is not None]
-    seen = [one for one in seen if math.isfinite(one.z)]
+    seen: list[Effect] = []
+    for look in taken:
+        one = look.effect(plan.arms[arm])
+        most = seen[-1].observations if seen else 0
+        if one is not None and math.isfinite(one.z) and one.observations > most:
+            seen.append(one)
     now = units.difference(plan.primary.name, arm).observations
     if seen and now <= seen[-1].observations:  # nothing new, so no new chance to be wrong
         z = seen[-1].z
