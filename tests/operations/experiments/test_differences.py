@@ -41,6 +41,17 @@ def test_paired_is_that_of_scipy():
     assert Difference(ONE, OTHER).observations == 65
 
 
+def test_the_cautious_error_is_the_further_one():
+    pooled = math.sqrt((39 * np.var(ONE, ddof=1) + 24 * np.var(OTHER, ddof=1)) / 63)
+    expected = max(Difference(ONE, OTHER).error, pooled * math.sqrt(1 / 40 + 1 / 25))
+    assert Difference(ONE, OTHER).cautious_error == pytest.approx(expected)
+    assert expected > Difference(ONE, OTHER).error
+    same = Difference(ONE[:25], OTHER)
+    assert same.interval(2.0, cautious=True) == pytest.approx(same.interval(2.0))
+    low, high = Difference(ONE, OTHER).interval(2.0, cautious=True)
+    assert high - low > np.subtract(*Difference(ONE, OTHER).interval(2.0)[::-1])
+
+
 def test_three_pairs_by_hand():
     # Differences 1, 2, 6; all 7 subsets have means 1, 2, 6, 1.5, 3.5, 4, 3.
     found = Difference(np.zeros(3), np.array([1.0, 2.0, 6.0]), paired=True)

@@ -83,6 +83,16 @@ def test_a_loss_of_the_primary_metric_rolls_back_too():
     assert found.sentence == "roll back now: profit worse than with A"
 
 
+def test_a_small_arm_that_has_seen_no_rare_event_is_not_called_harmful():
+    rare = Metric(name="late", direction="up")  # more of it is better, and there is little of it
+    plan = a_plan(shares=(0.9, 0.1), guardrails=(rare,))
+    units = some_units(np.tile(WAVE, 5)[:900], WAVE[:100])
+    units.values["late"][:] = [k % 50 == 0 for k in range(900)] + [False] * 100
+    _, high = units.difference("late").interval(3.5)
+    assert high < 0  # which Welch's error alone would take for harm
+    assert status_of(plan, units, at(0.5)).verdict == Verdict.TOO_EARLY
+
+
 def test_several_arms_are_named():
     plan = a_plan(arms=("A", "B", "C"))
     units = some_units(10 + WAVE, np.concatenate([10 + WAVE, 12 + WAVE]))

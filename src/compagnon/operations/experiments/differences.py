@@ -88,11 +88,30 @@ class Difference:
         )
         return sum(parts) ** 2 / weights if weights else math.inf
 
-    def interval(self, z: float = 1.959964) -> tuple[float, float]:
+    @property
+    def cautious_error(self) -> float:
+        """The larger one of Welch's error and of that with one deviation for both arms.
+
+        A small arm that has seen no rare event yet seems to have no spread, and looked at all the
+        time it would be believed. In arms of one size, and in pairs, both errors are the same.
+        """
+        if self.paired or not self.known:
+            return self.error
+        sizes = self.units
+        spread = sum(
+            (size - 1) * _variance(one)
+            for size, one in zip(sizes, (self.control, self.treated), strict=True)
+        ) / (sum(sizes) - 2)
+        return max(self.error, math.sqrt(spread * (1 / sizes[0] + 1 / sizes[1])))
+
+    def interval(self, z: float = 1.959964, cautious: bool = False) -> tuple[float, float]:
         """The interval that misses the true difference as often as a normal variable exceeds z.
 
         Student's, with as many standard errors as `student_equivalent` says. With fewer than `FEW`
         units in an arm, or pairs, it is that of the permutation test.
+
+        Args:
+            cautious: count with `cautious_error`, for what is looked at all the time.
 
         Returns:
             low and high; infinite where nothing can be said, as of units that are all equal.
@@ -101,7 +120,8 @@ class Difference:
             return _UNKNOWN
         if self.few:
             return permutation_interval(self, normal_two_sided(z))
-        half = student_equivalent(z, self.freedom) * self.error
+        error = self.cautious_error if cautious else self.error
+        half = student_equivalent(z, self.freedom) * error
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float:

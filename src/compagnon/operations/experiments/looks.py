@@ -193,19 +193,26 @@ def _look_at(
     return effect_of(plan, units, plan.primary.name, arm, z)
 
 
-def effect_of(plan: ExperimentPlan, units: Units, metric: str, arm: int, z: float) -> Effect | None:
-    """The effect of an arm with an interval of z standard errors; None without two units each."""
+def effect_of(
+    plan: ExperimentPlan, units: Units, metric: str, arm: int, z: float, cautious: bool = False
+) -> Effect | None:
+    """The effect of an arm with an interval of z standard errors; None without two units each.
+
+    Args:
+        cautious: see `Difference.interval`; such an effect has no share of the control's mean.
+    """
     difference = units.difference(metric, arm)
     if not difference.known:
         return None
-    low, high = difference.interval(z) if math.isfinite(z) else (-math.inf, math.inf)
+    finite = math.isfinite(z)
+    low, high = difference.interval(z, cautious) if finite else (-math.inf, math.inf)
     return Effect(
         plan.arms[arm],
         metric,
         difference.mean,
         low,
         high,
-        difference.relative(z) if math.isfinite(z) else None,
+        difference.relative(z) if finite and not cautious else None,
         z,
         difference.observations,
         difference.units,

@@ -91,7 +91,7 @@ def harm_of(plan: ExperimentPlan, units: Units, metric: Metric, arm: int) -> Eff
         return None
     alpha = plan.alpha_each / len(plan.metrics)
     z = one_sided_multiplier(difference.observations, alpha, plan.expected_units)
-    effect = effect_of(plan, units, metric.name, arm, z)
+    effect = effect_of(plan, units, metric.name, arm, z, cautious=True)
     if effect is None or max(metric.sign * effect.low, metric.sign * effect.high) >= -metric.margin:
         return None
     return effect
