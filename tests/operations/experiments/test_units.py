@@ -124,6 +124,11 @@ def test_the_order_of_the_log_changes_nothing():
     one = units_of(a_switchback(), decisions(rows), at(2))
     other = units_of(a_switchback(), decisions(rows[::-1]), at(2))
     assert one.sha256() == other.sha256()
+    rng = np.random.default_rng(0)
+    many = [(f"key {k % 5}", 0.1, x, True) for k, x in enumerate(rng.normal(0, 1e3, 500))]
+    shuffled = [many[k] for k in rng.permutation(len(many))]
+    hashes = {units_of(a_plan(), decisions(one), at(2)).sha256() for one in (many, shuffled)}
+    assert len(hashes) == 1
     changed = [*rows[:-1], ("south", rows[-1][1], 0.5, True)]
     assert units_of(a_switchback(), decisions(changed), at(2)).sha256() != one.sha256()
     waiting = [*rows[:-1], (*rows[-1][:3], False)]

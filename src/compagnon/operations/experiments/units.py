@@ -228,6 +228,9 @@ def unit_values(values: ArrayLike, unit: Ints, units: int, metric: Metric) -> Fl
         values: (R,) of decisions; NaN where unknown. unit: (R,) the place of each one's unit.
     """
     given = np.asarray(values, np.float64)
+    # Summed in an order of their own, so that the order of the log changes not even the last bit.
+    order = np.lexsort((given, unit))
+    given, unit = given[order], unit[order]
     known = np.isfinite(given)
     count = np.bincount(unit[known], minlength=units)
     total = np.bincount(unit[known], weights=given[known], minlength=units)
