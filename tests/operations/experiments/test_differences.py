@@ -126,6 +126,14 @@ def test_drawn_permutations_come_near_the_exact_ones():
     assert again == permutation_interval(Difference(ONE[:11], OTHER), 0.05)
 
 
+def test_drawn_signs_come_near_student_s():
+    many = Difference(ONE[:25], OTHER, paired=True)
+    drawn, exact = permutation_interval(many, 0.05), many.interval()
+    assert drawn == pytest.approx(exact, abs=0.1 * (exact[1] - exact[0]))
+    assert permutation_interval(many, 0.05) == drawn
+    assert permutation_p_value(many) == pytest.approx(many.p_value(), abs=0.02)
+
+
 def test_a_share_has_fieller_s_interval():
     found = Difference(ONE, OTHER)
     share, low, high = found.relative(1.96)
@@ -165,6 +173,7 @@ def test_equal_figures_say_nothing(paired):
 def test_one_unit_says_nothing():
     assert Difference(np.array([1.0]), ONE).interval() == (-math.inf, math.inf)
     assert math.isnan(Difference(np.array([]), ONE).mean)
+    assert math.isnan(Difference(np.array([1.0]), ONE).error)
 
 
 def test_what_cannot_be_compared_is_refused():
