@@ -52,6 +52,7 @@ NEEDS: Final[dict[str, Need]] = {
     "keys": ("serve", _SERVE),
     "outcomes": ("serve", _SERVE),
     "slices": ("serve", _SERVE),
+    "ope": ("serve", _SERVE),
     "registry": ("serve", _SERVE),
 }
 
