@@ -9,6 +9,7 @@ from compagnon.errors import InputError
 from compagnon.evaluation.offline.estimate import LEAST_ESS, estimate, estimate_difference
 from compagnon.evaluation.offline.logged import of_bandit
 from tests.evaluation.offline.problems import contexts, mdp
+from tests.evaluation.offline.test_fqe import growing
 
 
 @pytest.mark.parametrize(
@@ -97,20 +98,12 @@ def test_q_is_not_read_beside_the_others_where_episodes_are_cut():
 
 
 def test_values_that_do_not_converge_are_not_read():
-    rows = 240
-    logged = replace(
-        of_bandit(
-            np.tile([[1.0], [2.0]], (rows // 2, 1)), np.ones((rows, 2)), np.full((rows, 2), 0.5),
-            np.arange(rows) // 2 % 2, np.ones(rows), np.arange(rows) // 2,
-        ),
-        episode=np.arange(rows) // 2,
-        step=np.arange(rows) % 2,
-        terminated=np.zeros(rows, bool),
-    )  # fmt: skip
-    by_q = estimate(logged, logged.probabilities, gamma=1.0)[-1]
-    assert by_q.name == "fqe"
-    assert "do not converge" in by_q.why or by_q.ess < LEAST_ESS
-    assert not by_q.evaluable
+    logged = growing()
+    found = {one.name: one for one in estimate(logged, logged.probabilities, gamma=0.9)}
+    assert not found["fqe"].evaluable
+    assert "do not converge" in found["fqe"].why
+    assert found["wdr"].evaluable
+    assert found["wdr"].value == pytest.approx(found["snpdis"].value)  # without a model
 
 
 def test_bernstein_stands_beside_ips_where_the_range_is_known():

@@ -61,9 +61,9 @@ def draw_test(
     moving = np.ptp(about, axis=1) > 0.0
     inner, weight = about[moving], probabilities[moving]
     distance = total - expected
-    above = _upper_tail(inner, weight, distance - lattice / 2)
-    below = _upper_tail(-inner, weight, -distance - lattice / 2)
-    return DrawTest(total, expected, std, min(1.0, 2 * min(above, below)))
+    side = math.copysign(1.0, distance)  # the smaller of both tails
+    tail = _upper_tail(side * inner, weight, abs(distance) - lattice / 2)
+    return DrawTest(total, expected, std, min(1.0, 2 * tail))
 
 
 def _upper_tail(about: Floats, weight: Floats, distance: float) -> float:

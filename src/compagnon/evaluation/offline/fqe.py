@@ -5,13 +5,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compagnon.evaluation.offline.fixed_point import fixed_point, growth
 from compagnon.evaluation.offline.logged import Floats, Ints, LoggedDecisions
 from compagnon.evaluation.offline.ratios import Ratios, by_group, mean_of
-from compagnon.evaluation.offline.ridge import Coefficients, RidgePerAction, Scaler, folds
+from compagnon.evaluation.offline.ridge import (
+    Coefficients,
+    RidgePerAction,
+    Scaler,
+    flat,
+    folds,
+    unflat,
+)
 from compagnon.evaluation.offline.sequential import Episodes, discounts
 
-MOST_SWEEPS: Final = 2_000
-TOLERANCE: Final = 1e-8  # of a sweep's change, beside the size of the values
 FOLDS: Final = 5
 
 
@@ -21,14 +27,14 @@ class QFunction(NamedTuple):
     Attributes:
         scaler: of the obs.
         coefficients: what was fitted.
-        sweeps: regressions until the values stood still.
-        converged: they did. Off-policy, with features that cannot tell states apart, they may grow
-            without end (Baird 1995); such values mean nothing.
+        growth: what each regression multiplies the distance to Q by, about.
+        converged: the values stand still. Off-policy, with features that cannot tell states apart,
+            they may grow without end (Baird 1995), with a growth above 1; such values mean nothing.
     """
 
     scaler: Scaler
     coefficients: Coefficients
-    sweeps: int
+    growth: float
     converged: bool
 
     def predict(self, obs: NDArray[np.floating]) -> Floats:
@@ -67,6 +73,16 @@ class _Problem(NamedTuple):
             flow @ self.features, (self.target * flow[:, None]).T @ self.features
         )  # fmt: skip
 
+    def step(self, coefficients: Floats) -> Floats:
+        """What a regression makes of (D,) coefficients, the rewards apart."""
+        given = unflat(coefficients, self.target.shape[1])
+        return flat(self.model.fit(self.bootstrapped(given) - self.reward))
+
+    def step_back(self, functional: Floats) -> Floats:
+        """The transpose of `step`."""
+        first, second = self.model.transpose(unflat(functional, self.target.shape[1]))
+        return flat(self.back(first + second))
+
 
 def fitted_q(
     logged: LoggedDecisions,
@@ -76,6 +92,8 @@ def fitted_q(
     rows: Ints | None = None,
 ) -> QFunction:
     """Fit Q by regression on its own one-step targets until it stands still (Le et al. 2019).
+
+    The regression is linear, so where it stands still is solved for (`fixed_point`).
 
     An episode that the log leaves before its end tells nothing about what followed its last
     decision: that row is left out. With one-hot obs and a small `ridge` this is the exact
@@ -167,19 +185,12 @@ def _fit(
         scaler.features(logged.obs[following]),
         target[following],
     )
-    fitted = problem.model.fit(problem.reward)
-    before, converged, sweeps = problem.reward, not len(kept), 0
+    size = (logged.actions + 1) * scaler.features(logged.obs[:1]).shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
-        for sweeps in range(1, MOST_SWEEPS + 1):  # noqa: B007
-            aims = problem.bootstrapped(fitted)
-            moved = float(np.abs(aims - before).max(initial=0.0))
-            if not np.isfinite(moved):
-                break
-            if moved <= TOLERANCE * max(1.0, float(np.abs(aims).max(initial=0.0))):
-                converged = True
-                break
-            fitted, before = problem.model.fit(aims), aims
-    return QFunction(scaler, fitted, sweeps, converged), problem, kept
+        rate = growth(problem.step, size)
+        solved, stands = fixed_point(problem.step, flat(problem.model.fit(problem.reward)))
+    found = unflat(solved, logged.actions)
+    return QFunction(scaler, found, rate, stands and rate < 1.0), problem, kept
 
 
 def transitions(logged: LoggedDecisions, rows: Ints | None = None) -> tuple[Ints, Ints]:
@@ -195,18 +206,11 @@ def transitions(logged: LoggedDecisions, rows: Ints | None = None) -> tuple[Ints
 
 
 def _row_weights(problem: _Problem, aim: Coefficients, converged: bool) -> tuple[Floats, Floats]:
-    """(M,) the derivative of ``aim . coefficients`` by each reward, through all sweeps; and its
-    part through the first stage of the regression.
+    """(M,) the derivative of ``aim . coefficients`` by each reward, through all regressions; and
+    its part through the first stage of the regression.
     """
     total = aim
-    size = len(problem.reward)
-    weight, first = np.zeros(size), np.zeros(size)
-    for _ in range(MOST_SWEEPS if converged else 1):
-        before = weight
-        first, second = problem.model.transpose(total)
-        weight = first + second
-        if np.abs(weight - before).sum() <= TOLERANCE * max(1e-300, np.abs(weight).sum()):
-            break
-        flow = problem.back(weight)
-        total = Coefficients(aim.shared + flow.shared, aim.own + flow.own)
-    return weight, first
+    if converged:
+        total = unflat(fixed_point(problem.step_back, flat(aim))[0], len(aim.own))
+    first, second = problem.model.transpose(total)
+    return first + second, first

@@ -102,6 +102,17 @@ class RidgePerAction:
         return first, second
 
 
+def flat(coefficients: Coefficients) -> Floats:
+    """Coefficients as one vector, (P + A P,)."""
+    return np.concatenate([coefficients.shared, coefficients.own.ravel()])
+
+
+def unflat(vector: Floats, actions: int) -> Coefficients:
+    """The coefficients of a vector that `flat` made."""
+    parts = vector.reshape(actions + 1, -1)
+    return Coefficients(parts[0], parts[1:])
+
+
 def folds(units: int, count: int, seed: int) -> Ints:
     """(U,) the fold of each unit, from 0; as even as can be."""
     order = np.random.default_rng(seed).permutation(units)
