@@ -115,11 +115,11 @@ def main() -> None:
     trials, count = (3, 3) if args.quick else (args.trials, args.logs)
     began = time.process_time()
     print(
-        f"{trials:,} logs each, gamma {GAMMA}, two episodes a unit; bias, sd and width as rewards"
+        f"{trials:,} logs each, gamma {GAMMA}, two episodes a unit; of those: held, of the ones to be read"
     )
     print(
         f"{'':44} {'':10}{'true':>8}{'bias':>9}{'sd':>8}{'width':>8}{'ESS':>7}{'held %':>8}"
-        f"{'read %':>8}{'of these':>9}"
+        f"{'read %':>8}{'of those':>9}"
     )
     for case in cases():
         for line in coverage(case, trials, args.seed):

@@ -31,8 +31,9 @@ def test_weights_by_hand():
     logged, weights = by_hand()
     assert weights.tolist() == [0.5, 2.0, 2.0, 0.0]
     known = overlap(logged, TARGET, weights)
-    # Unit sums 2.5, 2, 0.
-    assert known.ess == pytest.approx(4.5**2 / (2.5**2 + 2**2))
+    # Unit sums 2.5, 2, 0: those are worth 4.5^2 / 10.25 = 1.98. Before the draw the variances were
+    # 0.375, 1.2, 1, 0.8, so that 4^2 / (4 + 1.575 + 1 + 1 + 1 + 0.8) were to be expected.
+    assert known.ess == pytest.approx(16 / 9.375)
     assert known.support == 1.0
     assert known.weighted == pytest.approx(2 / 3)
 

@@ -147,3 +147,17 @@ def test_a_target_that_does_not_fit_is_named():
         estimate(logged, logged.probabilities[:-1])
     with pytest.raises(InputError, match=r"^champion, row 0"):
         estimate_difference(logged, logged.probabilities, 0.5 * logged.probabilities)
+
+
+def test_heavy_weights_that_happened_not_to_come_are_not_forgotten():
+    """One decision in 10,000 takes what the target always does; this log has none of them."""
+    rows = 400
+    vectors = np.tile([1 - 1e-4, 1e-4], (rows, 1))
+    logged = of_bandit(
+        np.zeros((rows, 1)), np.ones((rows, 2)), vectors, np.zeros(rows), np.ones(rows)
+    )
+    target = np.tile([0.5, 0.5], (rows, 1))
+    for one in estimate(logged, target):
+        # Drawn, all weights are equal; predicted, 400 / (0.25 / (1 - 1e-4) + 0.25 / 1e-4).
+        assert one.ess == pytest.approx(400 / (0.25 / (1 - 1e-4) + 2_500), rel=1e-6)
+        assert not one.evaluable

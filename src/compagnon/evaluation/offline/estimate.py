@@ -17,7 +17,12 @@ from compagnon.evaluation.offline.logged import (
     refuse_rows,
 )
 from compagnon.evaluation.offline.ratios import Ratios, by_group
-from compagnon.evaluation.offline.support import Overlap, importance_weights, overlap
+from compagnon.evaluation.offline.support import (
+    Overlap,
+    importance_weights,
+    overlap,
+    overlap_of_rows,
+)
 
 LEAST_ESS: Final = 50.0
 LEAST_SUPPORT: Final = 0.99
@@ -141,9 +146,7 @@ def _of_episodes(
     logged: LoggedDecisions, target: Floats, weights: Floats, gamma: float, seed: int
 ) -> list[_Part]:
     episodes = sequential.Episodes.of(logged)
-    whole = np.zeros(logged.rows)
-    whole[episodes.last] = episodes.cumulative(weights)[:, -1]
-    known = overlap(logged, target, whole)
+    known = overlap(logged, target, weights)
     values, _ = cross_fitted_values(logged, target, gamma, seed)
     by_q, q_weights, found = fqe(logged, target, gamma)
     return [
@@ -153,7 +156,7 @@ def _of_episodes(
         _Part(
             "fqe",
             by_q,
-            overlap(logged, target, q_weights),
+            overlap_of_rows(logged, target, weights, q_weights),
             _fault_of_q(found.converged, int((~logged.terminated[episodes.last]).sum()), episodes),
         ),
     ]

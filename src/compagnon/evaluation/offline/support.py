@@ -6,6 +6,7 @@ import numpy as np
 
 from compagnon.evaluation.offline.logged import Floats, LoggedDecisions, refuse_rows
 from compagnon.evaluation.offline.ratios import by_group
+from compagnon.evaluation.offline.sequential import Episodes
 
 
 class Overlap(NamedTuple):
@@ -40,19 +41,64 @@ def importance_weights(logged: LoggedDecisions, target: Floats) -> Floats:
 
 
 def overlap(logged: LoggedDecisions, target: Floats, weights: Floats) -> Overlap:
-    """The overlap of a log and a target.
+    """The overlap of a log and a target, by the weights of whole episodes, summed over units.
+
+    The effective size is the smaller of two. One is that of the weights that were drawn. It looks
+    best where the heaviest happened not to be drawn; so the other is what the logged vectors
+    predict: the square of an episode's last weight is ``1 + sum_t w_0:t-1^2 Var(w_t)`` in
+    expectation, and the variance of each next weight is known, ``sum_a pi^2 / p - (sum_a pi)^2``.
 
     Args:
         target: (N, A).
-        weights: (N,) of the decisions, in a bandit; of the episodes at their last step, elsewhere,
-            and 0 at the others; those of a unit are summed.
+        weights: (N,) of the decisions, from `importance_weights`.
     """
-    of_unit = by_group(weights, logged.unit_index)
+    episodes = Episodes.of(logged)
+    cumulative = episodes.cumulative(weights)
+    before = np.hstack([np.ones((len(cumulative), 1)), cumulative[:, :-1]])
+    spread = (before**2 * episodes.per_step(_next_variance(logged, target))).sum(axis=1)
+    count = by_group(np.ones(len(spread)), episodes.unit)
+    squares = count**2 + by_group(spread, episodes.unit)
+    predicted = float(count.sum()) ** 2 / float(squares.sum())
+    of_unit = by_group(cumulative[:, -1], episodes.unit)
+    return _overlap(logged, target, of_unit, predicted)
+
+
+def overlap_of_rows(
+    logged: LoggedDecisions, target: Floats, weights: Floats, rows: Floats
+) -> Overlap:
+    """The same by the weights that rows have in fitted Q evaluation.
+
+    Such a weight is that of the state times that of the action. The former, squared, times the
+    variance of the latter takes the place of what the row itself drew.
+
+    Args:
+        rows: (N,), from `fqe.fqe`.
+    """
+    state = np.divide(rows, weights, out=np.zeros_like(rows), where=weights > 0.0)
+    unit = logged.unit_index
+    of_unit = by_group(rows, unit)
+    drawn = np.where(weights > 0.0, (state * (weights - 1.0)) ** 2, 0.0)
+    extra = (state**2 * _next_variance(logged, target) - drawn).sum()
+    squares = float((of_unit**2).sum() + max(float(extra), 0.0))
+    predicted = float(of_unit.sum()) ** 2 / squares if squares > 0.0 else 0.0
+    return _overlap(logged, target, of_unit, predicted)
+
+
+def _overlap(logged: LoggedDecisions, target: Floats, of_unit: Floats, predicted: float) -> Overlap:
+    supported = np.where(logged.probabilities > 0.0, target, 0.0)
     return Overlap(
-        effective_size(of_unit),
-        float(np.where(logged.probabilities > 0.0, target, 0.0).sum() / logged.rows),
+        min(effective_size(of_unit), predicted),
+        float(supported.sum() / logged.rows),
         float((of_unit != 0.0).mean()),
     )
+
+
+def _next_variance(logged: LoggedDecisions, target: Floats) -> Floats:
+    """(N,) the variance of each decision's weight before it was drawn."""
+    possible = logged.probabilities > 0.0
+    ratio = np.divide(target, logged.probabilities, out=np.zeros_like(target), where=possible)
+    mean = np.where(possible, target, 0.0).sum(axis=1)
+    return np.asarray(np.maximum((target * ratio).sum(axis=1) - mean**2, 0.0))
 
 
 def effective_size(weights: Floats) -> float:
