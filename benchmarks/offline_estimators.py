@@ -115,7 +115,8 @@ def main() -> None:
     trials, count = (3, 3) if args.quick else (args.trials, args.logs)
     began = time.process_time()
     print(
-        f"{trials:,} logs each, gamma {GAMMA}, two episodes a unit; of those: held, of the ones to be read"
+        f"{trials:,} logs each, gamma {GAMMA}, two episodes a unit; of those: held, of the ones "
+        "to be read"
     )
     print(
         f"{'':44} {'':10}{'true':>8}{'bias':>9}{'sd':>8}{'width':>8}{'ESS':>7}{'held %':>8}"
