@@ -17,7 +17,7 @@ def db(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("compagnon.serving.trial._try", lambda *_: None)  # see test_trial
     assert main(["db", "upgrade"]) == 0
-    assert "decisions.db was brought to version 0006" in capsys.readouterr().out
+    assert "decisions.db was brought to version 0007" in capsys.readouterr().out
     return tmp_path / "decisions.db"
 
 

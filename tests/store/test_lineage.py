@@ -139,7 +139,7 @@ def test_versions_from_before_it_was_kept_stay_as_they_are(address, tmp_path):
         rows = [["models", {"name": "shop", "time": 1.0}], ["versions", row]]
         body = {"number": 1, "sha256": A, "files": {}, recorded.ROWS: rows}
         events.append(connection, registry.ADDED, "shop", "me", body)
-    assert migrating.upgrade(store) == ("0004", "0006")
+    assert migrating.upgrade(store) == ("0004", "0007")
     assert [one.provenance for one in registry.listed(store)] == [{}]
     assert registry.verify(store).fault is None
     change(store, "update versions set provenance = '{}'")

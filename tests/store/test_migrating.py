@@ -83,9 +83,9 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
             text(f"insert into decisions ({listed}) values ({values})"),
             {name: getattr(old, name) for name in names},
         )
-    with pytest.raises(InputError, match=r"version 0001, .* needs 0006: run compagnon db upgrade"):
+    with pytest.raises(InputError, match=r"version 0001, .* needs 0007: run compagnon db upgrade"):
         open_store(address)
-    assert migrating.upgrade(store) == ("0001", "0006")
+    assert migrating.upgrade(store) == ("0001", "0007")
     assert migrating.drift(store) == []
     assert find(store, old.id) == old
     assert (old.distribution, old.log_density) == (None, None)
@@ -104,8 +104,8 @@ def test_a_database_of_the_first_version_keeps_its_decisions(address):
 
 @pytest.mark.parametrize(
     ("version", "word"),
-    [("0000", "is at version 0000, this program needs 0006: run compagnon db upgrade --db"),
-     ("9999", "made by a newer compagnon; this one knows up to 0006")],
+    [("0000", "is at version 0000, this program needs 0007: run compagnon db upgrade --db"),
+     ("9999", "made by a newer compagnon; this one knows up to 0007")],
 )  # fmt: skip
 def test_another_version_is_refused(store, version, word):
     with store.write() as connection:

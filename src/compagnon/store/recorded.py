@@ -11,11 +11,22 @@ import sqlalchemy
 from sqlalchemy import Connection, Table
 
 from compagnon.store import chaining, events
-from compagnon.store.tables import chains, keys, metrics, models, pointers, secrets, versions
+from compagnon.store.tables import (
+    chains,
+    experiments,
+    keys,
+    looks,
+    metrics,
+    models,
+    pointers,
+    secrets,
+    versions,
+)
 
 ROWS = "rows"  # in the body of an event
 _TABLES: dict[str, Table] = {
-    table.name: table for table in (keys, metrics, models, versions, pointers, secrets)
+    table.name: table
+    for table in (keys, metrics, models, versions, pointers, secrets, experiments, looks)
 }
 
 

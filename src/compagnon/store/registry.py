@@ -221,9 +221,9 @@ def rollback(store: Store, model: str, *, actor: str = "", expected: int | None 
 def verify(store: Store, head: str | None = None) -> Verified:
     """Walk the chain of events, compare every row of the small tables with it, hash every file.
 
-    The small tables are keys, metrics, models, versions, pointers and secrets. Triggers and checks
-    of the database are looked at as well. The first fault is named. Decisions and outcomes are
-    looked at by `verifying.verify`.
+    The small tables are keys, metrics, models, versions, pointers, secrets, experiments and looks.
+    Triggers and checks of the database are looked at as well. The first fault is named. Decisions
+    and outcomes are looked at by `verifying.verify`.
 
     Args:
         head: the last hash of an earlier verification, to see that nothing was cut off.

@@ -25,9 +25,10 @@ from sqlalchemy import (
 
 from compagnon.store.decision_row import ID_LENGTH, table_columns
 
-VERSION = "0006"  # of the database: the last of migrations/versions
+VERSION = "0007"  # of the database: the last of migrations/versions
 # As a text, since SQLite uses an index of some rows only where it sees that they are meant.
 EXPLORED_ROWS = "mode = 'explored'"
+RUNNING_ROWS = "state = 'running'"
 
 metadata = MetaData(
     naming_convention={
@@ -208,4 +209,37 @@ job_slots = Table(
     Column("finished", Double),
     UniqueConstraint("job", "slot", name="uq_job_slots_slot"),
     CheckConstraint("state in ('running', 'done', 'failed')", name="state"),
+)
+
+# What is being compared on real decisions; see `experiments`. Of an application at most one runs.
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", _ID, primary_key=True),
+    Column("application", _ID, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("sha256", _HASH, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("started", Double),
+    Column("stopped", Double),
+    Column("reason", Text),
+    CheckConstraint("state in ('planned', 'running', 'stopped')", name="state"),
+    Index(
+        "ix_experiments_running",
+        "application",
+        unique=True,
+        sqlite_where=text(RUNNING_ROWS),
+        postgresql_where=text(RUNNING_ROWS),
+    ),
+)
+
+looks = Table(
+    "looks",
+    metadata,
+    Column("experiment", ForeignKey("experiments.name"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("taken", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    CheckConstraint("number > 0", name="number"),
 )
