@@ -44,7 +44,7 @@ def ask(where, parts):
     threading.Thread(target=asked).start()
 
 before = lifespan.serve
-lifespan.serve = lambda settings, ready: before(settings, ask)
+lifespan.serve = lambda settings, ready, experiment: before(settings, ask, experiment)
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
 POOLED = """

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from compagnon.serving.arms import Experiment
 from compagnon.serving.lifespan import RunningService, address_of, running
 from compagnon.serving.server import Server, listen
 from compagnon.serving.settings import ServiceSettings
@@ -76,12 +77,12 @@ class Client:
 
 
 @contextlib.contextmanager
-def served(settings: ServiceSettings) -> Iterator[Client]:
+def served(settings: ServiceSettings, experiment: Experiment | None = None) -> Iterator[Client]:
     """A service for as long as the block lasts."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    service = running(settings)
+    service = running(settings, experiment)
     try:
         parts = asyncio.run_coroutine_threadsafe(service.__aenter__(), loop).result(60)
         try:

@@ -248,7 +248,8 @@ def test_a_cost_that_is_not_measured_says_so(cart, monkeypatch, tmp_path):
 def test_the_service_says_it_before_it_listens(cart, sqlite, capsys, monkeypatch):
     listens = []
 
-    def serve(_, ready):
+    def serve(_, ready, experiment):
+        assert experiment is None
         listens.append(capsys.readouterr().out)
         ready("http://127.0.0.1:1", None)
         return True  # nothing was lost

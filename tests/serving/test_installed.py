@@ -28,7 +28,7 @@ def ask(where, parts):
     threading.Thread(target=asked).start()
 
 before = lifespan.serve
-lifespan.serve = lambda settings, ready: before(settings, ask)
+lifespan.serve = lambda settings, ready, experiment: before(settings, ask, experiment)
 code = main(["serve", sys.argv[1], "--port", "0", "--db", sys.argv[2]])
 print("loaded:", [name for name in sys.argv[3].split(",") if name in sys.modules])
 sys.exit(code)

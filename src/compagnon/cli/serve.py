@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -11,6 +11,9 @@ from compagnon import output
 from compagnon.arguments import CommandFunction, flag, optional
 from compagnon.cli.stores import DB, Db, opened
 from compagnon.errors import InputError
+
+if TYPE_CHECKING:
+    from compagnon.serving.arms import Experiment
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,16 @@ class Deciding:
         10_000.0
     )
     max_pending: Annotated[int, arg(metavar="N", help="requests at a time")] = 512
+    experiment: Annotated[
+        Path | None,
+        optional(
+            "PLAN", "an experiment's plan, TOML or JSON; POLICY is its first arm, the control"
+        ),
+    ] = None
+    arm: Annotated[
+        tuple[str, ...],
+        optional("NAME=POLICY...", "who decides for the other arms: exported, a run, expert:NAME"),
+    ] = ()
 
 
 def serve(
@@ -86,6 +99,7 @@ def serve(
 
     $ compagnon serve runs/workshop-tight
     $ compagnon serve registry:workshop --db postgresql://me@localhost/decisions --workers 2
+    $ compagnon serve runs/workshop-tight --experiment pooling.toml --arm rule=expert:workshop-v2
     """
     if deciding.epsilon is not None:
         raise InputError(
@@ -121,6 +135,7 @@ def serve(
         rate=deciding.rate,
         max_pending=deciding.max_pending,
     )
+    experiment = _experiment(deciding, settings.workers)
     from compagnon.serving.costs import cost_words
     from compagnon.serving.lifespan import RunningService
     from compagnon.serving.lifespan import serve as run
@@ -144,7 +159,7 @@ def serve(
             out.print(f"{model.manifest.name}, model {model.sha256[:12]}", soft_wrap=True)
         out.print(f"listening on {where}; {where}/openapi.json says how to ask", soft_wrap=True)
 
-    whole = run(settings, ready)
+    whole = run(settings, ready, experiment)
     lost = sum(log.lost for log in logs)
     if lost:  # in fast mode, where the database stayed away until the end
         out.print(f"ended: {lost:,} answered decisions could not be written, and are lost")
@@ -158,11 +173,38 @@ def serve(
     return 0
 
 
+def _experiment(deciding: Deciding, workers: int) -> "Experiment | None":
+    """What the command line says of an experiment.
+
+    Raises:
+        InputError: arms without a plan, a plan that is none, or more than one process.
+    """
+    if deciding.experiment is None:
+        if deciding.arm:
+            raise InputError("--arm: give the plan of an experiment as well, --experiment PLAN")
+        return None
+    if workers > 1:
+        raise InputError("--experiment: with one process for now; leave --workers out")
+    from compagnon.operations.experiments.plan_file import load_plan
+    from compagnon.serving.arms import Experiment
+
+    policies = {}
+    for pair in deciding.arm:
+        name, equals, policy = pair.partition("=")
+        if not equals or not name or not policy:
+            raise InputError(f"--arm: {pair!r} is not NAME=POLICY, such as rule=expert:workshop-v2")
+        policies[name] = policy
+    return Experiment(load_plan(deciding.experiment), policies)
+
+
 def replay(
     models: Annotated[
         tuple[Path, ...],
         Positional,
-        optional("POLICY...", "exported policies that decided, beside those in the registry"),
+        optional(
+            "POLICY...",
+            "exported policies that decided, beside those in the registry, and rules (expert:NAME)",
+        ),
     ] = (),
     /,
     db: Db = DB,

@@ -32,6 +32,7 @@ SAMPLED: Final = "sampled"
 PLAYS: Final[tuple[PlayName, ...]] = (GREEDY, SAMPLED)
 DETERMINISTIC: Final = "deterministic"
 EXPLORED: Final = "explored"
+FALLBACK: Final = "fallback"  # of a decision that an arm failed at; no mode of `played`
 COST_SEED: Final = 2_000_000  # of what tells a play's cost: apart from training and reports
 STEP: Final = 0x9E3779B97F4A7C15  # SplitMix64's own, from one number of a seed to the next
 _MASK64: Final = 2**64 - 1

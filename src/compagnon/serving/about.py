@@ -52,6 +52,8 @@ def policy_info(service: Service) -> Any:
         cost=service.cost,
         swaps=service.swaps,
         refused=service.refused,
+        experiment=None if service.arms is None else service.arms.assigner.name,
+        arms={} if service.arms is None else service.arms.hashes(model.sha256),
         manifest=_plain(model.manifest.model_dump(mode="json", by_alias=True)),
         **service.codec.described(model, parser.needs_mask),
     )

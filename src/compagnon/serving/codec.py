@@ -28,6 +28,7 @@ from compagnon.policy.vector_sampling import Bounds
 from compagnon.serving import schemas
 from compagnon.serving.inference import (
     Columns,
+    Decider,
     Draw,
     Model,
     decide,
@@ -78,7 +79,7 @@ class IndexCodec:
 
     def decide(
         self,
-        model: Model,
+        model: Decider,
         obs: NDArray[np.float32],
         mask: NDArray[np.bool_],
         ids: Sequence[str],
@@ -98,7 +99,7 @@ class IndexCodec:
 
     def decide_again(
         self,
-        model: Model,
+        model: Decider,
         obs: NDArray[np.float32],
         rows: Sequence[DecisionRow],
         seeds: Sequence[int],
@@ -179,7 +180,7 @@ class VectorCodec:
 
     def decide(
         self,
-        model: Model,
+        model: Decider,
         obs: NDArray[np.float32],
         mask: NDArray[np.bool_],  # noqa: ARG002
         ids: Sequence[str],
@@ -198,7 +199,7 @@ class VectorCodec:
 
     def decide_again(
         self,
-        model: Model,
+        model: Decider,
         obs: NDArray[np.float32],
         rows: Sequence[DecisionRow],
         seeds: Sequence[int],

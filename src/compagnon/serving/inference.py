@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,23 @@ class Model:
         return isinstance(self.manifest.head, ValuesHead)
 
 
+class Decider(Protocol):
+    """A policy that decides: a model, or a rule."""
+
+    @property
+    def sha256(self) -> str:
+        """What the log names it by."""
+        ...
+
+    def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> PolicyOutput:
+        """See `Model`."""
+        ...
+
+    def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:
+        """See `Model`."""
+        ...
+
+
 def run(
     policy: OnnxPolicy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> list[NDArray[Any]]:
@@ -136,7 +153,7 @@ class Draw:
 
 
 def decide(
-    model: Model,
+    model: Decider,
     obs: NDArray[np.float32],
     mask: NDArray[np.bool_],
     ids: Sequence[str],

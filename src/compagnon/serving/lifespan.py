@@ -15,6 +15,7 @@ from compagnon.errors import InputError
 from compagnon.policy.loading import artefact_directory
 from compagnon.serving import signals
 from compagnon.serving.app import Application, build_router
+from compagnon.serving.arms import Experiment
 from compagnon.serving.auth import Authenticator
 from compagnon.serving.cost_watch import CostWatch
 from compagnon.serving.model_source import ModelSource, source_of
@@ -49,8 +50,13 @@ class RunningService:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
+async def running(
+    settings: ServiceSettings, experiment: Experiment | None = None
+) -> AsyncIterator[RunningService]:
     """Open the store, load the model, and serve for as long as the block lasts.
+
+    Args:
+        experiment: which arms decide; its models stay until the service ends.
 
     Raises:
         InputError: the database, the policy or the address cannot be used.
@@ -82,6 +88,10 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         require_keys(settings, len(keys), store.where)
         auth = Authenticator(settings.rate, keys, settings.loopback)
         service = Service(settings, repository.log, model, secret, repository.lookups, explored)
+        if experiment is not None:
+            service.arms = await asyncio.to_thread(
+                experiment.open, model, settings, service.metrics.fell_back
+            )
         del model  # the service lets go of it when another takes its place; so must we
         find = functools.partial(repository.watchers.ask, source.find)
         cost = CostWatch(service, store)
@@ -91,7 +101,7 @@ async def running(settings: ServiceSettings) -> AsyncIterator[RunningService]:
         )
         app = Application(service, auth, build_router(service, auth, repository, reloader))
         watching = [asyncio.create_task(_watch_keys(auth, repository))]
-        if settings.model_name is not None:
+        if settings.model_name is not None and experiment is None:
             reloader.start()
         try:
             yield RunningService(app, service, auth, reloader, repository, source)
@@ -118,13 +128,18 @@ async def _watch_keys(auth: Authenticator, repository: Repository) -> None:
             _logger.exception("looking for keys failed")
 
 
-def serve(settings: ServiceSettings, ready: Callable[[str, RunningService | None], None]) -> bool:
+def serve(
+    settings: ServiceSettings,
+    ready: Callable[[str, RunningService | None], None],
+    experiment: Experiment | None = None,
+) -> bool:
     """Serve until SIGTERM or SIGINT; whether no worker lost what it had answered in fast mode.
 
     One process says what it lost by its log, which `ready` is told.
 
     Args:
         ready: is told the address once it listens; with several workers without a `RunningService`.
+        experiment: which arms decide; for one process.
 
     Raises:
         InputError: the port, the database, the policy or the address cannot be used.
@@ -133,7 +148,7 @@ def serve(settings: ServiceSettings, ready: Callable[[str, RunningService | None
         made = listen(settings.host, settings.port)
         try:
             if settings.workers == 1:
-                run_to_the_end(settings, made, ready)
+                run_to_the_end(settings, made, ready, experiment)
             else:
                 workers = Workers(settings, made)
                 workers.run(lambda: ready(address_of(made), None))
@@ -147,13 +162,14 @@ def run_to_the_end(
     settings: ServiceSettings,
     made: socket.socket,
     ready: Callable[[str, RunningService | None], None],
+    experiment: Experiment | None = None,
 ) -> None:
     """Serve on a socket that listens, until a signal; then end in time, whatever hangs.
 
     The runner waits for every thread of its loop, so the clock runs until that is over.
     """
     with ending() as clock, asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve_on(settings, made, ready, clock))
+        runner.run(serve_on(settings, made, ready, clock, experiment))
 
 
 async def serve_on(
@@ -161,9 +177,10 @@ async def serve_on(
     made: socket.socket,
     ready: Callable[[str, RunningService | None], None],
     clock: Ending,
+    experiment: Experiment | None = None,
 ) -> None:
     """Serve on a socket that listens, until a signal; `clock` is started by it."""
-    async with running(settings) as parts:
+    async with running(settings, experiment) as parts:
         tasks: set[asyncio.Task[bool]] = set()
 
         def end() -> None:

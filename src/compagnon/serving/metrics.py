@@ -54,6 +54,10 @@ class Metrics:
         self._refused = Counter(
             "compagnon_model_refusals", "Models that were refused", registry=self.registry
         )
+        self._fell_back = Counter(
+            "compagnon_arm_fallbacks", "Decisions that the control made for an arm that failed",
+            registry=self.registry,
+        )  # fmt: skip
         self.active = Gauge(
             "compagnon_requests_active", "Requests under way", registry=self.registry
         )
@@ -89,6 +93,10 @@ class Metrics:
     def refused(self) -> None:
         """A model could not be taken."""
         self._refused.inc()
+
+    def fell_back(self) -> None:
+        """An arm failed, and the control decided."""
+        self._fell_back.inc()
 
     def decided(self, count: int, nanoseconds: int) -> None:
         """Decisions were made, in one go."""

@@ -179,7 +179,8 @@ class DecideAnswer(msgspec.Struct, frozen=True):
 
     `probability` is that of the draw, exploration included: 1 where the policy plays greedily and
     explores nothing; `model` is the SHA-256 of the file
-    that the policy was read from. `reasons`, one an action, are there where they were asked for.
+    that the policy was read from. `reasons`, one an action, are there where they were asked for;
+    `experiment`, `arm`, `unit` and `key` while an experiment decides who decides.
     """
 
     id: str
@@ -189,6 +190,10 @@ class DecideAnswer(msgspec.Struct, frozen=True):
     alternatives: list[Alternative]
     model: str
     reasons: list[Reason] | UnsetType = UNSET
+    experiment: str | UnsetType = UNSET
+    arm: str | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
@@ -211,6 +216,10 @@ class VectorAnswer(msgspec.Struct, frozen=True):
     density: float | Literal["deterministic"]
     greedy: dict[str, float]
     model: str
+    experiment: str | UnsetType = UNSET
+    arm: str | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
 
 
 class VectorBatchAnswer(msgspec.Struct, frozen=True):
@@ -332,6 +341,8 @@ class _PolicyInfo(msgspec.Struct, frozen=True, kw_only=True):
     cost: str | None
     swaps: int
     refused: str | None
+    experiment: str | None
+    arms: dict[str, str]
     manifest: dict[str, Any]
 
 
@@ -339,7 +350,7 @@ class PolicyInfo(_PolicyInfo, frozen=True, kw_only=True):
     """What is in service; `manifest` is the artefact's own.
 
     `cost` says what this play costs beside greedy play, or why that is not known; null of greedy
-    play.
+    play. `arms` are those of `experiment`, with the SHA-256 of who decides for each.
     """
 
     actions: list[str]

@@ -12,11 +12,12 @@ import msgspec
 from msgspec import UNSET
 
 from compagnon.errors import InputError
-from compagnon.policy.action_selection import EXPLORED
+from compagnon.policy.action_selection import EXPLORED, Quota
+from compagnon.serving.arms import Arm, Arms, Made, told
 from compagnon.serving.codec import codec_of, mask_of
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.errors import RETRY_SECONDS, ApiError
-from compagnon.serving.inference import Columns, Draw, Model, new_id, new_ids
+from compagnon.serving.inference import Draw, Model, new_id, new_ids
 from compagnon.serving.metrics import Metrics
 from compagnon.serving.parsing import (
     Mask,
@@ -37,6 +38,7 @@ from compagnon.store.secrets import Secret
 from compagnon.worlds.codec import ActionLabels
 
 _T = TypeVar("_T")
+_NO_ARM: dict[str, Any] = {"arm": None, "unit": None, "experiment": None}
 Results = list[Written] | Exception
 _encode = msgspec.json.Encoder().encode
 _logger = logging.getLogger("compagnon.serving")
@@ -89,6 +91,7 @@ class Service:
         secret: that draws are made with.
         lookups: reads the log where fast mode must, before it answers.
         explored: how many decisions of each episode explored before, the latest episode last.
+        arms: of an experiment; its control is the model in service.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Service:
         secret: Secret,
         lookups: StorePool,
         explored: dict[str, int] | None = None,
+        arms: Arms | None = None,
     ) -> None:
         self.settings = settings
         self.log = log
@@ -110,6 +114,7 @@ class Service:
         self.codec = codec_of(manifest.schema_)
         self.codec.check(settings, model)
         self._states = states
+        self.arms = arms
         self._fast = settings.mode == "fast"
         self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
         self.episodes = Episodes(
@@ -148,6 +153,8 @@ class Service:
             raise InputError(
                 "the new model reads or chooses something else than the one in service"
             )
+        if self.arms is not None:
+            raise InputError("an experiment runs: its models stay until it is over")
         self.codec.check(self.settings, model)
         self.draw = replace(self.draw, play=self.settings.play_of(model.manifest.head))
         self._model = model
@@ -239,18 +246,45 @@ class Service:
         masks: Mask,
         begun: int,
     ) -> list[PendingDecision]:
-        alternatives = [self._alternatives(request) for request in requests]
-        quota = None
-        if self.draw.play.explore:
-            quota = self.episodes.asking([request.episode or None for request in requests])
         try:
-            decided = self.codec.decide(model, obs, masks, ids, self.draw, alternatives, quota)
+            decided = self._made(model, requests, ids, obs, masks)
         except InputError as error:
             raise self._no_answer(error, len(ids)) from None
         return [
-            PendingDecision(request, self._row(model, request, ids[k], obs[k], begun, columns))
-            for k, (request, columns) in enumerate(zip(requests, decided, strict=True))
+            PendingDecision(request, self._row(request, ids[k], obs[k], begun, made))
+            for k, (request, made) in enumerate(zip(requests, decided, strict=True))
         ]
+
+    def _made(
+        self,
+        model: Model,
+        requests: list[DecideRequest],
+        ids: list[str],
+        obs: Observation,
+        masks: Mask,
+    ) -> list[Made]:
+        """What each is decided, by the model in service or by the arm of its unit."""
+        alternatives = [self._alternatives(request) for request in requests]
+
+        def quota(rows: Sequence[int]) -> Quota | None:
+            if not self.settings.explore:
+                return None
+            return self.episodes.asking([requests[row].episode or None for row in rows])
+
+        draw = self.draw
+        if self.arms is None:
+            asked = quota(range(len(requests)))
+            found = self.codec.decide(model, obs, masks, ids, draw, alternatives, asked)
+            return [Made(columns, model.sha256, draw.play, None) for columns in found]
+        keys = [request.key for request in requests]
+        for row, key in enumerate(keys):
+            if (why := self.arms.needs(key)) is not None:
+                field = "key" if len(keys) == 1 else f"decisions[{row}].key"
+                raise ApiError(422, why, field)
+        control = Arm(model, draw.play)
+        return self.arms.decide(
+            control, self.codec, obs, masks, ids, keys, draw, alternatives, quota, time.time()
+        )
 
     def _alternatives(self, request: DecideRequest) -> int:
         given = request.alternatives
@@ -262,28 +296,28 @@ class Service:
 
     def _row(
         self,
-        model: Model,
         request: DecideRequest,
         decision_id: str,
         obs: Observation,
         begun: int,
-        decided: Columns,
+        made: Made,
     ) -> DecisionRow:
-        """What goes into the log: what every decision has, and what was `decided`."""
-        settings = self.settings
+        """What goes into the log: what every decision has, and what was decided."""
+        settings, decided, arm = self.settings, made.columns, _NO_ARM
+        if made.assigned is not None and self.arms is not None:
+            arm = told(made.assigned, self.arms.assigner.name)
         if decided["mode"] == EXPLORED:
             self.metrics.explored()
         return DecisionRow(
             id=decision_id,
             application=settings.application,
             key=request.key or None,
-            arm=None,
-            experiment=None,
-            model_sha256=model.sha256,
+            **arm,
+            model_sha256=made.model_sha256,
             schema_sha256=self.schema_sha256,
             features=obs.tobytes(),
-            play=self.draw.play.name,
-            near=self.draw.play.near,
+            play=made.play.name,
+            near=made.play.near,
             episode=request.episode or None,
             secret=self.draw.secret.number,
             time=time.time(),
@@ -325,6 +359,10 @@ class Service:
         if states is not None and request.state is not UNSET:
             labels = states.action_labels(request.state)
         answer = self.codec.answer(row, labels, self._alternatives(request))
+        if row.arm is not None:
+            answer = msgspec.structs.replace(
+                answer, experiment=row.experiment, arm=row.arm, unit=row.unit, key=row.key
+            )
         if states is None or row.mask is None or request.reasons is not True:
             return answer
         assert request.state is not UNSET

@@ -9,6 +9,7 @@ from compagnon.errors import InputError
 from compagnon.evaluation.offline.logged import LoggedDecisions
 from compagnon.operations.slices.objective import Objective
 from compagnon.operations.slices.slice import Slice
+from compagnon.policy.action_selection import FALLBACK
 
 
 class Experience(NamedTuple):
@@ -17,8 +18,8 @@ class Experience(NamedTuple):
     Attributes:
         logged: what estimators take; rewards that are missing are NaN.
         rows: (N,), where each decision stands in the slice.
-        overridden: decisions that were left out because a person took another action in their
-            episode: what came of it is not the policy's.
+        overridden: decisions that were left out because a person, or the control for an arm that
+            failed, took another action in their episode: what came of it is not the policy's.
         arms: what the numbers of `logged.arm` are called.
     """
 
@@ -42,7 +43,13 @@ def experience(content: Slice, objective: Objective) -> Experience:
     episode = _numbered(
         [name or f"\x00{one}" for name, one in zip(content.episode, content.id, strict=True)]
     )
-    replaced = np.array([verdict == "overridden" for verdict in content.human], np.bool_)
+    replaced = np.array(
+        [
+            verdict == "overridden" or mode == FALLBACK
+            for verdict, mode in zip(content.human, content.mode, strict=True)
+        ],
+        np.bool_,
+    )
     kept = np.flatnonzero(~np.isin(episode, episode[replaced]))
     if not len(kept):
         raise InputError("people replaced a decision of every episode: nothing can be estimated")
