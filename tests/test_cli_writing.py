@@ -42,6 +42,7 @@ FILES = {
     "outcomes show json": ["outcomes", "show", "profit", "--json"],
     "order-book generate file": ["order-book", "generate"],
     "log export out": ["log", "export"],
+    "experiment status json": ["experiment", "status", "--json"],
     "ope json": ["ope", "--policy", "nowhere", "--log", "nowhere", "--json"],
 }
 # Files that are never written over: their verbs have no --force.
@@ -70,6 +71,7 @@ READ = {
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
     "log export policy", "slices check folder", "ope log", "outcomes import file",
+    "experiment plan file", "experiment plan past",
 } | {
     f"{verb} models"  # where the store keeps its files
     for verb in ("db check", "db backup", "db restore", "registry add", "registry list",

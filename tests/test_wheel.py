@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import time
 import tomllib
 from pathlib import Path
 
@@ -65,6 +66,15 @@ num_envs = 2
 collect_steps = 20
 iterations = 1
 gradient_steps = 2
+"""
+POOLING = """
+name = "pooling"
+salt = "pooling"
+arms = ["rule", "policy"]
+starts_at = {}
+days = 14
+unit = {{ kind = "sticky", window_hours = 24 }}
+primary = {{ name = "profit", direction = "up" }}
 """
 TINY = ["--set", "budget.iterations=1", "evaluation.episodes=1", "algo.iteration_steps=50",
         "video.every_episodes=0"]  # fmt: skip
@@ -138,6 +148,12 @@ TRIED: dict[str, list[list[str]]] = {
         ["slices", "freeze", "--outcomes", "profit=1", "--application", "shop", "--out", "slice",
          "--db", "sqlite:///logged.db"],
         ["slices", "check", "slice"],
+        *([*words, "--db", "sqlite:///logged.db"] for words in (
+            ["experiment", "plan", "pooling.toml", "--application", "shop"],
+            ["experiment", "start", "pooling"],
+            ["experiment", "status", "pooling"],
+            ["experiment", "stop", "pooling", "--reason", "tried"],
+        )),
     ],
     "parquet": [["log", "export", "logged.parquet", "--arrays", "--db", "sqlite:///logged.db"]],
     "demo": [["demo", "--quick", "--out", "shown"]],
@@ -244,6 +260,8 @@ def log_some(folder: Path) -> None:
     store.append([row(k) for k in range(3)])
     outcomes.define(store, "profit", 60.0)
     store.close()
+    starts = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() + 86_400))
+    (folder / "pooling.toml").write_text(POOLING.format(starts))
     (folder / "profits.csv").write_text(f"decision_id,name,value\n{row(1).id},profit,2.5\n")
 
 

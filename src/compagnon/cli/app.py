@@ -18,6 +18,7 @@ from compagnon.cli import (
     demo,
     diagnose,
     evaluate,
+    experiment,
     export,
     keys,
     learn,
@@ -59,6 +60,10 @@ _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
     ),
     "outcomes": ("What came of decisions.", {**keys.OUTCOMES_COMMANDS, **slices.OUTCOMES_COMMANDS}),
     "slices": ("Decisions whose outcomes have come, frozen under a hash.", slices.SLICES_COMMANDS),
+    "experiment": (
+        "Whether another policy is better, on real decisions: laid down, looked at, ended.",
+        experiment.COMMANDS,
+    ),
     "registry": ("Models, their versions, and which of them decides.", registry.COMMANDS),
 }
 

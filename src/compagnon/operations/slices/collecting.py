@@ -47,7 +47,7 @@ def collect(
     """
     moment = clock.time() if now is None else now
     with store.read() as connection:
-        windows = _windows(connection, names)
+        windows = windows_of(connection, names)
         mature = moment - max(windows.values())
         end = mature if until is None else min(until, mature)
         head = chaining.written(chaining.heads(connection))
@@ -69,7 +69,12 @@ def collect(
     return _as_slice(rows, came, manifest)
 
 
-def _windows(connection: Connection, names: Sequence[str]) -> dict[str, float]:
+def windows_of(connection: Connection, names: Sequence[str]) -> dict[str, float]:
+    """How long after a decision its outcomes may come, s, by name.
+
+    Raises:
+        InputError: no name, or one that no metric has.
+    """
     known = {
         name: float(after)
         for name, after in connection.execute(
@@ -141,7 +146,7 @@ def _read(
             after = page[-1][0]
             kept = [row for row in page if row[1:][_EPISODE] not in split]
             cut += len(page) - len(kept)
-            values, late = _outcomes(connection, [row[1] for row in kept], names)
+            values, late = outcomes_of(connection, [row[1] for row in kept], names)
         rows += [(DecisionRow(*row[1 : 1 + width]), row[1 + width]) for row in kept]
         parts.append(values)
         lates.append(late)
@@ -153,7 +158,7 @@ def _read(
 _EPISODE: Final = DecisionRow._fields.index("episode")
 
 
-def _outcomes(
+def outcomes_of(
     connection: Connection, ids: Sequence[str], names: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """What came in time of n decisions, (n, K), NaN without; and what came too late."""
