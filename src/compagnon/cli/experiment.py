@@ -2,9 +2,8 @@
 
 import math
 import time
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Positional, arg(metavar="NAME", help="of the experiment")]
 Application = Annotated[str, arg(metavar="NAME", help="whose decisions it shares out")]
-_MOST: Final = 1_000_000  # bytes of a plan
 
 
 def now() -> float:
@@ -43,8 +41,9 @@ def plan(
     $ compagnon experiment plan pooling.toml --past slices/march
     """
     from compagnon.operations.experiments import lifecycle
+    from compagnon.operations.experiments.plan_file import load_plan
 
-    read = _read(file)
+    read = load_plan(file)
     console = output.console()
     with opened(db) as store:
         with output.busy("looking at the past"):
@@ -138,25 +137,6 @@ def stop(
         experiments.stop(store, name, reason, actor=me(), now=now())
     output.console().print(f"{name} is stopped: {reason}", soft_wrap=True)
     return 0
-
-
-def _read(file: Path) -> "ExperimentPlan":
-    """A plan from a file.
-
-    Raises:
-        InputError: names the file, the key, and what would be right.
-    """
-    from compagnon.files import read_text
-    from compagnon.operations.experiments import parse_plan, read_plan
-
-    text = read_text(file, _MOST, "a plan is TOML, or JSON")
-    if file.suffix.lower() == ".json":
-        return read_plan(text, str(file))
-    try:
-        tree = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: not TOML: {error}") from None
-    return parse_plan(tree, str(file))
 
 
 def _sized(

@@ -22,10 +22,10 @@ from compagnon.operations.experiments.assignment import (
 from compagnon.operations.experiments.plan import HOUR, ExperimentPlan, Sticky
 from compagnon.operations.experiments.units import Decisions
 from compagnon.operations.slices.collecting import outcomes_of, windows_of
+from compagnon.policy.action_selection import FALLBACK
 from compagnon.store import Store
 from compagnon.store.tables import decisions, overrides
 
-FALLBACK: Final = "fallback"  # the mode of a decision that the control made for an arm that failed
 _PAGE: Final = 1000
 # Between the assignment of a decision and the time that the log has, s. A decision at the end of a
 # block may so be logged in the next one.

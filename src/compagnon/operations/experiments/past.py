@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from compagnon.errors import InputError
-from compagnon.operations.experiments.from_log import FALLBACK, pages, replaced
+from compagnon.operations.experiments.from_log import pages, replaced
 from compagnon.operations.experiments.plan import DAY, HOUR, ExperimentPlan, Switchback
 from compagnon.operations.experiments.sizing import Detectable, minimum_detectable_effect
 from compagnon.operations.experiments.units import Decisions, UnitState, units_of
 from compagnon.operations.slices.collecting import windows_of
 from compagnon.operations.slices.slice import Slice
+from compagnon.policy.action_selection import FALLBACK
 from compagnon.store import Store
 from compagnon.store.tables import decisions
 
