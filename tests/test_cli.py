@@ -146,7 +146,7 @@ def test_recipes_print_as_toml(capsys):
     assert "no recipe is called 'nothing'" in refused(capsys, "recipes", "nothing")
 
 
-@pytest.mark.parametrize("trials", ["1", "4"])
+@pytest.mark.parametrize("trials", ["1", full("4")])
 def test_search_rule_writes_levels_that_play(trials, capsys, tmp_path):
     file = tmp_path / "levels.json"
     assert main(["search-rule", "--trials", trials, "--out", str(file)]) == 0

@@ -125,6 +125,7 @@ def test_the_seed_is_reproduced(diagnosis):
     assert diagnosis.iterations[1].label_share > 0.99
 
 
+@pytest.mark.full  # a diagnosis trains a dozen clones
 def test_the_ladder_ends_well_and_begins_badly(diagnosis):
     first, last = diagnosis.ladder[0], diagnosis.ladder[-1]
     assert [len(rung.changes) for rung in diagnosis.ladder] == [0, 1, 2, 3, 4]
@@ -140,6 +141,7 @@ def test_the_ladder_ends_well_and_begins_badly(diagnosis):
     assert not any(diagnosis.mends(rung) for rung in diagnosis.others)
 
 
+@pytest.mark.full  # a diagnosis trains a dozen clones
 def test_the_sentences_follow_the_figures(diagnosis):
     assert "expert decides by 3 of these: backlog_p1, backlog_p2 and raw_in_transit" in words(
         diagnosis, "Inputs"
@@ -164,6 +166,7 @@ def test_the_sentences_follow_the_figures(diagnosis):
     )
 
 
+@pytest.mark.full  # a diagnosis trains a dozen clones
 def test_other_figures_give_other_sentences(diagnosis):
     earning = replace(diagnosis.iterations[-1], student_return=0.99 * diagnosis.expert_return)
     good = replace(diagnosis, iterations=(diagnosis.iterations[0], earning))
@@ -193,6 +196,7 @@ def test_other_figures_give_other_sentences(diagnosis):
     assert "no student of these inputs can be right in more than 80.00%" in words(torn, "Ceiling")
 
 
+@pytest.mark.full  # a diagnosis trains a dozen clones
 def test_the_json_is_finite_and_whole(diagnosis):
     text = json.dumps(diagnosis.as_json(), allow_nan=False)
     found = json.loads(text)
@@ -214,6 +218,7 @@ class _Balance(HTMLParser):
             assert self.open.pop() == tag
 
 
+@pytest.mark.full  # a diagnosis trains a dozen clones
 def test_it_is_printed_and_rendered(diagnosis):
     console = Console(file=io.StringIO(), width=120)
     print_diagnosis(console, diagnosis)
