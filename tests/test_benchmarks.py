@@ -39,6 +39,7 @@ QUICK: dict[str, list[list[str]]] = {
     "experiment_errors": [[]],
     "fast_paths": [[]],
     "interval_coverage": [[]],
+    "lookahead": [[]],
     "masked_ppo": [[]],
     "offline_estimators": [[]],
     "seeds": [["mountaincar-dqn", "--seeds", "0", "--out", "{here}/runs"]],
