@@ -71,7 +71,7 @@ READ = {
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
     "log export policy", "slices check folder", "ope log", "outcomes import file",
-    "experiment plan file", "experiment plan past",
+    "experiment plan file", "experiment plan past", "serve experiment",
 } | {
     f"{verb} models"  # where the store keeps its files
     for verb in ("db check", "db backup", "db restore", "registry add", "registry list",

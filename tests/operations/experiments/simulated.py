@@ -40,6 +40,7 @@ def play(
     keys: int = 30,
     days: float | None = None,
     before: float = 0.0,
+    application: str = "shop",
     seed: int = 0,
 ) -> None:
     """Log a decision of each of so many new keys a day; what is done in another arm than the
@@ -60,7 +61,7 @@ def play(
         arm = None if given is None else given.arm
         rows.append(
             row(k, time=float(at[k]), key=key, arm=arm, unit=None if given is None else given.unit,
-                experiment=None if given is None else plan.name)
+                experiment=None if given is None else plan.name, application=application)
         )  # fmt: skip
         treated = arm is not None and arm != plan.control
         came.append((rows[-1].id, "profit", float(noise[k] + gain * treated), at[k] + HOUR))

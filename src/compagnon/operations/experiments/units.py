@@ -1,7 +1,7 @@
 """From decisions to one figure a unit: which unit, of which arm, and whether it may count yet.
 
-The arm is the one that the plan gives, not the one that answered: a unit whose arm failed and fell
-back on a rule stays in its arm, so that failing is part of what is compared.
+The arm is the one that the plan gives, not the one that answered: a unit stays in its arm whatever
+becomes of its decisions. Which of these count is for `from_log` to say.
 """
 
 import hashlib
