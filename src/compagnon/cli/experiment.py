@@ -71,6 +71,8 @@ def start(name: Name, /, db: Db = DB) -> int:
     output.console().print(
         f"{name} runs for application {found.application}: {shown.sentence}", soft_wrap=True
     )
+    for warning in shown.warnings:
+        output.console().print(f"beware: {warning}", soft_wrap=True)
     return 0
 
 
@@ -203,6 +205,8 @@ def _show(found: "Standing") -> None:
         "overridden", "fallback",
     )  # fmt: skip
     console.print(output.table(columns, rows))
+    for warning in found.warnings:
+        console.print(f"beware: {warning}", soft_wrap=True)
 
 
 def _mean(value: float) -> str:

@@ -158,7 +158,7 @@ def test_the_arms_say_what_counts_and_what_was_left_out(store):
 
 
 def test_an_arm_whose_decisions_are_all_left_out_is_seen(store):
-    """Who fails often cannot look better by being left out: his units are missing."""
+    """Units of which nothing is left are missing, and too many are missing in one arm."""
     plan = begun(store)
     play(store, plan, days=7)
     failed = [k for k in range(210) if plan.assign(f"customer {k}", at(1)).arm == "B"][:75]
@@ -167,6 +167,23 @@ def test_an_arm_whose_decisions_are_all_left_out_is_seen(store):
     stands = lifecycle.standing(store, plan.name, at(7))
     assert stands.status.verdict == Verdict.UNHEALTHY
     assert stands.arms[1].fallback == 75
+
+
+def test_an_arm_that_is_left_with_the_easy_decisions_is_warned_of(store):
+    plan = begun(store)
+    play(store, plan, days=3)
+    assert lifecycle.standing(store, plan.name, at(3)).warnings == ()
+    failed = [k for k in range(90) if plan.assign(f"customer {k}", at(1)).arm == "B"]
+    by_hand(store, f"update decisions set mode = 'fallback' where id = '{row(failed[0]).id}'")
+    (warning,) = lifecycle.standing(store, plan.name, at(3)).warnings
+    share = 100 / len(failed)
+    assert f"left out, by arm A 0.0 %, B {share:.1f} %: what is left of an arm" in warning
+
+
+def test_a_plan_that_does_not_wait_for_outcomes_is_warned_of(store):
+    begun(store, a_stored_plan(maturity_hours=1.5))
+    (warning,) = lifecycle.standing(store, "pooling", at(0)).warnings
+    assert warning.startswith("outcomes may come for 2 h, and maturity_hours is 1.5: each look")
 
 
 def test_in_a_switchback_blocks_without_a_partner_do_not_count(store):

@@ -40,11 +40,15 @@ class Logged(NamedTuple):
 
     Attributes:
         decisions: that may count, once they are mature.
+        window: how long the slowest of the plan's outcomes may come, s.
+        counts: by arm, all decisions that were logged.
         overridden: by arm, decisions that are left out since a person took another action.
         fallback: by arm, those that are left out since the arm failed and the control decided.
     """
 
     decisions: Decisions
+    window: float
+    counts: tuple[int, ...]
     overridden: tuple[int, ...]
     fallback: tuple[int, ...]
 
@@ -114,7 +118,7 @@ def decisions_of(
     with store.read() as connection:
         windows = windows_of(connection, names)
     mine = (decisions.c.experiment == plan.name) & (decisions.c.application == application)
-    gathered = _Gathered(plan, moment - max(windows.values()))
+    gathered = _Gathered(plan, moment, max(windows.values()))
     for page in pages(store, mine, names, moment):
         gathered.take(page)
         watch(gathered.total)
@@ -125,15 +129,17 @@ class _Gathered:
     """What was read so far.
 
     Args:
-        mature: UNIX time, s, of the last decision that is.
+        now: UNIX time, s. window: how long outcomes may come, s.
     """
 
-    def __init__(self, plan: ExperimentPlan, mature: float) -> None:
-        self._plan, self._mature = plan, mature
+    def __init__(self, plan: ExperimentPlan, now: float, window: float) -> None:
+        self._plan, self._window, self._mature = plan, window, now - window
         self._subjects: list[str] = []
         self._at: list[NDArray[np.float64]] = []
         self._values: list[NDArray[np.float64]] = []
-        self._out = {"overridden": [0] * len(plan.arms), FALLBACK: [0] * len(plan.arms)}
+        self._counts, self._overridden, self._fallback = (
+            dict.fromkeys(plan.arms, 0) for _ in range(3)
+        )
         self._wrong, self._first = 0, ""
         self.total = 0
 
@@ -145,9 +151,10 @@ class _Gathered:
         self.total += len(rows)
         kept = np.array([not replaced(row) for row in rows], np.bool_)
         for row in rows:
-            if replaced(row) and row.arm in self._plan.arms:
-                why = "overridden" if row.verdict == "overridden" else FALLBACK
-                self._out[why][self._plan.arms.index(row.arm)] += 1
+            if row.arm in self._counts:
+                self._counts[row.arm] += 1
+                self._overridden[row.arm] += row.verdict == "overridden"
+                self._fallback[row.arm] += row.verdict != "overridden" and row.mode == FALLBACK
         values = np.where((logged <= self._mature)[:, None], page.values, np.nan)
         self._subjects += [row.key for row, keep in zip(rows, kept, strict=True) if keep]
         self._at.append(at[kept])
@@ -188,7 +195,10 @@ class _Gathered:
         values = np.concatenate([np.zeros((0, len(names))), *self._values])
         columns = {name: values[:, k] for k, name in enumerate(names)}
         found = Decisions(self._subjects, at, at <= self._mature, columns)
-        return Logged(found, tuple(self._out["overridden"]), tuple(self._out[FALLBACK]))
+        by_arm = (
+            tuple(known.values()) for known in (self._counts, self._overridden, self._fallback)
+        )
+        return Logged(found, self._window, *by_arm)
 
 
 def assigned(

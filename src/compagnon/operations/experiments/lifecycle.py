@@ -13,7 +13,7 @@ import numpy as np
 from compagnon.errors import InputError
 from compagnon.operations.experiments.from_log import Logged, decisions_of
 from compagnon.operations.experiments.looks import Look, read_look, take_look
-from compagnon.operations.experiments.plan import ExperimentPlan, read_plan
+from compagnon.operations.experiments.plan import HOUR, ExperimentPlan, read_plan
 from compagnon.operations.experiments.sizing import Detectable
 from compagnon.operations.experiments.status import Status, status_of
 from compagnon.operations.experiments.units import Units, UnitState, units_of
@@ -23,6 +23,7 @@ from compagnon.store import experiments as stored
 from compagnon.store.experiments import StoredExperiment
 
 _DAY: Final = "%Y-%m-%d %H:%M"
+_UNEVEN: Final = 0.01  # shares of decisions that are left out may differ by so much, unsaid
 
 
 class ArmCounts(NamedTuple):
@@ -54,6 +55,7 @@ class Standing(NamedTuple):
         looks: that were taken, in their order.
         sentence: with the next action. status: what it is made from; None before it was started.
         arms: none before it was started.
+        warnings: sentences on what makes the figures worth less than they look.
     """
 
     experiment: StoredExperiment
@@ -62,6 +64,7 @@ class Standing(NamedTuple):
     sentence: str
     status: Status | None
     arms: tuple[ArmCounts, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def lay_down(
@@ -173,7 +176,32 @@ def standing(store: Store, name: str, now: float) -> Standing:
     if experiment.stopped is not None:
         reason = f"stopped at {_time(experiment.stopped)}: {experiment.reason}"
         sentence = f"{reason}; it was: {sentence}"
-    return Standing(experiment, plan, taken, sentence, status, _arms(plan, units, logged))
+    arms = _arms(plan, units, logged)
+    return Standing(experiment, plan, taken, sentence, status, arms, warnings_of(plan, logged))
+
+
+def warnings_of(plan: ExperimentPlan, logged: Logged) -> tuple[str, ...]:
+    """What makes the figures worth less than they look.
+
+    Decisions that were replaced are not like the others: an arm that fails at the hard ones is left
+    with the easy ones, and looks better than it is. The control decides in its place there, so it
+    is left with all of them.
+    """
+    found = []
+    left = [a + b for a, b in zip(logged.overridden, logged.fallback, strict=True)]
+    shares = [one / max(1, count) for one, count in zip(left, logged.counts, strict=True)]
+    if max(shares) - min(shares) > _UNEVEN:
+        said = ", ".join(f"{a} {100 * b:.1f} %" for a, b in zip(plan.arms, shares, strict=True))
+        found.append(
+            f"decisions that people or the control replaced are left out, by arm {said}: what is "
+            "left of an arm may be the easy ones, and its figures better than it is"
+        )
+    if logged.window > plan.maturity_hours * HOUR:
+        found.append(
+            f"outcomes may come for {logged.window / HOUR:g} h, and maturity_hours is "
+            f"{plan.maturity_hours:g}: each look misses the units of the last hours"
+        )
+    return tuple(found)
 
 
 def as_json(found: Standing) -> dict[str, Any]:
@@ -183,6 +211,7 @@ def as_json(found: Standing) -> dict[str, Any]:
     return {
         "experiment": kept,
         "sentence": found.sentence,
+        "warnings": list(found.warnings),
         "verdict": None if status is None else str(status.verdict),
         "arm": None if status is None else status.arm,
         "look": None if status is None else status.look,
