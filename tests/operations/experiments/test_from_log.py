@@ -154,6 +154,10 @@ def test_a_decision_logged_just_after_its_block_s_end_belongs_to_that_block(stor
     store.append([decided(plan, 0, edge + 2, "north", **told)])
     found = decisions_of(store, plan, SHOP, at(10)).decisions
     assert plan.assign("north", float(found.at[0]))[:2] == early[:2]
+    # It is mature when its own time says so, not that of its block.
+    young = decisions_of(store, plan, SHOP, edge + 2 * HOUR + 1).decisions
+    assert not young.matured.any()
+    assert decisions_of(store, plan, SHOP, edge + 2 * HOUR + 2).decisions.matured.all()
     last = plan.assign("north", at(14) - 1)
     store.append([decided(plan, 1, at(14) + 1, "north", arm=last.arm, unit=last.unit)])
     found = decisions_of(store, plan, SHOP, at(20)).decisions

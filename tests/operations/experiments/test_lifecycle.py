@@ -145,6 +145,12 @@ def test_the_arms_say_what_counts_and_what_was_left_out(store):
     for one in (a, b):
         left = one.incomplete + one.immature + one.unknown + one.alone
         assert one.units == one.counted + left
+    units = units_of(plan, decisions_of(store, plan, "shop", at(1.5)).decisions, at(1.5))
+    known = units.left_out("profit")
+    assert [a.incomplete + b.incomplete, a.immature + b.immature] == list(known.values())[:2]
+    assert [a.unknown + b.unknown, a.alone + b.alone] == list(known.values())[2:]
+    gain = b.means["profit"] - a.means["profit"]
+    assert gain == pytest.approx(units.difference("profit").mean)
     figures = [
         outcomes.of_decision(store, row(k).id)[1].value
         for k in mine["A"]

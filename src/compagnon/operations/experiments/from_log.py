@@ -136,6 +136,7 @@ class _Gathered:
         self._plan, self._window, self._mature = plan, window, now - window
         self._subjects: list[str] = []
         self._at: list[NDArray[np.float64]] = []
+        self._matured: list[NDArray[np.bool_]] = []
         self._values: list[NDArray[np.float64]] = []
         self._counts, self._overridden, self._fallback = (
             dict.fromkeys(plan.arms, 0) for _ in range(3)
@@ -155,9 +156,11 @@ class _Gathered:
                 self._counts[row.arm] += 1
                 self._overridden[row.arm] += row.verdict == "overridden"
                 self._fallback[row.arm] += row.verdict != "overridden" and row.mode == FALLBACK
-        values = np.where((logged <= self._mature)[:, None], page.values, np.nan)
+        matured = logged <= self._mature
+        values = np.where(matured[:, None], page.values, np.nan)
         self._subjects += [row.key for row, keep in zip(rows, kept, strict=True) if keep]
         self._at.append(at[kept])
+        self._matured.append(matured[kept])
         self._values.append(values[kept])
 
     def _checked(self, rows: Sequence[Any], at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -194,7 +197,8 @@ class _Gathered:
         at = np.concatenate([np.zeros(0), *self._at])
         values = np.concatenate([np.zeros((0, len(names))), *self._values])
         columns = {name: values[:, k] for k, name in enumerate(names)}
-        found = Decisions(self._subjects, at, at <= self._mature, columns)
+        matured = np.concatenate([np.zeros(0, np.bool_), *self._matured])
+        found = Decisions(self._subjects, at, matured, columns)
         by_arm = (
             tuple(known.values()) for known in (self._counts, self._overridden, self._fallback)
         )
