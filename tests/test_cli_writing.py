@@ -43,6 +43,7 @@ FILES = {
     "order-book generate file": ["order-book", "generate"],
     "log export out": ["log", "export"],
     "experiment status json": ["experiment", "status", "--json"],
+    "operate init out": ["operate", "init", "nowhere", "--out"],
     "ope json": ["ope", "--policy", "nowhere", "--log", "nowhere", "--json"],
 }
 # Files that are never written over: their verbs have no --force.
@@ -70,7 +71,8 @@ READ = {
     "data import places", "data check places", "data export days", "data export ids",
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
-    "log export policy", "slices check folder", "ope log", "outcomes import file",
+    "log export policy", "slices check folder", "ope log", "operate init policy",
+    "operate check file", "operate serve file", "operate status file", "outcomes import file",
     "experiment plan file", "experiment plan past", "serve experiment",
 } | {
     f"{verb} models"  # where the store keeps its files

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,9 @@ TRIED: dict[str, list[list[str]]] = {
         ["slices", "freeze", "--outcomes", "profit=1", "--application", "shop", "--out", "slice",
          "--db", "sqlite:///logged.db"],
         ["slices", "check", "slice"],
+        ["ope", "--policy", "second", "--against", "first", "--log", "drawn", "--play", "sampled"],
+        ["operate", "init", "shop", "--application", "shop"],
+        ["operate", "check", "deployment.toml"],
         *([*words, "--db", "sqlite:///logged.db"] for words in (
             ["experiment", "plan", "pooling.toml", "--application", "shop"],
             ["experiment", "start", "pooling"],
@@ -233,6 +237,7 @@ def given(extra: str, folder: Path) -> None:
     elif extra in ("serve", "parquet"):
         exported(folder / "shop")
         log_some(folder)
+        draw_some(folder)
     elif extra == "collect":
         from tests.worlds.dispatch.importing.test_collect import fill
 
@@ -263,6 +268,26 @@ def log_some(folder: Path) -> None:
     starts = time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() + 86_400))
     (folder / "pooling.toml").write_text(POOLING.format(starts))
     (folder / "profits.csv").write_text(f"decision_id,name,value\n{row(1).id},profit,2.5\n")
+
+
+def draw_some(folder: Path) -> None:
+    """Two policies, and a slice of what one of them was drawn to do."""
+    from compagnon.operations import slices
+    from compagnon.store import open_store
+    from compagnon.store.migrating import upgrade
+    from tests.operations.test_ope import SCHEMA, another, fill
+
+    first = network(SCHEMA, (8,), 0.5)
+    for name, policy in (("first", first), ("second", another(first, -0.5))):
+        save_policy(policy, folder / name)
+    store = open_store(folder / "drawn.db", create=True, check=False)
+    upgrade(store)
+    fill(store, first)
+    content = slices.collect(store, ["profit"], application="shop")
+    objective = slices.Objective({"profit": 1.0}).as_json()
+    content = replace(content, manifest={**content.manifest, "objective": objective})
+    slices.freeze(content, folder / "drawn")
+    store.close()
 
 
 @pytest.mark.full

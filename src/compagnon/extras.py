@@ -53,6 +53,7 @@ NEEDS: Final[dict[str, Need]] = {
     "outcomes": ("serve", _SERVE),
     "slices": ("serve", _SERVE),
     "ope": ("serve", _SERVE),
+    "operate": ("serve", (*_SERVE, "uvicorn", "starlette")),
     "experiment": ("serve", _SERVE),
     "registry": ("serve", _SERVE),
 }

@@ -24,6 +24,7 @@ from compagnon.cli import (
     learn,
     listing,
     ope,
+    operate,
     play,
     registry,
     serve,
@@ -57,6 +58,10 @@ _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
     "log": (
         "The decisions that were logged, made again or written as a table.",
         {**serve.LOG_COMMANDS, **slices.LOG_COMMANDS},
+    ),
+    "operate": (
+        "A deployment from one file: who decides, and by what it is judged.",
+        operate.OPERATE_COMMANDS,
     ),
     "outcomes": ("What came of decisions.", {**keys.OUTCOMES_COMMANDS, **slices.OUTCOMES_COMMANDS}),
     "slices": ("Decisions whose outcomes have come, frozen under a hash.", slices.SLICES_COMMANDS),

@@ -14,6 +14,7 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.serving.arms import Experiment
+    from compagnon.serving.settings import ServiceSettings
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,11 @@ def serve(
         rate=deciding.rate,
         max_pending=deciding.max_pending,
     )
-    experiment = _experiment(deciding, settings.workers)
+    return decide_until_ended(settings, _experiment(deciding, settings.workers))
+
+
+def decide_until_ended(settings: "ServiceSettings", experiment: "Experiment | None") -> int:
+    """Serve until a signal, and say what was lost, if anything; the exit code."""
     from compagnon.serving.costs import cost_words
     from compagnon.serving.lifespan import RunningService
     from compagnon.serving.lifespan import serve as run

@@ -117,6 +117,7 @@ class Arms:
         self.assigner = assigner
         self.control = control
         self.arms = dict(arms)
+        self.stopped = False  # somebody ended the experiment: the control decides for everybody
         self._failed = failed
         self._said: set[str] = set()
 
@@ -127,7 +128,7 @@ class Arms:
 
     def needs(self, key: str) -> str | None:
         """Why a decision cannot be given an arm; None where it can."""
-        if key:
+        if key or self.stopped:
             return None
         return f"the experiment {self.assigner.name} splits by the key, such as a customer; give it"
 
@@ -155,7 +156,7 @@ class Arms:
         Raises:
             InputError: the control has no answer.
         """
-        given = [self.assigner.assign(key, now) for key in keys]
+        given = [None if self.stopped else self.assigner.assign(key, now) for key in keys]
         rows_of: dict[str | None, list[int]] = {}
         for row, one in enumerate(given):
             rows_of.setdefault(None if one is None else one.arm, []).append(row)
@@ -308,10 +309,12 @@ class Experiment(NamedTuple):
 
     Attributes:
         policies: by the name of the arm, but for the control: ``expert:NAME`` or a path.
+        stored: it runs in the store of the service, and is over when it is stopped there.
     """
 
     assigner: Assigner
     policies: Mapping[str, str]
+    stored: bool = False
 
     def open(self, control: Model, settings: ServiceSettings, failed: Callable[[], object]) -> Arms:
         """The arms, with their models.

@@ -26,6 +26,7 @@ from compagnon.serving.service import Service
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.signals import GRACE, Ending, ending
 from compagnon.serving.workers import Workers
+from compagnon.store import experiments
 from compagnon.store.errors import StoreUnavailable
 
 _KEY_SECONDS: Final = 1.0  # between two looks at the keys
@@ -101,6 +102,8 @@ async def running(
         )
         app = Application(service, auth, build_router(service, auth, repository, reloader))
         watching = [asyncio.create_task(_watch_keys(auth, repository))]
+        if experiment is not None and experiment.stored:
+            watching.append(asyncio.create_task(_watch_experiment(service, repository)))
         if settings.model_name is not None and experiment is None:
             reloader.start()
         try:
@@ -126,6 +129,25 @@ async def _watch_keys(auth: Authenticator, repository: Repository) -> None:
             pass  # it is said where decisions are logged
         except Exception:  # the next look may do better; without one a revoked key would stay
             _logger.exception("looking for keys failed")
+
+
+async def _watch_experiment(service: Service, repository: Repository) -> None:
+    """Learn that the experiment was stopped; while the store is silent, it goes on."""
+    arms = service.arms
+    assert arms is not None
+    while not arms.stopped:
+        await asyncio.sleep(_KEY_SECONDS)
+        try:
+            running = await repository.watchers.ask(
+                experiments.running, repository.store, service.settings.application
+            )
+            if running is None or running.name != arms.assigner.name:
+                arms.stopped = True
+                _logger.info("experiment %s was stopped: the control decides", arms.assigner.name)
+        except StoreUnavailable:
+            pass  # it is said where decisions are logged
+        except Exception:  # the next look may do better
+            _logger.exception("looking for the experiment failed")
 
 
 def serve(
