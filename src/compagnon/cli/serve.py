@@ -197,7 +197,7 @@ def _experiment(deciding: Deciding, workers: int) -> "Experiment | None":
     for pair in deciding.arm:
         name, equals, policy = pair.partition("=")
         if not equals or not name or not policy:
-            raise InputError(f"--arm: {pair!r} is not NAME=POLICY, such as rule=expert:workshop-v2")
+            raise InputError(f"--arm: {pair!r} is not NAME=POLICY, such as rule=expert:NAME")
         policies[name] = policy
     return Experiment(load_plan(deciding.experiment), policies)
 

@@ -246,12 +246,13 @@ class Service:
         masks: Mask,
         begun: int,
     ) -> list[PendingDecision]:
+        now = time.time()  # one reading, so that the log has the moment that gave the arm
         try:
-            decided = self._made(model, requests, ids, obs, masks)
+            decided = self._made(model, requests, ids, obs, masks, now)
         except InputError as error:
             raise self._no_answer(error, len(ids)) from None
         return [
-            PendingDecision(request, self._row(request, ids[k], obs[k], begun, made))
+            PendingDecision(request, self._row(request, ids[k], obs[k], begun, now, made))
             for k, (request, made) in enumerate(zip(requests, decided, strict=True))
         ]
 
@@ -262,6 +263,7 @@ class Service:
         ids: list[str],
         obs: Observation,
         masks: Mask,
+        now: float,
     ) -> list[Made]:
         """What each is decided, by the model in service or by the arm of its unit."""
         alternatives = [self._alternatives(request) for request in requests]
@@ -283,7 +285,7 @@ class Service:
                 raise ApiError(422, why, field)
         control = Arm(model, draw.play)
         return self.arms.decide(
-            control, self.codec, obs, masks, ids, keys, draw, alternatives, quota, time.time()
+            control, self.codec, obs, masks, ids, keys, draw, alternatives, quota, now
         )
 
     def _alternatives(self, request: DecideRequest) -> int:
@@ -300,6 +302,7 @@ class Service:
         decision_id: str,
         obs: Observation,
         begun: int,
+        now: float,
         made: Made,
     ) -> DecisionRow:
         """What goes into the log: what every decision has, and what was decided."""
@@ -320,7 +323,7 @@ class Service:
             near=made.play.near,
             episode=request.episode or None,
             secret=self.draw.secret.number,
-            time=time.time(),
+            time=now,
             latency_us=(time.perf_counter_ns() - begun) // 1000,
             # A batch of one asks the same as a single one.
             request_sha256=question_sha256(

@@ -78,7 +78,7 @@ def test_what_came_too_late_is_missing(filled, plan):
     np.testing.assert_array_equal(found.values["profit"][:2], [4.0, np.nan])
 
 
-def test_what_people_or_the_control_replaced_is_left_out_and_counted(filled, plan):
+def test_what_people_overrode_is_left_out_and_what_the_control_made_counts(filled, plan):
     arms = [plan.assign(f"customer {k}", at(0)).arm for k in range(40)]
     overrides.put(filled, row(3).id, "overridden", action=0, reason="ill")
     overrides.put(filled, row(4).id, "accepted")
@@ -86,7 +86,8 @@ def test_what_people_or_the_control_replaced_is_left_out_and_counted(filled, pla
     more = [decided(plan, k, at(k / 24), f"customer {k}", mode="fallback") for k in range(20, 23)]
     filled.append(more)
     found = decisions_of(filled, plan, SHOP, at(10))
-    assert found.decisions.subjects == [f"customer {k}" for k in range(10) if k != 3]
+    kept = [*(k for k in range(10) if k != 3), 20, 21, 22]
+    assert found.decisions.subjects == [f"customer {k}" for k in kept]
     assert found.overridden == tuple(int(arms[3] == arm) for arm in "AB")
     assert found.fallback == tuple(arms[20:23].count(arm) for arm in "AB")
     assert sum(found.fallback) == 3

@@ -168,11 +168,24 @@ def test_an_arm_whose_decisions_are_all_left_out_is_seen(store):
     plan = begun(store)
     play(store, plan, days=7)
     failed = [k for k in range(210) if plan.assign(f"customer {k}", at(1)).arm == "B"][:75]
-    ids = ", ".join(f"'{row(k).id}'" for k in failed)
-    by_hand(store, f"update decisions set mode = 'fallback' where id in ({ids})")
+    for k in failed:
+        overrides.put(store, row(k).id, "overridden", action=2, reason="no")
     stands = lifecycle.standing(store, plan.name, at(7))
     assert stands.status.verdict == Verdict.UNHEALTHY
-    assert stands.arms[1].fallback == 75
+    assert stands.arms[1].overridden == 75
+
+
+def test_where_an_arm_failed_its_figures_hold_what_came_of_it(store):
+    """Without its hard decisions it would look better than it is."""
+    plan = begun(store)
+    play(store, plan, days=7)
+    before = lifecycle.standing(store, plan.name, at(7))
+    failed = [k for k in range(210) if plan.assign(f"customer {k}", at(1)).arm == "B"][:75]
+    ids = ", ".join(f"'{row(k).id}'" for k in failed)
+    by_hand(store, f"update decisions set mode = 'fallback' where id in ({ids})")
+    after = lifecycle.standing(store, plan.name, at(7))
+    assert [one.means for one in after.arms] == [one.means for one in before.arms]
+    assert (after.arms[1].fallback, after.sentence) == (75, before.sentence)
 
 
 def test_an_arm_that_is_left_with_the_easy_decisions_is_warned_of(store):
@@ -180,7 +193,7 @@ def test_an_arm_that_is_left_with_the_easy_decisions_is_warned_of(store):
     play(store, plan, days=3)
     assert lifecycle.standing(store, plan.name, at(3)).warnings == ()
     failed = [k for k in range(90) if plan.assign(f"customer {k}", at(1)).arm == "B"]
-    by_hand(store, f"update decisions set mode = 'fallback' where id = '{row(failed[0]).id}'")
+    overrides.put(store, row(failed[0]).id, "overridden", action=2, reason="no")
     (warning,) = lifecycle.standing(store, plan.name, at(3)).warnings
     share = 100 / len(failed)
     assert f"left out, by arm A 0.0 %, B {share:.1f} %: what is left of an arm" in warning

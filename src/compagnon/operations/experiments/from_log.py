@@ -43,7 +43,8 @@ class Logged(NamedTuple):
         window: how long the slowest of the plan's outcomes may come, s.
         counts: by arm, all decisions that were logged.
         overridden: by arm, decisions that are left out since a person took another action.
-        fallback: by arm, those that are left out since the arm failed and the control decided.
+        fallback: by arm, those that the control made since the arm failed. They count: to fail is
+            part of what an arm does; without its hard decisions it would look better than it is.
     """
 
     decisions: Decisions
@@ -91,9 +92,9 @@ def pages(store: Store, clause: Any, names: Sequence[str], until: float) -> Iter
         yield Page(rows, values)
 
 
-def replaced(row: Any) -> bool:
-    """Whether another action was taken than that of the policy: by a person, or the control."""
-    return bool(row.verdict == "overridden" or row.mode == FALLBACK)
+def overridden(row: Any) -> bool:
+    """Whether a person took another action than the policy."""
+    return bool(row.verdict == "overridden")
 
 
 def decisions_of(
@@ -150,12 +151,12 @@ class _Gathered:
         logged = np.array([row.time for row in rows], np.float64)
         at = self._checked(rows, logged)
         self.total += len(rows)
-        kept = np.array([not replaced(row) for row in rows], np.bool_)
+        kept = np.array([not overridden(row) for row in rows], np.bool_)
         for row in rows:
             if row.arm in self._counts:
                 self._counts[row.arm] += 1
-                self._overridden[row.arm] += row.verdict == "overridden"
-                self._fallback[row.arm] += row.verdict != "overridden" and row.mode == FALLBACK
+                self._overridden[row.arm] += overridden(row)
+                self._fallback[row.arm] += row.mode == FALLBACK
         matured = logged <= self._mature
         values = np.where(matured[:, None], page.values, np.nan)
         self._subjects += [row.key for row, keep in zip(rows, kept, strict=True) if keep]

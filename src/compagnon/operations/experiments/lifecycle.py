@@ -33,7 +33,8 @@ class ArmCounts(NamedTuple):
         units: that were seen. counted: of these, those that are compared.
         means: by metric, of the units that are compared in it; NaN where there are none.
         incomplete, immature, unknown, alone: units that do not count now, see `Units.left_out`.
-        overridden, fallback: decisions that are left out, see `Logged`.
+        overridden: decisions that are left out. fallback: decisions of the control, since the arm
+            failed; they count.
     """
 
     arm: str
@@ -183,17 +184,16 @@ def standing(store: Store, name: str, now: float) -> Standing:
 def warnings_of(plan: ExperimentPlan, logged: Logged) -> tuple[str, ...]:
     """What makes the figures worth less than they look.
 
-    Decisions that were replaced are not like the others: an arm that fails at the hard ones is left
-    with the easy ones, and looks better than it is. The control decides in its place there, so it
-    is left with all of them.
+    Decisions that people overrode are not like the others: an arm that people correct where it is
+    worst is left with what it does well, and looks better than it is.
     """
     found = []
-    left = [a + b for a, b in zip(logged.overridden, logged.fallback, strict=True)]
-    shares = [one / max(1, count) for one, count in zip(left, logged.counts, strict=True)]
+    counted = zip(logged.overridden, logged.counts, strict=True)
+    shares = [one / max(1, count) for one, count in counted]
     if max(shares) - min(shares) > _UNEVEN:
         said = ", ".join(f"{a} {100 * b:.1f} %" for a, b in zip(plan.arms, shares, strict=True))
         found.append(
-            f"decisions that people or the control replaced are left out, by arm {said}: what is "
+            f"decisions that people overrode are left out, by arm {said}: what is "
             "left of an arm may be the easy ones, and its figures better than it is"
         )
     if logged.window > plan.maturity_hours * HOUR:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from compagnon.errors import InputError
-from compagnon.operations.experiments.from_log import pages, replaced
+from compagnon.operations.experiments.from_log import overridden, pages
 from compagnon.operations.experiments.plan import DAY, HOUR, ExperimentPlan, Switchback
 from compagnon.operations.experiments.sizing import Detectable, minimum_detectable_effect
 from compagnon.operations.experiments.units import Decisions, UnitState, units_of
@@ -58,7 +58,7 @@ def past_of_log(store: Store, plan: ExperimentPlan, application: str, now: float
     values: list[float] = []
     for page in pages(store, clause, [name], until):
         for row, value in zip(page.rows, page.values[:, 0].tolist(), strict=True):
-            if row.key and not replaced(row):
+            if row.key and not overridden(row) and row.mode != FALLBACK:
                 subjects.append(row.key)
                 at.append(row.time)
                 values.append(value)
