@@ -11,7 +11,7 @@ from compagnon.policy import Schema, load_policy
 from compagnon.worlds import lookahead
 from compagnon.worlds.copying import put, states_of
 from compagnon.worlds.dispatch import DISPATCH
-from compagnon.worlds.lookahead import rounds, stops
+from compagnon.worlds.halving import rounds, stops
 from compagnon.worlds.registry import find_world
 from compagnon.worlds.workshop import WORKSHOP
 from tests.worlds.ladder import DOWN, LADDER, STOP, UP, ahead
