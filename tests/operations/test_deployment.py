@@ -50,6 +50,8 @@ def written(tmp_path, text=GOOD):
 
 
 def test_what_is_written_is_read(tmp_path, capsys):
+    exported(tmp_path / "policy")
+    exported(tmp_path / "other", scale=0.5)
     found = load_deployment(written(tmp_path))
     assert (found.application, found.policy) == ("shop", str(tmp_path / "policy"))
     assert found.arms == {"rule": "expert:workshop-v2", "new": str(tmp_path / "other")}
@@ -69,7 +71,7 @@ def test_what_is_written_is_read(tmp_path, capsys):
         ('application = "shop"', "", "the key application is missing"),
         ('application = "shop"', 'application = "a b"', "application: "),
         ('policy = "policy"', 'policy = "policy"\ncolour = 1', "colour"),
-        ("explore = 0.05", "explore = 5", "--explore 5: give a number from 0 to 1"),
+        ("explore = 0.05", "explore = 5", "service.explore 5: give a number from 0 to 1"),
         ("explore = 0.05", 'explore = "much"', "service.explore: "),
         (
             'matures_after = "2h"',
@@ -80,6 +82,11 @@ def test_what_is_written_is_read(tmp_path, capsys):
         ("weight = 1.0", "weight = inf", "weight: "),
         ('missing = "zero"', 'missing = "none"', "missing: "),
         ("[service]", "[service", "not TOML"),
+        ("port = 0", "port = 100000000", "service.port 1e+08: give a number from 0"),
+        ("explore = 0.05", "explore = nan", "service.explore: "),
+        ('policy = "policy"', 'policy = ""', "policy: "),
+        ('policy = "policy"', 'policy = "a\\u001b[31m"', "policy: "),
+        ('new = "other"', 'new = "registry:x"', "arms.new: registry:x is of the registry"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key(tmp_path, old, new, words):
@@ -95,6 +102,40 @@ def test_an_objective_that_names_no_outcome_is_refused(tmp_path):
     text = GOOD.replace("weight = 1.0", "weight = 0").replace("weight = -5.0", "weight = 0")
     with pytest.raises(InputError, match="outcomes: none has a weight, so there is no objective"):
         load_deployment(written(tmp_path, text))
+
+
+def test_check_looks_whether_policies_are_there_and_fit(tmp_path, capsys):
+    file = str(written(tmp_path))
+
+    def said(code):
+        assert main(["operate", "check", file]) == code
+        found = capsys.readouterr()
+        return found.err if code else found.out
+
+    assert "policy: " in said(2)
+    exported(tmp_path / "policy")
+    assert "arms.new: " in said(2)
+    exported(tmp_path / "other", "CartPole-v1")
+    assert "arms.new: " in said(2)
+    (tmp_path / "other").rename(tmp_path / "gone")
+    exported(tmp_path / "other", scale=0.5)
+    assert "objective: +1 profit -5 late" in said(0)
+    written(tmp_path, GOOD.replace("expert:workshop-v2", "expert:nobody"))
+    assert "arms.rule: no expert is called 'nobody'" in said(2)
+
+
+def test_init_quotes_what_it_is_given(tmp_path, capsys):
+    policy, out = exported(tmp_path / 'a "b"' / "policy"), tmp_path / "d.toml"
+    link = tmp_path / "link"
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    link.symlink_to(tmp_path / "deep" / "er")
+    for target in (out, link / "d.toml"):
+        assert main(["operate", "init", str(policy), "--out", str(target)]) == 0
+        assert Path(load_deployment(target).policy).resolve() == policy.resolve()
+    other = tmp_path / "e.toml"
+    assert main(["operate", "init", str(policy), "--out", str(other), "--application", 'a"b']) == 2
+    assert "--application 'a\"b'" in capsys.readouterr().err
+    assert not other.exists()
 
 
 def test_init_writes_what_check_reads_and_writes_over_nothing(tmp_path, capsys):

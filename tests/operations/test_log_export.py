@@ -75,7 +75,10 @@ def test_a_window_and_the_names_of_a_policy(filled, tmp_path):
     rows = run(
         filled, tmp_path / "named.csv", "--policy", str(policy), "--since", str(START + 8999)
     )
-    assert [float(rows[0][name]) for name in schema.observation.names] == list(range(count))
+    names = schema.observation.names
+    assert [float(rows[0][f"feature_{name}"]) for name in names] == list(range(count))
+    # A field is called `time`, as a column of the decision is: both are there.
+    assert (float(rows[0]["time"]), float(rows[0]["feature_time"])) == (START + 9000, 0.0)
 
 
 def refused(store, words, capsys):
@@ -102,3 +105,19 @@ def test_what_cannot_be_written_leaves_nothing(filled, tmp_path, capsys, monkeyp
     out.write_text("mine")
     assert "is there already" in refused(filled, [str(out)], capsys)
     assert out.read_text() == "mine"
+    assert "is not there" in refused(filled, [str(tmp_path / "no" / "log.csv")], capsys)
+
+
+def test_nothing_else_in_the_folder_is_touched_and_a_link_is_written_through(filled, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "victim").write_text("mine")
+    (folder / ".log.csv.part").symlink_to(folder / "victim")
+    (tmp_path / "real.csv").write_text("old")
+    (folder / "log.csv").symlink_to(tmp_path / "real.csv")
+    rows = run(filled, folder / "log.csv", "--force")
+    assert len(rows) == 1206
+    assert (folder / "log.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().startswith("id,time")
+    assert (folder / "victim").read_text() == "mine"
+    assert sorted(one.name for one in folder.iterdir()) == [".log.csv.part", "log.csv", "victim"]

@@ -188,6 +188,18 @@ def test_decisions_of_one_episode_are_estimated_in_their_order(store, policies, 
     assert {"pdis", "snpdis", "wdr", "fqe"} <= {one["name"] for one in found["estimates"]}
 
 
+def test_an_outcome_too_large_to_reckon_with_is_named(store, policies, tmp_path, capsys):
+    fill(store, policies[1])
+    outcomes.define(store, "wild", 3600.0)
+    outcomes.put(store, row(7).id, "wild", 1e308, START + 8)
+    out = tmp_path / "slice"
+    words = ["--outcomes", "profit=1", "wild=1", "--zero", "wild", "--application", "shop"]
+    assert main(["slices", "freeze", *words, "--out", str(out), "--db", store.address]) == 0
+    capsys.readouterr()
+    assert main(["ope", "--policy", str(policies[0] / "second"), "--log", str(out)]) == 2
+    assert "the reward of decision decision-000007 is 1e+308" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -84,11 +84,31 @@ def test_broken_off_and_brought_again_it_comes_to_the_same(filled, order, broken
         ("decision_id,name,value,time\na,profit,1,-5\n", "line 2: time=-5.0: give seconds"),
         ("decision_id,name,value,time\na,profit,1,08:15\n", "line 2: time '08:15': give seconds"),
         ("decision_id,name,value\na,profit,1\n\nb,profit,x\nc,profit,y\n", "line 4: .*; line 5: "),
+        ('decision_id,name,value\na,profit,1\nb,"open,2\nc,profit,3\n', "is a quote left open"),
+        ('decision_id,name,value\na,"x' + "x" * 140_000 + '",2\n', "line 2: field larger"),
+        ('decision_id,name,value\na,profit,"1,234"\n', "line 2: value '1,234' could be thousands"),
+        (
+            'decision_id,note,name,value\na,"two\nlines",profit,1\nb,,profit,x\n',
+            "line 4: value 'x'",
+        ),
     ],
 )
 def test_what_cannot_be_read_names_line_and_field(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         read_outcomes(written(tmp_path, text))
+
+
+def test_decimal_commas_are_read_where_cells_stand_apart(tmp_path):
+    for text, value in (
+        ("a;profit;1,234", 1.234),
+        ('a,profit,"1,23"', 1.23),
+        ("a,profit,1234", 1234),
+    ):
+        head = (
+            ";".join(("decision_id", "name", "value")) if ";" in text else "decision_id,name,value"
+        )
+        ((_, found),) = read_outcomes(written(tmp_path, f"{head}\n{text}\n"))
+        assert found.value == value
 
 
 def test_a_zone_that_is_none_is_named(tmp_path):
@@ -106,6 +126,9 @@ def test_the_verb_ends_with_1_where_something_was_not_recorded(filled, tmp_path,
     said = capsys.readouterr().out
     assert "not recorded: " in said
     assert "line 3: profit of decision-000001 is 2 already, not 3" in said
+    file = written(tmp_path, f"decision_id,name,value\n{row(3).id},proft,2\n")
+    assert main(["outcomes", "import", str(file), *where]) == 0
+    assert "new names, which nobody had defined: proft" in capsys.readouterr().out
     broken = written(tmp_path, f"decision_id,name,value\n{row(2).id},profit,2\nx,profit,?\n")
     assert main(["outcomes", "import", str(broken), *where]) == 2
     assert outcomes.of_decision(filled, row(2).id) == []

@@ -189,6 +189,29 @@ def test_where_an_arm_fails_the_control_decides_and_the_log_says_so(
         assert found.checked == fell
 
 
+def test_an_arm_that_fails_where_it_is_not_to_decide_costs_its_own_vector_alone(
+    artefact, other, sqlite
+):
+    with served_with(artefact, sqlite, {"new": str(other)}, play="sampled") as client:
+        service = client.parts.service
+        arm = service.arms.arms["new"]
+        service.arms.arms["new"] = arm._replace(decider=Broken(arm.decider, raises))
+        keys = [k for k in range(60) if PLAN.assign(f"c{k}", NOW.timestamp()).arm == "now"]
+        bodies = [
+            {"id": f"s{k}", "key": f"c{k}", "state": {**SHOP, "raw": raw}}
+            for raw, k in enumerate(keys)
+        ]
+        client.ask("POST", "/v1/decide/batch", json={"decisions": bodies})
+        rows = [logged(client, f"s{k}") for k in keys]
+        for row in rows:
+            failed = bool(odd(np.frombuffer(row.features, np.float32)))
+            assert (row.shadow is None) == failed
+            assert row.mode != FALLBACK
+        assert len({row.shadow is None for row in rows}) == 2
+        metrics = client.ask("GET", "/metrics").text
+        assert "compagnon_arm_fallbacks_total 0.0" in metrics
+
+
 def test_before_and_after_the_experiment_nobody_has_an_arm(artefact, other, sqlite):
     later = replace(PLAN, starts_at=NOW + timedelta(days=1))
     with served_with(artefact, sqlite, {"new": str(other)}, later) as client:

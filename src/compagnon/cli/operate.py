@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 from compagnon import output
 from compagnon.arguments import CommandFunction, Force, optional
 from compagnon.cli.stores import DB, Db, opened
+from compagnon.errors import InputError
 
 Deployment = Annotated[Path, Positional, arg(metavar="FILE.toml", help="a deployment")]
 
@@ -34,7 +35,7 @@ def init(
     output.claim(force, out)
     schema = load_manifest(artefact_directory(policy)).schema_
     actions = schema.action.n if schema.action.kind == "discrete" else None
-    beside = os.path.relpath(policy, out.parent)
+    beside = os.path.relpath(os.path.realpath(policy), os.path.realpath(out.parent))
     output.write_text(out, template(application, beside, schema.env_id, actions))
     output.console().print(
         f"wrote {out}: name the outcomes that clients send, then `compagnon operate check {out}`",
@@ -48,9 +49,13 @@ def check(file: Deployment, /) -> int:
 
     $ compagnon operate check deployment.toml
     """
-    from compagnon.operations.deployment import load_deployment
+    from compagnon.operations.deployment import check_policies, load_deployment
 
     found = load_deployment(file)
+    try:
+        check_policies(found)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
     objective = found.objective
     words = " ".join(f"{weight:+g} {name}" for name, weight in objective.weights.items())
     console = output.console()

@@ -1,5 +1,7 @@
 """`slices`, `log export`, `outcomes import`: what was logged, and what came of it, as data."""
 
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,7 +153,9 @@ def export(
     if policy is not None:
         manifest = load_manifest(artefact_directory(policy))
         fields = tuple(manifest.schema_.observation.names)
-    draft = out.with_name(f".{out.name}.part")
+    target = Path(os.path.realpath(out))  # what a link points at is written, and the link stays
+    if not target.parent.is_dir():
+        raise InputError(f"{out}: the folder {target.parent} is not there")
     with opened(db) as store, output.busy("writing") as tell:
         pages = log_export.table_rows(
             store,
@@ -161,11 +165,14 @@ def export(
             fields=fields,
             arrays=arrays or policy is not None,
         )
+        descriptor, name = tempfile.mkstemp(prefix=".export-", dir=target.parent)
+        os.close(descriptor)
+        draft = Path(name)
         try:
             count = writers[out.suffix.lower()](pages, draft, lambda n: tell(f"{n:,} decisions"))
             if not count:
                 raise InputError("no decision was logged in that time; nothing was written")
-            draft.replace(out)
+            draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
     output.console().print(f"wrote {count:,} decisions to {out}", soft_wrap=True)
@@ -196,6 +203,8 @@ def import_outcomes(
             store, given, application, lambda count: tell(f"{count:,} outcomes")
         )
     console = output.console()
+    if found.fresh:
+        console.print(f"new names, which nobody had defined: {', '.join(found.fresh)}")
     late = f", {found.late:,} of them too late to count" if found.late else ""
     console.print(
         f"{found.created:,} outcomes recorded{late}; {found.same:,} were there already",

@@ -4,21 +4,28 @@ The service, the objective of slices and the alarms are made from it, so that no
 something else than the others.
 """
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from compagnon.amounts import read_time
 from compagnon.errors import InputError
 from compagnon.files import read_text
 from compagnon.operations.experiments.plan import explain
 from compagnon.operations.slices.objective import Objective
-from compagnon.serving.settings import ServiceSettings
+from compagnon.policy import Schema
+from compagnon.policy.artefact import load_manifest
+from compagnon.policy.loading import artefact_directory, load_policy
+from compagnon.serving.settings import REGISTRY, ServiceSettings
 
 _MOST: Final = 1_000_000  # bytes
+_OPTION: Final = re.compile(r"^--([a-z-]+)")
+Policy = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
 
 
@@ -55,10 +62,10 @@ class Service(_Part):
     port: int = 8000
     mode: Literal["durable", "fast"] = "durable"
     play: Literal["greedy", "sampled"] = "greedy"
-    explore: float = 0.0
+    explore: float = Field(0.0, allow_inf_nan=False)
     explore_cap: int = 10
     cost_episodes: int = 100
-    rate: float = 10_000.0
+    rate: float = Field(10_000.0, allow_inf_nan=False)
 
 
 class Deployment(_Part):
@@ -75,9 +82,9 @@ class Deployment(_Part):
     """
 
     application: Name
-    policy: str
-    arms: Mapping[Name, str] = {}
-    db: str | None = None
+    policy: Policy
+    arms: Mapping[Name, Policy] = {}
+    db: Annotated[str, Field(min_length=1)] | None = None
     service: Service = Service()
     outcomes: tuple[OutcomeSpec, ...]
 
@@ -92,6 +99,12 @@ class Deployment(_Part):
                 "outcomes: none has a weight, so there is no objective; give at least one a weight "
                 "other than 0"
             )
+        for name, policy in self.arms.items():
+            if policy.startswith(REGISTRY):
+                raise ValueError(
+                    f"arms.{name}: {policy} is of the registry, which is for the policy in service "
+                    "alone; give the exported policy itself, or expert:NAME"
+                )
         for one in self.outcomes:
             one.seconds  # noqa: B018 (a time that is none is refused here)
         return self
@@ -131,9 +144,41 @@ def load_deployment(path: Path) -> Deployment:
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error)}") from None
     except (InputError, TypeError) as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {_OPTION.sub(_as_key, str(error))}") from None
     arms = {name: _beside(path, policy) for name, policy in found.arms.items()}
     return found.model_copy(update={"policy": _beside(path, found.policy), "arms": arms})
+
+
+def _as_key(option: "re.Match[str]") -> str:
+    """What the settings call ``--explore-cap`` is ``service.explore_cap`` in the file."""
+    return "service." + option[1].replace("-", "_")
+
+
+def check_policies(deployment: Deployment) -> None:
+    """Refuse policies that are not there, or that do not fit together.
+
+    Raises:
+        InputError: names the key, and what is wrong.
+    """
+    wanted: Schema | None = None
+    for key, name in {"policy": deployment.policy, **_by_key(deployment.arms)}.items():
+        try:
+            if name.startswith(REGISTRY):
+                continue
+            if name.startswith("expert:"):
+                if wanted is not None:
+                    load_policy(name, wanted)
+                continue
+            found = load_manifest(artefact_directory(Path(name))).schema_
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
+        if wanted is not None and found.sha256() != wanted.sha256():
+            raise InputError(f"{key}: {name} reads or chooses something else than the policy")
+        wanted = wanted or found
+
+
+def _by_key(arms: Mapping[str, str]) -> dict[str, str]:
+    return {f"arms.{name}": policy for name, policy in arms.items()}
 
 
 def _beside(path: Path, policy: str) -> str:
@@ -148,13 +193,20 @@ def template(application: str, policy: str, env_id: str, actions: int | None) ->
 
     Args:
         env_id: that the policy learnt in. actions: that it chooses among; None for vectors.
+
+    Raises:
+        InputError: an application whose name cannot be one.
     """
+    try:
+        TypeAdapter(Name).validate_python(application)
+    except ValidationError as error:
+        raise InputError(f"--application {application!r}: {explain(error)}") from None
     choice = f"one of {actions} actions" if actions is not None else "a vector"
     return f"""\
 # A deployment of a policy for {env_id}, which chooses {choice}.
-application = "{application}"    # whose decisions these are in the log
+application = {json.dumps(application)}    # whose decisions these are in the log
 # An exported policy, a run, or "registry:NAME"; paths are from the folder of this file.
-policy = "{policy}"
+policy = {json.dumps(policy)}
 # db = "sqlite:///decisions.db"    # or postgresql://...; without it --db, COMPAGNON_DB, or this one
 
 [service]

@@ -43,7 +43,8 @@ def table_rows(
     Args:
         application: whose decisions; everybody's if it is None.
         since, until: times of the decisions, seconds since 1970; `until` itself is not in it.
-        fields: names of the features, in their order; ``feature_0`` and so on without.
+        fields: what the features are called, in their order, each after ``feature_``; numbers
+            without.
         arrays: write the arrays as well.
 
     Raises:
@@ -108,7 +109,8 @@ def _outcomes(store: Store, ids: Sequence[str]) -> dict[tuple[str, str], tuple[f
 
 def _arrays(row: DecisionRow, fields: Sequence[str]) -> dict[str, Any]:
     features = np.frombuffer(row.features, "<f4").tolist()
-    names = fields or [f"feature_{k}" for k in range(len(features))]
+    # A field may be called as a column of the decision is.
+    names = [f"feature_{name}" for name in fields or range(len(features))]
     if len(names) != len(features):
         raise InputError(
             f"decision {row.id} has {len(features)} features, and the policy {len(names)} fields: "

@@ -7,12 +7,13 @@ however often the file is brought again.
 import csv
 import io
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from compagnon.errors import InputError
@@ -24,6 +25,7 @@ from compagnon.store.outcomes import LATEST, Given, UnknownDecision
 _MOST: Final = 500_000_000  # bytes
 _NAMED: Final = 20  # faults
 _PAGE: Final = 1000  # outcomes of one transaction
+_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3},\d{3}")
 _WORDS: Final[Mapping[str, Sequence[str]]] = {
     "decision_id": ("decision", "id", "identifiant", "decision_identifiant"),
     "name": ("outcome", "metric", "nom", "resultat", "indicateur"),
@@ -43,6 +45,7 @@ class Imported:
         conflicts: rows whose outcome stands there with another value, which stays; the first ones.
         unknown: rows whose decision is not there, or another application's; the first ones.
         refused: how many rows are in the last two.
+        fresh: names that nobody had defined, and that have a window of a week now.
     """
 
     created: int
@@ -51,6 +54,7 @@ class Imported:
     conflicts: tuple[str, ...]
     unknown: tuple[str, ...]
     refused: int
+    fresh: tuple[str, ...] = ()
 
 
 def read_outcomes(path: Path, zone: str = "UTC") -> list[tuple[int, Given]]:
@@ -64,7 +68,15 @@ def read_outcomes(path: Path, zone: str = "UTC") -> list[tuple[int, Given]]:
         InputError: the file, the line and the field, of the first faults; nothing else is said.
     """
     place = _zone(zone)
-    lines = _lines(path)
+    lines, mark = _lines(path)
+    try:
+        return _read(path, lines, mark, place)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {lines.line_num}: {error}; is a quote left open?") from None
+
+
+def _read(path: Path, lines: Any, mark: str, zone: tzinfo) -> list[tuple[int, Given]]:
+    """The outcomes of a reader of CSV, `mark` between cells."""
     first = next(lines, None)
     if first is None:
         raise InputError(f"{path} is empty; its first line should name decision_id, name, value")
@@ -75,21 +87,24 @@ def read_outcomes(path: Path, zone: str = "UTC") -> list[tuple[int, Given]]:
             raise InputError(f"{path}: column {name} {seen}; there are {', '.join(first)}")
     found: list[tuple[int, Given]] = []
     faults: list[str] = []
-    for number, cells in enumerate(lines, 2):
+    number = lines.line_num
+    for cells in lines:
+        begins, number = number + 1, lines.line_num  # a cell may go over several lines
         if not any(cell.strip() for cell in cells):
             continue
         row = {name: cell.strip() for name, cell in zip(columns, cells, strict=False)}
         try:
-            found.append((number, _given(row, place)))
+            found.append((begins, _given(row, mark, zone)))
         except InputError as error:
-            faults.append(f"line {number}: {error}")
+            faults.append(f"line {begins}: {error}")
     if faults:
         more = f"; and {len(faults) - _NAMED:,} more" if len(faults) > _NAMED else ""
         raise InputError(f"{path}: " + "; ".join(faults[:_NAMED]) + more)
     return found
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
+def _lines(path: Path) -> tuple[Any, str]:
+    """A reader, and what stands between cells."""
     data = read_file(path, _MOST)
     try:
         text = data.decode("utf-8-sig")
@@ -97,7 +112,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
         text = data.decode("cp1252", "replace")  # as spreadsheets of Windows write
     head = text.partition("\n")[0]
     mark = max(",;\t", key=head.count)
-    return iter(csv.reader(io.StringIO(text, newline=""), delimiter=mark))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True), mark
 
 
 def _zone(name: str) -> tzinfo:
@@ -107,8 +122,13 @@ def _zone(name: str) -> tzinfo:
         raise InputError(f"--zone {name}: give a name such as Europe/Paris") from None
 
 
-def _given(row: Mapping[str, str], zone: tzinfo) -> Given:
+def _given(row: Mapping[str, str], mark: str, zone: tzinfo) -> Given:
     value = number_of(row.get("value", ""))
+    if mark == "," and _THOUSANDS.fullmatch(row.get("value", "")):
+        raise InputError(
+            f"value {row['value']!r} could be thousands or a decimal comma: write it with a point, "
+            "or with semicolons between the cells"
+        )
     if not row.get("decision_id"):
         raise InputError("decision_id is empty")
     if value is None or not math.isfinite(value):
@@ -151,6 +171,7 @@ def import_outcomes(
     counts: Counter[str] = Counter()
     conflicts: list[str] = []
     unknown: list[str] = []
+    fresh = {one.name for _, one in given} - outcomes.defined(store)
     for start in range(0, len(given), _PAGE):
         part = given[start : start + _PAGE]
         wanted = [one._replace(application=application) for _, one in part]
@@ -172,4 +193,5 @@ def import_outcomes(
     return Imported(
         counts["created"], counts["same"], counts["late"],
         tuple(conflicts[:_NAMED]), tuple(unknown[:_NAMED]), counts["refused"],
+        tuple(sorted(fresh & outcomes.defined(store))),
     )  # fmt: skip

@@ -187,17 +187,17 @@ class Arms:
                     for k, one in enumerate(asked.each())
                     for made in self._by(arm, control, one, quotas[k : k + 1])
                 ]
-            self._tell(arm, error)
+            self._failed()
+            self._tell(arm, error, "the control decided in its place")
             sure = Arm(control.decider, control.play._replace(explore=0.0, near=None))
             (made,) = asked.by(sure, [None])
             return [made._replace(columns=made.columns | {"mode": FALLBACK})]
 
-    def _tell(self, arm: Arm, error: Exception) -> None:
-        self._failed()
+    def _tell(self, arm: Arm, error: Exception, consequence: str) -> None:
         words = f"an arm failed (model {arm.decider.sha256[:12]}): {error}"
         if words not in self._said and len(self._said) < 100:
             self._said.add(words)
-            _logger.warning("%s; the control decided in its place", words)
+            _logger.warning("%s; %s", words, consequence)
 
     def _add_shadows(
         self,
@@ -213,18 +213,28 @@ class Arms:
                 row for row, one in made.items()
                 if one.assigned is not None and one.assigned.arm != name
             ]  # fmt: skip
-            if not rows:
-                continue
-            try:
-                said = other.decider.say(obs[rows], mask[rows])
-                vectors = played(said, mask[rows], other.play, [0] * len(rows))
-            except Exception as error:  # it fails at nobody's cost; there is no vector
-                self._tell(other, error)
-                continue
-            for row, one in zip(rows, vectors, strict=True):
-                shadow = one.probabilities.astype("<f8", copy=False).tobytes()
+            for row, shadow in self._shadows(other, rows, obs, mask):
                 columns = {"shadow": shadow, "shadow_sha256": other.decider.sha256}
                 made[row] = made[row]._replace(columns=made[row].columns | columns)
+
+    def _shadows(
+        self, other: Arm, rows: list[int], obs: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> list[tuple[int, bytes]]:
+        """The vectors of an arm for some rows; none for those that it fails on."""
+        if not rows:
+            return []
+        try:
+            said = other.decider.say(obs[rows], mask[rows])
+            vectors = played(said, mask[rows], other.play, [0] * len(rows))
+        except Exception as error:  # at nobody's cost: it was not to decide
+            if len(rows) > 1:
+                return [one for row in rows for one in self._shadows(other, [row], obs, mask)]
+            self._tell(other, error, "its vector is not logged beside the decision")
+            return []
+        return [
+            (row, one.probabilities.astype("<f8", copy=False).tobytes())
+            for row, one in zip(rows, vectors, strict=True)
+        ]
 
 
 class _Asked(NamedTuple):

@@ -115,6 +115,12 @@ def define(store: Store, name: str, matures_after: float) -> float:
     return matures_after
 
 
+def defined(store: Store) -> set[str]:
+    """The names that a window is known of."""
+    with store.read() as connection:
+        return set(connection.scalars(sqlalchemy.select(metrics.c.name)))
+
+
 def put(store: Store, decision_id: str, name: str, value: float, time: float | None = None) -> Put:
     """Record an outcome, once; see `put_many`."""
     return put_many(store, [(decision_id, name, value)], time)[0]

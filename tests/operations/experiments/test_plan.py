@@ -97,6 +97,8 @@ REFUSED = [
     ({"unit": Switchback(block_hours=6), "shares": (0.9, 0.1)}, "a switchback gives each of two"),
     ({"unit": Switchback(block_hours=6), "arms": ("A", "B", "C")}, "a switchback gives each"),
     ({"starts_at": datetime(2026, 3, 2)}, "add its time zone"),
+    ({"starts_at": datetime(9999, 12, 31, tzinfo=UTC)}, "give a year from 2000 to 2200"),
+    ({"days": 4_000}, "days 4000: give at most 3650"),
     ({"alpha": 0.0}, "alpha 0: give a probability"),
     ({"days": float("nan")}, "days nan"),
     ({"salt": ""}, "salt: is empty"),

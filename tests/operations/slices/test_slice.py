@@ -8,7 +8,7 @@ import pytest
 
 from compagnon.errors import InputError
 from compagnon.operations.slices import Objective, collect, freeze, load
-from compagnon.operations.slices.slice import ARRAYS, MANIFEST, sha256_of
+from compagnon.operations.slices.slice import ARRAYS, MANIFEST, _sealed, sha256_of
 from compagnon.store import outcomes
 from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
@@ -78,13 +78,44 @@ def test_a_row_that_was_taken_out_is_seen_even_with_a_new_hash(collected, frozen
     # Whoever changes the arrays and their hash alone has another number of rows.
     shutil.copy(tmp_path / "less" / ARRAYS, frozen / ARRAYS)
     told = json.loads((frozen / MANIFEST).read_text())
+    told.pop("seal")
     told["arrays_sha256"] = json.loads((tmp_path / "less" / MANIFEST).read_text())["arrays_sha256"]
-    (frozen / MANIFEST).write_text(json.dumps(told))
+    (frozen / MANIFEST).write_text(_sealed(told))
     with pytest.raises(InputError, match="rows are missing"):
         load(frozen)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "decisions": 1}', "\xff"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"shop"', '"show"'), ("60.0", "90.0"), ('"profit"', '"loss"'), ("{\n", "{ \n"), ("0", "1")],
+)
+def test_what_it_says_of_itself_cannot_be_changed_unseen(frozen, old, new):
+    text = (frozen / MANIFEST).read_text()
+    assert old in text
+    (frozen / MANIFEST).write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=r"was changed|does not describe"):
+        load(frozen)
+
+
+def test_other_outcomes_than_are_there_are_seen_even_under_a_new_seal(collected, tmp_path):
+    from dataclasses import replace
+
+    told = {**collected.manifest, "outcomes": []}
+    freeze(replace(collected, manifest=told), tmp_path / "other")
+    with pytest.raises(InputError, match="names other outcomes than are there"):
+        load(tmp_path / "other")
+
+
+def test_arrays_that_are_no_plain_file_are_not_read(frozen):
+    (frozen / ARRAYS).unlink()
+    (frozen / ARRAYS).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is no plain file"):
+        load(frozen)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 90_000, "", "[]", "{}", '{"format": 2, "decisions": 1}', "\xff"]
+)
 def test_what_is_no_slice_is_refused(frozen, text):
     (frozen / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=MANIFEST):

@@ -26,6 +26,8 @@ from compagnon.operations.experiments.assignment import (
 HOUR: Final = 3_600.0
 DAY: Final = 24 * HOUR
 _MOST_LOOKS: Final = 400
+_MOST_DAYS: Final = 3_650
+_YEARS: Final = (2000, 2200)  # in which an experiment may begin
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -215,6 +217,12 @@ class ExperimentPlan:
     def _check_time(self) -> None:
         if self.starts_at.tzinfo is None:
             raise InputError(f"starts_at {self.starts_at}: add its time zone, such as +00:00")
+        if not _YEARS[0] <= self.starts_at.year <= _YEARS[1]:
+            raise InputError(
+                f"starts_at {self.starts_at}: give a year from {_YEARS[0]} to {_YEARS[1]}"
+            )
+        if self.days > _MOST_DAYS:
+            raise InputError(f"days {self.days:g}: give at most {_MOST_DAYS}")
         object.__setattr__(self, "starts_at", self.starts_at.astimezone(UTC))
         hours = 24 * self.days
         if self.unit.longest_hours > hours:

@@ -1,6 +1,6 @@
 """A slice as what estimators take: episodes of decisions with their rewards, people's left out."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from compagnon.evaluation.offline.logged import LoggedDecisions
 from compagnon.operations.slices.objective import Objective
 from compagnon.operations.slices.slice import Slice
 from compagnon.policy.action_selection import FALLBACK
+
+_LARGEST: Final = 1e12  # of a reward that sums of squares can be made of
 
 
 class Experience(NamedTuple):
@@ -61,6 +63,12 @@ def experience(content: Slice, objective: Objective) -> Experience:
     step = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
     arms, arm = np.unique([content.arm[row] for row in order], return_inverse=True)
     rewards = objective.rewards(content.outcomes, content.outcome_names)
+    wild = np.flatnonzero(np.abs(rewards) > _LARGEST)  # false of NaN
+    if len(wild):
+        raise InputError(
+            f"the reward of decision {content.id[wild[0]]} is {rewards[wild[0]]:g}: no figure can "
+            "be made of outcomes that large; leave the decision's time out, or give another weight"
+        )
     logged = LoggedDecisions(
         unit=_units(content, order),
         episode=episode,

@@ -73,7 +73,8 @@ class Objective:
             values = outcomes[:, names.index(name)]
             if name in self.zero:
                 values = np.where(np.isnan(values), 0.0, values)
-            total += weight * values
+            with np.errstate(over="ignore"):  # what is too large is told where it is used
+                total += weight * values
         return total
 
     def as_json(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """A slice: logged decisions and what came of them as arrays, in a folder that cannot change unseen.
 
-`slice.json` says what it holds and has the hash of the arrays; the slice's own hash is that of
-`slice.json`. Arrays are safetensors, texts among them as MessagePack in bytes: no pickle.
+`slice.json` says what it holds, has the hash of the arrays and one of itself; the slice's own hash
+is that of the file. Whoever can write both can compute all of it anew, which shows only against a
+hash that was noted down elsewhere. Arrays are safetensors, texts among them as MessagePack in
+bytes: no pickle.
 """
 
 import hashlib
@@ -108,13 +110,20 @@ def freeze(content: Slice, path: Path) -> str:
             "arrays_sha256": hashlib.sha256(data).hexdigest(),
             **content.manifest,
         }
-        text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        text = _sealed(manifest)
         (draft / MANIFEST).write_text(text, encoding="utf-8")
         draft.rename(path)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sealed(manifest: Mapping[str, Any]) -> str:
+    """What `slice.json` holds: with a hash of all of it, so that no byte changes unseen."""
+    plain = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False)
+    sealed = {**manifest, "seal": hashlib.sha256(plain.encode()).hexdigest()}
+    return json.dumps(sealed, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def sha256_of(path: Path) -> str:
@@ -139,12 +148,18 @@ def load(path: Path, sha256: str | None = None) -> Slice:
         )
     try:
         manifest = json.loads(raw)
+        manifest.pop("seal")
+        whole = _sealed(manifest).encode() == raw
         known = manifest.pop("format") == FORMAT
         count, wanted = int(manifest.pop("decisions")), str(manifest.pop("arrays_sha256"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path / MANIFEST} does not describe a slice") from None
     if not known:
         raise InputError(f"{path / MANIFEST} is of another format than {FORMAT}")
+    if not whole:
+        raise InputError(f"{path / MANIFEST} was changed: it is not what its seal says")
+    if not (path / ARRAYS).is_file():
+        raise InputError(f"{path / ARRAYS} is not there, or is no plain file")
     data = read_file(path / ARRAYS, _MOST)
     if hashlib.sha256(data).hexdigest() != wanted:
         raise InputError(f"{path / ARRAYS} is not what {MANIFEST} says: it was changed, or is cut")
@@ -164,6 +179,8 @@ def _read(path: Path, data: bytes, count: int, manifest: Mapping[str, Any]) -> S
     rows = [len(getattr(content, one.name)) for one in fields(Slice) if one.name != "manifest"]
     if set(rows) != {count}:
         raise InputError(f"{path / ARRAYS}: {MANIFEST} says {count:,} decisions; rows are missing")
+    if content.outcomes.shape[1:] != (len(content.outcome_names),):
+        raise InputError(f"{path / ARRAYS}: {MANIFEST} names other outcomes than are there")
     return content
 
 
