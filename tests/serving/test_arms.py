@@ -239,6 +239,9 @@ def test_without_a_key_it_is_refused_by_name(artefact, other, sqlite):
         refused = client.decide(422)
         assert refused["field"] == "key"
         assert "splits by the key" in refused["error"]
+        refused = client.decide(422, key="x" * 151)
+        assert (refused["field"], "at most 150 characters" in refused["error"]) == ("key", True)
+        assert client.decide(key="x" * 150)["unit"]
         body = {"decisions": [{"key": "a", "state": SHOP}, {"state": SHOP}]}
         refused = client.ask("POST", "/v1/decide/batch", json=body).json()
         assert refused["field"] == "decisions[1].key"
@@ -265,6 +268,16 @@ def test_arms_that_cannot_be_are_refused(artefact, other, sqlite, tmp_path):
     ):
         with pytest.raises(InputError, match=words), served_with(artefact, sqlite, policies):
             pass
+
+
+def test_a_unit_fits_its_column_and_so_do_all_names(artefact, other, sqlite):
+    long = replace(PLAN, unit=Switchback(block_hours=1), starts_at=NOW - timedelta(days=13))
+    assert len(long.assign("x" * 150, NOW.timestamp()).unit) <= 200
+    with (
+        pytest.raises(InputError, match="names have at most 200 characters"),
+        served_with(artefact, sqlite, {"new": str(other)}, replace(PLAN, name="n" * 201)),
+    ):
+        pass
 
 
 def test_a_rule_that_takes_what_is_impossible_is_no_silent_action(monkeypatch):

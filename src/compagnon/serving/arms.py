@@ -23,8 +23,10 @@ from compagnon.serving.inference import Columns, Decider, Draw, Model
 from compagnon.serving.rule_model import PREFIX, RuleModel
 from compagnon.serving.settings import ServiceSettings
 from compagnon.serving.trial import open_tried
+from compagnon.store.decision_row import ID_LENGTH
 
 _logger = logging.getLogger("compagnon.serving")
+MOST_KEY: Final = 150  # characters; the name of a unit has the key in it, and a column of its own
 _SHADOWED: Final = 2  # arms: with more of them there is no "other one"
 
 
@@ -103,6 +105,9 @@ class Arms:
         arms: Mapping[str, Arm],
         failed: Callable[[], object] = lambda: None,
     ) -> None:
+        for name in (assigner.name, *assigner.arms):
+            if len(name) > ID_LENGTH:
+                raise InputError(f"{name[:40]}...: names have at most {ID_LENGTH} characters")
         control, *others = assigner.arms
         for name in others:
             if name not in arms:
@@ -128,8 +133,10 @@ class Arms:
 
     def needs(self, key: str) -> str | None:
         """Why a decision cannot be given an arm; None where it can."""
-        if key or self.stopped:
+        if self.stopped or 0 < len(key) <= MOST_KEY:
             return None
+        if key:
+            return f"in an experiment a key has at most {MOST_KEY} characters, not {len(key)}"
         return f"the experiment {self.assigner.name} splits by the key, such as a customer; give it"
 
     def decide(
