@@ -149,7 +149,7 @@ def test_of_two_that_start_at_once_one_runs(planned):
         def run(name: str, barrier=barrier, results=results) -> None:
             own = open_store(planned.address, files=planned.files)
             try:
-                barrier.wait()
+                barrier.wait(30)
                 results[name] = experiments.start(own, name)
             except Exception as error:
                 results[name] = error
