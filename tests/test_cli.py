@@ -89,6 +89,7 @@ def test_one_episode_has_no_interval_and_json_stays_json(capsys, tmp_path):
     assert "nan" not in capsys.readouterr().out
 
 
+@pytest.mark.full
 def test_audit_divergence_and_their_pages(capsys, tmp_path):
     page, figures = tmp_path / "page.html", tmp_path / "figures.json"
     out = ["--report", str(page), "--json", str(figures)]

@@ -229,6 +229,7 @@ def limited(kilobytes: int, *words: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "mp4"])
+@pytest.mark.full
 def test_a_video_that_finds_no_room_is_an_error_and_leaves_nothing(suffix, tmp_path):
     assert main(["watch", "expert:workshop-v2", "--minutes", "2"]) == 0  # kernels are on the disk
     file = tmp_path / f"week.{suffix}"

@@ -66,6 +66,7 @@ def shop(tmp_path):
     return run
 
 
+@pytest.mark.full
 def test_compiling_is_said_once_and_not_where_the_kernels_are_there(shop):
     first = shop()
     assert first.stderr.count(f"compagnon: {SAID}\n") == 1

@@ -84,6 +84,7 @@ def recipe_tree(kind: str) -> dict[str, Any]:
 
 
 @ALL
+@pytest.mark.full
 def test_it_is_the_run_of_the_recipe_bit_for_bit(kind, tmp_path):
     learner = learner_of(kind).learn(SIX, out=tmp_path / "python")
     recipe = parse_recipe(recipe_tree(kind), "a test")
@@ -279,6 +280,7 @@ def test_a_folder_that_holds_something_is_not_written_over(tmp_path):
 
 
 @ALL
+@pytest.mark.full
 def test_to_learn_twice_is_to_learn_so_much_at_once(kind, tmp_path):
     # A rate that is left open falls over the budget, which is another one then.
     still = {"learning_rate": 1e-3} if kind == "dqn" else {}
@@ -508,6 +510,7 @@ def test_dagger_clones_a_function(seed):
 
 
 @SEEDS
+@pytest.mark.full
 def test_practice_passes_an_expert_that_is_not_always_right(seed):
     imitation = {**OWN["dagger"], **LEARN_DAGGER, "iterations": 2}
     practice = {**OWN["ppo"], **LEARN_PPO}

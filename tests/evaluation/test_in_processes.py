@@ -51,6 +51,7 @@ def test_the_figures_are_the_same_to_the_last_bit(env_id, sampled):
 
 
 @pytest.mark.parametrize("backend", ["gymnasium", "processes"])
+@pytest.mark.full
 def test_they_are_played_where_it_is_said(backend):
     found = evaluate(["constant:0"], WHERE, {}, 4, backend=backend).scores[0].results
     here = found.returns == os.getpid() * found.lengths

@@ -50,6 +50,7 @@ def up(key):
 
 
 @pytest.mark.parametrize("name", GAMES)
+@pytest.mark.full
 def test_every_world_runs_fifty_frames_and_shows_itself(name, tmp_path, press):
     world = GAMES[name]
     file = tmp_path / "deep" / f"{name}.png"

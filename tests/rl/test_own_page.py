@@ -13,6 +13,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
+@pytest.mark.full
 def test_an_example_runs(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_registered", {})

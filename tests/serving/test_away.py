@@ -48,6 +48,7 @@ def names_nothing(text, gate):
 
 
 @pytest.mark.parametrize("way", ["stall", "lock", "shut"])
+@pytest.mark.full
 def test_a_database_that_does_not_answer_is_503_and_not_ready(
     artefact, made, postgres, monkeypatch, way
 ):

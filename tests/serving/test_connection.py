@@ -270,6 +270,7 @@ def test_pipelined_requests_wait_outside(raw_fast, monkeypatch):
 
 
 @pytest.mark.parametrize("large", [False, True])
+@pytest.mark.full
 def test_on_the_plain_path_they_wait_outside_too(local, monkeypatch, large):
     most = [0]
     received = plain.PlainProtocol.data_received

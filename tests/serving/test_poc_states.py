@@ -33,6 +33,7 @@ def moments(steps):
         obs, _, _, _, info = env.step(int(possible[len(possible) // 2]))
 
 
+@pytest.mark.full
 def test_a_board_is_decided_step_by_step(poc):
     named = 0
     for k, (state, obs, mask, days) in enumerate(moments(40)):

@@ -108,6 +108,7 @@ def test_every_logged_vector_is_made_again_bit_for_bit(gaussian, policies):
     "column",
     ["features", "distribution", "action_vector", "log_density", "probability", "seed", "epsilon"],
 )
+@pytest.mark.full
 def test_a_changed_log_does_not_replay(policies, sqlite, column):
     settings = ServiceSettings(policy=str(policies["gaussian"]), db=sqlite, explore=0.5)
     with served(settings) as client:

@@ -95,6 +95,7 @@ change = {"decision": lambda _, log: log.submit(row(1)).result(60), "outcome": b
 
 
 @pytest.mark.parametrize("what", change)
+@pytest.mark.full
 def test_a_table_that_is_locked_is_waited_for_then_said(postgres, store, what):
     with DecisionLog(store) as log, psycopg.connect(postgres) as other:
         log.submit(row(0)).result(60)

@@ -71,6 +71,7 @@ def recipe(name: str, seed: int = 0):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.full
 def test_it_is_learnt_with_and_played(seed, tmp_path, monkeypatch):
     monkeypatch.setattr(action_distribution, "_registered", {})
     register_distribution("laplace", Laplace)

@@ -85,6 +85,7 @@ def recipe(algorithm: dict[str, Any], env_id: str = BANDIT, seed: int = 0, **net
     ],
     ids=["ppo", "dqn", "ppo, box", "ddpg", "ddpg, box", "ddpg, box, critics apart"],
 )
+@pytest.mark.full
 def test_it_learns_and_is_saved(algorithm, env_id, least, seed, tmp_path):
     """The Bandit pays 1 at best and some 0.3 by chance; the Echo 0, and -1/3 for the middle."""
     trainer = start(recipe(algorithm, env_id, seed), tmp_path / "run")
@@ -108,6 +109,7 @@ def test_it_learns_and_is_saved(algorithm, env_id, least, seed, tmp_path):
 @pytest.mark.parametrize(
     "algorithm", [PPO, DQN, full(DDPG), APART], ids=["ppo", "dqn", "ddpg", "ddpg, critics apart"]
 )
+@pytest.mark.full
 def test_resumed_it_is_the_same_run(algorithm, tmp_path):
     whole = start(recipe(algorithm), tmp_path / "whole")
     whole.train(lambda info: info.iteration < 8)

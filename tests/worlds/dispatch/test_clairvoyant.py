@@ -90,6 +90,7 @@ def small_day(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.full
 def test_ways_that_meet_are_gone_on_from_once_and_nothing_is_missed(seed, monkeypatch):
     day, options = small_day(seed), DispatchOptions.parse(look_again=120.0)
     quick = best_day(day, options)

@@ -301,6 +301,7 @@ numbers = st.integers(0, 640).map(lambda n: n / 16)
     st.tuples(*[st.integers(0, 5)] * 3),
 )
 @settings(max_examples=150, deadline=None)
+@pytest.mark.full
 def test_they_agree_with_brute_force(pairs, deadlines, stops):
     obs = board(pairs, deadlines, stops)
     for name in PLAIN:

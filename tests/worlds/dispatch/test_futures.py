@@ -72,6 +72,7 @@ def test_all_that_is_seen_stays(steps, seed, replayed, rough):
     steps=st.integers(0, 90), seed=st.integers(0, 10_000), replayed=st.booleans(),
     rough=st.booleans(),
 )  # fmt: skip
+@pytest.mark.full
 def test_nothing_of_the_true_future_is_left(steps, seed, replayed, rough):
     """From two different ends of one day the same seed draws the same future, bit for bit."""
     args = ROUGH if rough else {}

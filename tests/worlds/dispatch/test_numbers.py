@@ -167,6 +167,7 @@ def test_steps_and_numbers_are_the_same():
         assert found == pytest.approx([limits[place] for limits in SEARCHED.values()])
 
 
+@pytest.mark.full
 def test_what_is_searched_is_what_the_rule_costs(monkeypatch):
     args = {"preset": "clinic-day", "tightness": 0.25}
     monkeypatch.setattr(search, "FIRST_SEEDS", (7, 7))

@@ -64,6 +64,7 @@ def test_nothing_of_what_is_hidden_is_left():
         assert np.array_equal(array, getattr(twin.core.shops, name)), name
 
 
+@pytest.mark.full
 def test_a_rush_is_thought_as_likely_as_it_is():
     """Of shops with much the same recent demand, so many are in a rush."""
     env = played(3_000, 500, seed=7)
@@ -87,6 +88,7 @@ def test_without_rushes_there_is_none():
     assert (env.core.shops.state[:, arrays.RUSH] == 0).all()
 
 
+@pytest.mark.full
 def test_a_repair_takes_as_long_as_repairs_do():
     env = played(2_000, 150, seed=3)
     down = env.core.shops.state[:, arrays.M1_DOWN] > 0
