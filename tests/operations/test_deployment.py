@@ -8,8 +8,8 @@ import pytest
 from compagnon.cli import main
 from compagnon.errors import InputError
 from compagnon.operations.deployment import load_deployment
+from compagnon.operations.deployment_status import define_outcomes, deployment_status, experiment_of
 from compagnon.operations.experiments import ExperimentPlan, Metric, Sticky
-from compagnon.operations.standing import define_outcomes, experiment_of, standing_of
 from compagnon.serving import lifespan
 from compagnon.serving.settings import ServiceSettings
 from compagnon.store import experiments, outcomes, overrides
@@ -164,7 +164,7 @@ def test_an_outcome_that_no_client_sends_is_an_alarm(deployed):
     store, deployment = deployed
     store.append([row(k, time=START + k) for k in range(200)])
     late = START + 3 * 3600
-    found = standing_of(store, deployment, late)
+    found = deployment_status(store, deployment, late)
     assert found.sentences[0] == "200 decisions are logged, the last one 3 h ago"
     assert "profit came for 0 of 200 mature decisions, 0 too late" in found.sentences
     assert "watched: no decision is old enough yet (7d)" in found.sentences
@@ -173,11 +173,11 @@ def test_an_outcome_that_no_client_sends_is_an_alarm(deployed):
     given = [(row(k).id, "profit", 1.0) for k in range(0, 200, 3)]
     outcomes.put_many(store, given, START + 200)
     outcomes.put(store, row(5).id, "late", 1.0, START + 10)
-    found = standing_of(store, deployment, late)
+    found = deployment_status(store, deployment, late)
     (alarm,) = found.alarms
     assert alarm.startswith("profit came in time for 34% of the mature decisions")
     outcomes.put_many(store, [(row(k).id, "profit", 1.0) for k in range(200)], START + 300)
-    assert standing_of(store, deployment, late).alarms == ()
+    assert deployment_status(store, deployment, late).alarms == ()
 
 
 def test_people_fallbacks_and_a_log_without_chance_are_told(deployed):
@@ -185,7 +185,7 @@ def test_people_fallbacks_and_a_log_without_chance_are_told(deployed):
     sure = [row(k, time=START + k, probability=1.0, mode="deterministic") for k in range(10)]
     store.append([*sure[:-1], sure[-1]._replace(mode="fallback")])
     overrides.put(store, row(3).id, "overridden", action=0, reason="ill")
-    found = standing_of(store, deployment, START + 3 * 86_400)
+    found = deployment_status(store, deployment, START + 3 * 86_400)
     assert "people took another action in 1 of them (10.0%)" in found.sentences
     heads = [
         "no decision was logged for more",
@@ -198,7 +198,7 @@ def test_people_fallbacks_and_a_log_without_chance_are_told(deployed):
 
 def test_before_the_first_decision_there_is_nothing_to_look_at(deployed, tmp_path, capsys):
     store, deployment = deployed
-    assert standing_of(store, deployment).alarms == ()
+    assert deployment_status(store, deployment).alarms == ()
     assert main(["operate", "status", str(tmp_path / "d.toml"), "--db", store.address]) == 0
     assert "no decision was logged yet" in capsys.readouterr().out
     store.append([row(1, time=START)])

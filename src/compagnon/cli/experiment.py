@@ -14,7 +14,7 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.operations.experiments import Detectable, ExperimentPlan
-    from compagnon.operations.experiments.lifecycle import Standing
+    from compagnon.operations.experiments.lifecycle import ExperimentReport
     from compagnon.store import Store
 
 Name = Annotated[str, Positional, arg(metavar="NAME", help="of the experiment")]
@@ -48,7 +48,7 @@ def plan(
     with opened(db) as store:
         with output.busy("looking at the past"):
             found, said = _sized(store, read, application, past)
-        kept = lifecycle.lay_down(store, read, application, actor=me(), detectable=found, now=now())
+        kept = lifecycle.register(store, read, application, actor=me(), detectable=found, now=now())
     console.print(said, soft_wrap=True)
     console.print(
         f"{kept.name} is {kept.state}, {len(read.look_days)} looks from {day(read.starts_at_s)} "
@@ -67,7 +67,7 @@ def start(name: Name, /, db: Db = DB) -> int:
 
     with opened(db) as store:
         found = lifecycle.start(store, name, actor=me(), now=now())
-        shown = lifecycle.standing(store, name, now())
+        shown = lifecycle.report(store, name, now())
     output.console().print(
         f"{name} runs for application {found.application}: {shown.sentence}", soft_wrap=True
     )
@@ -95,7 +95,7 @@ def status(
 
     output.claim(force, json)
     with opened(db) as store, output.busy("reading the log"):
-        found = lifecycle.standing(store, name or _running(store, application), now())
+        found = lifecycle.report(store, name or _running(store, application), now())
     _show(found)
     if json is not None:
         output.write_json(json, lifecycle.as_json(found))
@@ -112,7 +112,7 @@ def look(name: Name, /, db: Db = DB) -> int:
     with opened(db) as store, output.busy("reading the log"):
         moment = now()
         found = lifecycle.look(store, name, actor=me(), now=moment)
-        shown = lifecycle.standing(store, name, moment)
+        shown = lifecycle.report(store, name, moment)
     console = output.console()
     effects = ", ".join(f"{one.arm} {one.words}" for one in found.effects) or "nothing to compare"
     console.print(
@@ -185,7 +185,7 @@ def _running(store: "Store", application: str) -> str:
     )
 
 
-def _show(found: "Standing") -> None:
+def _show(found: "ExperimentReport") -> None:
     """The sentence, and what each arm has."""
     console = output.console()
     console.print(found.sentence, soft_wrap=True)

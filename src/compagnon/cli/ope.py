@@ -47,7 +47,7 @@ def ope(
     $ compagnon ope --policy runs/new --against runs/workshop-tight --log slices/monday
     """
     from compagnon.operations import slices
-    from compagnon.operations.judging import judge
+    from compagnon.operations.off_policy import evaluate_off_policy
 
     output.claim(force, json)
     if not 0.0 < gamma <= 1.0:
@@ -63,7 +63,9 @@ def ope(
         other = None
         if against is not None:
             other = (_load(against, schema), _play(against, play, explore))
-        found = judge(content, objective, loaded, played, other, gamma=gamma, seed=seed)
+        found = evaluate_off_policy(
+            content, objective, loaded, played, other, gamma=gamma, seed=seed
+        )
     console = output.console()
     low, high = found.logged[1:]
     console.print(

@@ -87,7 +87,7 @@ def serve(
     signals.hold()  # before anything that takes its time
     from compagnon.cli.serve import decide_until_ended
     from compagnon.operations.deployment import load_deployment
-    from compagnon.operations.standing import define_outcomes, experiment_of
+    from compagnon.operations.deployment_status import define_outcomes, experiment_of
     from compagnon.serving.repository import open_service_store
     from compagnon.store.address import database_address
 
@@ -111,11 +111,11 @@ def status(file: Deployment, /, db: Db = DB) -> int:
     $ compagnon operate status deployment.toml
     """
     from compagnon.operations.deployment import load_deployment
-    from compagnon.operations.standing import standing_of
+    from compagnon.operations.deployment_status import deployment_status
 
     found = load_deployment(file)
     with opened(db or found.db) as store:
-        standing = standing_of(store, found)
+        standing = deployment_status(store, found)
     console = output.console()
     for sentence in standing.sentences:
         console.print(sentence, soft_wrap=True)

@@ -30,7 +30,7 @@ MOST_KEY: Final = 150  # characters; the name of a unit has the key in it, and a
 _SHADOWED: Final = 2  # arms: with more of them there is no "other one"
 
 
-class Assigned(Protocol):
+class Assignment(Protocol):
     """What a decision was given."""
 
     @property
@@ -58,7 +58,7 @@ class Assigner(Protocol):
     @property
     def arms(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def assign(self, subject: str, at: float, /) -> Assigned | None:
+    def assign(self, subject: str, at: float, /) -> Assignment | None:
         """Of a key (a zone, in a switchback) at a time; None outside of the experiment."""
         ...
 
@@ -70,7 +70,7 @@ class Arm(NamedTuple):
     play: Play
 
 
-class Made(NamedTuple):
+class ArmDecision(NamedTuple):
     """A decision, and who made it.
 
     Attributes:
@@ -81,7 +81,7 @@ class Made(NamedTuple):
     columns: Columns
     model_sha256: str
     play: Play
-    assigned: Assigned | None
+    assigned: Assignment | None
 
 
 QuotaOf = Callable[[Sequence[int]], Quota | None]
@@ -151,7 +151,7 @@ class Arms:
         alternatives: Sequence[int],
         quota: QuotaOf,
         now: float,
-    ) -> list[Made]:
+    ) -> list[ArmDecision]:
         """Decide N times, each by its arm.
 
         Args:
@@ -167,10 +167,10 @@ class Arms:
         rows_of: dict[str | None, list[int]] = {}
         for row, one in enumerate(given):
             rows_of.setdefault(None if one is None else one.arm, []).append(row)
-        made: dict[int, Made] = {}
+        made: dict[int, ArmDecision] = {}
         for name, rows in rows_of.items():
             arm = self.arms.get(name, control) if name is not None else control
-            asked = _Asked(codec, draw, obs[rows], mask[rows], [ids[k] for k in rows],
+            asked = _Batch(codec, draw, obs[rows], mask[rows], [ids[k] for k in rows],
                            [alternatives[k] for k in rows])  # fmt: skip
             quotas = [quota([k]) for k in rows] if arm.play.explore else [None] * len(rows)
             for k, found in zip(rows, self._by(arm, control, asked, quotas), strict=True):
@@ -180,8 +180,8 @@ class Arms:
         return [made[row] for row in range(len(given))]
 
     def _by(
-        self, arm: Arm, control: Arm, asked: "_Asked", quotas: Sequence[Quota | None]
-    ) -> list[Made]:
+        self, arm: Arm, control: Arm, asked: "_Batch", quotas: Sequence[Quota | None]
+    ) -> list[ArmDecision]:
         """What an arm decides of N questions; of those that it fails on, what the control does."""
         if arm is control:
             return asked.by(control, quotas)
@@ -208,7 +208,7 @@ class Arms:
 
     def _add_shadows(
         self,
-        made: dict[int, Made],
+        made: dict[int, ArmDecision],
         control: Arm,
         obs: NDArray[np.float32],
         mask: NDArray[np.bool_],
@@ -244,7 +244,7 @@ class Arms:
         ]
 
 
-class _Asked(NamedTuple):
+class _Batch(NamedTuple):
     """Questions that are put together to whoever decides."""
 
     codec: ActionCodec
@@ -254,7 +254,7 @@ class _Asked(NamedTuple):
     ids: Sequence[str]
     alternatives: Sequence[int]
 
-    def by(self, arm: Arm, quotas: Sequence[Quota | None]) -> list[Made]:
+    def by(self, arm: Arm, quotas: Sequence[Quota | None]) -> list[ArmDecision]:
         """What an arm decides of them."""
         draw = replace(self.draw, play=arm.play)
         quota = _Each(quotas) if any(one is not None for one in quotas) else None
@@ -264,9 +264,9 @@ class _Asked(NamedTuple):
         for columns in decided:
             if not math.isfinite(columns["probability"]):
                 raise InputError("it gave no probability")
-        return [Made(columns, arm.decider.sha256, arm.play, None) for columns in decided]
+        return [ArmDecision(columns, arm.decider.sha256, arm.play, None) for columns in decided]
 
-    def each(self) -> "list[_Asked]":
+    def each(self) -> "list[_Batch]":
         """One by one."""
         return [
             self._replace(
@@ -297,7 +297,7 @@ class _Each:
             one.explored(0)
 
 
-def told(assigned: Assigned, experiment: str) -> dict[str, str]:
+def arm_columns(assigned: Assignment, experiment: str) -> dict[str, str]:
     """The columns of the log that say which arm a decision had."""
     return {"arm": assigned.arm, "unit": assigned.unit, "experiment": experiment}
 

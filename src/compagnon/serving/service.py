@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from compagnon.errors import InputError
 from compagnon.policy.action_selection import EXPLORED, Quota
-from compagnon.serving.arms import Arm, Arms, Made, told
+from compagnon.serving.arms import Arm, ArmDecision, Arms, arm_columns
 from compagnon.serving.codec import codec_of, mask_of
 from compagnon.serving.episodes import Episodes
 from compagnon.serving.errors import RETRY_SECONDS, ApiError
@@ -264,7 +264,7 @@ class Service:
         obs: Observation,
         masks: Mask,
         now: float,
-    ) -> list[Made]:
+    ) -> list[ArmDecision]:
         """What each is decided, by the model in service or by the arm of its unit."""
         alternatives = [self._alternatives(request) for request in requests]
 
@@ -277,7 +277,7 @@ class Service:
         if self.arms is None:
             asked = quota(range(len(requests)))
             found = self.codec.decide(model, obs, masks, ids, draw, alternatives, asked)
-            return [Made(columns, model.sha256, draw.play, None) for columns in found]
+            return [ArmDecision(columns, model.sha256, draw.play, None) for columns in found]
         keys = [request.key for request in requests]
         for row, key in enumerate(keys):
             if (why := self.arms.needs(key)) is not None:
@@ -303,12 +303,12 @@ class Service:
         obs: Observation,
         begun: int,
         now: float,
-        made: Made,
+        made: ArmDecision,
     ) -> DecisionRow:
         """What goes into the log: what every decision has, and what was decided."""
         settings, decided, arm = self.settings, made.columns, _NO_ARM
         if made.assigned is not None and self.arms is not None:
-            arm = told(made.assigned, self.arms.assigner.name)
+            arm = arm_columns(made.assigned, self.arms.assigner.name)
         if decided["mode"] == EXPLORED:
             self.metrics.explored()
         return DecisionRow(

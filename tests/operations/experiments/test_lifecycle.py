@@ -20,7 +20,7 @@ from tests.store.rows import row
 def begun(store, plan=None):
     """A plan that runs."""
     plan = plan or a_stored_plan()
-    lifecycle.lay_down(store, plan, "shop", now=at(-2))
+    lifecycle.register(store, plan, "shop", now=at(-2))
     define(store)
     lifecycle.start(store, plan.name, now=at(-1))
     return plan
@@ -54,12 +54,11 @@ def test_a_better_arm_ships(store):
     plan = begun(store)
     play(store, plan, gain=3.0)
     name = plan.name
-    assert lifecycle.standing(store, name, at(-1)).sentence == "not started: begins in 24 hours"
+    assert lifecycle.report(store, name, at(-1)).sentence == "not started: begins in 24 hours"
     assert (
-        lifecycle.standing(store, name, at(0.5)).sentence
-        == "too early: 0 of 14 looks, 14 days left"
+        lifecycle.report(store, name, at(0.5)).sentence == "too early: 0 of 14 looks, 14 days left"
     )
-    waiting = lifecycle.standing(store, name, due(plan, 1))
+    waiting = lifecycle.report(store, name, due(plan, 1))
     assert waiting.sentence == "look 1 of 14 is due: take it"
     found = looked(store, plan)
     assert 1 < len(found) < 14
@@ -67,7 +66,7 @@ def test_a_better_arm_ships(store):
     last = found[-1].effect("B")
     assert last.low > 0
     assert last.low < 3.0 < last.high
-    stands = lifecycle.standing(store, name, due(plan, len(found)))
+    stands = lifecycle.report(store, name, due(plan, len(found)))
     assert stands.status.verdict == Verdict.SHIP
     assert stands.sentence == f"ship: {last.words}"
     assert stands.looks == tuple(found)
@@ -76,7 +75,7 @@ def test_a_better_arm_ships(store):
     experiments.stop(store, name, "it ships", now=at(12))
     assert (
         "stopped at 2026-03-14 00:00 UTC: it ships; it was: ship: +"
-        in lifecycle.standing(store, name, at(30)).sentence
+        in lifecycle.report(store, name, at(30)).sentence
     )
     assert kinds(store) == [
         "experiment.planned", "experiment.started", *["experiment.looked"] * len(found),
@@ -91,7 +90,7 @@ def test_an_a_a_is_kept_after_all_its_looks(store):
     found = looked(store, plan)
     assert [one.number for one in found] == list(range(1, 15))
     assert [one.decision for one in found] == ["go on"] * 13 + ["keep"]
-    assert lifecycle.standing(store, plan.name, at(15)).sentence.startswith("keep A: no gain shown")
+    assert lifecycle.report(store, plan.name, at(15)).sentence.startswith("keep A: no gain shown")
     with pytest.raises(InputError, match="look 15: the plan has 14 looks"):
         lifecycle.look(store, plan.name, now=at(20))
     assert len(experiments.looks_of(store, plan.name)) == 14
@@ -100,11 +99,11 @@ def test_an_a_a_is_kept_after_all_its_looks(store):
 def test_a_worse_guardrail_rolls_back(store):
     plan = begun(store)
     play(store, plan, gain=1.0, late=0.6)
-    stands = lifecycle.standing(store, plan.name, at(10))
+    stands = lifecycle.report(store, plan.name, at(10))
     assert stands.status.verdict == Verdict.ROLL_BACK
     assert stands.sentence == "roll back now: late pick-ups worse than the margin"
     # It is watched at any time, and not seen before there was anything to see.
-    early = lifecycle.standing(store, plan.name, at(0.9))
+    early = lifecycle.report(store, plan.name, at(0.9))
     assert early.status.verdict == Verdict.TOO_EARLY
 
 
@@ -135,7 +134,7 @@ def test_the_arms_say_what_counts_and_what_was_left_out(store):
     for k in mine["B"][:2]:
         overrides.put(store, row(k).id, "overridden", action=2, reason="ill")
     overrides.put(store, row(mine["A"][0]).id, "accepted")
-    stands = lifecycle.standing(store, plan.name, at(1.5))
+    stands = lifecycle.report(store, plan.name, at(1.5))
     a, b = stands.arms
     # 46 decisions came by then; those of the last half day are incomplete, 16 of them.
     assert (a.arm, b.arm) == ("A", "B")
@@ -170,7 +169,7 @@ def test_an_arm_whose_decisions_are_all_left_out_is_seen(store):
     failed = [k for k in range(210) if plan.assign(f"customer {k}", at(1)).arm == "B"][:75]
     for k in failed:
         overrides.put(store, row(k).id, "overridden", action=2, reason="no")
-    stands = lifecycle.standing(store, plan.name, at(7))
+    stands = lifecycle.report(store, plan.name, at(7))
     assert stands.status.verdict == Verdict.UNHEALTHY
     assert stands.arms[1].overridden == 75
 
@@ -179,11 +178,11 @@ def test_where_an_arm_failed_its_figures_hold_what_came_of_it(store):
     """Without its hard decisions it would look better than it is."""
     plan = begun(store)
     play(store, plan, days=7)
-    before = lifecycle.standing(store, plan.name, at(7))
+    before = lifecycle.report(store, plan.name, at(7))
     failed = [k for k in range(210) if plan.assign(f"customer {k}", at(1)).arm == "B"][:75]
     ids = ", ".join(f"'{row(k).id}'" for k in failed)
     by_hand(store, f"update decisions set mode = 'fallback' where id in ({ids})")
-    after = lifecycle.standing(store, plan.name, at(7))
+    after = lifecycle.report(store, plan.name, at(7))
     assert [one.means for one in after.arms] == [one.means for one in before.arms]
     assert (after.arms[1].fallback, after.sentence) == (75, before.sentence)
 
@@ -191,17 +190,17 @@ def test_where_an_arm_failed_its_figures_hold_what_came_of_it(store):
 def test_an_arm_that_is_left_with_the_easy_decisions_is_warned_of(store):
     plan = begun(store)
     play(store, plan, days=3)
-    assert lifecycle.standing(store, plan.name, at(3)).warnings == ()
+    assert lifecycle.report(store, plan.name, at(3)).warnings == ()
     failed = [k for k in range(90) if plan.assign(f"customer {k}", at(1)).arm == "B"]
     overrides.put(store, row(failed[0]).id, "overridden", action=2, reason="no")
-    (warning,) = lifecycle.standing(store, plan.name, at(3)).warnings
+    (warning,) = lifecycle.report(store, plan.name, at(3)).warnings
     share = 100 / len(failed)
     assert f"left out, by arm A 0.0 %, B {share:.1f} %: what is left of an arm" in warning
 
 
 def test_a_plan_that_does_not_wait_for_outcomes_is_warned_of(store):
     begun(store, a_stored_plan(maturity_hours=1.5))
-    (warning,) = lifecycle.standing(store, "pooling", at(0)).warnings
+    (warning,) = lifecycle.report(store, "pooling", at(0)).warnings
     assert warning.startswith("outcomes may come for 2 h, and maturity_hours is 1.5: each look")
 
 
@@ -215,7 +214,7 @@ def test_in_a_switchback_blocks_without_a_partner_do_not_count(store):
     store.append(rows)
     came = [outcomes.Given(one.id, "profit", 1.0, one.time + HOUR) for one in rows]
     outcomes.put_each(store, came)
-    stands = lifecycle.standing(store, "pooling", at(1.75))
+    stands = lifecycle.report(store, "pooling", at(1.75))
     # Blocks 0 and 4, 1 and 5 are pairs; 2 and 3 wait for 6 and 7.
     assert sum(one.units for one in stands.arms) == 6
     assert [one.counted for one in stands.arms] == [2, 2]
@@ -227,7 +226,7 @@ def test_in_a_switchback_blocks_without_a_partner_do_not_count(store):
 def test_nothing_logged_is_no_fault(store, unit):
     plan = a_stored_plan() if unit == "sticky" else a_switchback(name="pooling")
     begun(store, plan)
-    stands = lifecycle.standing(store, "pooling", at(0.1))
+    stands = lifecycle.report(store, "pooling", at(0.1))
     assert stands.status.verdict == Verdict.TOO_EARLY
     assert [one.units for one in stands.arms] == [0, 0]
     assert math.isnan(stands.arms[0].means["profit"])
@@ -239,8 +238,8 @@ def test_one_that_was_stopped_stands_as_it_stood(store):
     plan = begun(store)
     play(store, plan, days=4)
     experiments.stop(store, plan.name, "ill", now=at(2))
-    then = lifecycle.standing(store, plan.name, at(2))
-    later = lifecycle.standing(store, plan.name, at(40))
+    then = lifecycle.report(store, plan.name, at(2))
+    later = lifecycle.report(store, plan.name, at(40))
     assert [one.units for one in then.arms] == [one.units for one in later.arms]
     assert sum(one.incomplete for one in later.arms) == 15  # whose window was never played out
 
@@ -258,16 +257,16 @@ def test_one_that_was_stopped_stands_as_it_stood(store):
          "should have started at 2026-03-02 00:00 UTC, and its first look was due at 2026-03-0"),
         (lambda s, plan: lifecycle.start(s, "undefined", now=at(-1)),
          "no outcome 'smiles' has come, and none is defined .*compagnon outcomes define smiles"),
-        (lambda s, plan: lifecycle.lay_down(s, replace(plan, alpha=0.1), "shop", now=at(0)),
+        (lambda s, plan: lifecycle.register(s, replace(plan, alpha=0.1), "shop", now=at(0)),
          "pooling has another plan .sha256 .*, this one is .*; a plan does not change"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_one_sentence_and_changes_nothing(store, ask, words):
     plan = begun(store)
-    lifecycle.lay_down(store, replace(plan, name="other"), "shop", now=at(-1))
+    lifecycle.register(store, replace(plan, name="other"), "shop", now=at(-1))
     smiles = replace(plan, name="undefined", primary=replace(plan.primary, name="smiles"))
-    lifecycle.lay_down(store, smiles, "depot", now=at(-1))
-    lifecycle.lay_down(store, replace(plan, name="ended"), "shop", now=at(-1))
+    lifecycle.register(store, smiles, "depot", now=at(-1))
+    lifecycle.register(store, replace(plan, name="ended"), "shop", now=at(-1))
     experiments.stop(store, "ended", "done", now=at(0))
     before = everything(store)
     with pytest.raises(InputError, match=words) as refused:
@@ -297,7 +296,7 @@ def test_a_log_that_is_not_as_planned_is_not_looked_at(store):
     with pytest.raises(InputError, match=r"1 of 63 decisions of experiment pooling .*000007"):
         lifecycle.look(store, plan.name, now=due(plan, 2))
     with pytest.raises(InputError, match="000007"):
-        lifecycle.standing(store, plan.name, at(2))
+        lifecycle.report(store, plan.name, at(2))
     assert everything(store) == before
 
 
@@ -305,5 +304,5 @@ def test_a_plan_that_was_changed_by_hand_is_not_carried_out(store):
     plan = begun(store)
     by_hand(store, "update experiments set plan = replace(plan, '0.05', '0.5')")
     with pytest.raises(InputError, match=r"its plan has sha256 .*db check` says what was changed"):
-        lifecycle.standing(store, plan.name, at(1))
+        lifecycle.report(store, plan.name, at(1))
     assert any("experiments: pooling" in one for one in verifying.verify(store).faults)

@@ -49,7 +49,7 @@ class ArmCounts(NamedTuple):
     fallback: int
 
 
-class Standing(NamedTuple):
+class ExperimentReport(NamedTuple):
     """How an experiment stands.
 
     Attributes:
@@ -68,7 +68,7 @@ class Standing(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def lay_down(
+def register(
     store: Store, plan: ExperimentPlan, application: str, *, actor: str = "",
     detectable: Detectable | None = None, now: float,
 ) -> StoredExperiment:  # fmt: skip
@@ -157,7 +157,7 @@ def looks_of(store: Store, name: str) -> tuple[Look, ...]:
     return tuple(read_look(one.text) for one in stored.looks_of(store, name))
 
 
-def standing(store: Store, name: str, now: float) -> Standing:
+def report(store: Store, name: str, now: float) -> ExperimentReport:
     """How an experiment stands; one that was stopped as it stood then, with what came since.
 
     Raises:
@@ -167,7 +167,7 @@ def standing(store: Store, name: str, now: float) -> Standing:
     plan = plan_of(experiment)
     taken = looks_of(store, name)
     if experiment.started is None:
-        return Standing(experiment, plan, taken, _not_started(experiment), None, ())
+        return ExperimentReport(experiment, plan, taken, _not_started(experiment), None, ())
     logged = decisions_of(store, plan, experiment.application, now)
     # Who was stopped was given no arm after that: what was not complete then never will be.
     until = now if experiment.stopped is None else min(now, experiment.stopped)
@@ -178,7 +178,9 @@ def standing(store: Store, name: str, now: float) -> Standing:
         reason = f"stopped at {_time(experiment.stopped)}: {experiment.reason}"
         sentence = f"{reason}; it was: {sentence}"
     arms = _arms(plan, units, logged)
-    return Standing(experiment, plan, taken, sentence, status, arms, warnings_of(plan, logged))
+    return ExperimentReport(
+        experiment, plan, taken, sentence, status, arms, warnings_of(plan, logged)
+    )
 
 
 def warnings_of(plan: ExperimentPlan, logged: Logged) -> tuple[str, ...]:
@@ -204,7 +206,7 @@ def warnings_of(plan: ExperimentPlan, logged: Logged) -> tuple[str, ...]:
     return tuple(found)
 
 
-def as_json(found: Standing) -> dict[str, Any]:
+def as_json(found: ExperimentReport) -> dict[str, Any]:
     """All of it, for a file; numbers that are unknown are not finite."""
     kept = found.experiment._asdict() | {"plan": json.loads(found.experiment.plan)}
     status = found.status

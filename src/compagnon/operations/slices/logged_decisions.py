@@ -14,7 +14,7 @@ from compagnon.policy.action_selection import FALLBACK
 _LARGEST: Final = 1e12  # of a reward that sums of squares can be made of
 
 
-class Experience(NamedTuple):
+class SliceDecisions(NamedTuple):
     """Logged decisions, and which of the slice they are.
 
     Attributes:
@@ -31,7 +31,7 @@ class Experience(NamedTuple):
     arms: tuple[str, ...]
 
 
-def experience(content: Slice, objective: Objective) -> Experience:
+def logged_decisions(content: Slice, objective: Objective) -> SliceDecisions:
     """The decisions of a slice in episodes, each with its reward.
 
     An episode is what clients called one; a decision without is an episode of its own. A slice
@@ -83,7 +83,7 @@ def experience(content: Slice, objective: Objective) -> Experience:
         arm=arm.astype(np.int64),
         time=content.time[order],
     )
-    return Experience(logged, order, len(content) - len(kept), tuple(arms.tolist()))
+    return SliceDecisions(logged, order, len(content) - len(kept), tuple(arms.tolist()))
 
 
 def _units(content: Slice, order: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from compagnon.evaluation.offline.estimate import Estimate, estimate, estimate_d
 from compagnon.evaluation.offline.logged import LoggedDecisions
 from compagnon.evaluation.offline.quality import QualityReport, check_quality
 from compagnon.evaluation.statistics import mean_interval
-from compagnon.operations.slices.experience import experience
+from compagnon.operations.slices.logged_decisions import logged_decisions
 from compagnon.operations.slices.objective import Objective
 from compagnon.operations.slices.slice import Slice
 from compagnon.policy import Policy
@@ -21,7 +21,7 @@ from compagnon.policy.onnx_policy import OnnxPolicy
 _PART: Final = 4096  # decisions that a policy is asked about at once
 
 
-class Judgement(NamedTuple):
+class OffPolicyEvaluation(NamedTuple):
     """What a slice says of a policy.
 
     Attributes:
@@ -44,7 +44,7 @@ class Judgement(NamedTuple):
     differences: tuple[Estimate, ...]
 
 
-def judge(
+def evaluate_off_policy(
     content: Slice,
     objective: Objective,
     policy: Policy,
@@ -53,7 +53,7 @@ def judge(
     *,
     gamma: float = 1.0,
     seed: int = 0,
-) -> Judgement:
+) -> OffPolicyEvaluation:
     """Estimate what a policy is worth, played so, and how much more than another one.
 
     Args:
@@ -64,14 +64,14 @@ def judge(
         InputError: the log fails its tests (with the figures), a policy has no answer to what was
             seen, or no outcome is there.
     """
-    taken = experience(content, objective)
+    taken = logged_decisions(content, objective)
     quality = check_quality(taken.logged)
     quality.refuse_unless_good()
     whole = taken.logged
     logged = whole.observed()
     both = [(policy, play), *([] if champion is None else [champion])]
     targets = [probabilities_of(one, logged, how) for one, how in both]
-    return Judgement(
+    return OffPolicyEvaluation(
         quality,
         logged.units,
         len(np.unique(logged.episode)),

@@ -18,7 +18,7 @@ _DAY: Final = 86_400.0
 _FEW: Final = 0.5  # share of outcomes that came, below which it is an alarm
 
 
-class Standing(NamedTuple):
+class DeploymentStatus(NamedTuple):
     """What a look at a deployment found.
 
     Attributes:
@@ -61,7 +61,9 @@ def experiment_of(store: Store, deployment: Deployment) -> Experiment | None:
     return Experiment(plan, policies, stored=True)
 
 
-def standing_of(store: Store, deployment: Deployment, now: float | None = None) -> Standing:
+def deployment_status(
+    store: Store, deployment: Deployment, now: float | None = None
+) -> DeploymentStatus:
     """Look at the log of a deployment.
 
     Args:
@@ -109,7 +111,7 @@ def standing_of(store: Store, deployment: Deployment, now: float | None = None) 
         sentence, alarm = _outcome(store, deployment.application, one, moment)
         sentences.append(sentence)
         alarms += [] if alarm is None else [alarm]
-    return Standing(tuple(sentences), tuple(alarms))
+    return DeploymentStatus(tuple(sentences), tuple(alarms))
 
 
 def _logged(total: int, last: float | None, moment: float) -> str:
