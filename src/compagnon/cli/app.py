@@ -23,8 +23,10 @@ from compagnon.cli import (
     keys,
     learn,
     listing,
+    log,
     ope,
     operate,
+    outcomes,
     play,
     registry,
     serve,
@@ -57,14 +59,14 @@ _GROUPS: dict[str, tuple[str, dict[str, CommandFunction]]] = {
     "keys": ("Keys for the service.", keys.KEYS_COMMANDS),
     "log": (
         "The decisions that were logged, made again or written as a table.",
-        {**serve.LOG_COMMANDS, **slices.LOG_COMMANDS},
+        log.COMMANDS,
     ),
     "operate": (
         "A deployment from one file: who decides, and by what it is judged.",
         operate.OPERATE_COMMANDS,
     ),
-    "outcomes": ("What came of decisions.", {**keys.OUTCOMES_COMMANDS, **slices.OUTCOMES_COMMANDS}),
-    "slices": ("Decisions whose outcomes have come, frozen under a hash.", slices.SLICES_COMMANDS),
+    "outcomes": ("What came of decisions.", outcomes.COMMANDS),
+    "slices": ("Decisions whose outcomes have come, frozen under a hash.", slices.COMMANDS),
     "experiment": (
         "Whether another policy is better, on real decisions: laid down, looked at, ended.",
         experiment.COMMANDS,

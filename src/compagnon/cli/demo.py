@@ -21,8 +21,8 @@ from compagnon import output
 from compagnon.arguments import CommandFunction, flag, optional
 from compagnon.cli.export import Check, export
 from compagnon.cli.learn import learn, report
+from compagnon.cli.log import replay
 from compagnon.cli.options import Where
-from compagnon.cli.serve import replay
 from compagnon.errors import InputError
 
 _OUT: Final = Path("runs/demo")

@@ -1,4 +1,4 @@
-"""`serve`: decisions over HTTP; `log replay`: every logged decision, made again."""
+"""`serve`: decisions over HTTP, with a log of every decision."""
 
 import logging
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.arguments import CommandFunction, flag, optional
-from compagnon.cli.stores import DB, Db, opened
+from compagnon.cli.stores import DB, Db
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
@@ -202,50 +202,4 @@ def _experiment(deciding: Deciding, workers: int) -> "Experiment | None":
     return Experiment(load_plan(deciding.experiment), policies)
 
 
-def replay(
-    models: Annotated[
-        tuple[Path, ...],
-        Positional,
-        optional(
-            "POLICY...",
-            "exported policies that decided, beside those in the registry, and rules (expert:NAME)",
-        ),
-    ] = (),
-    /,
-    db: Db = DB,
-    verify: Annotated[
-        bool, flag("also look whether anything was changed; exit with 1 unless all is well")
-    ] = False,
-    head: Annotated[
-        str | None, optional("HEAD", "printed by `db check` or `db backup`, and kept elsewhere")
-    ] = None,
-) -> int:
-    """Make every logged decision again with the model that made it, and compare bit for bit.
-
-    $ compagnon log replay --verify
-    $ compagnon log replay runs/workshop-tight --db sqlite:///decisions.db
-    """
-    from compagnon.serving.replaying import loader
-    from compagnon.store import chaining, verifying
-    from compagnon.store.replay import replay as play_again
-
-    wanted = None if head is None else chaining.read_heads(head)
-    with opened(db) as store, output.busy("replaying") as tell:
-        found = play_again(
-            store, loader(store, models), watch=lambda count: tell(f"{count:,} decisions")
-        )
-        chained = verifying.verify(store, wanted) if verify or wanted is not None else None
-    out = output.console()
-    out.print(f"{found.checked:,} decisions made again, {found.same:,} the same bit for bit")
-    for one in found.differences:
-        out.print(f"decision {one.id}: {one.field} differs (model {one.model_sha256[:12]})")
-    for sha256, (reason, count) in found.unknown.items():
-        out.print(f"{count:,} decisions of model {sha256[:12]} were not: {reason}", soft_wrap=True)
-    for fault in () if chained is None else chained.faults:
-        out.print(fault, soft_wrap=True)
-    good = found.good and (chained is None or not chained.faults)
-    return 0 if good or not (verify or wanted) else 1
-
-
 COMMANDS: dict[str, CommandFunction] = {"serve": serve}
-LOG_COMMANDS: dict[str, CommandFunction] = {"replay": replay}

@@ -1,7 +1,5 @@
-"""`slices`, `log export`, `outcomes import`: what was logged, and what came of it, as data."""
+"""`slices`: decisions whose outcomes have come, frozen under a hash."""
 
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +8,8 @@ from tyro.conf import Positional, arg
 
 from compagnon import output
 from compagnon.amounts import read_moment
-from compagnon.arguments import CommandFunction, Force, flag, optional
-from compagnon.cli.stores import DB, Db, day, opened
+from compagnon.arguments import CommandFunction, optional
+from compagnon.cli.stores import DB, Db, Since, Until, day, opened
 from compagnon.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,10 +17,6 @@ if TYPE_CHECKING:
 
     from compagnon.operations.slices import Slice
 
-Since = Annotated[
-    str | None, optional("WHEN", "decisions from then on: 2026-03-02, 2026-03-02T06:00 (UTC)")
-]
-Until = Annotated[str | None, optional("WHEN", "and before then")]
 Application = Annotated[str, arg(metavar="NAME", help="whose decisions")]
 Outcomes = Annotated[
     tuple[str, ...],
@@ -121,103 +115,4 @@ def _describe(found: "Slice", console: "Console") -> None:
         console.print(f"{overridden:,} were overridden by people, and are in no estimate")
 
 
-def export(
-    out: Annotated[Path, Positional, arg(metavar="FILE", help="ends with .csv or .parquet")],
-    /,
-    arrays: Annotated[
-        bool, flag("the features, the possible actions and the probabilities, too")
-    ] = False,
-    policy: Annotated[
-        Path | None, optional("POLICY", "whose fields the features are called by")
-    ] = None,
-    application: Annotated[str | None, optional("NAME", "of this application alone")] = None,
-    since: Since = None,
-    until: Until = None,
-    db: Db = DB,
-    force: Force = False,
-) -> int:
-    """Write the log as a table, a row a decision, with what people and time made of it.
-
-    $ compagnon log export decisions.csv
-    $ compagnon log export decisions.parquet --arrays --policy runs/workshop-tight
-    """
-    from compagnon.operations import log_export
-    from compagnon.policy.artefact import load_manifest
-    from compagnon.policy.loading import artefact_directory
-
-    writers = {".csv": log_export.write_csv, ".parquet": log_export.write_parquet}
-    output.claim(force, out, text=False)
-    if out.suffix.lower() not in writers:
-        raise InputError(f"{out}: give a file that ends with .csv or .parquet")
-    fields: tuple[str, ...] = ()
-    if policy is not None:
-        manifest = load_manifest(artefact_directory(policy))
-        fields = tuple(manifest.schema_.observation.names)
-    target = Path(os.path.realpath(out))  # what a link points at is written, and the link stays
-    if not target.parent.is_dir():
-        raise InputError(f"{out}: the folder {target.parent} is not there")
-    with opened(db) as store, output.busy("writing") as tell:
-        pages = log_export.table_rows(
-            store,
-            application=application,
-            since=0.0 if since is None else read_moment(since, "--since"),
-            until=None if until is None else read_moment(until, "--until"),
-            fields=fields,
-            arrays=arrays or policy is not None,
-        )
-        descriptor, name = tempfile.mkstemp(prefix=".export-", dir=target.parent)
-        os.close(descriptor)
-        draft = Path(name)
-        try:
-            count = writers[out.suffix.lower()](pages, draft, lambda n: tell(f"{n:,} decisions"))
-            if not count:
-                raise InputError("no decision was logged in that time; nothing was written")
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-    output.console().print(f"wrote {count:,} decisions to {out}", soft_wrap=True)
-    return 0
-
-
-def import_outcomes(
-    file: Annotated[
-        Path, Positional, arg(metavar="FILE.csv", help="decision_id, name, value, time")
-    ],
-    /,
-    zone: Annotated[str, arg(metavar="ZONE", help="of times without one")] = "UTC",
-    application: Annotated[str | None, optional("NAME", "whose decisions they must be of")] = None,
-    db: Db = DB,
-) -> int:
-    """Record outcomes from a table; each is recorded once, in whatever order and however often.
-
-    The file is looked at whole before anything is written. Ends with 1 where an outcome stands
-    there with another value, or a decision is unknown.
-
-    $ compagnon outcomes import profits.csv --zone Europe/Paris
-    """
-    from compagnon.operations import outcome_files
-
-    given = outcome_files.read_outcomes(file, zone)
-    with opened(db) as store, output.busy("recording") as tell:
-        found = outcome_files.import_outcomes(
-            store, given, application, lambda count: tell(f"{count:,} outcomes")
-        )
-    console = output.console()
-    if found.fresh:
-        console.print(f"new names, which nobody had defined: {', '.join(found.fresh)}")
-    late = f", {found.late:,} of them too late to count" if found.late else ""
-    console.print(
-        f"{found.created:,} outcomes recorded{late}; {found.same:,} were there already",
-        soft_wrap=True,
-    )
-    for fault in (*found.unknown, *found.conflicts):
-        console.print(f"not recorded: {file}, {fault}", soft_wrap=True)
-    named = len(found.unknown) + len(found.conflicts)
-    if found.refused > named:
-        console.print(f"not recorded: {found.refused - named:,} more")
-    return 1 if found.refused else 0
-
-
-SLICES_COMMANDS: dict[str, CommandFunction] = {"freeze": freeze, "check": check}
-LOG_COMMANDS: dict[str, CommandFunction] = {"export": export}
-OUTCOMES_COMMANDS: dict[str, CommandFunction] = {"import": import_outcomes}
+COMMANDS: dict[str, CommandFunction] = {"freeze": freeze, "check": check}

@@ -27,6 +27,10 @@ DB = None
 Models = Annotated[
     Path | None, optional("DIR", "model files; `models` beside a database file without it")
 ]
+Since = Annotated[
+    str | None, optional("WHEN", "decisions from then on: 2026-03-02, 2026-03-02T06:00 (UTC)")
+]
+Until = Annotated[str | None, optional("WHEN", "and before then")]
 Model = Annotated[str, Positional, arg(metavar="MODEL", help="its name")]
 
 
