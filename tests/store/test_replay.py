@@ -15,7 +15,7 @@ def logged(store):
 
 
 def test_a_log_that_comes_out_the_same_is_good(logged, monkeypatch):
-    monkeypatch.setattr(replay, "_PAGE", 7)
+    monkeypatch.setattr("compagnon.store.paging.PAGE", 7)
     seen: list[tuple[str, int]] = []
 
     def load(model):

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import numpy as np
 import sqlalchemy
+from sqlalchemy import Select
 
 from compagnon.errors import InputError
 from compagnon.store import Store
-from compagnon.store.decisions import COLUMNS, DecisionRow
+from compagnon.store.decisions import COLUMNS, DecisionRow, as_row
+from compagnon.store.paging import pages
 from compagnon.store.tables import decisions, outcomes, overrides
 
-_PAGE: Final = 1000
+_WIDTH: Final = 1 + len(COLUMNS)  # of a page: the place in the log, and a decision
 # What a row tells as it is: the name in the table, and the column of the log.
 _PLAIN: Final = {
     "id": "id", "time": "time", "application": "application", "key": "key", "unit": "unit",
@@ -53,11 +55,9 @@ def table_rows(
     with store.read() as connection:
         names = list(connection.scalars(sqlalchemy.select(outcomes.c.name).distinct()))
     names.sort()
-    after, columns = 0, list[str]()
-    while True:
-        page, after = _page(store, application, since, until, after)
-        if not page:
-            return
+    columns: list[str] = []
+    for rows in pages(store, _query(application, since, until)):
+        page = [(as_row(row[1:_WIDTH]), tuple(row[_WIDTH:])) for row in rows]
         came = _outcomes(store, [row.id for row, _ in page])
         found = []
         for row, human in page:
@@ -77,26 +77,17 @@ def table_rows(
         yield found
 
 
-def _page(
-    store: Store, application: str | None, since: float, until: float | None, after: int
-) -> tuple[list[tuple[DecisionRow, tuple[Any, ...]]], int]:
+def _query(application: str | None, since: float, until: float | None) -> Select[Any]:
+    """Decisions, and what people made of them."""
     said = (overrides.c.verdict, overrides.c.action, overrides.c.reason, overrides.c.person)
     query = (
         sqlalchemy.select(decisions.c.seq, *COLUMNS, *said)
         .select_from(decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id))
-        .where(decisions.c.seq > after, decisions.c.time >= since)
-        .order_by(decisions.c.seq)
-        .limit(_PAGE)
+        .where(decisions.c.time >= since)
     )
     if application is not None:
         query = query.where(decisions.c.application == application)
-    if until is not None:
-        query = query.where(decisions.c.time < until)
-    width = 1 + len(COLUMNS)
-    with store.read() as connection:
-        rows = connection.execute(query).all()
-    found = [(DecisionRow(*row[1:width]), tuple(row[width:])) for row in rows]
-    return found, rows[-1][0] if rows else after
+    return query if until is None else query.where(decisions.c.time < until)
 
 
 def _outcomes(store: Store, ids: Sequence[str]) -> dict[tuple[str, str], tuple[float, bool]]:

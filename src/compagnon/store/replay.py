@@ -6,12 +6,12 @@ from typing import NamedTuple
 import sqlalchemy
 
 from compagnon.errors import InputError
+from compagnon.store import paging
 from compagnon.store.database import Store
 from compagnon.store.decision_row import REPLAYED
 from compagnon.store.decisions import COLUMNS, DecisionRow, as_row
 from compagnon.store.tables import decisions
 
-_PAGE = 1000
 # Computes decisions of one model again: from their ids, features and masks alone.
 Recompute = Callable[[Sequence[DecisionRow]], Sequence[DecisionRow]]
 
@@ -107,17 +107,9 @@ def models_in_log(store: Store) -> dict[str, int]:
 def pages(
     store: Store, model_sha256: str | None = None, after: int = 0
 ) -> Iterator[list[DecisionRow]]:
-    """The log in its order, of a model or whole, a thousand rows at a time.
-
-    Each page is read for itself, so that no long read holds the database up.
-    """
-    while True:
-        query = sqlalchemy.select(decisions.c.seq, *COLUMNS).where(decisions.c.seq > after)
-        if model_sha256 is not None:
-            query = query.where(decisions.c.model_sha256 == model_sha256)
-        with store.read() as connection:
-            rows = connection.execute(query.order_by(decisions.c.seq).limit(_PAGE)).all()
-        if not rows:
-            return
-        after = rows[-1].seq
+    """The log in its order, of a model or whole, see `paging.pages`."""
+    query = sqlalchemy.select(decisions.c.seq, *COLUMNS)
+    if model_sha256 is not None:
+        query = query.where(decisions.c.model_sha256 == model_sha256)
+    for rows in paging.pages(store, query, after):
         yield [as_row(row[1:]) for row in rows]

@@ -1,10 +1,10 @@
 """Walks all that is chained, row by row, and says what was changed by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from compagnon.store import chaining, constraints, events, recorded
 from compagnon.store.chaining import Heads, Kind
@@ -187,36 +187,44 @@ def _walk_decisions(
 def _walk_outcomes(
     connection: Connection, known: dict[int, _Chain], faults: list[str]
 ) -> tuple[int, int]:
-    extra = [outcomes.c[name] for name in ("chain", "place", "link")]
-    result = connection.execute(
-        sqlalchemy.select(*extra, *chaining.OUTCOME_COLUMNS)
-        .where(outcomes.c.chain.is_not(None))
-        .order_by(outcomes.c.chain, outcomes.c.place)
-        .execution_options(yield_per=_PAGE)
-    )
-    count = 0
-    for row in result:
-        count += 1
-        what = f"outcome {row.name} of {row.decision_id}"
-        fault = _follow(known, "outcomes", what, row, row[3:])
-        faults += [] if fault is None else [fault]
+    """How many there are on chains, and from before."""
+
+    def what(row: Any) -> str:
+        return f"outcome {row.name} of {row.decision_id}"
+
+    count = _walk(connection, known, faults, outcomes, chaining.OUTCOME_COLUMNS, what)
     old, link = chaining.fold_outcomes(chaining.outcome_hashes(connection))
     faults += _of_before(known, "outcomes before", old, link)
     return count, old
 
 
 def _walk_overrides(connection: Connection, known: dict[int, _Chain], faults: list[str]) -> int:
-    extra = [overrides.c[name] for name in ("chain", "place", "link")]
+    def what(row: Any) -> str:
+        return f"what a person made of {row.decision_id}"
+
+    return _walk(connection, known, faults, overrides, OVERRIDE_COLUMNS, what)
+
+
+def _walk(
+    connection: Connection,
+    known: dict[int, _Chain],
+    faults: list[str],
+    table: Table,
+    columns: Sequence[Any],
+    what: Callable[[Any], str],
+) -> int:
+    """Follow the rows of a table whose chains bear its name, each with a link; how many."""
+    extra = [table.c[name] for name in ("chain", "place", "link")]
     result = connection.execute(
-        sqlalchemy.select(*extra, *OVERRIDE_COLUMNS)
-        .order_by(overrides.c.chain, overrides.c.place)
+        sqlalchemy.select(*extra, *columns)
+        .where(table.c.chain.is_not(None))
+        .order_by(table.c.chain, table.c.place)
         .execution_options(yield_per=_PAGE)
     )
     count = 0
     for row in result:
         count += 1
-        what = f"what a person made of {row.decision_id}"
-        fault = _follow(known, "overrides", what, row, row[3:])
+        fault = _follow(known, table.name, what(row), row, row[3:])
         faults += [] if fault is None else [fault]
     return count
 

@@ -23,10 +23,9 @@ from compagnon.operations.experiments.plan import HOUR, ExperimentPlan, Sticky
 from compagnon.operations.experiments.units import Decisions
 from compagnon.operations.slices.collecting import outcomes_of, windows_of
 from compagnon.policy.action_selection import FALLBACK
-from compagnon.store import Store
+from compagnon.store import Store, paging
 from compagnon.store.tables import decisions, overrides
 
-_PAGE: Final = 1000
 # Between the assignment of a decision and the time that the log has, s. A decision at the end of a
 # block may so be logged in the next one.
 _SLACK: Final = 10.0
@@ -72,22 +71,14 @@ def pages(store: Store, clause: Any, names: Sequence[str], until: float) -> Iter
     Args:
         clause: of SQL, which of them. names: K outcomes. until: the last moment, UNIX time, s.
     """
-    joined = decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id)
-    after = 0
-    while True:
-        query = (
-            sqlalchemy.select(*_COLUMNS, overrides.c.verdict)
-            .select_from(joined)
-            .where(clause, decisions.c.seq > after)
-            .order_by(decisions.c.seq)
-            .limit(_PAGE)
-        )
+    query = (
+        sqlalchemy.select(*_COLUMNS, overrides.c.verdict)
+        .select_from(decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id))
+        .where(clause)
+    )
+    for page in paging.pages(store, query):
+        rows = [row for row in page if row.time <= until]
         with store.read() as connection:
-            page = connection.execute(query).all()
-            if not page:
-                return
-            after = page[-1].seq
-            rows = [row for row in page if row.time <= until]
             values, _ = outcomes_of(connection, [row.id for row in rows], names)
         yield Page(rows, values)
 

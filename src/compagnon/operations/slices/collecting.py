@@ -2,7 +2,7 @@
 
 import time as clock
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import sqlalchemy
@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from compagnon.errors import InputError
 from compagnon.operations.slices.slice import Slice, texts
 from compagnon.store import Store, chaining
-from compagnon.store.decisions import COLUMNS, DecisionRow
+from compagnon.store.decisions import COLUMNS, DecisionRow, as_row
+from compagnon.store.paging import pages
 from compagnon.store.tables import decisions, metrics, outcomes, overrides
 
-_PAGE: Final = 1000
 Row = tuple[DecisionRow, str | None]  # and the verdict of a person
 
 
@@ -129,33 +129,24 @@ def _read(
     rows: list[Row] = []
     parts: list[NDArray[Any]] = []
     lates: list[NDArray[Any]] = []
-    after, cut, width = 0, 0, len(COLUMNS)
-    joined = decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id)
-    while True:
-        query = (
-            sqlalchemy.select(decisions.c.seq, *COLUMNS, overrides.c.verdict)
-            .select_from(joined)
-            .where(_of(application, since, end), decisions.c.seq > after)
-            .order_by(decisions.c.seq)
-            .limit(_PAGE)
-        )
+    cut = 0
+    query = (
+        sqlalchemy.select(decisions.c.seq, *COLUMNS, overrides.c.verdict)
+        .select_from(decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id))
+        .where(_of(application, since, end))
+    )
+    for page in pages(store, query):
+        # Each row is the place in the log, a decision, and a verdict.
+        kept = [(as_row(row[1:-1]), row[-1]) for row in page if row.episode not in split]
+        cut += len(page) - len(kept)
         with store.read() as connection:
-            page = connection.execute(query).all()
-            if not page:
-                break
-            after = page[-1][0]
-            kept = [row for row in page if row[1:][_EPISODE] not in split]
-            cut += len(page) - len(kept)
-            values, late = outcomes_of(connection, [row[1] for row in kept], names)
-        rows += [(DecisionRow(*row[1 : 1 + width]), row[1 + width]) for row in kept]
+            values, late = outcomes_of(connection, [row.id for row, _ in kept], names)
+        rows += kept
         parts.append(values)
         lates.append(late)
         watch(len(rows))
     empty = np.zeros((0, len(names)))
     return rows, [np.concatenate([empty, *parts]), np.concatenate([empty > 0, *lates])], cut
-
-
-_EPISODE: Final = DecisionRow._fields.index("episode")
 
 
 def outcomes_of(
@@ -164,12 +155,13 @@ def outcomes_of(
     """What came in time of n decisions, (n, K), NaN without; and what came too late."""
     values = np.full((len(ids), len(names)), np.nan)
     late = np.zeros(values.shape, np.bool_)
-    place = {one: k for k, one in enumerate(ids)}
+    row_of = {one: k for k, one in enumerate(ids)}
+    column_of = {name: k for k, name in enumerate(names)}
     query = sqlalchemy.select(
         outcomes.c.decision_id, outcomes.c.name, outcomes.c.value, outcomes.c.late
     ).where(outcomes.c.decision_id.in_(ids), outcomes.c.name.in_(names))
     for decision_id, name, value, came_late in connection.execute(query):
-        at = place[decision_id], list(names).index(name)
+        at = row_of[decision_id], column_of[name]
         late[at] = came_late
         if not came_late:
             values[at] = value
