@@ -205,7 +205,6 @@ def test_an_outcome_too_large_to_reckon_with_is_named(store, policies, tmp_path,
     [
         (["--policy", "constant:0"], "a rule does not say what the logged decisions read"),
         (["--policy", "SHOP"], "it reads or chooses something else"),
-        (["--policy", "constant:0", "--against", "FIRST", "--play", "sampled"], "is a rule"),
         (["--policy", "FIRST", "--gamma", "0"], "--gamma 0: give a number above 0"),
         (["--policy", "FIRST", "--explore", "2"], "--explore 2: give a number from 0 to 1"),
         (["--policy", "FIRST", "--outcomes", "late=1"], "late was not collected"),
@@ -230,7 +229,31 @@ def test_a_rule_is_estimated_beside_the_policy_that_decided(store, policies, tmp
     obs, _ = fill(store, first)
     log, out = frozen(store, tmp_path), tmp_path / "rule.json"
     words = ["--policy", "constant:1", "--against", str(folder / "first"), "--log", str(log)]
-    assert main(["ope", *words, "--json", str(out)]) == 0
+    assert main(["ope", *words, "--play", "sampled", "--json", str(out)]) == 0  # the other one is
     wanted = float(worth(obs, np.ones(COUNT, int)).mean())
     for one in json.loads(out.read_text())["estimates"]:
         assert abs(one["value"] - wanted) < 4 * (one["high"] - one["low"]) / 3.92
+
+
+def test_what_knows_nothing_is_estimated_by_its_probabilities_and_a_policy_beside_itself_by_0(
+    store, policies, tmp_path
+):
+    folder, first, _ = policies
+    obs, _ = fill(store, first)
+    log, out = frozen(store, tmp_path), tmp_path / "found.json"
+    mine = str(folder / "first")
+    words = ["--log", str(log), "--json", str(out), "--force", "--play", "sampled"]
+    assert main(["ope", "--policy", "random", "--against", mine, *words]) == 0
+    wanted = float((worth(obs, 0) + worth(obs, 1)).mean() / 2)
+    for one in json.loads(out.read_text())["estimates"]:
+        assert abs(one["value"] - wanted) < 4 * (one["high"] - one["low"]) / 3.92
+    assert main(["ope", "--policy", mine, "--against", mine, *words]) == 0
+    assert all(one["value"] == 0.0 for one in json.loads(out.read_text())["differences"])
+
+
+def test_the_log_is_tested_against_what_is_estimated(store, policies, tmp_path):
+    folder, first, _ = policies
+    fill(store, first)
+    found = ask(policies, frozen(store, tmp_path), tmp_path, "--against", str(folder / "first"))
+    names = [test["name"] for test in found["quality"]]
+    assert {"mean_weight_policy", "mean_weight_the other one"} <= set(names)

@@ -11,7 +11,9 @@ from compagnon.errors import InputError
 
 if TYPE_CHECKING:
     from compagnon.evaluation.offline.estimate import Estimate
-    from compagnon.policy import Policy, Schema
+    from compagnon.policy import Schema
+    from compagnon.policy.action_selection import Play, PlayName
+    from compagnon.policy.manifest import Manifest
 
 
 def ope(
@@ -31,7 +33,8 @@ def ope(
         tuple[str, ...], optional("NAME...", "outcomes that are 0 where none came")
     ] = (),
     play: Annotated[
-        Literal["greedy", "sampled"], arg(help="how it would be served, see `compagnon serve`")
+        Literal["greedy", "sampled"],
+        arg(help="as `compagnon serve` would play; a rule plays as it does"),
     ] = "greedy",
     explore: Annotated[float, arg(metavar="RATE", help="and with how much exploration")] = 0.0,
     gamma: Annotated[float, arg(metavar="G", help="discount of a step")] = 1.0,
@@ -48,6 +51,7 @@ def ope(
     """
     from compagnon.operations import slices
     from compagnon.operations.off_policy import evaluate_off_policy
+    from compagnon.policy.loading import load_policy, recorded_manifest
 
     output.claim(force, json)
     if not 0.0 < gamma <= 1.0:
@@ -56,16 +60,16 @@ def ope(
         raise InputError(f"--explore {explore:g}: give a number from 0 to 1")
     content = slices.load(log)
     objective = slices.Objective.parse(outcomes, zero) if outcomes else _objective(content, log)
-    schema = _schema([policy, *([against] if against else [])], content.manifest)
-    played = _play(policy, play, explore)
+    names = [policy] if against is None else [policy, against]
+    manifests = [recorded_manifest(name) for name in names]
+    schema = _schema(names, manifests, content.manifest["schema_sha256"])
     with output.busy("estimating"):
-        loaded = _load(policy, schema)
-        other = None
-        if against is not None:
-            other = (_load(against, schema), _play(against, play, explore))
-        found = evaluate_off_policy(
-            content, objective, loaded, played, other, gamma=gamma, seed=seed
-        )
+        both = [
+            (load_policy(name, schema), _play(manifest, play, explore))
+            for name, manifest in zip(names, manifests, strict=True)
+        ]
+        loaded, other = both[0][0], both[1] if len(both) > 1 else None
+        found = evaluate_off_policy(content, objective, *both[0], other, gamma=gamma, seed=seed)
     console = output.console()
     low, high = found.logged[1:]
     console.print(
@@ -98,57 +102,40 @@ def _objective(content: Any, log: Path) -> Any:
     return Objective.of_json(frozen)
 
 
-def _schema(names: list[str], manifest: Any) -> "Schema":
+def _schema(names: list[str], manifests: "list[Manifest | None]", wanted: str) -> "Schema":
     """The schema of the slice, which only a policy knows whole.
 
+    Args:
+        manifests: of the policies of these names; None of rules. wanted: its hash.
+
     Raises:
-        InputError: no policy of it is among those that were given.
+        InputError: no policy of it is among them, or one of another.
     """
-    from compagnon.policy.artefact import load_manifest
-    from compagnon.policy.loading import ONNX_KINDS, artefact_directory, recorded_env
-
-    wanted = manifest["schema_sha256"]
-    seen = []
-    for name in names:
-        if recorded_env(name) is None:
+    found = None
+    for name, manifest in zip(names, manifests, strict=True):
+        if manifest is None:
             continue
-        kind, _, rest = name.partition(":")
-        path = Path(rest if kind in ONNX_KINDS else name)
-        known = load_manifest(artefact_directory(path))
-        if known.schema_sha256 == wanted:
-            return known.schema_
-        seen.append(f"{name} is of schema {known.schema_sha256[:12]}")
-    if seen:
+        if manifest.schema_sha256 != wanted:
+            raise InputError(
+                f"the slice is of decisions of schema {wanted[:12]}, and {name} of "
+                f"{manifest.schema_sha256[:12]}: it reads or chooses something else"
+            )
+        found = manifest.schema_
+    if found is None:
         raise InputError(
-            f"the slice is of decisions of schema {wanted[:12]}; {', '.join(seen)}: it reads or "
-            "chooses something else"
+            "a rule does not say what the logged decisions read: give the policy that decided, or "
+            "another one of its schema, as --against"
         )
-    raise InputError(
-        "a rule does not say what the logged decisions read: give the policy that decided, or "
-        "another one of its schema, as --against"
-    )
+    return found
 
 
-def _load(name: str, schema: "Schema") -> "Policy":
-    from compagnon.policy.loading import load_policy
-
-    return load_policy(name, schema)
-
-
-def _play(name: str, play: Any, explore: float) -> Any:
-    """As `serve` would play the policy."""
+def _play(manifest: "Manifest | None", play: "PlayName", explore: float) -> "Play":
+    """As `serve` would play a policy; a rule plays as it does."""
     from compagnon.policy.action_selection import Nearness, Play
-    from compagnon.policy.artefact import load_manifest
-    from compagnon.policy.loading import ONNX_KINDS, artefact_directory, recorded_env
 
-    if recorded_env(name) is None:
-        if play != "greedy" or explore:
-            raise InputError(f"{name} is a rule: it plays greedily, and explores nothing")
+    if manifest is None:
         return Play()
-    kind, _, rest = name.partition(":")
-    path = Path(rest if kind in ONNX_KINDS else name)
-    head = load_manifest(artefact_directory(path)).head
-    return Play(play, explore, Nearness().of(head) if explore else None)
+    return Play(play, explore, Nearness().of(manifest.head) if explore else None)
 
 
 def _table(title: str, estimates: "tuple[Estimate, ...]") -> Any:

@@ -5,18 +5,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compagnon.errors import InputError
 from compagnon.evaluation.offline.estimate import Estimate, estimate, estimate_difference
+from compagnon.evaluation.offline.intervals import studentised_bootstrap
 from compagnon.evaluation.offline.logged import LoggedDecisions
 from compagnon.evaluation.offline.quality import QualityReport, check_quality
-from compagnon.evaluation.statistics import mean_interval
+from compagnon.evaluation.offline.ratios import by_group, mean_of
 from compagnon.operations.slices.logged_decisions import logged_decisions
 from compagnon.operations.slices.objective import Objective
 from compagnon.operations.slices.slice import Slice
 from compagnon.policy import Policy
-from compagnon.policy.action_selection import Play, played
+from compagnon.policy.action_selection import Play, output_of_rule, played
 from compagnon.policy.network import CategoricalPolicy, ValuesPolicy
 from compagnon.policy.onnx_policy import OnnxPolicy
+from compagnon.policy.protocol import StochasticPolicy
 
 _PART: Final = 4096  # decisions that a policy is asked about at once
 
@@ -65,12 +66,13 @@ def evaluate_off_policy(
             seen, or no outcome is there.
     """
     taken = logged_decisions(content, objective)
-    quality = check_quality(taken.logged)
-    quality.refuse_unless_good()
     whole = taken.logged
+    both = {"policy": (policy, play), **({} if champion is None else {"the other one": champion})}
+    found = {name: probabilities_of(one, whole, how) for name, (one, how) in both.items()}
+    quality = check_quality(whole, found)
+    quality.refuse_unless_good()
     logged = whole.observed()
-    both = [(policy, play), *([] if champion is None else [champion])]
-    targets = [probabilities_of(one, logged, how) for one, how in both]
+    targets = [one[~whole.unobserved] for one in found.values()]
     return OffPolicyEvaluation(
         quality,
         logged.units,
@@ -78,7 +80,7 @@ def evaluate_off_policy(
         logged.rows,
         taken.overridden,
         whole.rows - logged.rows,
-        _as_logged(logged, gamma),
+        _as_logged(logged, gamma, seed),
         estimate(logged, targets[0], gamma, seed),
         estimate_difference(logged, targets[0], targets[1], gamma, seed) if champion else (),
     )
@@ -96,23 +98,20 @@ def probabilities_of(policy: Policy, logged: LoggedDecisions, play: Play) -> NDA
         obs, mask = logged.obs[rows], logged.action_mask[rows]
         if isinstance(policy, CategoricalPolicy | ValuesPolicy | OnnxPolicy):
             said = policy.say(obs, mask)
-            made = played(said, mask, play, [0] * len(obs))
-            found[rows] = [one.probabilities for one in made]
-        else:  # a rule: it says what it does, and no more
-            action = policy.act(obs, mask)
-            if not mask[np.arange(len(obs)), action].all():
-                raise InputError(f"{policy.name} takes an action that was not possible")
-            found[np.arange(start, start + len(obs)), action] = 1.0
+        elif isinstance(policy, StochasticPolicy):  # such as one that knows nothing
+            found[rows] = policy.probabilities(obs, mask)
+            continue
+        else:
+            said = output_of_rule(policy, obs, mask)
+        made = played(said, mask, play, [0] * len(obs))
+        found[rows] = [one.probabilities for one in made]
     return found
 
 
-def _as_logged(logged: LoggedDecisions, gamma: float) -> tuple[float, float, float]:
+def _as_logged(logged: LoggedDecisions, gamma: float, seed: int) -> tuple[float, float, float]:
     """The mean return of an episode, and its interval over units."""
-    worth = logged.reward * gamma**logged.step
-    sums = np.bincount(logged.unit_index, worth)
-    episodes = np.bincount(logged.unit_index[logged.step == 0], minlength=len(sums))  # of each unit
-    mean = float(sums.sum() / episodes.sum())
-    # A ratio of sums; its error is that of what each unit is above the mean (Cochran 1977).
-    above = (sums - mean * episodes) * len(sums) / episodes.sum()
-    low, high = mean_interval(above)
-    return mean, mean + low, mean + high
+    unit = logged.unit_index
+    returns = by_group(logged.reward * gamma**logged.step, unit)
+    episodes = by_group((logged.step == 0).astype(np.float64), unit)
+    mean = mean_of(returns, episodes)
+    return mean.value, *studentised_bootstrap(mean, seed=seed)

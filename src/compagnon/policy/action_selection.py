@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy.manifest import DeterministicHead, GaussianHead, Head, ValuesHead
+from compagnon.policy.protocol import Policy
 from compagnon.policy.sampling import draw, explored, uniform
 
 PlayName = Literal["greedy", "sampled"]
@@ -62,6 +63,23 @@ class PolicyOutput(NamedTuple):
     def preferences(self) -> NDArray[np.floating]:
         """(N, A), what its actions are ranked by: values, or probabilities."""
         return self.outputs if self.valued else self.probabilities
+
+
+def output_of_rule(
+    policy: Policy, obs: NDArray[np.float32], mask: NDArray[np.bool_]
+) -> PolicyOutput:
+    """What a rule does, as a vector that is 1 there: it leaves nothing to chance.
+
+    Raises:
+        InputError: it does what is not possible, or has no answer.
+    """
+    action = np.asarray(policy.act(obs, mask), np.int64)
+    rows = np.arange(len(obs))
+    if action.shape != rows.shape or not mask[rows, action].all():
+        raise InputError(f"{policy.name} took an action that is not possible")
+    sure = np.zeros(mask.shape)
+    sure[rows, action] = 1.0
+    return PolicyOutput(sure, action, sure, valued=False)
 
 
 class Play(NamedTuple):

@@ -11,6 +11,7 @@ from compagnon.plugins import brought_worlds
 from compagnon.policy.artefact import MANIFEST_FILE, load_artefact, load_manifest
 from compagnon.policy.basic import ConstantPolicy, random_policy
 from compagnon.policy.exported import Precision
+from compagnon.policy.manifest import Manifest
 from compagnon.policy.onnx_policy import load_onnx
 from compagnon.policy.protocol import Policy
 from compagnon.policy.rules import load_rule, names_a_rule
@@ -83,8 +84,8 @@ def artefact_directory(path: Path) -> Path:
     raise InputError(f"{path} holds neither {MANIFEST_FILE} (a policy) nor {BEST}/ (a run)")
 
 
-def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
-    """The environment that a trained policy learnt in, and its arguments; None for other policies.
+def recorded_manifest(name: str) -> Manifest | None:
+    """What a trained policy, by its path, says of itself; None for other policies.
 
     Raises:
         InputError: a path that holds no policy, or a damaged one.
@@ -93,9 +94,19 @@ def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
     if name == "random" or kind in ("constant", "expert") or not is_played(name):
         return None
     if kind in ONNX_KINDS:
-        manifest = load_manifest(artefact_directory(Path(rest)))
-    else:
-        manifest = load_artefact(artefact_directory(Path(name))).manifest
+        return load_manifest(artefact_directory(Path(rest)))
+    return load_artefact(artefact_directory(Path(name))).manifest
+
+
+def recorded_env(name: str) -> tuple[str, dict[str, Any]] | None:
+    """The environment that a trained policy learnt in, and its arguments; None for other policies.
+
+    Raises:
+        InputError: see `recorded_manifest`.
+    """
+    manifest = recorded_manifest(name)
+    if manifest is None:
+        return None
     return manifest.schema_.env_id, dict(manifest.provenance.env_args)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from compagnon.errors import InputError
 from compagnon.policy import Policy, Schema
-from compagnon.policy.action_selection import PolicyOutput
+from compagnon.policy.action_selection import PolicyOutput, output_of_rule
 from compagnon.policy.loading import load_policy
 from compagnon.policy.protocol import DayReader
 from compagnon.policy.vector_action_selection import VectorsSaid
@@ -43,18 +43,8 @@ class RuleModel:
         self.sha256 = hashlib.sha256(known.encode()).hexdigest()
 
     def say(self, obs: NDArray[np.float32], mask: NDArray[np.bool_]) -> PolicyOutput:
-        """What the rule does, as a vector that is 1 there; see `Model.say`.
-
-        Raises:
-            InputError: it does what is not possible.
-        """
-        action = np.asarray(self.policy.act(obs, mask), np.int64)
-        rows = np.arange(len(obs))
-        if action.shape != rows.shape or not mask[rows, action].all():
-            raise InputError(f"{self.name} took an action that is not possible")
-        sure = np.zeros(mask.shape)
-        sure[rows, action] = 1.0
-        return PolicyOutput(sure, action, sure, valued=False)
+        """See `output_of_rule`."""
+        return output_of_rule(self.policy, obs, mask)
 
     def say_vectors(self, obs: NDArray[np.float32]) -> VectorsSaid:  # noqa: ARG002
         """Refused: rules give no vectors.

@@ -161,10 +161,15 @@ class LoggedDecisions:
         Raises:
             InputError: every episode misses one.
         """
-        missing = np.isin(self.episode, self.episode[np.isnan(self.reward)])
+        missing = self.unobserved
         if missing.all():
             raise InputError("reward: every episode misses an outcome; wait until some are there")
         return self.take(~missing)
+
+    @property
+    def unobserved(self) -> Bools:
+        """(N,) decisions of episodes that miss an outcome."""
+        return np.isin(self.episode, self.episode[np.isnan(self.reward)])
 
 
 def of_bandit(
