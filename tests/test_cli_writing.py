@@ -71,7 +71,8 @@ READ = {
     "data import places", "data check places", "data export days", "data export ids",
     "data check drivers", "data check matrix", "data describe days", "data resample days",
     "db restore folder", "registry add policy", "log replay models",
-    "log export policy", "slices check folder", "ope log", "operate init policy",
+    "log export policy", "slices check folder", "slices freeze deployment", "ope log",
+    "operate init policy",
     "operate check file", "operate serve file", "operate status file", "outcomes import file",
     "experiment plan file", "experiment plan past", "serve experiment",
 } | {

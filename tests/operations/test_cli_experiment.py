@@ -99,7 +99,8 @@ def test_status_without_a_name_is_that_of_the_one_that_runs(store, run, file, tm
     assert "give the name of one: pooling (planned)" in run(*shop("status"), code=2)
     assert run("start", "pooling") == (
         "pooling runs for application shop: not started: begins in 24 hours beware: outcomes may "
-        "come for 2 h, and maturity_hours is 0: each look misses the units of the last hours"
+        "come for 2 h, and maturity_hours is 0: each look misses the units of the last hours "
+        "a service that runs already learns of it when it is started again"
     )
     play(store, a_stored_plan(), days=2)
     clock(2.1)

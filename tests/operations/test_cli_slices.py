@@ -6,6 +6,7 @@ from compagnon.cli import main
 from compagnon.operations import slices
 from compagnon.operations.slices.slice import ARRAYS
 from compagnon.store import outcomes, overrides
+from tests.operations.test_deployment import GOOD
 from tests.store.rows import row
 
 START = 1_700_000_000.0
@@ -45,11 +46,23 @@ def test_a_slice_is_frozen_and_checked(filled, tmp_path, capsys):
     assert "was changed, or is cut" in capsys.readouterr().err
 
 
+def test_a_deployment_says_whose_and_what_for(filled, tmp_path):
+    out = tmp_path / "slice"
+    (tmp_path / "d.toml").write_text(GOOD)
+    run(filled, "--deployment", str(tmp_path / "d.toml"), "--out", str(out))
+    found = slices.load(out)
+    assert (len(found), found.manifest["application"]) == (20, "shop")
+    objective = slices.Objective.of_json(found.manifest["objective"])
+    assert (objective.weights, objective.zero) == ({"profit": 1.0, "late": -5.0}, {"late"})
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--outcomes", "happiness=1"], "no outcome 'happiness' has come"),
         (["--outcomes", "profit"], "'profit' is not KEY=VALUE"),
+        ([], "give --deployment FILE.toml, or --outcomes"),
+        (["--deployment", "d.toml", "--outcomes", "profit=1"], "leave --application, --outcomes"),
         (["--outcomes", "profit=1", "--zero", "late"], "late is none of the objective's"),
         (["--outcomes", "profit=1", "--application", "nobody"], "of application 'nobody'"),
         (["--outcomes", "profit=1", "--since", "2026-01-02", "--until", "2026-01-01"],

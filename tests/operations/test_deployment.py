@@ -17,6 +17,7 @@ from compagnon.store.factory import open_store
 from compagnon.store.migrating import upgrade
 from tests.serving.client import served
 from tests.serving.support import exported
+from tests.store.hand import by_hand
 from tests.store.rows import row
 from tests.waiting import wait_until
 
@@ -70,7 +71,7 @@ def test_what_is_written_is_read(tmp_path, capsys):
     [
         ('application = "shop"', "", "the key application is missing"),
         ('application = "shop"', 'application = "a b"', "application: "),
-        ('policy = "policy"', 'policy = "policy"\ncolour = 1', "colour"),
+        ('policy = "policy"', 'policy = "policy"\ncolour = 1', "the key colour is unknown"),
         ("explore = 0.05", "explore = 5", "service.explore 5: give a number from 0 to 1"),
         ("explore = 0.05", 'explore = "much"', "service.explore: "),
         (
@@ -216,6 +217,24 @@ def plan_of(**changes):
         "primary": Metric(name="profit", direction="up"),
     }  # fmt: skip
     return ExperimentPlan(**(kept | changes))
+
+
+def test_an_experiment_is_told_and_is_chance_enough(deployed):
+    store, deployment = deployed
+    sure = {"probability": 1.0, "mode": "deterministic"}
+    store.append([row(k, time=START + k, experiment="try", **sure) for k in range(3)])
+    running(store, plan_of())
+    found = deployment_status(store, deployment, START + 60)
+    assert found.alarms == ()
+    assert "experiment try runs: `compagnon experiment status try`" in found.sentences
+
+
+def test_a_plan_that_was_changed_by_hand_is_not_served(deployed):
+    store, deployment = deployed
+    running(store, plan_of())
+    by_hand(store, 'update experiments set plan = replace(plan, \'"salt":"s"\', \'"salt":"t"\')')
+    with pytest.raises(InputError, match="was stored; `compagnon db check` says what was changed"):
+        experiment_of(store, deployment)
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ def test_a_vector_may_be_replaced_by_another(store):
     instead = (2 * vector).tobytes()
     overrides.put(store, row(0).id, "overridden", action_vector=instead, reason="too slow")
     assert overrides.find(store, row(0).id).action_vector == instead
+    with pytest.raises(InputError, match="that is what the policy chose"):
+        overrides.put(store, row(0).id, "overridden", action_vector=vector.tobytes(), reason="same")
     with pytest.raises(InputError, match="give 2 numbers"):
         overrides.put(store, row(0).id, "overridden", action_vector=b"1234", reason="no")
     with pytest.raises(InputError, match="the decision's action is a vector"):

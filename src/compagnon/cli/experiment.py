@@ -73,6 +73,9 @@ def start(name: Name, /, db: Db = DB) -> int:
     )
     for warning in shown.warnings:
         output.console().print(f"beware: {warning}", soft_wrap=True)
+    output.console().print(
+        "a service that runs already learns of it when it is started again", soft_wrap=True
+    )
     return 0
 
 

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from compagnon.operations.slices import Slice
 
-Application = Annotated[str, arg(metavar="NAME", help="whose decisions")]
 Outcomes = Annotated[
     tuple[str, ...],
-    arg(metavar="NAME=WEIGHT...", help="what the reward is a sum of, such as profit=1 late=-5"),
+    optional("NAME=WEIGHT...", "what the reward is a sum of, such as profit=1 late=-5"),
 ]
 Zero = Annotated[
     tuple[str, ...],
@@ -29,39 +28,58 @@ Zero = Annotated[
 
 
 def freeze(
-    outcomes: Outcomes,
     out: Annotated[Path, arg(metavar="FOLDER", help="a new one")],
+    deployment: Annotated[
+        Path | None,
+        optional("FILE.toml", "whose application, outcomes and store, see `compagnon operate`"),
+    ] = None,
+    outcomes: Outcomes = (),
     zero: Zero = (),
-    application: Application = "default",
+    application: Annotated[str | None, optional("NAME", "whose decisions (default)")] = None,
     since: Since = None,
     until: Until = None,
     db: Db = DB,
 ) -> int:
     """Write the decisions whose outcomes have had their time into a folder, under a hash.
 
+    $ compagnon slices freeze --deployment deployment.toml --out slices/monday
     $ compagnon slices freeze --outcomes profit=1 late=-5 --zero late --out slices/monday
     $ compagnon slices freeze --outcomes profit=1 --since 2026-03-02 --out slices/march
     """
     from compagnon.operations import slices
 
-    objective = slices.Objective.parse(outcomes, zero)
+    if deployment is not None:
+        from compagnon.operations.deployment import load_deployment
+
+        if outcomes or zero or application is not None:
+            raise InputError(
+                "--deployment says whose decisions these are, and the outcomes: leave "
+                "--application, --outcomes and --zero out"
+            )
+        found = load_deployment(deployment)
+        objective, whose, db = found.objective, found.application, db or found.db
+    else:
+        if not outcomes:
+            raise InputError("give --deployment FILE.toml, or --outcomes NAME=WEIGHT...")
+        objective = slices.Objective.parse(outcomes, zero)
+        whose = "default" if application is None else application
     begin = 0.0 if since is None else read_moment(since, "--since")
     end = None if until is None else read_moment(until, "--until")
     if end is not None and end <= begin:
         raise InputError(f"--until {until}: give a time after --since")
     output.claim_folder(out)
     with opened(db) as store, output.busy("collecting") as tell:
-        found = slices.collect(
-            store, objective.names, application=application, since=begin, until=end,
+        content = slices.collect(
+            store, objective.names, application=whose, since=begin, until=end,
             watch=lambda count: tell(f"{count:,} decisions"),
         )  # fmt: skip
-    found = replace(found, manifest={**found.manifest, "objective": objective.as_json()})
+    content = replace(content, manifest={**content.manifest, "objective": objective.as_json()})
     if out.is_dir():
         out.rmdir()  # it is empty, and is to appear whole
-    sha256 = slices.freeze(found, out)
+    sha256 = slices.freeze(content, out)
     console = output.console()
-    console.print(f"{len(found):,} decisions to {out}, hash {sha256}", soft_wrap=True)
-    _describe(found, console)
+    console.print(f"{len(content):,} decisions to {out}, hash {sha256}", soft_wrap=True)
+    _describe(content, console)
     return 0
 
 

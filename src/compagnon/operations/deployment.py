@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from compagnon.amounts import read_time
 from compagnon.errors import InputError
 from compagnon.files import read_text
-from compagnon.operations.experiments.plan import explain
 from compagnon.operations.slices.objective import Objective
+from compagnon.operations.validation import explain
 from compagnon.policy import Schema
 from compagnon.policy.artefact import load_manifest
 from compagnon.policy.loading import artefact_directory, load_policy
@@ -48,6 +48,11 @@ class OutcomeSpec(_Part):
     weight: float = Field(allow_inf_nan=False)
     matures_after: str
     missing: Literal["missing", "zero"] = "missing"
+
+    @model_validator(mode="after")
+    def _check(self) -> "OutcomeSpec":
+        self.seconds  # noqa: B018 (a time that is none is refused here)
+        return self
 
     @property
     def seconds(self) -> float:
@@ -105,8 +110,6 @@ class Deployment(_Part):
                     f"arms.{name}: {policy} is of the registry, which is for the policy in service "
                     "alone; give the exported policy itself, or expert:NAME"
                 )
-        for one in self.outcomes:
-            one.seconds  # noqa: B018 (a time that is none is refused here)
         return self
 
     @property

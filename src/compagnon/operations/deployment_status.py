@@ -4,10 +4,12 @@ import time as clock
 from typing import Final, NamedTuple
 
 import sqlalchemy
+from sqlalchemy import case, func
 
 from compagnon.errors import InputError
 from compagnon.operations.deployment import Deployment, OutcomeSpec
-from compagnon.operations.experiments import read_plan
+from compagnon.operations.experiments.lifecycle import plan_of
+from compagnon.policy.action_selection import EXPLORED, FALLBACK, SAMPLED
 from compagnon.serving.arms import Experiment
 from compagnon.store import Store, experiments, outcomes
 from compagnon.store.tables import decisions, metrics, overrides
@@ -43,12 +45,12 @@ def experiment_of(store: Store, deployment: Deployment) -> Experiment | None:
     """The experiment that runs, with the deployment's policies for its arms; None where none does.
 
     Raises:
-        InputError: an arm of the plan has no policy in the deployment.
+        InputError: an arm of the plan has no policy in the deployment, or the plan was changed.
     """
     running = experiments.running(store, deployment.application)
     if running is None:
         return None
-    plan = read_plan(running.plan, f"experiment {running.name}")
+    plan = plan_of(running)
     policies = {}
     for name in plan.arms[1:]:
         if name not in deployment.arms:
@@ -71,28 +73,26 @@ def deployment_status(
     """
     moment = clock.time() if now is None else now
     ours = decisions.c.application == deployment.application
+    # Under a draw, or under an arm that was drawn: either tells of what else could have been done.
+    drawn = decisions.c.mode.in_((SAMPLED, EXPLORED)) | decisions.c.experiment.is_not(None)
     with store.read() as connection:
-        total, last = connection.execute(
-            sqlalchemy.select(sqlalchemy.func.count(), sqlalchemy.func.max(decisions.c.time))
-            .select_from(decisions)
+        total, last, chances, fallbacks, people = connection.execute(
+            sqlalchemy.select(
+                func.count(),
+                func.max(decisions.c.time),
+                func.count(case((drawn, 1))),
+                func.count(case((decisions.c.mode == FALLBACK, 1))),
+                func.count(case((overrides.c.verdict == "overridden", 1))),
+            )
+            .select_from(decisions.outerjoin(overrides, overrides.c.decision_id == decisions.c.id))
             .where(ours)
         ).one()
-        people = connection.scalar(
-            sqlalchemy.select(sqlalchemy.func.count())
-            .select_from(overrides.join(decisions, overrides.c.decision_id == decisions.c.id))
-            .where(ours, overrides.c.verdict == "overridden")
-        )
-        fallbacks = connection.scalar(
-            sqlalchemy.select(sqlalchemy.func.count())
-            .select_from(decisions)
-            .where(ours, decisions.c.mode == "fallback")
-        )
-        drawn = connection.scalar(
-            sqlalchemy.select(sqlalchemy.func.count())
-            .select_from(decisions)
-            .where(ours, decisions.c.probability < 1.0)
-        )
     sentences, alarms = [_logged(total, last, moment)], []
+    running = experiments.running(store, deployment.application)
+    if running is not None:
+        sentences.append(
+            f"experiment {running.name} runs: `compagnon experiment status {running.name}`"
+        )
     if total and moment - last > _DAY:
         alarms.append("no decision was logged for more than a day: does the service run?")
     if people:
@@ -102,7 +102,7 @@ def deployment_status(
             f"an arm failed in {fallbacks:,} decisions, and the control decided: see the log of "
             "the service"
         )
-    if total and not drawn:
+    if total and not chances:
         alarms.append(
             "no decision was left to chance, so nothing can be told of other policies from this "
             "log: set service.explore, or run an experiment"
@@ -139,15 +139,10 @@ def _outcome(
             return f"{one.name} is not defined in this store yet", None
         mature = (decisions.c.application == application) & (decisions.c.time <= moment - window)
         count = connection.scalar(
-            sqlalchemy.select(sqlalchemy.func.count()).select_from(decisions).where(mature)
+            sqlalchemy.select(func.count()).select_from(decisions).where(mature)
         )
         came, late = connection.execute(
-            sqlalchemy.select(
-                sqlalchemy.func.count(),
-                sqlalchemy.func.coalesce(
-                    sqlalchemy.func.sum(sqlalchemy.case((outcomes_table.c.late, 1), else_=0)), 0
-                ),
-            )
+            sqlalchemy.select(func.count(), func.count(case((outcomes_table.c.late, 1))))
             .select_from(
                 outcomes_table.join(decisions, outcomes_table.c.decision_id == decisions.c.id)
             )

@@ -7,7 +7,6 @@ for that decision: the log says ``fallback``, and no estimate counts it.
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -261,9 +260,6 @@ class _Batch(NamedTuple):
         decided = self.codec.decide(
             arm.decider, self.obs, self.mask, self.ids, draw, self.alternatives, quota
         )
-        for columns in decided:
-            if not math.isfinite(columns["probability"]):
-                raise InputError("it gave no probability")
         return [ArmDecision(columns, arm.decider.sha256, arm.play, None) for columns in decided]
 
     def each(self) -> "list[_Batch]":

@@ -91,7 +91,9 @@ class Service:
         secret: that draws are made with.
         lookups: reads the log where fast mode must, before it answers.
         explored: how many decisions of each episode explored before, the latest episode last.
-        arms: of an experiment; its control is the model in service.
+
+    Attributes:
+        arms: of an experiment, whose control is the model in service; None where there is none.
     """
 
     def __init__(
@@ -102,7 +104,6 @@ class Service:
         secret: Secret,
         lookups: StorePool,
         explored: dict[str, int] | None = None,
-        arms: Arms | None = None,
     ) -> None:
         self.settings = settings
         self.log = log
@@ -114,7 +115,7 @@ class Service:
         self.codec = codec_of(manifest.schema_)
         self.codec.check(settings, model)
         self._states = states
-        self.arms = arms
+        self.arms: Arms | None = None
         self._fast = settings.mode == "fast"
         self.draw = Draw(settings.play_of(manifest.head), settings.application, secret)
         self.episodes = Episodes(

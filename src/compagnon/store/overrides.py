@@ -151,7 +151,7 @@ def _check_against(made: Override, decided: Any) -> None:
         raise InputError(f"action: the decision's action is {kind}")
     if wants_vector and len(made.action_vector or b"") != len(decided.action_vector):
         raise InputError(f"action: give {len(decided.action_vector) // 4} numbers")
-    if not wants_vector and made.action == decided.action:
+    if (made.action, made.action_vector) == (decided.action, decided.action_vector):
         raise InputError("action: that is what the policy chose; say accepted, or locked")
 
 

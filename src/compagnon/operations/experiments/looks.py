@@ -20,8 +20,9 @@ from compagnon.operations.experiments.boundaries import (
     next_bound,
     obrien_fleming_constant,
 )
-from compagnon.operations.experiments.plan import ExperimentPlan, explain
+from compagnon.operations.experiments.plan import ExperimentPlan
 from compagnon.operations.experiments.units import Units
+from compagnon.operations.validation import explain
 
 Decision = Literal["go on", "ship", "keep"]
 

@@ -7,7 +7,6 @@ something. A plan that was hashed says what had been chosen before.
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,6 +21,7 @@ from compagnon.operations.experiments.assignment import (
     sticky_arm,
     switchback_arm,
 )
+from compagnon.operations.validation import explain
 
 HOUR: Final = 3_600.0
 DAY: Final = 24 * HOUR
@@ -404,23 +404,6 @@ def read_plan(text: str, where: str = "plan") -> ExperimentPlan:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}") from None
     return parse_plan(tree, where)
-
-
-def explain(error: ValidationError) -> str:
-    """The first thing that is wrong, in a sentence."""
-    first = error.errors()[0]
-    where = ".".join(map(str, _written(first["loc"])))
-    if first["type"] == "value_error":  # one of ours, which names its key
-        return first["msg"].removeprefix("Value error, ")
-    if first["type"] in ("missing", "unexpected_keyword_argument"):
-        what = "is missing" if first["type"] == "missing" else "is unknown; leave it out"
-        return f"the key {where} {what}"
-    return f"{where or 'tree'}: {first['msg']}, got {first.get('input')!r}"
-
-
-def _written(place: Sequence[int | str]) -> Sequence[int | str]:
-    """Without the kind of unit, by which pydantic finds its way and which nobody wrote."""
-    return [*place[:1], *place[2:]] if tuple(place[:1]) == ("unit",) else place
 
 
 def _require_positive(owner: Any, *names: str) -> None:
